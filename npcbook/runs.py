@@ -1,0 +1,314 @@
+"""A run: the folder through which chapters hand tables, figures and values to one another.
+
+Every chapter opens its own part of the run, reads what earlier chapters wrote and writes what later ones
+read. Files appear whole or not at all, and everything shown carries the label of the cohort it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from npcbook import published, tables
+
+__all__ = ["Chapter", "atomic_path", "open_chapter", "project_path", "source_label"]
+
+SYNTHETIC_LABEL = "Synthetic cohort: not clinical evidence"
+TRACKS = ("as published", "recommended", "truth")
+
+
+def project_path(path: str | os.PathLike) -> Path:
+    """Return `path` as an absolute path, a relative one being taken from the project's root.
+
+    Chapters run from the root (papermill) and from ``notebooks/`` (JupyterLab) alike, so relative paths
+    cannot be left to the working directory. ``NPCBOOK_ROOT`` overrides the root.
+
+    Parameters
+    ----------
+    path : str or path
+        Absolute, or relative to the project's root.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute path; it need not exist.
+    """
+    root = Path(os.environ.get("NPCBOOK_ROOT", Path(__file__).resolve().parents[1]))
+    return (root / path).resolve()
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike):
+    """Give a temporary path to write to, and rename it to `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the finished file or folder belongs; its parent is made if missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Temporary path in the same folder, with the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; what it becomes is as readable as any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def source_label(cohort_folder: str | os.PathLike) -> str:
+    """Return the words that every figure and table made from a cohort must carry.
+
+    Parameters
+    ----------
+    cohort_folder : str or path
+        Folder with the cohort's ``dataset_description.json``.
+
+    Returns
+    -------
+    str
+        The synthetic label, or the name of a real cohort.
+    """
+    description = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())
+    return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
+
+
+@dataclass
+class Chapter:
+    """One chapter's part of a run: what it reads, and what it leaves behind.
+
+    Attributes
+    ----------
+    name : str
+        Chapter name, such as ``05_cox_models``.
+    run_folder : pathlib.Path
+        The run; this chapter writes into the subfolder of its own name only.
+    label : str
+        Words that mark every figure and table with the origin of its data.
+    values : list of dict
+        Recorded results, one row each, for the comparison with print.
+    """
+
+    name: str
+    run_folder: Path
+    label: str
+    values: list[dict] = field(default_factory=list)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the data of this run are simulated."""
+        return self.label == SYNTHETIC_LABEL
+
+    @property
+    def folder(self) -> Path:
+        """The chapter's own folder in the run."""
+        return self.run_folder / self.name
+
+    def read(self, table: str) -> pd.DataFrame:
+        """Read a table that an earlier chapter wrote.
+
+        Parameters
+        ----------
+        table : str
+            ``chapter/name`` without suffix, such as ``01_cohorts/cohort``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table; ``patient_id``, ``center`` and the like are text.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the chapter that writes it has not run; the message names that chapter.
+        """
+        path = self.input_path(table, suffixes=(".csv", ".parquet"))
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        text = {"patient_id": str, "center": str}
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+
+    def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
+        """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
+        writer = name.split("/")[0]
+        for suffix in suffixes:
+            path = self.run_folder / f"{name}{suffix}"
+            if path.exists():
+                return path
+        raise FileNotFoundError(
+            f"{self.name} needs '{name}', which chapter {writer} writes, and the run in {self.run_folder} has "
+            f"none: run {writer} first (python -m npcbook book --chapters {writer} runs it)."
+        )
+
+    def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> Path:
+        """Write a table for later chapters: CSV, or parquet (``suffix=".parquet"``) for wide ones."""
+        path = self.folder / f"{name}{suffix}"
+        with atomic_path(path) as temporary:
+            if suffix == ".parquet":
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_csv(temporary, index=False)
+        return path
+
+    def table(self, name: str, table: pd.DataFrame, caption: str):
+        """Save a table for the reader as CSV and return it ready to show, captioned and labelled.
+
+        Parameters
+        ----------
+        name : str
+            File name without suffix; also what a page links to.
+        table : pandas.DataFrame
+            The table as it is to be read; its index is not shown.
+        caption : str
+            One sentence; the label of the data is added to it.
+
+        Returns
+        -------
+        pandas.io.formats.style.Styler
+            The table as HTML, to be the last value of a cell.
+        """
+        self.write(f"tables/{name}", table)
+        return tables.show(table, caption=caption, label=self.label)
+
+    def figure(self, name: str, fig: Figure) -> None:
+        """Label a figure with the origin of its data and save it as SVG and PNG.
+
+        Parameters
+        ----------
+        name : str
+            File name without suffix.
+        fig : matplotlib.figure.Figure
+            The figure; it is still open afterwards, so that the notebook shows it.
+        """
+        fig.text(0.995, 0.002, self.label, ha="right", va="bottom", fontsize=7, color="#b02a2a", zorder=10)
+        for suffix in (".svg", ".png"):
+            with atomic_path(self.folder / "figures" / f"{name}{suffix}") as temporary:
+                # Without a date in the file, the same data give the same bytes.
+                metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+                fig.savefig(temporary, bbox_inches="tight", dpi=150, metadata=metadata)
+
+    def record(
+        self,
+        published_id: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        p_value: float | None = None,
+        track: str = "as published",
+    ) -> None:
+        """Set one of this run's values beside the printed number it corresponds to.
+
+        Parameters
+        ----------
+        published_id : str
+            ``id`` of the row in ``data/published``.
+        value : float
+            This run's value, in the printed unit.
+        low, high : float, optional
+            95 % confidence limits.
+        p_value : float, optional
+            Its p-value.
+        track : {"as published", "recommended", "truth"}
+            Whether the value comes from the paper's method, the recommended one, or what was planted.
+
+        Raises
+        ------
+        ValueError
+            If the track or the id is unknown.
+        """
+        if track not in TRACKS:
+            raise ValueError(f"track is {track!r}; it must be one of {', '.join(TRACKS)}.")
+        published.check_id(published_id)
+        row = {
+            "id": published_id,
+            "track": track,
+            "value": value,
+            "low": low,
+            "high": high,
+            "p_value": p_value,
+        }
+        self.values = [r for r in self.values if (r["id"], r["track"]) != (published_id, track)] + [row]
+        self.write("values", pd.DataFrame(self.values))
+
+    def against_paper(self, caption: str = "Printed numbers beside this run's."):
+        """Return the chapter's printed numbers beside this run's values, ready to show."""
+        comparison = published.compare(pd.DataFrame(self.values), chapter=self.name)
+        return self.table("against_paper", comparison, caption)
+
+    def cached(self, name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a stored table if it was made under the same `key`, else make and store it.
+
+        Parameters
+        ----------
+        name : str
+            Table name within this chapter.
+        key : str
+            Fingerprint of everything the table depends on (see `npcbook.fingerprints`).
+        make : callable
+            Makes the table when nothing usable is stored.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table, as read back from the file in both cases.
+        """
+        stamp = self.folder / f"{name}.key"
+        if not (stamp.exists() and stamp.read_text() == key):
+            stamp.unlink(missing_ok=True)
+            self.write(name, make())
+            with atomic_path(stamp) as temporary:
+                temporary.write_text(key)
+        return self.read(f"{self.name}/{name}")
+
+
+def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str | os.PathLike) -> Chapter:
+    """Open a chapter's part of a run, making its folder if needed.
+
+    Parameters
+    ----------
+    name : str
+        Chapter name, such as ``05_cox_models``.
+    run_folder : str or path
+        The run, absolute or from the project's root.
+    cohort_folder : str or path
+        The cohort that the run analyses; gives the label.
+
+    Returns
+    -------
+    Chapter
+        Ready to read and write.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort is not there.
+    """
+    cohort = project_path(cohort_folder)
+    if not (cohort / "dataset_description.json").exists():
+        raise FileNotFoundError(
+            f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
+            f"'python -m npcbook simulate', or point cohort_folder at your own."
+        )
+    chapter = Chapter(name, project_path(run_folder), source_label(cohort))
+    chapter.folder.mkdir(parents=True, exist_ok=True)
+    return chapter
