@@ -1,0 +1,214 @@
+"""Tables for readers: numbers as text, and data frames as captioned, labelled HTML."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+__all__ = [
+    "MISSING",
+    "Table",
+    "format_ci",
+    "format_count",
+    "format_estimate",
+    "format_hr",
+    "format_number",
+    "format_p",
+    "show",
+]
+
+MISSING = "–"
+HR_LIMIT = 1000
+
+
+class Table(Styler):
+    """A data frame as HTML whose plain-text form is the table too, so that two runs print the same text."""
+
+    def __repr__(self) -> str:
+        """Return the table as plain text (the inherited form would show a memory address)."""
+        return self.plain_text
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or bool(pd.isna(value))
+
+
+def format_number(value: float | None, decimals: int = 2) -> str:
+    """Return a number as text with a fixed number of decimals.
+
+    Parameters
+    ----------
+    value : float or None
+        The number; None and NaN give a dash.
+    decimals : int, default 2
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        Such as ``"0.85"``; never ``"-0.00"``. An infinite value gives ``"∞"``.
+    """
+    if _is_missing(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def format_p(p_value: float | None) -> str:
+    """Return a p-value as text.
+
+    Parameters
+    ----------
+    p_value : float or None
+        Between 0 and 1; None and NaN give a dash.
+
+    Returns
+    -------
+    str
+        Three decimals below 0.1, where decisions are taken, two above; ``"<0.001"`` and ``">0.99"`` at
+        the ends.
+
+    Raises
+    ------
+    ValueError
+        If the value lies outside 0 to 1.
+    """
+    if _is_missing(p_value):
+        return MISSING
+    if not 0 <= p_value <= 1:
+        raise ValueError(f"p_value is {p_value}; a p-value lies between 0 and 1.")
+    if p_value < 0.001:
+        return "<0.001"
+    if p_value > 0.99:
+        return ">0.99"
+    return f"{p_value:.{3 if p_value < 0.1 else 2}f}"
+
+
+def format_ci(low: float | None, high: float | None, decimals: int = 2) -> str:
+    """Return a confidence interval as text.
+
+    Parameters
+    ----------
+    low, high : float or None
+        Limits; if either is missing the result is a dash.
+    decimals : int, default 2
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        ``"0.78–0.92"``, or ``"−0.10 to 0.20"`` where a limit is negative.
+    """
+    if _is_missing(low) or _is_missing(high):
+        return MISSING
+    texts = format_number(low, decimals), format_number(high, decimals)
+    return " to ".join(texts) if low < 0 else "–".join(texts)
+
+
+def format_estimate(value: float | None, low: float | None, high: float | None, decimals: int = 2) -> str:
+    """Return an estimate with its confidence interval, such as ``"0.85 (0.78–0.92)"``.
+
+    Parameters
+    ----------
+    value, low, high : float or None
+        Estimate and limits; without an estimate the result is a dash, without limits the estimate alone.
+    decimals : int, default 2
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    if _is_missing(value) or _is_missing(low) or _is_missing(high):
+        return format_number(value, decimals)
+    return f"{format_number(value, decimals)} ({format_ci(low, high, decimals)})"
+
+
+def _format_ratio(value: float) -> str:
+    if value > HR_LIMIT:
+        return f">{HR_LIMIT}"
+    return format_number(value, 0 if value >= 100 else 2)
+
+
+def format_hr(hr: float | None, hr_low: float | None = None, hr_high: float | None = None) -> str:
+    """Return a hazard ratio with its confidence interval, such as ``"3.71 (2.00–6.88)"``.
+
+    Parameters
+    ----------
+    hr, hr_low, hr_high : float or None
+        Hazard ratio and limits, not their logarithms; missing ones are left out.
+
+    Returns
+    -------
+    str
+        Two decimals, none from 100 on, and ``">1000"`` beyond, where digits carry no information.
+    """
+    if _is_missing(hr):
+        return MISSING
+    if _is_missing(hr_low) or _is_missing(hr_high):
+        return _format_ratio(hr)
+    return f"{_format_ratio(hr)} ({_format_ratio(hr_low)}–{_format_ratio(hr_high)})"
+
+
+def format_count(count: int, total: int) -> str:
+    """Return a count with its percentage of a total, such as ``"395 (68.7 %)"``; no percentage of nothing."""
+    return f"{count} ({100 * count / total:.1f} %)" if total else f"{count}"
+
+
+def _format_cell(value) -> str:
+    """Return a cell as text: floats with three significant decimals at most, missing ones as a dash."""
+    if isinstance(value, float) or value is None or value is pd.NA or value is pd.NaT:
+        if _is_missing(value):
+            return MISSING
+        text = format_number(value, 3 if abs(value) < 100 else 1)
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return html.escape(str(value))
+
+
+def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
+    """Return a data frame as HTML that says what it shows and where its data come from.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        The table; its index is not shown, missing values appear as a dash.
+    caption : str
+        One sentence above the table.
+    label : str
+        Origin of the data, set in bold after the caption, within the table.
+
+    Returns
+    -------
+    Table
+        Styled data frame. Its identifiers derive from the caption, so the same table gives the same HTML.
+
+    Notes
+    -----
+    Colours are left to the page, whose theme styles the ``dataframe`` class for light and dark alike.
+    """
+    df = df.reset_index(drop=True)
+    digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
+    attributes = 'class="dataframe" style="table-layout: auto; width: auto; margin-inline: 0 auto;"'
+    table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
+    table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
+    numeric = [c for c in df.columns if pd.api.types.is_numeric_dtype(df[c])]
+    styles = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 0.5em;"},
+        {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.25em 0.7em;"},
+    ]
+    number = [{"selector": "", "props": "text-align: right; font-variant-numeric: tabular-nums;"}]
+    return (
+        table.hide(axis="index")
+        .format(_format_cell)
+        .format_index(lambda name: html.escape(str(name)), axis="columns")
+        .set_table_styles(styles)
+        .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)
+        .set_caption(f"{html.escape(caption)} <strong>{html.escape(label)}</strong>")
+    )

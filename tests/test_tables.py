@@ -1,0 +1,71 @@
+"""Numbers as text and tables as HTML."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from npcbook.tables import format_ci, format_count, format_estimate, format_hr, format_number, format_p, show
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [
+        (0.0004, "<0.001"),
+        (0.0496, "0.050"),
+        (0.0123, "0.012"),
+        (0.28, "0.28"),
+        (0.996, ">0.99"),
+        (None, "–"),
+        (np.nan, "–"),
+    ],
+)
+def test_p_values_keep_their_digits_where_decisions_are_taken(p_value, text):
+    assert format_p(p_value) == text
+
+
+def test_an_impossible_p_value_is_refused():
+    with pytest.raises(ValueError, match=r"between 0 and 1"):
+        format_p(1.2)
+
+
+def test_hazard_ratios_read_as_in_print_and_lose_empty_digits():
+    assert format_hr(3.71, 2.0, 6.88) == "3.71 (2.00–6.88)"
+    assert format_hr(16.05) == "16.05"
+    assert format_hr(152.3, 12.5, np.inf) == "152 (12.50–>1000)"
+    assert format_hr(np.nan) == "–"
+
+
+def test_intervals_with_negative_limits_avoid_two_dashes():
+    assert format_ci(-0.1, 0.2) == "−0.10 to 0.20"
+    assert format_estimate(0.85, 0.78, 0.92) == "0.85 (0.78–0.92)"
+    assert format_estimate(0.85, None, None) == "0.85"
+    assert format_number(-0.001) == "0.00"
+    assert format_number(-np.inf) == "−∞"
+    assert format_count(0, 0) == "0"
+    assert format_count(395, 575) == "395 (68.7 %)"
+
+
+@pytest.fixture
+def df():
+    return pd.DataFrame({"name": ["<b>a</b>", None], "value": [1.23456, np.nan], "n": [3, 40]}, index=[7, 7])
+
+
+def test_a_table_carries_caption_and_label_and_escapes_its_cells(df):
+    text = show(df, caption="Events & arms.", label="Synthetic cohort")._repr_html_()
+    assert "<caption>Events &amp; arms. <strong>Synthetic cohort</strong></caption>" in text
+    assert "&lt;b&gt;a&lt;/b&gt;" in text
+    assert "<b>" not in text
+    assert ">1.235<" in text
+    assert text.count(">–<") == 2
+
+
+def test_the_same_table_gives_the_same_html_and_plain_text(df):
+    first, second = (show(df, caption="C.", label="L") for _ in range(2))
+    assert first._repr_html_() == second._repr_html_()
+    assert repr(first) == repr(second)
+    assert "0x" not in repr(first)
+    assert show(df, caption="D.", label="L")._repr_html_() != first._repr_html_()
+
+
+def test_an_empty_table_still_shows_its_columns():
+    assert "value" in show(pd.DataFrame({"value": []}), caption="None.", label="L")._repr_html_()
