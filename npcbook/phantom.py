@@ -100,18 +100,21 @@ TISSUES = {
     for tissue in (
         Tissue("air", 0.0, (1000, 1000), (50, 50), 0.0, 0.0),
         Tissue("skin", 0.75, (890, 1100), (34, 32), 0.10, 0.03),
-        Tissue("fat", 0.90, (290, 370), (105, 110), 0.01, 0.05),
-        Tissue("muscle", 0.80, (1010, 1410), (42, 40), 0.06, 0.06),
+        Tissue("fat", 0.90, (290, 370), (100, 104), 0.01, 0.07),
+        Tissue("muscle", 0.80, (1010, 1410), (42, 40), 0.06, 0.13),
         Tissue("tongue", 0.82, (800, 1100), (52, 50), 0.10, 0.10),
         Tissue("mucosa", 0.92, (1150, 1450), (100, 92), 0.40, 0.08),
         Tissue("marrow", 0.75, (420, 500), (70, 68), 0.06, 0.10),
         Tissue("cortical bone", 0.12, (500, 600), (8, 6), 0.0, 0.0),
         Tissue("cartilage", 0.70, (1000, 1200), (38, 35), 0.03, 0.03),
-        Tissue("gland", 0.88, (640, 800), (78, 72), 0.18, 0.10),
+        Tissue("gland", 0.88, (640, 800), (72, 68), 0.18, 0.13),
         Tissue("cord", 0.76, (745, 940), (76, 74), 0.01, 0.02),
-        Tissue("brain", 0.80, (980, 1350), (92, 86), 0.02, 0.07),
+        Tissue("grey matter", 0.83, (1120, 1500), (95, 92), 0.02, 0.05),
+        Tissue("white matter", 0.72, (780, 980), (74, 70), 0.01, 0.03),
         Tissue("csf", 1.00, (4000, 4200), (1500, 1400), 0.0, 0.01),
-        Tissue("flowing blood", 0.12, (1400, 1750), (60, 50), 0.50, 0.0),
+        Tissue("arterial blood", 0.10, (1400, 1750), (60, 50), 0.50, 0.0),
+        Tissue("venous blood", 0.45, (1400, 1750), (60, 50), 1.20, 0.0),
+        Tissue("vitreous", 0.98, (3500, 3700), (900, 850), 0.0, 0.0),
         Tissue("lymphoid", 0.86, (1000, 1300), (78, 72), 0.20, 0.05),
         Tissue("tumour", 0.87, (1080, 1380), (82, 76), 0.38, 0.04),
         Tissue("poorly perfused tumour", 0.93, (1650, 1950), (165, 150), 0.06, 0.03),
@@ -137,8 +140,8 @@ class Structure:
         Turn about z in degrees, mirrored on the other side.
     tilt : tuple of float
         Change of the centre's (x, y) per mm of z.
-    power : {2, 4}
-        2 an ellipsoid, 4 a rounded box.
+    shape : {"ellipsoid", "cylinder", "box"}
+        A cylinder has flat ends and stands along z before it is tilted; all edges are rounded.
     paired : bool
         Whether the mirror image about the midline exists too.
     variation : float
@@ -151,7 +154,7 @@ class Structure:
     radii: tuple[float, float, float]
     angle: float = 0.0
     tilt: tuple[float, float] = (0.0, 0.0)
-    power: int = 2
+    shape: str = "ellipsoid"
     paired: bool = False
     variation: float = 0.06
 
@@ -166,7 +169,7 @@ def _shell(structure: Structure, tissue: str, thickness: float) -> Structure:
     return replace(structure, name=f"{structure.name} wall", tissue=tissue, radii=radii)
 
 
-def _with_shells(structures: list[Structure], *shells: tuple[str, float]) -> list[Structure]:
+def _walls(structures: list[Structure], *shells: tuple[str, float]) -> list[Structure]:
     grown, thickness = list(structures), 0.0
     for tissue, thicker in shells:
         thickness += thicker
@@ -174,114 +177,145 @@ def _with_shells(structures: list[Structure], *shells: tuple[str, float]) -> lis
     return grown
 
 
-def _head_and_neck() -> tuple[Structure, ...]:
-    """Return the structures from the one on top to the one at the bottom, as they are painted."""
-    airway = [
-        Structure("nasopharynx", "air", (0, -15, 4), (13, 8, 15), power=4, tilt=(0, 0.1)),
+def _airway() -> list[Structure]:
+    """Return the air of nose and throat, what hangs into it, and the mucosa that lines it."""
+    air = [
+        Structure("nasopharynx", "air", (0, -15, 4), (13, 8, 15), shape="box", tilt=(0, 0.1)),
         _pair("pharyngeal recess", "air", (16, -6, 5), (3.2, 4.5, 9), angle=25, variation=0.2),
-        Structure("oropharynx", "air", (0, -10, -30), (11, 6, 22), power=4, variation=0.2),
+        Structure("oropharynx", "air", (0, -11, -30), (12, 6, 22), shape="cylinder", variation=0.2),
+        _pair("nasal cavity", "air", (7.5, -52, 8), (6, 30, 18), shape="box"),
     ]
-    nasal = [_pair("nasal cavity", "air", (7.5, -52, 8), (5.5, 30, 18), power=4)]
-    turbinates = [
-        _pair("inferior turbinate", "mucosa", (9.5, -50, -1), (3.2, 22, 5), variation=0.2),
-        _pair("middle turbinate", "mucosa", (8.5, -48, 15), (2.6, 18, 6), variation=0.2),
+    contents = [
+        Structure("nasal septum", "cartilage", (0, -56, 8), (1.3, 30, 19), shape="box"),
+        _pair("inferior turbinate", "mucosa", (9.5, -50, -2), (3.8, 22, 7), variation=0.2),
+        _pair("middle turbinate", "mucosa", (8.5, -48, 15), (3.2, 18, 8), variation=0.2),
+    ]
+    lymphoid = [
+        Structure("adenoid", "lymphoid", (0, -5.5, 10), (11, 3.2, 8), variation=0.35),
+        _pair("palatine tonsil", "lymphoid", (15, -18, -28), (4, 7, 9), variation=0.25),
+        _pair("torus of the auditory tube", "mucosa", (16, -14, 5), (3.5, 4, 7)),
     ]
     sinuses = [
-        _pair("maxillary sinus", "air", (28, -53, 15), (14, 16, 18), power=4, angle=-12, variation=0.1),
-        Structure("sphenoid sinus", "air", (0, -14, 37), (14, 12, 10), power=4, variation=0.12),
+        _pair("maxillary sinus", "air", (28, -53, 15), (14, 17, 18), shape="box", angle=-14, variation=0.1),
+        Structure("sphenoid sinus", "air", (0, -14, 37), (14, 12, 10), shape="box", variation=0.12),
+        _pair("ethmoid cells", "air", (7, -48, 36), (5, 20, 9), shape="box"),
+        _pair("mastoid cells", "air", (50, 36, 22), (5, 8, 9), variation=0.25),
     ]
-    palate = [Structure("hard palate", "cortical bone", (0, -52, -11), (18, 26, 2.2), power=4)]
-    brain = [
-        Structure("cerebellum", "brain", (0, 56, 34), (45, 30, 33), variation=0.04),
-        _pair("temporal lobe", "brain", (38, -2, 52), (24, 34, 26), variation=0.05),
-    ]
-    stem = [Structure("brain stem", "cord", (0, 28, 32), (13, 10, 24), tilt=(0, -0.15))]
-    canal = [
-        Structure("spinal canal", "csf", (0, 33, -22), (11, 9, 44), power=4, tilt=(0, 0.05)),
-        Structure("prepontine cistern", "csf", (0, 21, 34), (17, 14, 22), tilt=(0, -0.15)),
-    ]
-    cord = [Structure("spinal cord", "cord", (0, 33, -22), (6.5, 4.6, 44), power=4, tilt=(0, 0.05))]
-    marrow = [
-        _pair("mandibular ramus", "marrow", (47, -22, -6), (3.2, 14, 27), angle=12, power=4),
-        _pair("mandibular condyle", "marrow", (50, -7, 20), (7, 4, 6)),
-        _pair("mandibular body", "marrow", (32, -50, -36), (4, 27, 11), angle=27, power=4),
-        Structure("mandibular symphysis", "marrow", (0, -76, -38), (15, 4.5, 11), power=4),
-        _pair("maxillary alveolus", "marrow", (24, -62, -14), (6, 18, 6), angle=25),
-        _pair("zygoma", "marrow", (49, -52, 22), (5, 10, 6), angle=35),
-        Structure("clivus", "marrow", (0, 8, 26), (13, 5.5, 19), tilt=(0, -0.45)),
-        _pair("petrous apex", "marrow", (27, 14, 28), (15, 6, 7), angle=-30),
-        Structure("anterior arch of the atlas", "marrow", (0, 9, -8), (11, 3, 5)),
-        _pair("lateral mass of the atlas", "marrow", (19, 20, -7), (9, 9, 8)),
-        Structure("dens", "marrow", (0, 17, -10), (5.5, 5, 14), power=4),
-        Structure("body of the axis", "marrow", (0, 17, -31), (12, 8, 12), power=4),
-        _pair("transverse process of the atlas", "marrow", (32, 20, -8), (9, 4.5, 5)),
-        _pair("lamina", "marrow", (14, 44, -20), (10, 3.5, 14), angle=-25),
-        Structure("spinous process", "marrow", (0, 56, -30), (4, 10, 9)),
-    ]
-    muscles = [
-        _pair("longus muscle", "muscle", (8, 3.5, -10), (6.5, 4.2, 30), power=4),
-        _pair("levator and tensor of the palate", "muscle", (19, -13, 8), (3, 7, 13), angle=20),
-        _pair("pharyngeal constrictor", "muscle", (15, -8, -26), (2.5, 9, 20)),
-        _pair("medial pterygoid", "muscle", (33, -25, -8), (6.5, 14, 19), angle=15),
-        _pair("lateral pterygoid", "muscle", (34, -22, 18), (13, 10, 9), angle=25),
-        _pair("masseter", "muscle", (57, -28, -8), (7.5, 18, 27), angle=12),
-        _pair("temporalis", "muscle", (54, -32, 30), (6, 19, 18), angle=8),
-        _pair("buccinator", "muscle", (41, -57, -10), (2, 13, 10), angle=18),
-        _pair("sternocleidomastoid", "muscle", (55, 40, -24), (6.5, 14, 34), angle=-30, tilt=(0.05, 0.2)),
-        _pair("posterior digastric", "muscle", (46, 23, -2), (4, 6, 13), angle=-20),
-        _pair("levator of the scapula", "muscle", (41, 45, -26), (8, 9, 26)),
-        _pair("oblique and straight muscles", "muscle", (19, 45, -8), (13, 6, 12), angle=-15),
-        _pair("semispinalis", "muscle", (15, 66, -18), (13, 10, 34), power=4),
-        _pair("splenius", "muscle", (34, 63, -18), (13, 8, 32), angle=-40),
-        _pair("trapezius", "muscle", (20, 82, -26), (20, 3.5, 26), angle=-22),
-    ]
-    vessels = [
-        _pair(
-            "internal carotid artery", "flowing blood", (25, 6, -8), (2.8, 2.8, 40), power=4, variation=0.15
-        ),
-        _pair(
-            "internal jugular vein", "flowing blood", (32, 13, -12), (4.5, 3.8, 36), power=4, variation=0.25
-        ),
-        _pair("retromandibular vein", "flowing blood", (53, 2, -8), (1.8, 1.8, 20), variation=0.2),
-    ]
-    glands = [
-        _pair("parotid", "gland", (58, 7, -10), (9, 16, 25), angle=-8, variation=0.12),
-        _pair("deep lobe of the parotid", "gland", (47, 6, -10), (9, 6, 16), variation=0.12),
-        _pair("submandibular gland", "gland", (35, -25, -42), (8, 13, 11), angle=15, variation=0.1),
-    ]
-    mouth = [
-        Structure("soft palate", "tongue", (0, -24, -10), (15, 9, 3.5)),
-        Structure("tongue", "tongue", (0, -46, -30), (22, 28, 18), power=4),
-        _pair("teeth", "cortical bone", (25, -62, -20), (4, 18, 4), angle=25),
-    ]
-    midline = [Structure("nasal septum", "cartilage", (0, -56, 8), (1.3, 30, 19), power=4)]
-    mastoid = [_pair("mastoid cells", "air", (50, 34, 22), (5, 8, 9), variation=0.25)]
-    lymphoid = [Structure("adenoid", "lymphoid", (0, -5.5, 10), (11, 3.2, 8), variation=0.35)]
-    return tuple(
-        midline
-        + turbinates
-        + nasal
-        + airway
-        + lymphoid
-        + vessels
-        + _with_shells(sinuses, ("cortical bone", 1.4))
-        + _with_shells(palate, ("mucosa", 2.0))
-        + [_shell(s, "mucosa", 2.2) for s in airway + nasal]
-        + cord
-        + stem
-        + canal
-        + _with_shells(brain, ("csf", 2.0), ("cortical bone", 2.0), ("marrow", 3.5), ("cortical bone", 1.5))[
-            :
-        ]
-        + [s for m in marrow for s in _with_shells([m], ("cortical bone", 1.5))]
-        + _with_shells(mastoid, ("cortical bone", 3.0))
-        + mouth
-        + muscles
-        + glands
+    lining = [_shell(structure, "mucosa", 2.2) for structure in air]
+    return (
+        contents
+        + lymphoid[2:]
+        + air
+        + lymphoid[:2]
+        + _walls(sinuses, ("mucosa", 0.5), ("cortical bone", 1.2))
+        + lining
     )
 
 
-ANATOMY = _head_and_neck()
+def _nervous_system() -> list[Structure]:
+    """Return brain, cord, their fluid, the skull around them, and the eyes."""
+    white = [
+        _pair("cerebellar white matter", "white matter", (20, 48, 36), (17, 13, 14), angle=-20),
+        _pair("temporal white matter", "white matter", (38, 2, 54), (13, 24, 20)),
+    ]
+    inner = [
+        Structure("fourth ventricle", "csf", (0, 40, 30), (5, 3.5, 9), variation=0.2),
+        Structure("brain stem", "white matter", (0, 27, 32), (14, 11, 24), tilt=(0, -0.15)),
+        Structure("spinal cord", "cord", (0, 33, -22), (6.5, 4.4, 44), shape="cylinder", tilt=(0, 0.05)),
+    ]
+    grey = [
+        Structure("cerebellum", "grey matter", (0, 55, 34), (46, 29, 33), variation=0.04),
+        _pair("temporal lobe", "grey matter", (39, -4, 52), (25, 34, 27), variation=0.05),
+    ]
+    fluid = [
+        Structure("spinal canal", "csf", (0, 33, -22), (11, 8.5, 44), shape="cylinder", tilt=(0, 0.05)),
+        Structure("prepontine cistern", "csf", (0, 21, 34), (18, 13, 22), tilt=(0, -0.15)),
+    ]
+    eyes = [_pair("globe", "vitreous", (33, -66, 45), (12, 12, 12))]
+    skull = (("csf", 1.5), ("cortical bone", 1.5), ("marrow", 2.5), ("cortical bone", 1.2))
+    return white + inner + fluid[1:] + _walls(grey, *skull) + fluid[:1] + _walls(eyes, ("muscle", 1.2))
+
+
+def _skeleton() -> list[Structure]:
+    """Return bones: marrow within cortex."""
+    bones = [
+        _pair("mandibular ramus", "marrow", (47, -22, -6), (3.2, 14, 27), angle=12, shape="box"),
+        _pair("mandibular condyle", "marrow", (50, -7, 20), (7, 4, 6)),
+        _pair("mandibular body", "marrow", (32, -50, -36), (4, 27, 11), angle=27, shape="box"),
+        Structure("mandibular symphysis", "marrow", (0, -76, -38), (15, 4.5, 11), shape="cylinder"),
+        _pair("maxillary alveolus", "marrow", (22, -62, -14), (5, 18, 6), angle=25),
+        _pair("zygoma", "marrow", (48, -54, 22), (4.5, 11, 6), angle=35),
+        Structure("clivus", "marrow", (0, 8, 26), (13, 5.5, 19), tilt=(0, -0.45)),
+        _pair("petrous apex", "marrow", (27, 14, 28), (15, 6, 7), angle=-30),
+        _pair("occipital condyle", "marrow", (18, 21, 8), (6, 8, 6), angle=20),
+        Structure("anterior arch of the atlas", "marrow", (0, 9, -8), (11, 2.6, 5)),
+        _pair("lateral mass of the atlas", "marrow", (19, 20, -7), (8, 8, 8), shape="cylinder"),
+        Structure("dens", "marrow", (0, 17, -10), (5, 4.8, 14), shape="cylinder"),
+        Structure("body of the axis", "marrow", (0, 17, -34), (11, 7.5, 12), shape="cylinder"),
+        _pair("transverse process of the atlas", "marrow", (32, 20, -8), (9, 4, 5)),
+        _pair("articular mass", "marrow", (19, 28, -32), (6, 6, 14), shape="cylinder"),
+        _pair("lamina", "marrow", (11, 43, -22), (10, 2.6, 14), angle=30),
+        Structure("spinous process", "marrow", (0, 54, -30), (3.5, 9, 9)),
+        _pair("pterygoid plate", "cortical bone", (16, -27, 6), (1.2, 6, 13), angle=15),
+    ]
+    palate = [Structure("hard palate", "cortical bone", (0, -52, -11), (18, 26, 2.0), shape="box")]
+    teeth = [_pair("teeth", "cortical bone", (22, -62, -21), (4, 18, 4), angle=25)]
+    walled = [structure for bone in bones for structure in _walls([bone], ("cortical bone", 1.4))]
+    return _walls(palate, ("mucosa", 2.0)) + walled + teeth
+
+
+def _soft_tissue() -> list[Structure]:
+    """Return vessels, glands and muscles, with planes of fat between muscles."""
+    vessels = [
+        _pair("internal carotid artery", "arterial blood", (25, 5, -8), (2.8, 2.8, 40), shape="cylinder"),
+        _pair(
+            "internal jugular vein",
+            "venous blood",
+            (31, 13, -12),
+            (4.5, 3.8, 36),
+            shape="cylinder",
+            variation=0.25,
+        ),
+        _pair("retromandibular vein", "venous blood", (54, 2, -8), (1.8, 1.8, 20), variation=0.2),
+    ]
+    glands = [
+        _pair("parotid", "gland", (59, 8, -8), (8, 16, 26), angle=-10, variation=0.12),
+        _pair("deep lobe of the parotid", "gland", (48, 7, -8), (8, 6, 17), variation=0.12),
+        _pair("submandibular gland", "gland", (34, -25, -42), (8, 13, 12), angle=15, variation=0.1),
+    ]
+    mouth = [
+        Structure("soft palate", "tongue", (0, -24, -10), (15, 9, 3.5)),
+        Structure("lingual septum", "fat", (0, -44, -32), (0.8, 18, 12)),
+        Structure("tongue", "tongue", (0, -47, -30), (22, 27, 17), shape="cylinder"),
+    ]
+    muscles = [
+        _pair("long muscles of neck and head", "muscle", (9, 3, -8), (7.5, 5, 32), shape="cylinder"),
+        _pair("levator and tensor of the palate", "muscle", (19, -13, 8), (3, 7, 13), angle=20),
+        _pair("pharyngeal constrictor", "muscle", (16, -6, -28), (2.5, 9, 22), angle=-10),
+        _pair("styloid muscles", "muscle", (36, 1, -14), (4, 6, 18), angle=-30),
+        _pair("medial pterygoid", "muscle", (34, -25, -8), (7.5, 15, 20), angle=15, shape="cylinder"),
+        _pair("lateral pterygoid", "muscle", (34, -21, 18), (14, 10, 10), angle=30, shape="cylinder"),
+        _pair("masseter", "muscle", (57, -28, -8), (7.5, 19, 28), angle=12, shape="cylinder"),
+        _pair("temporal muscle", "muscle", (53, -30, 30), (8, 21, 20), angle=8),
+        _pair("buccinator", "muscle", (40, -58, -12), (2, 14, 10), angle=22),
+        _pair("zygomatic muscles", "muscle", (38, -74, 0), (7, 1.6, 14), angle=-40, tilt=(0.3, 0)),
+        _pair("sternocleidomastoid", "muscle", (56, 41, -24), (7, 15, 34), angle=-28, tilt=(0.05, 0.2)),
+        _pair("posterior digastric", "muscle", (45, 24, -4), (4.5, 7, 14), angle=-20),
+        _pair("levator of the scapula", "muscle", (42, 44, -28), (9, 11, 24), shape="cylinder"),
+        _pair(
+            "oblique and straight muscles", "muscle", (19, 46, -8), (15, 7, 14), angle=-15, shape="cylinder"
+        ),
+        _pair("semispinalis", "muscle", (15, 65, -20), (14, 12, 34), shape="cylinder", angle=10),
+        _pair("splenius", "muscle", (37, 63, -20), (15, 9, 34), angle=-38, shape="cylinder"),
+        _pair("trapezius", "muscle", (21, 82, -26), (22, 4, 28), angle=-22, shape="cylinder"),
+    ]
+    planes = [_shell(muscle, "fat", 1.1) for muscle in muscles]
+    filling = [Structure("small muscles of the nape", "muscle", (0, 56, -24), (44, 24, 34), shape="cylinder")]
+    return vessels + mouth + muscles + glands + planes + filling
+
+
+# From what lies on top to what lies beneath: each is painted only where nothing before it was.
+ANATOMY = tuple(_airway() + _nervous_system() + _skeleton() + _soft_tissue())
 
 
 @dataclass(frozen=True)
@@ -376,7 +410,7 @@ class Effects:
         Fraction of infiltrated tissue at the tumour's edge and the distance over which it falls to 1/e, at an
         infiltration of 0.
     infiltration_log_sd : float
-        Change of the log fraction (and, by half as much, of the log reach) per unit of the infiltration latent.
+        Change of the log fraction, and by half as much of the log reach, per unit of the latent.
     nuisance_log_sd : float
         Standard deviation of what, besides the latent variable, changes each of these in a patient.
     contour_error_mm : float
@@ -448,7 +482,7 @@ class _Field:
 
 
 def _cubic_basis(points: np.ndarray, extent: float, step: float) -> np.ndarray:
-    """Return cubic B-splines at points, scaled so that unit white coefficients give unit variance on average."""
+    """Return cubic B-splines at points, scaled so that white coefficients give a variance of 1."""
     knots = np.arange(-extent / 2 - step, extent / 2 + 2 * step, step)
     distance = np.abs(points[:, None] - knots[None, :]) / step
     near = 2 / 3 - distance**2 + distance**3 / 2
@@ -501,25 +535,28 @@ class _Space:
         u = (np.float32(cos) * x + np.float32(sin) * y) / np.float32(radii[0])
         v = (np.float32(cos) * y - np.float32(sin) * x) / np.float32(radii[1])
         w = z / np.float32(radii[2])
-        return box, _ellipsoid_fraction((w, v, u), radii[::-1], self.spacing, structure.power)
+        return box, _ellipsoid_fraction((w, v, u), radii[::-1], self.spacing, structure.shape)
 
 
-def _ellipsoid_fraction(relative, radii, spacing, power: int) -> np.ndarray:
-    """Return the covered fraction of box-shaped voxels, to first order in the voxel's size.
+def _ellipsoid_fraction(relative, radii, spacing, shape: str) -> np.ndarray:
+    """Return the fraction of each voxel that a shape covers, to first order in the voxel's size.
 
     The level ``k`` is 1 on the surface; across a voxel it changes by about ``sum |dk/dx_i| h_i``.
     """
     squares = [value * value for value in relative]
-    powers = squares if power == 2 else [square * square for square in squares]
-    level = np.sqrt(powers[0] + powers[1] + powers[2])
-    if power == 4:
-        level = np.sqrt(level)
+    if shape == "ellipsoid":
+        level = np.sqrt(squares[0] + squares[1] + squares[2])
+        slopes = (1.0, 1.0, 1.0)
+    else:
+        plane = squares[1] + squares[2]
+        slopes = (squares[0], plane, plane) if shape == "cylinder" else squares
+        total = squares[0] * squares[0] + squares[1] * slopes[1] + squares[2] * slopes[2]
+        level = np.sqrt(np.sqrt(total))
     level = np.maximum(level, np.float32(1e-3))
     change = 0.0
-    for value, square, radius, step in zip(relative, squares, radii, spacing, strict=True):
-        slope = np.abs(value) if power == 2 else np.abs(value) * square
-        change = change + slope * np.float32(step / radius)
-    change /= level if power == 2 else level * level * level
+    for value, slope, radius, step in zip(relative, slopes, radii, spacing, strict=True):
+        change = change + np.abs(value) * slope * np.float32(step / radius)
+    change /= level if shape == "ellipsoid" else level * level * level
     return np.clip(np.float32(0.5) - (level - 1) / np.maximum(change, np.float32(1e-3)), 0, 1)
 
 
@@ -550,9 +587,11 @@ def _head_mm(space: _Space) -> np.ndarray:
     x, y, z = space.x, space.y, space.z
     parts = (
         ((0, 14, 46), (74, 80, 62)),
-        ((0, -30, 8), (67, 58, 64)),
-        ((0, 22, -50), (67, 70, 90)),
-        ((0, -88, 8), (14, 12, 16)),
+        ((0, -28, 6), (65, 56, 66)),
+        ((0, 22, -50), (66, 68, 90)),
+        ((0, -86, 6), (13, 12, 15)),
+        ((72, 30, 14), (5, 11, 18)),
+        ((-72, 30, 14), (5, 11, 18)),
     )
     total = np.zeros(x.shape, np.float32)
     for (cx, cy, cz), (rx, ry, rz) in parts:
@@ -627,7 +666,7 @@ def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndar
 def _node_places(rene: int, side: float, rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     """Return centres and radii in mm of one to three nodes."""
     first = np.array((side * 42.0, 22.0, -22.0)) + rng.normal(0, (1.5, 2.0, 4.0))
-    radius = float(np.clip(rng.normal(7.5, 1.2), 5.5, 11))
+    radius = float(np.clip(rng.normal(8.5, 1.3), 6.5, 12))
     extra = rng.random() < 0.5
     retropharyngeal = rng.random() < 0.5
     steps = rng.normal(0, 1.0, (2, 3))
@@ -653,7 +692,7 @@ def _replace_tissue(fractions: np.ndarray, share: np.ndarray, tissue: str, *, sp
 
 
 def _infiltration(space, traits, effects, tumour_mm, rng) -> np.ndarray:
-    """Return the share of tissue infiltrated beyond the tumour's edge: strands that thin out with distance."""
+    """Return the share of tissue infiltrated beyond the tumour's edge: strands that thin out."""
     push = effects.infiltration_log_sd * traits.infiltration + rng.normal(0, effects.nuisance_log_sd)
     reach = effects.infiltration_reach_mm * np.exp(0.5 * push)
     strands = np.exp(0.6 * space.fields.draw(8.0) - 0.18)
@@ -665,8 +704,8 @@ def _infiltration(space, traits, effects, tumour_mm, rng) -> np.ndarray:
 
 
 def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put tumour, infiltration and nodes into the tissue fractions; return distances and infiltrated share."""
-    rigid = ("air", "cortical bone", "marrow", "csf", "cord", "brain", "flowing blood")
+    """Put the disease into the tissue fractions; return distances and infiltrated share."""
+    rigid = ("air", "cortical bone", "marrow", "csf", "cord", "grey matter", "white matter", "arterial blood")
     tumour_mm = _tumour_mm(space, traits, effects, rng)
     node_mm = _node_mm(space, traits, rng)
     share = _infiltration(space, traits, effects, tumour_mm, rng)
@@ -770,8 +809,8 @@ def spin_echo_signal(tissue: Tissue, protocol: Protocol, *, uptake_scale: float 
 RELAXIVITY = {1.5: (4.2, 5.0), 3.0: (3.8, 5.2)}
 
 
-def _acquire(anatomy, protocol, texture, enhancement, shift, rng) -> np.ndarray:
-    """Return the magnitude image that a protocol gives of an anatomy."""
+def _signal(anatomy, protocol, texture, enhancement, shift, rng) -> np.ndarray:
+    """Return the noise-free image that a protocol gives of an anatomy, relative to fully relaxed water."""
     signals, spread = [], []
     for name, tissue in TISSUES.items():
         scale = enhancement if name in ("tumour", "node", "infiltrated tissue", "mucosa") else 1.0
@@ -782,11 +821,14 @@ def _acquire(anatomy, protocol, texture, enhancement, shift, rng) -> np.ndarray:
     weights = np.array([signals, spread], np.float32)
     smooth, grain = (weights @ flat).reshape(2, *anatomy.tumour_mm.shape)
     signal = _resample(smooth + grain * texture, anatomy.spacing, protocol, shift)
-    signal *= _coil_profile(anatomy.spacing, signal.shape, protocol, rng)
-    sigma = signals[TISSUE_NAMES.index("muscle")] / protocol.snr
+    return signal * _coil_profile(signal.shape, protocol, rng)
+
+
+def _magnitude(signal: np.ndarray, protocol: Protocol, gain: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the image as stored: noise in both receiver channels, their magnitude, and the gain."""
+    sigma = spin_echo_signal(TISSUES["muscle"], protocol) / protocol.snr
     real = signal + sigma * rng.standard_normal(signal.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(signal.shape, dtype=np.float32)
-    gain = protocol.gain * np.exp(rng.normal(0, 0.12))
     return (gain * np.hypot(real, imaginary)).astype(np.float32)
 
 
@@ -812,7 +854,7 @@ def _line_operator(n: int, step: float, width: float, shift: float) -> np.ndarra
     return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _coil_profile(spacing, shape, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
+def _coil_profile(shape, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
     """Return a smooth receive profile with a median of 1."""
     z, y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     a = rng.normal(0, 1, 6).astype(np.float32)
@@ -875,11 +917,15 @@ def render_patient(
     texture = (fields.draw(4.0) + fields.draw(11.0)) / np.sqrt(2)
     habit = fields.draw(25.0)
     enhancement = np.exp(rng.normal(0, 0.18))
-    volumes = {}
+    signals, masks, gains = {}, {}, {}
     for name, protocol in sequences.items():
         shift = rng.normal(0, effects.motion_mm, 3)
         errors = 0.6 * habit + 0.8 * fields.draw(15.0)
-        mask = _contour(anatomy, shift, errors, effects)
-        image = _acquire(anatomy, protocol, texture, enhancement, shift, rng)
-        volumes[name] = Volume(image, mask, anatomy.spacing)
-    return volumes
+        masks[name] = _contour(anatomy, shift, errors, effects)
+        signals[name] = _signal(anatomy, protocol, texture, enhancement, shift, rng)
+        gains[name] = protocol.gain * np.exp(rng.normal(0, 0.12))
+    # Noise comes last, because only it depends on the number of voxels: the patient is the same on any grid.
+    return {
+        name: Volume(_magnitude(signal, sequences[name], gains[name], rng), masks[name], anatomy.spacing)
+        for name, signal in signals.items()
+    }
