@@ -1,4 +1,4 @@
-"""Fingerprints: has anything that a result depends on changed since it was made?"""
+"""Fingerprints: has anything changed that a stored result depends on."""
 
 from __future__ import annotations
 

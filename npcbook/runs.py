@@ -155,8 +155,8 @@ class Chapter:
             if path.exists():
                 return path
         raise FileNotFoundError(
-            f"{self.name} needs '{name}', which chapter {writer} writes, and the run in {self.run_folder} has "
-            f"none: run {writer} first (python -m npcbook book --chapters {writer} runs it)."
+            f"{self.name} needs '{name}', which chapter {writer} writes, and the run in {self.run_folder} "
+            f"has none: run {writer} first (python -m npcbook book --chapters {writer} runs it)."
         )
 
     def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> Path:

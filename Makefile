@@ -1,0 +1,53 @@
+# Sets up .venv and calls `python -m npcbook`; everything else is in the library.
+PYTHON ?= python3
+PROFILE ?= laptop
+RUN := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help book test lab lint bench lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make book    set up, simulate the cohort, run every chapter, build the pages (PROFILE=laptop)"
+	@echo "make test    set up and run the tests: library, every chapter in the smoke profile, the built book"
+	@echo "make lab     JupyterLab on the chapters"
+	@echo "make lint    formatting, style and docstrings"
+	@echo "make bench   time the library against its references"
+	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite requirements.lock"
+
+book: $(READY)
+	$(RUN) -m npcbook book --profile $(PROFILE)
+
+test: $(READY)
+	PYTHON=$(PYTHON) tools/system-packages chromium
+	$(RUN) -m pytest
+
+lab: $(READY)
+	$(RUN) -m npcbook sync
+	.venv/bin/jupyter lab --notebook-dir notebooks
+
+lint: $(READY)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(RUN) -m npcbook sync --check
+
+bench: $(READY)
+	for script in benchmarks/*.py; do $(RUN) $$script || exit 1; done
+
+clean: $(READY)
+	$(RUN) -m npcbook clean
+
+lock: $(READY)
+	(head -n 1 requirements.lock; .venv/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f) > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+# pyradiomics is compiled against the numpy that is already there, so it goes in between.
+$(READY): requirements.lock pyproject.toml
+	PYTHON=$(PYTHON) tools/system-packages
+	[ -x $(RUN) ] || $(PYTHON) -m venv .venv
+	@echo "Installing the pinned packages (about two minutes) ..."
+	.venv/bin/pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock) setuptools wheel -c requirements.lock
+	PYTHONPATH=tools/build_shim .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock) -c requirements.lock
+	.venv/bin/pip install -q --disable-pip-version-check -r requirements.lock
+	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,249 @@
+"""Command line: ``python -m npcbook``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import yaml
+
+from npcbook import book
+from npcbook.runs import project_path
+
+EXIT_CODES = (
+    "exit codes: 0 done; 1 a chapter or the build failed; 2 unusable arguments; 3 the cohort has problems; "
+    "130 stopped"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; ``--help`` of each command explains itself."""
+    main = argparse.ArgumentParser(
+        prog="python -m npcbook",
+        description="From MRI voxels to the treatment question in stage II nasopharyngeal carcinoma, as a "
+        "book that runs. Everything is written below data/cohorts and data/runs.",
+        epilog=EXIT_CODES,
+    )
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "book",
+        help="run the chapters that need it and build the pages",
+        description="Run the chapters whose inputs, parameters or code changed, then build the pages. Stopped "
+        "at any moment, it continues where it was.",
+        epilog=EXIT_CODES,
+    )
+    run.add_argument("--profile", default="laptop", help="smoke, laptop (default), paper, or a YAML file")
+    run.add_argument(
+        "--cohort",
+        help="your own cohort: a folder, or a name below data/cohorts; default: the profile's synthetic one",
+    )
+    run.add_argument(
+        "--chapters", nargs="+", metavar="NN", help="only these, such as 05 06_km; no pages are built"
+    )
+    run.add_argument(
+        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="change a parameter"
+    )
+    run.add_argument("--force", action="store_true", help="run also what is up to date")
+    run.set_defaults(act=run_book)
+
+    make = commands.add_parser(
+        "simulate",
+        help="write a synthetic cohort",
+        description="Write a synthetic cohort with known truth, in the layout of a user's own.",
+        epilog=EXIT_CODES,
+    )
+    make.add_argument(
+        "--profile", default="laptop", help="gives size and grid: smoke, laptop (default), paper"
+    )
+    make.add_argument(
+        "--scenario", default="paper", choices=("paper", "null", "shift"), help="default: paper"
+    )
+    make.add_argument("--seed", type=int, help="default: the one that meets Table 1 exactly")
+    make.add_argument("--force", action="store_true", help="write again what is there")
+    make.set_defaults(act=simulate)
+
+    check = commands.add_parser(
+        "check",
+        help="list everything that is wrong with a cohort",
+        description="List all problems of a cohort at once, each with file, row and column.",
+        epilog=EXIT_CODES,
+    )
+    check.add_argument("cohort", metavar="COHORT", help="a folder, or the name of one below data/cohorts")
+    check.add_argument("--no-images", action="store_true", help="check the table only")
+    check.set_defaults(act=check_cohort)
+
+    clean = commands.add_parser(
+        "clean",
+        help="remove runs, built pages and synthetic cohorts",
+        description="Remove data/runs and the synthetic cohorts. A cohort of your own is never touched.",
+    )
+    clean.set_defaults(act=remove_results)
+
+    sync = commands.add_parser(
+        "sync",
+        help="derive the notebooks from their scripts",
+        description="Write notebooks/*.ipynb from notebooks/*.py. Nothing ever flows back.",
+    )
+    sync.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if a notebook is out of date"
+    )
+    sync.set_defaults(act=sync_notebooks)
+    return main
+
+
+def cohort_path(name: str) -> Path:
+    """Return the folder of a cohort given as a path or as a name below ``data/cohorts``."""
+    folder = Path(name).resolve()
+    return folder if folder.is_dir() else project_path(Path("data/cohorts") / name)
+
+
+def synthetic_name(scenario: str, profile: str) -> str:
+    """Return the folder name of a profile's synthetic cohort."""
+    size = Path(profile).stem
+    return f"synthetic-{size}" if scenario == "paper" else f"synthetic-{scenario}-{size}"
+
+
+def run_name(profile: str, cohort: str) -> str:
+    """Return the name of a run: profile and cohort, without saying the profile twice."""
+    size = Path(profile).stem
+    return f"{size}-{cohort.removesuffix('-' + size)}"
+
+
+def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, force: bool = False) -> Path:
+    """Write the synthetic cohort that a profile asks for, unless it is there, and return its folder."""
+    # Imported here: the simulation brings the imaging libraries, which --help and check do not need.
+    from npcbook.simulate import DEFAULT_SEED, write_cohort
+
+    settings = book.read_profile(profile)
+    return write_cohort(
+        f"data/cohorts/{synthetic_name(scenario, profile)}",
+        scenario=scenario,
+        seed=DEFAULT_SEED if seed is None else seed,
+        patients=settings["patients"],
+        grid=tuple(settings["grid"]),
+        force=force,
+    )
+
+
+def run_book(arguments: argparse.Namespace) -> int:
+    """Run chapters and, if all were asked for, build the pages."""
+    from npcbook.pages import BuildFailed, build_pages
+
+    start = time.monotonic()
+    overrides = dict(item.split("=", 1) for item in arguments.parameter)
+    parameters = book.read_profile(arguments.profile) | {k: yaml.safe_load(v) for k, v in overrides.items()}
+    book.sync_notebooks()
+    book.check_parameters(parameters)
+    if arguments.cohort is None:
+        print("synthetic cohort ...", flush=True)
+        cohort_folder = write_synthetic(arguments.profile, "paper")
+    else:
+        cohort_folder = cohort_path(arguments.cohort)
+        if problems := list_problems(cohort_folder, images=True):
+            return problems
+    run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
+    try:
+        book.run_chapters(
+            run_folder=run_folder,
+            cohort_folder=cohort_folder,
+            parameters=parameters,
+            chapters=arguments.chapters,
+            force=arguments.force,
+            say=lambda line: print(line, flush=True),
+        )
+        if arguments.chapters:
+            print(f"executed notebooks: {run_folder / 'notebooks'}")
+            return 0
+        print("building the pages ...", flush=True)
+        index = build_pages(run_folder)
+    except (book.ChapterFailed, BuildFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
+    return 0
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """Write a synthetic cohort."""
+    folder = write_synthetic(
+        arguments.profile, arguments.scenario, seed=arguments.seed, force=arguments.force
+    )
+    print(f"synthetic cohort: {folder}")
+    return 0
+
+
+def list_problems(folder: Path, *, images: bool) -> int:
+    """Print every problem of a cohort; return 3 if there is any, else 0."""
+    from npcbook import cohort
+
+    problems = cohort.check_cohort(folder, images=images)
+    for problem in problems:
+        print(problem)
+    if problems:
+        print(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {folder}", file=sys.stderr)
+    return 3 if problems else 0
+
+
+def check_cohort(arguments: argparse.Namespace) -> int:
+    """Check a cohort and say so when nothing is wrong."""
+    folder = cohort_path(arguments.cohort)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {folder}: give a cohort's folder, or a name below data/cohorts."
+        )
+    status = list_problems(folder, images=not arguments.no_images)
+    if not status:
+        print(f"nothing is wrong with {folder}")
+    return status
+
+
+def remove_results(arguments: argparse.Namespace) -> int:
+    """Remove runs and synthetic cohorts."""
+    from npcbook.cohort import read_cohort
+
+    runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
+    cohorts = [
+        path for path in project_path("data/cohorts").glob("synthetic-*") if read_cohort(path).is_synthetic
+    ]
+    for path in runs + cohorts:
+        shutil.rmtree(path)
+        print(f"removed {path}")
+    return 0
+
+
+def sync_notebooks(arguments: argparse.Namespace) -> int:
+    """Derive the notebooks, or tell which are out of date."""
+    if not arguments.check:
+        for path in book.sync_notebooks():
+            print(f"wrote {path.name}")
+        return 0
+    stale = book.stale_notebooks()
+    for path in stale:
+        print(
+            f"{path.name} is not what {path.stem}.py stands for: run python -m npcbook sync", file=sys.stderr
+        )
+    return 1 if stale else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        return given.act(given)
+    except filelock.Timeout as error:
+        print(f"Another process is running this run ({error.lock_file}): wait for it.", file=sys.stderr)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues from here", file=sys.stderr)
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
