@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from itertools import chain
@@ -29,8 +27,10 @@ from radiomics import getFeatureClasses, imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage, stats
 
-from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint
-from npcbook.images import Volume, read_volume
+from npcbook import images
+from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.images import Volume
+from npcbook.progress import progress
 from npcbook.runs import atomic_path
 
 __all__ = [
@@ -45,13 +45,17 @@ __all__ = [
     "extract_cohort",
     "extract_features",
     "extract_images",
+    "extract_perturbed",
     "feature_table",
     "icc_one_way",
     "lost_names",
     "perturb_mask",
+    "read_case",
 ]
 
 FEATURE_SETS = ("paper", "full")
+# What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
+FAILURES = (ValueError, OSError, RuntimeError)
 MASKS = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 SIGMAS_MM = (1.0, 3.0, 5.0)
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
@@ -418,6 +422,37 @@ def _lookup(found: Mapping, image: str, feature_class: str, feature: str) -> flo
     return found.get((image, feature_class, feature), np.nan)
 
 
+def read_case(image_path: Path, mask_path: Path) -> Volume:
+    """Read one case: a preprocessed image as chapter 02 keeps it (``.npz``) or any image file, and its mask.
+
+    Parameters
+    ----------
+    image_path, mask_path : path
+        The mask lies on the voxels of the image.
+
+    Returns
+    -------
+    Volume
+        Image, mask and spacing.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the mask has another shape than the image.
+    """
+    if Path(image_path).suffix != ".npz":
+        return images.read_volume(image_path, mask_path)
+    mask = images.read_volume(mask_path).image.astype(np.uint8)
+    volume = images.load_volume(image_path, mask)
+    if volume.image.shape != mask.shape:
+        raise ValueError(
+            f"{mask_path} has shape {mask.shape}, {image_path} {volume.image.shape}: redo chapter 02."
+        )
+    return volume
+
+
 @dataclass(frozen=True)
 class Extraction:
     """Features of many patients.
@@ -441,7 +476,6 @@ def extract_cohort(
     *,
     folder: Path,
     settings: Settings | None = None,
-    read: Callable[[Path, Path], Volume] = read_volume,
     workers: int = 2,
 ) -> Extraction:
     """Extract features of many patients, side by side, keeping what is done.
@@ -455,8 +489,6 @@ def extract_cohort(
         again if images, masks, settings, code and versions are unchanged.
     settings : Settings, optional
         The paper's if not given.
-    read : callable, optional
-        Reads one case from its two paths.
     workers : int, optional
         Processes. The call runs on any joblib backend (`joblib.parallel_config`), a Dask cluster included.
 
@@ -479,11 +511,9 @@ def extract_cohort(
     _check_cases(cases)
     patients = {name: group.to_dict("records") for name, group in cases.groupby("patient_id", sort=False)}
     made_by = _made_by(settings)
-    jobs = (
-        delayed(_patient_features)(rows, Path(folder), settings, read, made_by) for rows in patients.values()
-    )
+    jobs = (delayed(_patient_features)(rows, Path(folder), settings, made_by) for rows in patients.values())
     done = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    rows = list(_with_progress(done, len(patients)))
+    rows = list(progress(done, total=len(patients), description="radiomics, patients"))
     sequences = list(dict.fromkeys(cases["sequence"]))
     columns = [f"{s}_{c}" for s in sequences for c in _columns(settings.feature_set)]
     features = pd.DataFrame([values for values, _ in rows], index=pd.Index(patients, name="patient_id"))
@@ -503,21 +533,12 @@ def _check_cases(cases: pd.DataFrame) -> None:
 
 def _made_by(settings: Settings) -> str:
     packages = ("pyradiomics", "SimpleITK", "PyWavelets", "numpy")
-    return fingerprint(asdict(settings), code_fingerprint("radiomics"), {p: version(p) for p in packages})
+    code = [Path(__file__), Path(images.__file__)]
+    code_key = files_fingerprint(code, relative_to=Path(__file__).parent)
+    return fingerprint(asdict(settings), code_key, {package: version(package) for package in packages})
 
 
-def _with_progress(results, total: int, *, every_s: float = 20.0):
-    start = said = time.monotonic()
-    for done, result in enumerate(results, start=1):
-        yield result
-        now = time.monotonic()
-        if now - said >= every_s:
-            said, rate = now, done / (now - start)
-            left = (total - done) / rate
-            print(f"radiomics: {done} of {total} patients, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr)  # noqa: T201
-
-
-def _patient_features(rows: list[dict], folder: Path, settings: Settings, read, made_by: str):
+def _patient_features(rows: list[dict], folder: Path, settings: Settings, made_by: str):
     """Return one patient's values by column and one report row per case, from the store if still valid."""
     paths = [Path(row[which]) for row in rows for which in ("image_path", "mask_path")]
     here = [path for path in paths if path.is_file()]
@@ -529,7 +550,7 @@ def _patient_features(rows: list[dict], folder: Path, settings: Settings, read, 
         content = json.loads(stored.read_text())
         if content["key"] == key:
             return content["values"], content["report"]
-    found = [_case_features(row, settings, read) for row in rows]
+    found = [_case_features(row, settings) for row in rows]
     values = {name: value for case, _ in found for name, value in case.items()}
     report = [case for _, case in found]
     with atomic_path(stored) as temporary:
@@ -537,12 +558,12 @@ def _patient_features(rows: list[dict], folder: Path, settings: Settings, read, 
     return values, report
 
 
-def _case_features(row: dict, settings: Settings, read) -> tuple[dict[str, float], dict]:
+def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dict]:
     report = {"patient_id": row["patient_id"], "sequence": row["sequence"], "status": "failed", "reason": ""}
     report |= {"n_voxels": 0, "grey_levels": 0}
     try:
-        case = extract_features(read(row["image_path"], row["mask_path"]), settings=settings)
-    except (ValueError, OSError, RuntimeError) as error:
+        case = extract_features(read_case(row["image_path"], row["mask_path"]), settings=settings)
+    except FAILURES as error:
         return {}, report | {"reason": f"{type(error).__name__}: {error}"}
     report |= {"status": "ok", "n_voxels": case.n_voxels, "grey_levels": case.grey_levels}
     if case.undefined:
@@ -595,6 +616,64 @@ def perturb_mask(
     # Distances are counted to voxel centres on the other side, so the surface itself lies half a voxel in.
     moved = distance + amplitude_mm * noise / noise.std() > -min(spacing) / 2
     return np.where(moved, mask[tuple(nearest)], 0).astype(mask.dtype) if moved.any() else mask.copy()
+
+
+def extract_perturbed(
+    cases: pd.DataFrame,
+    *,
+    readings: int = 3,
+    amplitude_mm: float = 1.5,
+    settings: Settings | None = None,
+    rng: np.random.Generator,
+    workers: int = 2,
+) -> pd.DataFrame:
+    """Compute features of each case under its own contour and under redrawn ones.
+
+    Parameters
+    ----------
+    cases : pandas.DataFrame
+        As for `extract_cohort`; one sequence.
+    readings : int, optional
+        Contours a case, its own included.
+    amplitude_mm : float, optional
+        See `perturb_mask`.
+    settings : Settings, optional
+        The paper's if not given.
+    rng : numpy.random.Generator
+        Source of the redrawn contours.
+    workers : int, optional
+        Processes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``patient_id`` and ``reading`` (0 = own contour), columns of `feature_table`; a case that cannot
+        be extracted is a row of NaN.
+    """
+    rows = [row for row in cases.to_dict("records") for _ in range(readings)]
+    numbers = [number for _ in range(len(cases)) for number in range(readings)]
+    jobs = (
+        delayed(_one_reading)(row, number, amplitude_mm, settings or Settings(), random)
+        for row, number, random in zip(rows, numbers, rng.spawn(len(rows)), strict=True)
+    )
+    values = Parallel(n_jobs=workers)(jobs)
+    index = pd.MultiIndex.from_arrays(
+        [[r["patient_id"] for r in rows], numbers], names=["patient_id", "reading"]
+    )
+    columns = _columns((settings or Settings()).feature_set)
+    return pd.DataFrame(values, index=index).reindex(columns=columns).astype(float)
+
+
+def _one_reading(row: dict, reading: int, amplitude_mm: float, settings: Settings, rng) -> dict[str, float]:
+    try:
+        volume = read_case(row["image_path"], row["mask_path"])
+        if reading:
+            moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=amplitude_mm, rng=rng)
+            volume = replace(volume, mask=moved)
+        return extract_features(volume, settings=settings).values.to_dict()
+    except FAILURES:
+        # The same case has its reason in the report of `extract_cohort`.
+        return {}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-from npcbook import radiomics
+from npcbook import images, radiomics
 from npcbook.images import Volume
 
 MRI = Path(__file__).parent / "reference" / "mri"
@@ -240,6 +240,20 @@ def test_patients_without_the_asked_label_keep_their_row(tmp_path):
     assert found.features.shape == (1, 2 * 465)
 
 
+def test_preprocessed_images_are_read_beside_their_mask(tmp_path):
+    cases = write_cases(tmp_path, n_patients=1)[:1]
+    volume = radiomics.read_case(cases["image_path"][0], cases["mask_path"][0])
+    images.store_volume(tmp_path / "image.npz", volume)
+    again = radiomics.read_case(tmp_path / "image.npz", cases["mask_path"][0])
+    np.testing.assert_allclose(again.image, volume.image, atol=2e-3)
+    assert (again.mask == volume.mask).all()
+    assert again.spacing == pytest.approx(volume.spacing)
+    small = Volume(volume.image[:4], None, volume.spacing)
+    images.store_volume(tmp_path / "image.npz", small)
+    with pytest.raises(ValueError, match="has shape"):
+        radiomics.read_case(tmp_path / "image.npz", cases["mask_path"][0])
+
+
 def test_what_is_done_is_read_again_and_changed_input_is_done_again(tmp_path, monkeypatch):
     cases, store = write_cases(tmp_path), tmp_path / "store"
     first = radiomics.extract_cohort(cases, folder=store, workers=1)
@@ -319,3 +333,19 @@ def test_a_redrawn_contour_stays_near_the_old_one_and_grows_with_the_amplitude()
     assert 1 > dice[1.0] > dice[3.0] > 0.4
     with pytest.raises(ValueError, match="mask is empty"):
         radiomics.perturb_mask(volume.mask * 0, volume.spacing, rng=rng)
+
+
+def test_readings_of_one_case_begin_with_its_own_contour(tmp_path):
+    cases = write_cases(tmp_path).query("sequence == 't1w'")
+    found = radiomics.extract_perturbed(
+        cases, readings=2, amplitude_mm=5, rng=np.random.default_rng(1), workers=1
+    )
+    again = radiomics.extract_perturbed(
+        cases, readings=2, amplitude_mm=5, rng=np.random.default_rng(1), workers=1
+    )
+    pd.testing.assert_frame_equal(found, again, check_exact=True)
+    own = radiomics.extract_cohort(cases, folder=tmp_path / "store", workers=1).features
+    first = found.xs(0, level="reading").add_prefix("t1w_")
+    pd.testing.assert_frame_equal(first, own, check_exact=True)
+    volumes = found["original_shape_VoxelVolume"].unstack("reading")
+    assert (volumes[0] != volumes[1]).all()
