@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-__all__ = ["check_column", "check_survival"]
+__all__ = ["check_column", "check_survival", "check_varies"]
 
 
 def check_column(name: str, values: ArrayLike) -> np.ndarray:
@@ -97,3 +97,25 @@ def check_survival(
         )
     arrays["event"] = arrays["event"].astype(bool)
     return tuple(arrays.values())
+
+
+def check_varies(name: str, values: np.ndarray) -> None:
+    """Refuse a column that is the same for everyone.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    values : numpy.ndarray, shape (n,)
+        Finite numbers.
+
+    Raises
+    ------
+    ValueError
+        If all values are equal.
+    """
+    if values.min() == values.max():
+        raise ValueError(
+            f"{name} is {values[0]:g} for all {len(values)} patients; it must differ between them to rank or "
+            f"divide them."
+        )

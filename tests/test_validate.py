@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.validate import check_column, check_survival
+from npcbook.validate import check_column, check_survival, check_varies
 
 TIME, EVENT, RISK = [1.0, 2.0, 3.0], [1, 0, 1], [0.2, 0.1, 0.3]
 
@@ -47,3 +47,9 @@ def test_data_without_event_pass_where_none_is_needed():
 
 def test_check_column_takes_booleans():
     assert check_column("group", [True, False]).tolist() == [1.0, 0.0]
+
+
+def test_a_constant_column_is_named():
+    check_varies("risk", np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="risk is 3 for all 2 patients"):
+        check_varies("risk", np.array([3.0, 3.0]))
