@@ -24,6 +24,7 @@ __all__ = [
     "fit_cox",
     "proportional_hazards_test",
     "read_covariates",
+    "read_design",
     "univariable_cox",
 ]
 
@@ -300,10 +301,28 @@ def read_covariates(covariates: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]
     return values, names
 
 
-def _read(time, event, covariates, *, weights=None, strata=None, ties="efron"):
-    """Return checked arrays and names: time, event, covariates, weights, stratum codes, names."""
-    if ties not in TIES:
-        raise ValueError(f"ties is {ties!r}; it must be one of {', '.join(TIES)}.")
+def read_design(time: ArrayLike, event: ArrayLike, covariates: ArrayLike):
+    """Return checked data of a regression: time, event, matrix of covariates, their names.
+
+    Parameters
+    ----------
+    time, event : array-like, shape (n,)
+        Follow-up (above 0) and event (1) or censoring (0).
+    covariates : DataFrame, Series or array-like of shape (n, p)
+        As for `read_covariates`.
+
+    Returns
+    -------
+    time, event, values : numpy.ndarray
+        As float64, bool and float64 of shape (n, p).
+    names : tuple of str
+        Names of the columns.
+
+    Raises
+    ------
+    ValueError
+        As `check_survival` and `read_covariates`, and if a column is constant or a sum of others.
+    """
     values, names = read_covariates(covariates)
     time, event, _ = check_survival(time, event, covariates=values[:, 0])
     if constant := [names[j] for j in np.flatnonzero(np.ptp(values, axis=0) == 0)]:
@@ -315,6 +334,14 @@ def _read(time, event, covariates, *, weights=None, strata=None, ties="efron"):
         raise ValueError(
             f"covariates {list(names)} are collinear (one is a sum of others); leave out a redundant column."
         )
+    return time, event, values, names
+
+
+def _read(time, event, covariates, *, weights=None, strata=None, ties="efron"):
+    """Return checked arrays and names: time, event, covariates, weights, stratum codes, names."""
+    if ties not in TIES:
+        raise ValueError(f"ties is {ties!r}; it must be one of {', '.join(TIES)}.")
+    time, event, values, names = read_design(time, event, covariates)
     if weights is None:
         weights = np.ones(len(time))
     else:
