@@ -119,7 +119,7 @@ TISSUES = {
         Tissue("tumour", 0.87, (1080, 1380), (82, 76), 0.38, 0.04),
         Tissue("poorly perfused tumour", 0.93, (1650, 1950), (165, 150), 0.06, 0.03),
         Tissue("node", 0.87, (1060, 1350), (84, 78), 0.34, 0.05),
-        Tissue("infiltrated tissue", 0.89, (1130, 1430), (98, 90), 0.42, 0.05),
+        Tissue("infiltrated tissue", 0.92, (1300, 1600), (135, 125), 0.55, 0.05),
         Tissue("fluid", 0.98, (2300, 2600), (320, 300), 0.02, 0.02),
     )
 }
@@ -407,7 +407,7 @@ class Effects:
     heterogeneity_log_sd : float
         Change of the log amplitude per unit of the heterogeneity latent.
     infiltration_fraction, infiltration_reach_mm : float
-        Fraction of infiltrated tissue at the tumour's edge and the distance over which it falls to 1/e, at an
+        Fraction of infiltrated tissue at the tumour's edge and the distance at which it has fallen to 1/e, at an
         infiltration of 0.
     infiltration_log_sd : float
         Change of the log fraction, and by half as much of the log reach, per unit of the latent.
@@ -422,11 +422,11 @@ class Effects:
     volume_ml: Mapping[str, float]
     size_log_sd: float = 0.40
     necrosis_mean: float = 0.16
-    necrosis_amplitude: float = 0.13
-    heterogeneity_log_sd: float = 0.40
-    infiltration_fraction: float = 0.30
-    infiltration_reach_mm: float = 5.0
-    infiltration_log_sd: float = 0.40
+    necrosis_amplitude: float = 0.14
+    heterogeneity_log_sd: float = 0.48
+    infiltration_fraction: float = 0.38
+    infiltration_reach_mm: float = 10.0
+    infiltration_log_sd: float = 0.55
     nuisance_log_sd: float = 0.20
     contour_error_mm: float = 0.9
     motion_mm: float = 0.7
@@ -641,7 +641,10 @@ def _tumour_mm(space: _Space, traits: Traits, effects: Effects, rng: np.random.G
     voxels = volume / np.prod(space.spacing)
     count = int(np.ceil(voxels)) + 1
     nearest = np.sort(np.partition(front, count, axis=None)[: count + 1])
-    return (front - np.interp(voxels, np.arange(count + 1) + 0.5, nearest)).astype(np.float32)
+    front -= np.interp(voxels, np.arange(count + 1) + 0.5, nearest)
+    # Where a barrier slows the front, the same value lies nearer to the edge: the slope makes it millimetres.
+    slope = np.sqrt(sum(np.square(part) for part in np.gradient(front, *space.spacing)))
+    return (front / np.maximum(slope, 0.5)).astype(np.float32)
 
 
 def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndarray:
@@ -695,11 +698,10 @@ def _infiltration(space, traits, effects, tumour_mm, rng) -> np.ndarray:
     """Return the share of tissue infiltrated beyond the tumour's edge: strands that thin out."""
     push = effects.infiltration_log_sd * traits.infiltration + rng.normal(0, effects.nuisance_log_sd)
     reach = effects.infiltration_reach_mm * np.exp(0.5 * push)
-    strands = np.exp(0.6 * space.fields.draw(8.0) - 0.18)
+    strands = np.exp(0.6 * space.fields.draw(7.0) - 0.18)
     outside = np.clip(0.5 + tumour_mm / space.spacing[1], 0, 1)
-    share = (
-        effects.infiltration_fraction * np.exp(push) * strands * np.exp(-np.clip(tumour_mm, 0, None) / reach)
-    )
+    decay = np.exp(-np.square(np.clip(tumour_mm, 0, None) / reach))
+    share = effects.infiltration_fraction * np.exp(push) * strands * decay
     return np.minimum(share, 0.95) * outside
 
 
