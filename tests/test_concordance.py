@@ -169,3 +169,16 @@ def test_too_few_patients_and_too_early_a_tau_are_named():
         compare_c([1, 2, 3], [1, 1, 0], [1, 2, 3], [3, 2, 1])
     with pytest.raises(ValueError, match=r"tau is 0\.5, before the first event at 1"):
         uno_c([1, 2, 3], [1, 1, 0], [1, 2, 3], tau=0.5)
+
+
+@pytest.mark.slow
+def test_scores_of_equal_worth_differ_in_one_cohort_of_twenty():
+    rng = np.random.default_rng(2023)
+    rejected = []
+    for _ in range(1000):
+        shared, noise_a, noise_b = rng.normal(size=(3, 575))
+        time = rng.exponential(1900 * np.exp(-shared))
+        censoring = rng.uniform(60, 140, 575)
+        got = compare_c(np.minimum(time, censoring), time <= censoring, shared + noise_a, shared + noise_b)
+        rejected.append(got.p_value < 0.05)
+    assert 0.035 <= np.mean(rejected) <= 0.065

@@ -161,3 +161,18 @@ def test_bad_input_is_named(change, message):
     }
     with pytest.raises(ValueError, match=message):
         compare_auc(**({"horizon": 3.5} | data | change))
+
+
+@pytest.mark.slow
+def test_scores_of_equal_worth_differ_in_one_cohort_of_twenty():
+    rng = np.random.default_rng(2023)
+    rejected = []
+    for _ in range(1000):
+        shared, noise_a, noise_b = rng.normal(size=(3, 575))
+        time = rng.exponential(1900 * np.exp(-shared))
+        censoring = rng.uniform(60, 140, 575)
+        got = compare_auc(
+            np.minimum(time, censoring), time <= censoring, shared + noise_a, shared + noise_b, 60
+        )
+        rejected.append(got.p_value < 0.05)
+    assert 0.035 <= np.mean(rejected) <= 0.065
