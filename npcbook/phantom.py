@@ -107,9 +107,9 @@ TISSUES = {
         Tissue("marrow", 0.75, (420, 500), (70, 68), 0.06, 0.10),
         Tissue("cortical bone", 0.12, (500, 600), (8, 6), 0.0, 0.0),
         Tissue("cartilage", 0.70, (1000, 1200), (38, 35), 0.03, 0.03),
-        Tissue("gland", 0.88, (640, 800), (72, 68), 0.18, 0.13),
+        Tissue("gland", 0.86, (720, 900), (70, 66), 0.20, 0.14),
         Tissue("cord", 0.76, (745, 940), (76, 74), 0.01, 0.02),
-        Tissue("grey matter", 0.83, (1120, 1500), (95, 92), 0.02, 0.05),
+        Tissue("grey matter", 0.83, (1120, 1500), (95, 92), 0.02, 0.08),
         Tissue("white matter", 0.72, (780, 980), (74, 70), 0.01, 0.03),
         Tissue("csf", 1.00, (4000, 4200), (1500, 1400), 0.0, 0.01),
         Tissue("arterial blood", 0.10, (1400, 1750), (60, 50), 0.50, 0.0),
@@ -145,7 +145,9 @@ class Structure:
     paired : bool
         Whether the mirror image about the midline exists too.
     variation : float
-        Standard deviation of the patient's own factor on the radii.
+        Standard deviation of the logarithm of the patient's own factor on the radii.
+    opaque : float
+        Probability that a side holds fluid instead, as an inflamed sinus does.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Structure:
     shape: str = "ellipsoid"
     paired: bool = False
     variation: float = 0.06
+    opaque: float = 0.0
 
 
 def _pair(name, tissue, centre, radii, **options) -> Structure:
@@ -166,7 +169,7 @@ def _pair(name, tissue, centre, radii, **options) -> Structure:
 def _shell(structure: Structure, tissue: str, thickness: float) -> Structure:
     """Return the structure grown by a thickness in mm, to be painted beneath it."""
     radii = tuple(radius + thickness for radius in structure.radii)
-    return replace(structure, name=f"{structure.name} wall", tissue=tissue, radii=radii)
+    return replace(structure, name=f"{structure.name} wall", tissue=tissue, radii=radii, opaque=0.0)
 
 
 def _walls(structures: list[Structure], *shells: tuple[str, float]) -> list[Structure]:
@@ -196,10 +199,19 @@ def _airway() -> list[Structure]:
         _pair("torus of the auditory tube", "mucosa", (16, -14, 5), (3.5, 4, 7)),
     ]
     sinuses = [
-        _pair("maxillary sinus", "air", (28, -53, 15), (14, 17, 18), shape="box", angle=-14, variation=0.1),
+        _pair(
+            "maxillary sinus",
+            "air",
+            (28, -53, 15),
+            (14, 17, 18),
+            shape="box",
+            angle=-14,
+            variation=0.1,
+            opaque=0.1,
+        ),
         Structure("sphenoid sinus", "air", (0, -14, 37), (14, 12, 10), shape="box", variation=0.12),
         _pair("ethmoid cells", "air", (7, -48, 36), (5, 20, 9), shape="box"),
-        _pair("mastoid cells", "air", (50, 36, 22), (5, 8, 9), variation=0.25),
+        _pair("mastoid cells", "air", (50, 36, 22), (5, 8, 9), variation=0.25, opaque=0.1),
     ]
     lining = [_shell(structure, "mucosa", 2.2) for structure in air]
     return (
@@ -283,6 +295,10 @@ def _soft_tissue() -> list[Structure]:
         _pair("deep lobe of the parotid", "gland", (48, 7, -8), (8, 6, 17), variation=0.12),
         _pair("submandibular gland", "gland", (34, -25, -42), (8, 13, 12), angle=15, variation=0.1),
     ]
+    nodes = [
+        _pair("normal upper jugular node", "lymphoid", (42, 17, -27), (3, 4, 6), variation=0.25),
+        _pair("normal posterior node", "lymphoid", (46, 30, -33), (2.5, 3.5, 5), variation=0.25),
+    ]
     mouth = [
         Structure("soft palate", "tongue", (0, -24, -10), (15, 9, 3.5)),
         Structure("lingual septum", "fat", (0, -44, -32), (0.8, 18, 12)),
@@ -310,8 +326,11 @@ def _soft_tissue() -> list[Structure]:
         _pair("trapezius", "muscle", (21, 82, -26), (22, 4, 28), angle=-22, shape="cylinder"),
     ]
     planes = [_shell(muscle, "fat", 1.1) for muscle in muscles]
-    filling = [Structure("small muscles of the nape", "muscle", (0, 56, -24), (44, 24, 34), shape="cylinder")]
-    return vessels + mouth + muscles + glands + planes + filling
+    filling = [
+        Structure("small muscles of the nape", "muscle", (0, 56, -24), (44, 24, 34), shape="cylinder"),
+        _pair("deep masticator space", "muscle", (42, -24, 4), (12, 13, 24)),
+    ]
+    return vessels + nodes + mouth + muscles + glands + planes + filling
 
 
 # From what lies on top to what lies beneath: each is painted only where nothing before it was.
@@ -407,8 +426,8 @@ class Effects:
     heterogeneity_log_sd : float
         Change of the log amplitude per unit of the heterogeneity latent.
     infiltration_fraction, infiltration_reach_mm : float
-        Fraction of infiltrated tissue at the tumour's edge and the distance at which it has fallen to 1/e, at an
-        infiltration of 0.
+        Fraction of infiltrated tissue at the tumour's edge and the distance at which it has fallen to 1/e,
+        at an infiltration of 0.
     infiltration_log_sd : float
         Change of the log fraction, and by half as much of the log reach, per unit of the latent.
     nuisance_log_sd : float
@@ -503,7 +522,7 @@ class _Space:
         ]
         self.fields = _Field(self.axes, rng)
         z, y, x = np.meshgrid(*self.axes, indexing="ij", sparse=True)
-        roll, yaw = np.radians(rng.normal(0, 2.5, 2))
+        roll, yaw = np.radians(rng.normal(0, (1.5, 2.5)))
         scale = np.exp(rng.normal(0, 0.03, 3))
         shift = rng.normal(0, (2.5, 3.0, 2.5))
         x, y = x * np.cos(yaw) - y * np.sin(yaw), x * np.sin(yaw) + y * np.cos(yaw)
@@ -564,20 +583,21 @@ def _paint_structures(space: _Space, rng: np.random.Generator) -> tuple[np.ndarr
     """Return tissue fractions of the structures, painted front to back, and what remains uncovered."""
     fractions = np.zeros((len(TISSUES), *space.x.shape), np.float32)
     free = np.ones(space.x.shape, np.float32)
-    shared = {}
+    own = {}
     for structure in ANATOMY:
         for side in (-1, 1) if structure.paired else (1,):
             key = (structure.name.removesuffix(" wall"), side)
-            if key not in shared:
-                # A structure and its walls vary together.
-                shared[key] = np.exp(rng.normal(0, structure.variation)), rng.normal(0, 0.7, 3)
-            factor, offset = shared[key]
+            if key not in own:
+                # A structure and its walls vary together, so they share what is drawn for them.
+                own[key] = rng.lognormal(0, structure.variation), rng.normal(0, 0.7, 3), rng.random()
+            factor, offset, chance = own[key]
             centre = np.array(structure.centre) * (side, 1, 1) + offset
             radii = tuple(radius * factor for radius in structure.radii)
             mirrored = replace(structure, tilt=(structure.tilt[0] * side, structure.tilt[1]))
             box, cover = space.cover(mirrored, tuple(centre), radii, structure.angle * side)
             cover *= free[box]
-            fractions[TISSUE_NAMES.index(structure.tissue)][box] += cover
+            tissue = "fluid" if chance < structure.opaque else structure.tissue
+            fractions[TISSUE_NAMES.index(tissue)][box] += cover
             free[box] -= cover
     return fractions, free
 
@@ -589,9 +609,9 @@ def _head_mm(space: _Space) -> np.ndarray:
         ((0, 14, 46), (74, 80, 62)),
         ((0, -28, 6), (65, 56, 66)),
         ((0, 22, -50), (66, 68, 90)),
-        ((0, -86, 6), (13, 12, 15)),
-        ((72, 30, 14), (5, 11, 18)),
-        ((-72, 30, 14), (5, 11, 18)),
+        ((0, -83, 5), (13, 11, 15)),
+        ((69, 30, 14), (7, 10, 19)),
+        ((-69, 30, 14), (7, 10, 19)),
     )
     total = np.zeros(x.shape, np.float32)
     for (cx, cy, cz), (rx, ry, rz) in parts:
@@ -710,9 +730,9 @@ def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np
     rigid = ("air", "cortical bone", "marrow", "csf", "cord", "grey matter", "white matter", "arterial blood")
     tumour_mm = _tumour_mm(space, traits, effects, rng)
     node_mm = _node_mm(space, traits, rng)
-    share = _infiltration(space, traits, effects, tumour_mm, rng)
+    infiltrated = _infiltration(space, traits, effects, tumour_mm, rng)
     before = fractions[[TISSUE_NAMES.index(name) for name in rigid]].sum(0)
-    _replace_tissue(fractions, share, "infiltrated tissue", spare=rigid)
+    _replace_tissue(fractions, infiltrated, "infiltrated tissue", spare=rigid)
     if traits.rene == 2:
         haze = 0.7 * np.exp(-np.clip(node_mm, 0, None) / 4) * np.clip(0.5 + node_mm / space.spacing[1], 0, 1)
         _replace_tissue(fractions, haze, "infiltrated tissue", spare=rigid)
@@ -723,9 +743,12 @@ def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np
     push = effects.heterogeneity_log_sd * traits.heterogeneity + rng.normal(0, effects.nuisance_log_sd)
     spread = effects.necrosis_amplitude * np.exp(push) * space.fields.draw(6.5)
     poor = np.clip(effects.necrosis_mean + spread, 0, 0.95) * tumour
-    fractions[TISSUE_NAMES.index("tumour")] -= poor
-    fractions[TISSUE_NAMES.index("poorly perfused tumour")] += poor
-    return tumour_mm, node_mm, share * (1 - before)
+    core = np.clip((-node_mm - rng.uniform(3, 9)) / 3, 0, 0.9)
+    for tissue, share in (("tumour", poor), ("node", core)):
+        moved = np.minimum(share, fractions[TISSUE_NAMES.index(tissue)])
+        fractions[TISSUE_NAMES.index(tissue)] -= moved
+        fractions[TISSUE_NAMES.index("poorly perfused tumour")] += moved
+    return tumour_mm, node_mm, infiltrated * (1 - before)
 
 
 def build_anatomy(
