@@ -315,13 +315,27 @@ def _counts_around(keys, start, level, width, weight=None) -> tuple[np.ndarray, 
 
 
 def _sum_of_sign_products(time, event, risk_a, risk_b) -> int:
-    """Sum sign(a_i − a_j)·sign(b_i − b_j) over all comparable pairs, in O(n log² n).
+    """Sum sign(a_i − a_j)·sign(b_i − b_j) over all comparable pairs."""
+    rank = _time_rank(time, event)
+    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
+    # Up to about a million pairs, looking at each is quicker than the bookkeeping that avoids it.
+    few = event.sum() * len(event) <= 2**20
+    return (_sign_products_directly if few else _sign_products_by_digits)(rank, event, level_a, level_b)
+
+
+def _sign_products_directly(rank, event, level_a, level_b) -> int:
+    """Sum the products over a table of events by patients."""
+    later = rank > rank[event, None]
+    signs = (np.sign(level[event, None] - level) for level in (level_a, level_b))
+    return int(np.sum(next(signs) * next(signs), where=later))
+
+
+def _sign_products_by_digits(rank, event, level_a, level_b) -> int:
+    """Sum the products in O(n log² n).
 
     At each binary digit of the time rank (see `_pairs`) the pairs run between early events and later
     patients, so their sum is the Kendall sum of both together less that of either alone.
     """
-    rank = _time_rank(time, event)
-    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
     total = 0
     for digit in range(int(rank.max()).bit_length()):
         group = rank >> (digit + 1)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from npcbook import concordance
 from npcbook.concordance import compare_c, harrell_c, uno_c
 
 STATISTICS = Path(__file__).parent / "reference" / "statistics"
@@ -116,6 +117,16 @@ def test_invariances(seed, n, ties):
 
     reversed_risk = harrell_c(time, event, -a)
     assert reversed_risk.c == pytest.approx(1 - base.c_a)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(4, 90), ties=st.booleans())
+def test_the_way_for_large_cohorts_gives_the_same_sum(seed, n, ties):
+    time, event, a, b = simulate(seed, n, ties=ties)
+    rank = concordance._time_rank(time, event)
+    levels = [np.unique(risk, return_inverse=True)[1] for risk in (a, b)]
+    directly = concordance._sign_products_directly(rank, event, *levels)
+    assert concordance._sign_products_by_digits(rank, event, *levels) == directly
 
 
 @settings(max_examples=20, deadline=None)
