@@ -13,7 +13,7 @@ help:
 	@echo "make lab     JupyterLab on the chapters"
 	@echo "make lint    formatting, style and docstrings"
 	@echo "make bench   time the library against its references"
-	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite requirements.lock"
+	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite the pins"
 
 book: $(READY)
 	$(RUN) -m npcbook book --profile $(PROFILE)
@@ -38,16 +38,15 @@ clean: $(READY)
 	$(RUN) -m npcbook clean
 
 lock: $(READY)
-	(head -n 1 requirements.lock; .venv/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f) > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+	$(RUN) tools/lock.py
 
 # pyradiomics is compiled against the numpy that is already there, so it goes in between.
 $(READY): requirements.lock pyproject.toml
 	PYTHON=$(PYTHON) tools/system-packages
 	[ -x $(RUN) ] || $(PYTHON) -m venv .venv
 	@echo "Installing the pinned packages (about two minutes) ..."
-	.venv/bin/pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock) setuptools wheel -c requirements.lock
-	PYTHONPATH=tools/build_shim .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock) -c requirements.lock
+	.venv/bin/pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
+	PYTHONPATH=tools/build_shim .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
 	.venv/bin/pip install -q --disable-pip-version-check -r requirements.lock
 	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -258,6 +258,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             cwd=str(project_path(".")),
             progress_bar=False,
             stderr_file=sys.stderr,
+            # The kernel talks to this process only; its note on unencrypted sockets is noise here.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
         problems = check_execution(nbformat.read(partial, as_version=4))
     except papermill.PapermillExecutionError as error:

@@ -54,17 +54,15 @@ def stage(run_folder: Path) -> Path:
     missing = [p.name for p in CHAPTERS if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
-    (source / "notebooks").mkdir(parents=True, exist_ok=True)
-    for name in ("_config.yml", "_toc.yml", "README.md"):
-        shutil.copyfile(project_path(name), source / name)
-    for name in ("_static", "data"):
+    # Everything but the last build, whose inputs these are.
+    for name in ("notebooks", "data"):
         shutil.rmtree(source / name, ignore_errors=True)
-    shutil.copytree(project_path("notebooks/_static"), source / "_static")
-    shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static", dirs_exist_ok=True)
+        (source / name).mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml", "README.md", "data/README.md"):
+        shutil.copyfile(project_path(name), source / name)
+    shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     for plan in CHAPTERS:
-        shutil.copyfile(
-            run_folder / "notebooks" / f"{plan.name}.ipynb", source / "notebooks" / f"{plan.name}.ipynb"
-        )
+        shutil.copy(run_folder / "notebooks" / f"{plan.name}.ipynb", source / "notebooks")
     return source
 
 

@@ -1,0 +1,26 @@
+"""Fixtures that several test files share."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+mpl.use("Agg")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def smoke_run():
+    """Run every chapter in the smoke profile and build the book, as `make book PROFILE=smoke` does."""
+    command = [sys.executable, "-m", "npcbook", "book", "--profile", "smoke"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
+    return ROOT / "data" / "runs" / "smoke-synthetic"
+
+
+@pytest.fixture(scope="session")
+def smoke_cohort(smoke_run):
+    """Folder of the synthetic cohort that the smoke run analysed."""
+    return ROOT / "data" / "cohorts" / "synthetic-smoke"
