@@ -199,7 +199,7 @@ class Chapter:
         fig : matplotlib.figure.Figure
             The figure; it is still open afterwards, so that the notebook shows it.
         """
-        fig.text(0.995, 0.002, self.label, ha="right", va="bottom", fontsize=7, color="#b02a2a", zorder=10)
+        fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
         for suffix in (".svg", ".png"):
             with atomic_path(self.folder / "figures" / f"{name}{suffix}") as temporary:
                 # Without a date in the file, the same data give the same bytes.

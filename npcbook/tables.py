@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import math
+from collections.abc import Callable
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -12,6 +13,7 @@ from pandas.io.formats.style import Styler
 __all__ = [
     "MISSING",
     "Table",
+    "attempt",
     "format_ci",
     "format_count",
     "format_estimate",
@@ -160,6 +162,35 @@ def format_hr(hr: float | None, hr_low: float | None = None, hr_high: float | No
 def format_count(count: int, total: int) -> str:
     """Return a count with its percentage of a total, such as ``"395 (68.7 %)"``; no percentage of nothing."""
     return f"{count} ({100 * count / total:.1f} %)" if total else f"{count}"
+
+
+def attempt(notes: dict[str, str], what: str, function: Callable, *args, **kwargs):
+    """Return what an estimator returns, or None and the estimator's reason in `notes`.
+
+    Small or real cohorts may not allow every cell of a table; the table then shows a dash and the chapter
+    shows `notes`. Only `ValueError` counts: the estimators raise it for data that cannot bear the estimate.
+
+    Parameters
+    ----------
+    notes : dict of str to str
+        Gets the reason under `what`; changed in place.
+    what : str
+        Which cell it is, in the reader's words.
+    function : callable
+        The estimator.
+    *args, **kwargs
+        Its arguments.
+
+    Returns
+    -------
+    object or None
+        The estimator's result.
+    """
+    try:
+        return function(*args, **kwargs)
+    except ValueError as error:
+        notes[what] = str(error)
+        return None
 
 
 def _format_cell(value) -> str:

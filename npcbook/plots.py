@@ -1,0 +1,469 @@
+"""Figures: survival curves, ROC curves, forest plots and calibration, drawn one way throughout.
+
+Every function takes its data first, draws on `ax` (or on a new figure), returns the Axes, and leaves titles
+and saving to the chapter. Groups are told apart by colour and by line style; a colour keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+from numpy.typing import ArrayLike
+
+from npcbook import survival
+from npcbook.tables import format_estimate, format_hr, format_p
+
+__all__ = [
+    "LABELS",
+    "plot_calibration",
+    "plot_forest",
+    "plot_kaplan_meier",
+    "plot_roc",
+    "small_multiples",
+    "style_of",
+]
+
+PALETTE = sns.color_palette("colorblind").as_hex()
+BLUE, ORANGE, GREEN, VERMILION, PINK = PALETTE[:5]
+GREY = "#595959"  # darker than the palette's, which is faint on white
+SOLID, DASHED, DOTTED, DASH_DOT, LONG = "-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2))
+
+# What a colour and a line mean, by the key under which chapters hold the thing.
+STYLES = {
+    "low": (BLUE, SOLID),
+    "high": (VERMILION, DASHED),
+    "radiotherapy": (GREY, SOLID),
+    "up_to_160": (ORANGE, DASHED),
+    "over_160": (GREEN, DASH_DOT),
+    "chemoradiotherapy": (GREEN, DASH_DOT),
+    "training": (BLUE, SOLID),
+    "validation": (ORANGE, DASHED),
+    "clinical": (GREY, DOTTED),
+    "radiomics_combined": (ORANGE, DASH_DOT),
+    "dl_combined": (BLUE, SOLID),
+    "rc": (PINK, LONG),
+    "dc": (GREEN, DASHED),
+    "truth": ("black", DOTTED),
+}
+SPARE = [(PINK, SOLID), (PALETTE[5], DASHED), (PALETTE[9], DASH_DOT), (BLUE, DOTTED), (VERMILION, LONG)]
+LABELS = {
+    "low": "Low risk",
+    "high": "High risk",
+    "radiotherapy": "Radiotherapy alone",
+    "up_to_160": "CCND ≤ 160 mg/m²",
+    "over_160": "CCND > 160 mg/m²",
+    "chemoradiotherapy": "Chemoradiotherapy",
+    "training": "Training",
+    "validation": "Validation",
+    "clinical": "Clinical",
+    "radiomics_combined": "Radiomics (combined)",
+    "dl_combined": "DL (combined)",
+    "rc": "RC",
+    "dc": "DC",
+    "truth": "Planted truth",
+}
+SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
+ROW = 10.0  # points between the lines of the table of numbers at risk
+REFERENCE = {"color": "0.45", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
+
+
+def small_multiples(
+    n_panels: int,
+    *,
+    columns: int = 1,
+    width: float = 6.0,
+    panel_height: float = 3.6,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of equal panels.
+
+    Parameters
+    ----------
+    n_panels : int
+        Number of panels, 1 or more.
+    columns : int, default 1
+        Panels side by side; one column stays legible on a telephone.
+    width, panel_height : float
+        Width of the figure and height of a panel, inches.
+    sharex, sharey : bool
+        Whether all panels have the same axis.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+        The figure, with constrained layout.
+    axes : list of matplotlib.axes.Axes
+        One per panel, row by row.
+    """
+    rows = -(-n_panels // columns)
+    fig, grid = plt.subplots(
+        rows, columns, figsize=(width, rows * panel_height), layout="constrained",
+        squeeze=False, sharex=sharex, sharey=sharey,
+    )  # fmt: skip
+    for empty in grid.flat[n_panels:]:
+        empty.remove()
+    return fig, list(grid.flat[:n_panels])
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def style_of(key: str, position: int = 0) -> tuple[str, object]:
+    """Return colour and line style of a group or model; unknown keys take the palette's by position."""
+    return STYLES.get(key, SPARE[position % len(SPARE)])
+
+
+def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
+    """Return the groups present: in `order`, else those with a known meaning first, then by name."""
+    present = pd.unique(pd.Series(group)).tolist()
+    if order is not None:
+        return [name for name in order if name in present]
+    known = [name for name in STYLES if name in present]
+    return known + sorted((name for name in present if name not in known), key=str)
+
+
+def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> float:
+    """Draw a curve with band and censor ticks while enough patients are at risk; return where it ends."""
+    curve = survival.kaplan_meier(time, event)
+    # A group smaller than the limit is drawn whole: its band shows how little is known.
+    enough = curve.n_at_risk >= (min_at_risk if curve.n_patients >= min_at_risk else 1)
+    t = np.concatenate([[0.0], curve.time[enough]])
+    color, line = style_of(key, position)
+    values, low, high = (np.concatenate([[1.0], v[enough]]) for v in (curve.survival, curve.low, curve.high))
+    # Before the first event the limits do not exist; the band begins with the first event.
+    ax.fill_between(t, low, high, step="post", color=color, alpha=0.15, linewidth=0)
+    ax.step(t, values, where="post", color=color, linestyle=line, linewidth=1.8)
+    censored = np.concatenate([[False], curve.n_censored[enough] > 0])
+    ax.plot(t[censored], values[censored], "|", color=color, markersize=4, markeredgewidth=0.7, alpha=0.7)
+    return float(t[-1])
+
+
+def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
+    """Return name, number of patients and the estimate at the horizon."""
+    at = survival.kaplan_meier(time, event, at=[horizon_months])
+    followed = np.max(time) >= horizon_months
+    estimate = format_estimate(100 * at.survival[0], 100 * at.low[0], 100 * at.high[0], 1)
+    text = (
+        f"{endpoint} at {horizon_months:g} months {estimate} %" if followed else "not followed to the horizon"
+    )
+    return f"{name} (n = {len(time)}): {text}"
+
+
+def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write, under the axis, the numbers at risk and the events and censorings so far, at each tick."""
+    data = blended_transform_factory(ax.transData, ax.transAxes)
+
+    def below(base, row):
+        return base + ScaledTranslation(0, -(26 + ROW * row) / 72, ax.figure.dpi_scale_trans)
+
+    def write(row, name, ticks, values, **style):
+        style = {"va": "center", "fontsize": SMALL} | style
+        ax.text(-0.035, 0, name, transform=below(ax.transAxes, row), ha="right", **style)
+        for tick, value in zip(ticks, values, strict=True):
+            ax.text(tick, 0, f"{value}", transform=below(data, row), ha="center", **style)
+
+    write(0, "Number at risk", [], [], color="0.3")
+    row = 1.3
+    for name, table in tables.items():
+        write(row, name, table["tick"], table["at_risk"], weight="bold")
+        write(row + 1, "events", table["tick"], table["events"], color="0.3")
+        write(row + 2, "censored", table["tick"], table["censored"], color="0.3")
+        row += 3.3
+
+
+def _comparison_text(time, event, group, hr, p_corrected) -> str:
+    """Return hazard ratio and log-rank p-values, a line each."""
+    lines = []
+    if hr is not None:
+        hr, low, high = (float(np.ravel(value)[0]) for value in (hr.hr, hr.hr_low, hr.hr_high))
+        lines.append(f"HR {format_hr(hr, low, high)}")
+    # Without an event, or with one group, there is nothing to test.
+    if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
+        lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
+    if p_corrected is not None:
+        lines.append(f"p corrected for the optimised cut-off {format_p(p_corrected)}")
+    return "\n".join(lines)
+
+
+def plot_kaplan_meier(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    *,
+    horizon_months: float = 60,
+    endpoint: str = "DMFS",
+    order: Sequence[str] | None = None,
+    hr: object | None = None,
+    p_corrected: float | None = None,
+    min_at_risk: int = 10,
+    tick_months: float = 12,
+    lowest: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot Kaplan–Meier curves of groups with the numbers behind them.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, months.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored; a group, or all, may have none.
+    group : array-like, shape (n,)
+        Group of each patient, none missing: a key of `LABELS` (its colour and name are used), or any text.
+    horizon_months : float, default 60
+        Where survival is read off for the legend, months; marked by a line.
+    endpoint : str
+        What the curves show, such as ``"DMFS"``.
+    order : sequence of str, optional
+        Groups in the order of legend and table; groups left out are not drawn.
+    hr : result with ``hr``, ``hr_low``, ``hr_high``, optional
+        Hazard ratio to state (fit of `npcbook.cox` or `npcbook.firth`); its first covariate is used.
+    p_corrected : float, optional
+        p-value corrected for the choice of the cut-off, to be stated beside the log-rank p-value.
+    min_at_risk : int, default 10
+        Each curve ends where fewer patients are at risk.
+    tick_months : float, default 12
+        Distance of ticks and of the numbers at risk, months.
+    lowest : float, default 0
+        Lower end of the survival axis, 0 to 1; an axis that does not begin at 0 says so.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % bands (log-log), censor ticks, and numbers at risk aligned to the ticks.
+
+    Raises
+    ------
+    ValueError
+        For bad survival data (see `npcbook.survival.kaplan_meier`), or if no group in `order` has patients.
+    """
+    ax = _axes(ax, 6.0, 4.4)
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    names = _groups(group, order)
+    if not names:
+        raise ValueError(
+            f"group holds {sorted(set(group.tolist()))}, none of them in order {order}: name them."
+        )
+    drawn = np.isin(group, names)
+    members = {name: group == name for name in names}
+    ends = [
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=min_at_risk)
+        for i, (name, rows) in enumerate(members.items())
+    ]
+    ticks = np.arange(0, max(*ends, horizon_months) + tick_months, tick_months)
+    ax.axvline(horizon_months, **REFERENCE)
+    handles, entries, tables = [], [], {}
+    for i, (name, rows) in enumerate(members.items()):
+        color, line = style_of(name, i)
+        handles.append(Line2D([], [], color=color, linestyle=line, linewidth=1.8))
+        entries.append(
+            _legend_entry(time[rows], event[rows], LABELS.get(name, name), horizon_months, endpoint)
+        )
+        tables[LABELS.get(name, name)] = survival.at_risk_table(time[rows], event[rows], ticks)
+    title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, p_corrected)
+    legend = ax.legend(
+        handles, entries, title=title, loc="lower left", fontsize=SMALL, title_fontsize=SMALL, framealpha=0.85
+    )
+    legend.set_alignment("left")
+    _draw_numbers(ax, tables)
+    note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
+    ax.set(
+        xlabel="Months",
+        ylabel=f"{endpoint}{note}",
+        xticks=ticks,
+        xlim=(-2, ticks[-1] + 2),
+        ylim=(lowest, 1.02),
+    )
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.spines[["right", "top"]].set_visible(False)
+    return ax
+
+
+def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | None = None) -> Axes:
+    """Plot time-dependent ROC curves with their areas.
+
+    Parameters
+    ----------
+    curves : mapping of str to result of `npcbook.timeroc.auc_at`
+        Model key (or name) to its result at one horizon, on the same patients; drawn in that order.
+    horizon_months : float
+        Horizon of the results, months; for the title of the legend.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with the diagonal of chance, AUC (95 % CI) per model and the numbers of cases and controls.
+    """
+    ax = _axes(ax, 5.2, 5.0)
+    ax.plot([0, 1], [0, 1], **REFERENCE)
+    for position, (key, curve) in enumerate(curves.items()):
+        color, line = style_of(key, position)
+        area = format_estimate(curve.auc, curve.low, curve.high)
+        ax.plot(
+            curve.fpr, curve.tpr, color=color, linestyle=line, linewidth=1.8,
+            label=f"{LABELS.get(key, key)}: {area}",
+        )  # fmt: skip
+    first = next(iter(curves.values()))
+    title = f"AUC (95 % CI) at {horizon_months:g} months\n{first.n_cases} cases, {first.n_controls} controls"
+    legend = ax.legend(loc="lower right", title=title, fontsize=SMALL, title_fontsize=SMALL, framealpha=0.9)
+    legend.set_alignment("left")
+    ax.set(
+        xlabel="1 − specificity (false positives)", ylabel="Sensitivity (true positives)",
+        xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal",
+    )  # fmt: skip
+    return ax
+
+
+def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | None = None) -> Axes:
+    """Plot observed against predicted risk.
+
+    Parameters
+    ----------
+    groups : pandas.DataFrame
+        One row per risk group: ``predicted`` and ``observed`` risk of the event by the horizon (0 to 1),
+        limits ``low`` and ``high`` of the observed one, ``n_patients``; optionally ``cohort`` (or another key
+        to tell series apart). Rows without an observed risk are left out.
+    horizon_months : float
+        Horizon, months.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes: points with 95 % limits about the line of identity.
+    """
+    ax = _axes(ax, 5.2, 5.0)
+    groups = groups.dropna(subset=["predicted", "observed"])
+    series = groups.groupby("cohort", sort=False) if "cohort" in groups else [("", groups)]
+    for position, (key, part) in enumerate(series):
+        color, line = style_of(key, position)
+        name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})" if key else None
+        errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
+        ax.errorbar(
+            part["predicted"], part["observed"], errors, color=color, linestyle=line, capsize=3,
+            marker="os^Dv"[position % 5], label=name,
+        )  # fmt: skip
+    top = 1.05 * max(groups[["predicted", "observed", "high"]].max().max(), 0.05) if len(groups) else 1.0
+    ax.plot([0, 1], [0, 1], **REFERENCE)
+    ax.set(
+        xlabel=f"Predicted risk by {horizon_months:g} months", ylabel="Observed risk (Kaplan–Meier)",
+        xlim=(0, min(top, 1)), ylim=(0, min(top, 1)), aspect="equal",
+    )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))
+        axis.set_major_locator(MaxNLocator(5))
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="upper left", fontsize=SMALL)
+    return ax
+
+
+def _draw_interval(ax: Axes, y: float, row: Mapping, limits: tuple[float, float], color: str) -> None:
+    """Draw one hazard ratio; where its interval leaves the axis, an arrow says so."""
+    low, high = max(row["hr_low"], limits[0]), min(row["hr_high"], limits[1])
+    if low <= limits[1] and high >= limits[0]:
+        ax.plot([low, high], [y, y], color=color, linewidth=1.6, solid_capstyle="butt")
+    if limits[0] <= row["hr"] <= limits[1]:
+        ax.plot(row["hr"], y, marker="s", color=color, markersize=5.5)
+    if row["hr_low"] < limits[0]:
+        ax.plot(limits[0], y, marker="<", color=color, markersize=6, clip_on=False)
+    if row["hr_high"] > limits[1]:
+        ax.plot(limits[1], y, marker=">", color=color, markersize=6, clip_on=False)
+
+
+def _arms(row: Mapping) -> str:
+    return (
+        f"high {row['events_high']:.0f}/{row['n_high']:.0f}, low {row['events_low']:.0f}/{row['n_low']:.0f}"
+    )
+
+
+def plot_forest(
+    table: pd.DataFrame, *, limits: tuple[float, float] = (0.1, 100), ax: Axes | None = None
+) -> Axes:
+    """Plot hazard ratios of high against low risk by subgroup.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per level, top to bottom: ``subgroup`` and ``level`` (text); ``n_high``, ``events_high``,
+        ``n_low``, ``events_low`` (patients and events per arm); ``hr``, ``hr_low``, ``hr_high``, missing
+        where there is no estimate; optionally ``p_interaction``, of which the first of a subgroup is shown.
+        A subgroup of one row with an empty level (all patients) takes one line.
+    limits : tuple of float
+        Ends of the logarithmic axis; intervals beyond them end in an arrow.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure whose height suits the number of rows.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, events/patients per arm under each level, HR (95 % CI) at the right.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    needed = ["subgroup", "level", "n_high", "events_high", "n_low", "events_low", "hr", "hr_low", "hr_high"]
+    if missing := [name for name in needed if name not in table]:
+        raise ValueError(f"table lacks the column(s) {missing}; it needs {needed}: add them.")
+    subgroups = list(table.groupby("subgroup", sort=False))
+    ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.27 * len(subgroups))
+    right = blended_transform_factory(ax.transAxes, ax.transData)
+    y, ticks, names = 0.0, [], []
+    for name, part in subgroups:
+        p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
+        one_line = len(part) == 1 and not part["level"].iloc[0]
+        ax.text(
+            -0.025, y, name, transform=right, ha="right", va="bottom" if one_line else "center",
+            fontsize=SMALL + 1, weight="bold",
+        )  # fmt: skip
+        if len(p_interaction):
+            text = f"interaction p {format_p(p_interaction.iloc[0])}"
+            ax.text(1.03, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+        for _, row in part.iterrows():
+            y -= 0 if one_line else 1.0
+            estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
+            if estimable:
+                _draw_interval(ax, y, row, limits, BLUE)
+            text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
+            ax.text(1.03, y, text, transform=right, va="center", fontsize=SMALL)
+            ticks.append(y)
+            names.append(f"{row['level']}\n{_arms(row)}")
+        y -= 0.85
+    return _finish_forest(ax, ticks, names, limits, y)
+
+
+def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:
+    """Set the axes of a forest plot."""
+    ax.axvline(1, **REFERENCE)
+    ax.set(xscale="log", xlim=limits, ylim=(bottom + 0.2, 0.6))
+    decades = 10.0 ** np.arange(np.ceil(np.log10(limits[0])), np.floor(np.log10(limits[1])) + 1)
+    ax.set_xticks(decades)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_yticks(ticks, names, fontsize=SMALL)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.set_xlabel("Hazard ratio, high against low risk (95 % CI)\nlow risk worse ←  → high risk worse")
+    ax.text(
+        -0.02, 1.0, "events/patients\nper risk group", transform=ax.transAxes, ha="right", va="bottom",
+        fontsize=SMALL, color="0.35",
+    )  # fmt: skip
+    ax.text(1.03, 1.0, "HR (95 % CI)", transform=ax.transAxes, va="bottom", fontsize=SMALL, color="0.35")
+    return ax
