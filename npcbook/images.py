@@ -6,13 +6,22 @@ the reverse, and is turned round here and nowhere else.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import SimpleITK as sitk
+from joblib import Parallel, delayed
 from scipy import ndimage
+
+from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.progress import progress
+from npcbook.runs import atomic_path
 
 __all__ = [
     "LABELS",
@@ -26,6 +35,7 @@ __all__ = [
     "normalise",
     "predicted_mask_path",
     "preprocess",
+    "preprocess_files",
     "preprocessed_path",
     "read_volume",
     "resample",
@@ -417,3 +427,61 @@ def load_volume(path: str | os.PathLike, mask: np.ndarray | None = None) -> Volu
     """Read an image that `store_volume` wrote, and put `mask` beside it."""
     with np.load(path, allow_pickle=False) as stored:
         return Volume(stored["image"].astype(np.float32), mask, tuple(stored["spacing"].tolist()))
+
+
+def preprocess_files(
+    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2, **options
+) -> pd.DataFrame:
+    """Preprocess many image files side by side, leaving alone what is already done.
+
+    Parameters
+    ----------
+    files : sequence of (source, target)
+        Image to read, and ``.npz`` file to write (see `store_volume`).
+    order : {"n4-normalise", "normalise-n4"}
+        See `preprocess`.
+    workers : int
+        Processes.
+    **options
+        Passed to `bias_field`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a file: ``source``, ``problem`` (empty if it went well). A file that cannot be preprocessed
+        is reported here and has no target; the others are not held up by it.
+
+    Notes
+    -----
+    A target is left alone if it was made from the same file content, by the same code, with the same
+    settings. Each appears whole or not at all, so that a run may be stopped at any time.
+    """
+    code = files_fingerprint([Path(__file__)], relative_to=Path(__file__).parent)
+    settings = fingerprint(code, order, options)
+    jobs = (delayed(_preprocess_file)(source, target, order, options, settings) for source, target in files)
+    run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
+    problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
+    return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
+
+
+def _preprocess_file(source: Path, target: Path, order: str, options: dict, settings: str) -> str:
+    try:
+        key = fingerprint(settings, hashlib.blake2b(Path(source).read_bytes()).hexdigest())
+        if _stored_key(target) != key:
+            volume = preprocess(read_volume(source), order=order, **options)
+            with atomic_path(target) as temporary:
+                store_volume(temporary, volume, key=key)
+    # SimpleITK raises RuntimeError for whatever it cannot do.
+    except (OSError, ValueError, RuntimeError) as error:
+        Path(target).unlink(missing_ok=True)
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _stored_key(path: Path) -> str | None:
+    """Return the key that a stored image was made under, or None where there is none to be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return str(stored["key"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,553 @@
+"""Training: the segmentation network first, then, on its stored features, the heads that predict metastasis.
+
+Everything here is fitted on the patients it is given and on nobody else. Every result depends on the data,
+the settings and the seed only: random numbers are drawn anew for each epoch from the seed and the epoch's
+number, so that a run that was killed and resumed ends where an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.network import NetworkSettings, UNet3d, dilate, pool_global, pool_region
+from npcbook.progress import progress
+from npcbook.runs import atomic_path
+
+__all__ = [
+    "Features",
+    "TrainedNetwork",
+    "TrainingSettings",
+    "augment",
+    "cross_entropy_loss",
+    "dice_loss",
+    "extract_features",
+    "load_network",
+    "predict_labels",
+    "train_segmentation",
+]
+
+LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
+SCHEDULES = ("constant", "one cycle")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a segmentation network is trained; the defaults are the paper's where the paper has any.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training patients.
+    batch_size : int
+        Patients per step of the optimiser.
+    micro_batch : int
+        Patients held in memory at once; gradients add up over a batch, so that the result is that of the
+        whole batch.
+    learning_rate : float
+        Adam's, or the highest one of the cycle.
+    schedule : {"constant", "one cycle"}
+        The paper's constant rate, or one that rises over the first tenth of the steps and falls to zero,
+        which does in a few epochs what a constant one does in many.
+    loss : {"dice", "cross-entropy", "dice and cross-entropy"}
+        The paper's, the deposited script's, or their sum.
+    rotation_degrees, blur_voxels : float
+        Largest in-plane rotation and widest in-plane Gaussian blur of the augmentation; 0 switches it off.
+    monitor_fraction : float
+        Part of the training patients kept out of the steps, to see how the network does on new ones.
+    seed : int
+        Of the initial weights, the order of patients and the augmentation.
+    device : str
+        ``"cpu"`` (single precision) or ``"cuda"`` (bfloat16 where it is safe).
+
+    Raises
+    ------
+    ValueError
+        If the loss or the schedule is unknown or a number is out of range.
+    """
+
+    epochs: int = 500
+    batch_size: int = 64
+    micro_batch: int = 8
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    loss: str = "dice"
+    rotation_degrees: float = 10.0
+    blur_voxels: float = 0.8
+    monitor_fraction: float = 0.1
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self):
+        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
+                )
+        for name in ("epochs", "batch_size", "micro_batch", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        if not 0 <= self.monitor_fraction < 1:
+            raise ValueError(
+                f"monitor_fraction is {self.monitor_fraction}; it must be at least 0 and below 1."
+            )
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A segmentation network and how it came to be.
+
+    Attributes
+    ----------
+    network : UNet3d
+        In evaluation mode.
+    history : pandas.DataFrame
+        One row an epoch: ``epoch``, ``loss`` (mean over the steps), ``monitor_dice`` (mean over the patients
+        kept out, tumour and nodes together; NaN where none were kept out).
+    """
+
+    network: UNet3d
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network makes of patients.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray, shape (N, Z, Y, X), uint8
+        Predicted mask on the network's grid.
+    bottleneck : numpy.ndarray, shape (N, C)
+        Globally averaged features of the bottleneck.
+    region : pandas.DataFrame, N rows
+        Features of every level averaged over the predicted disease and over a margin around it.
+    """
+
+    labels: np.ndarray
+    bottleneck: np.ndarray
+    region: pd.DataFrame
+
+
+def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return one minus the soft Dice overlap, averaged over the foreground labels.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (N, C, Z, Y, X)
+        Output of the network.
+    labels : torch.Tensor, shape (N, Z, Y, X), integer
+        0 background, 1 primary tumour, 2 lymph node.
+
+    Returns
+    -------
+    torch.Tensor, scalar
+        0 for perfect overlap, 1 for none.
+
+    Notes
+    -----
+    ``1 - 2 sum(T P) / sum(T + P)``, summed over all voxels of the batch, so that patients without nodes do
+    not divide by nothing. Equation 1 of the paper has this on its left and a right-hand side without the
+    ``1 -``, which would be the overlap itself, and would be maximal where the loss should be minimal.
+    """
+    predicted = logits.float().softmax(dim=1)[:, 1:]
+    target = F.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(predicted.dtype)
+    voxels = (0, 2, 3, 4)
+    overlap = (target * predicted).sum(voxels)
+    total = target.sum(voxels) + predicted.sum(voxels)
+    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+
+
+def cross_entropy_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over voxels (arguments as in `dice_loss`)."""
+    return F.cross_entropy(logits.float(), labels.long())
+
+
+def segmentation_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of that name."""
+    terms = {"dice": (dice_loss,), "cross-entropy": (cross_entropy_loss,)}
+    return sum(term(logits, labels) for term in terms.get(name, (dice_loss, cross_entropy_loss)))
+
+
+def augment(
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    rotation_degrees: float,
+    blur_voxels: float,
+    rng: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate each patient in-plane and blur each image, by random amounts.
+
+    Parameters
+    ----------
+    images : torch.Tensor, shape (N, 1, Z, Y, X)
+        Normalised images.
+    labels : torch.Tensor, shape (N, Z, Y, X), uint8
+        Masks.
+    rotation_degrees : float
+        Angles are uniform between minus and plus this.
+    blur_voxels : float
+        Standard deviations of the Gaussian are uniform between 0 and this.
+    rng : torch.Generator
+        Source of the random amounts, on the CPU.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Images and labels, same shapes; labels turned by nearest neighbour.
+    """
+    n = len(images)
+    angle = (2 * torch.rand(n, generator=rng) - 1) * np.deg2rad(rotation_degrees)
+    width = torch.rand(n, generator=rng) * blur_voxels
+    # Slices ride along as channels: every slice of a patient turns by the same angle.
+    picture, mask = images[:, 0], labels.to(images.dtype)
+    if rotation_degrees > 0:
+        y_size, x_size = picture.shape[2:]
+        zero, sine = torch.zeros(n), torch.sin(angle)
+        rows = (
+            torch.cos(angle),
+            -sine * y_size / x_size,
+            zero,
+            sine * x_size / y_size,
+            torch.cos(angle),
+            zero,
+        )
+        turn = torch.stack(rows, dim=1).view(n, 2, 3).to(images.device)
+        where = F.affine_grid(turn, list(picture.shape), align_corners=False)
+        picture = F.grid_sample(picture, where, mode="bilinear", padding_mode="border", align_corners=False)
+        mask = F.grid_sample(mask, where, mode="nearest", padding_mode="zeros", align_corners=False)
+    if blur_voxels > 0:
+        picture = _blur(picture, width.to(images.device))
+    return picture[:, None], mask.to(labels.dtype)
+
+
+def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
+    """Blur (N, Z, Y, X) in-plane by one Gaussian a patient, of `width` voxels."""
+    n, z, y, x = picture.shape
+    offsets = torch.arange(-3, 4, device=picture.device, dtype=picture.dtype)
+    kernel = torch.exp(-0.5 * (offsets / width.clamp(min=1e-3)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True))[:, None]  # (N, 1, 7)
+    rows = F.pad(
+        picture.transpose(0, 1), (0, 0, 3, 3), mode="replicate"
+    )  # patients as channels: (Z, N, Y+6, X)
+    rows = F.conv2d(rows, kernel[..., None], groups=n)
+    columns = F.conv2d(F.pad(rows, (3, 3, 0, 0), mode="replicate"), kernel[:, :, None], groups=n)
+    return columns.transpose(0, 1).reshape(n, z, y, x)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """Return a source of random numbers that belongs to these numbers alone."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels) -> UNet3d:
+    """Return an untrained network that expects each label as often as it occurs.
+
+    Without that, everything starts as disease, and a Dice loss can settle on calling every voxel a node.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = UNet3d(network_settings)
+    counts = np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0
+    with torch.no_grad():
+        network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+    return network.to(settings.device, memory_format=torch.channels_last_3d)
+
+
+def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the learning rate of a step; it depends on nothing but the step's number."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    warm = max(1, steps // 10)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    return settings.learning_rate * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Cut an order of patients into batches; a last one of less than half the size joins the one before."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) < size / 2:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _train_epoch(network, optimiser, images, labels, settings: TrainingSettings, epoch: int) -> float:
+    """Run one epoch and return the mean loss of its steps."""
+    rng = _generator(settings.seed, 1 + epoch)
+    batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
+    network.train()
+    losses = []
+    for number, batch in enumerate(batches):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(settings, epoch * len(batches) + number, settings.epochs * len(batches))
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(0.0)
+        for part in batch.split(settings.micro_batch):
+            loss = _part_loss(network, images[part], labels[part], settings, rng) * len(part) / len(batch)
+            loss.backward()
+            losses[-1] += loss.item()
+        _check_finite(losses[-1], network, epoch, number)
+        optimiser.step()
+    return float(np.mean(losses))
+
+
+def _part_loss(network, images, labels, settings: TrainingSettings, rng) -> torch.Tensor:
+    images, labels = images.to(settings.device), labels.to(settings.device)
+    images, labels = augment(
+        images,
+        labels,
+        rotation_degrees=settings.rotation_degrees,
+        blur_voxels=settings.blur_voxels,
+        rng=rng,
+    )
+    images = images.contiguous(memory_format=torch.channels_last_3d)
+    # On a CPU, bfloat16 weight gradients of small 3-D convolutions are not reliable (they turn to NaN).
+    with torch.autocast(settings.device, dtype=torch.bfloat16, enabled=settings.device != "cpu"):
+        logits = network(images)
+    return segmentation_loss(settings.loss, logits, labels)
+
+
+def _check_finite(loss: float, network, epoch: int, step: int) -> None:
+    squares = torch.stack([p.grad.float().square().sum() for p in network.parameters() if p.grad is not None])
+    gradient = float(squares.sum().sqrt())
+    if not (np.isfinite(loss) and np.isfinite(gradient)):
+        raise FloatingPointError(
+            f"training stopped in epoch {epoch + 1}, step {step + 1}: the loss is {loss} and the length of "
+            f"its gradient {gradient}. Check the images for values that are not finite, or lower "
+            "learning_rate."
+        )
+
+
+def train_segmentation(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    network_settings: NetworkSettings,
+    settings: TrainingSettings,
+    folder: str | os.PathLike,
+    stop_after: int | None = None,
+) -> TrainedNetwork | None:
+    """Train a segmentation network, or take it from `folder` if the same training was done before.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (N, Z, Y, X), float32
+        Normalised images of the training patients, on the network's grid.
+    labels : numpy.ndarray, shape (N, Z, Y, X), uint8
+        Their contours: 0 background, 1 primary tumour, 2 lymph node.
+    network_settings : NetworkSettings
+        What to build.
+    settings : TrainingSettings
+        How to train it.
+    folder : str or path
+        Where checkpoints and the finished network are kept: ``checkpoint.pt`` after every epoch, in the end
+        ``network.safetensors`` and ``history.csv``.
+    stop_after : int, optional
+        Most epochs to run in this call; the next call goes on from there.
+
+    Returns
+    -------
+    TrainedNetwork or None
+        None if `stop_after` ended the call before the last epoch.
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in shape, or do not lie on the network's grid.
+    FloatingPointError
+        If the loss or its gradient is no longer finite.
+    """
+    _check_data(images, labels, network_settings)
+    key = _training_key(images, labels, network_settings, settings)
+    folder = Path(folder)
+    finished = load_network(folder, key=key)
+    if finished is not None:
+        return finished
+    network = _new_network(network_settings, settings, labels)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    history = _resume(folder / "checkpoint.pt", key, network, optimiser)
+    pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
+    steps, monitor = _split(len(images), settings)
+    epochs = range(len(history), min(settings.epochs, len(history) + (stop_after or settings.epochs)))
+    for epoch in progress(epochs, total=len(epochs), description="training the segmentation, epochs"):
+        loss = _train_epoch(network, optimiser, pixels[steps], masks[steps], settings, epoch)
+        dice = _mean_dice(network, pixels[monitor], masks[monitor], settings.device)
+        history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
+        _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
+    if len(history) < settings.epochs:
+        return None
+    _save_network(folder, key, network, history)
+    return load_network(folder, key=key)
+
+
+def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: NetworkSettings) -> None:
+    if images.shape != labels.shape or images.shape[1:] != tuple(network_settings.grid):
+        raise ValueError(
+            f"images have shape {images.shape} and labels {labels.shape}; both must be (patients, "
+            f"{', '.join(map(str, network_settings.grid))}): bring them to the network's grid with "
+            f"images.fit_grid."
+        )
+
+
+def _training_key(images, labels, network_settings, settings) -> str:
+    here = Path(__file__).parent
+    code = files_fingerprint([here / "network.py", here / "training.py"], relative_to=here)
+    data = [hashlib.blake2b(np.ascontiguousarray(array)).hexdigest() for array in (images, labels)]
+    return fingerprint(code, data, asdict(network_settings), asdict(settings), torch.__version__)
+
+
+def _split(n: int, settings: TrainingSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which patients are learnt from and which are kept out to watch."""
+    order = torch.randperm(n, generator=_generator(settings.seed, 0))
+    kept_out = int(n * settings.monitor_fraction)
+    return order[kept_out:].sort().values, order[:kept_out].sort().values
+
+
+def _mean_dice(network, images, labels, device: str) -> float:
+    """Return the mean Dice overlap of tumour and nodes together; NaN without patients."""
+    if len(images) == 0:
+        return float("nan")
+    predicted = torch.from_numpy(predict_labels(network, images, device=device)) > 0
+    target = labels > 0
+    overlap = (predicted & target).flatten(1).sum(1)
+    total = predicted.flatten(1).sum(1) + target.flatten(1).sum(1)
+    return float((2 * overlap / total.clamp(min=1)).mean())
+
+
+def predict_labels(network: UNet3d, images: torch.Tensor, *, device: str = "cpu") -> np.ndarray:
+    """Return the most probable label of every voxel, shape (N, Z, Y, X), uint8, of images (N, 1, Z, Y, X)."""
+    parts = [_predict(network, part, device).argmax(dim=1) for part in images.split(8)]
+    return torch.cat(parts).to(torch.uint8).cpu().numpy()
+
+
+@torch.no_grad()
+def _predict(network: UNet3d, images: torch.Tensor, device: str) -> torch.Tensor:
+    network.eval()
+    return network(images.to(device).contiguous(memory_format=torch.channels_last_3d))
+
+
+def _resume(path: Path, key: str, network, optimiser) -> list[dict]:
+    """Bring network and optimiser to where a checkpoint of this training left them; return its history."""
+    if not path.exists():
+        return []
+    # weights_only: a checkpoint is data, and nothing in it is executed.
+    checkpoint = torch.load(path, weights_only=True)
+    if checkpoint["key"] != key:
+        return []
+    network.load_state_dict(checkpoint["network"])
+    optimiser.load_state_dict(checkpoint["optimiser"])
+    return checkpoint["history"]
+
+
+def _save_checkpoint(path: Path, key: str, network, optimiser, history: list[dict]) -> None:
+    content = {
+        "key": key,
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "history": history,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _save_network(folder: Path, key: str, network: UNet3d, history: list[dict]) -> None:
+    with atomic_path(folder / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    metadata = {"key": key, "settings": json.dumps(asdict(network.settings))}
+    with atomic_path(folder / "network.safetensors") as temporary:
+        save_file(weights, temporary, metadata=metadata)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def load_network(folder: str | os.PathLike, *, key: str | None = None) -> TrainedNetwork | None:
+    """Read a finished network.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where `train_segmentation` left it.
+    key : str, optional
+        Fingerprint of the training that it must come from; default, any.
+
+    Returns
+    -------
+    TrainedNetwork or None
+        On the CPU; None if there is none, or one from another training.
+    """
+    path = Path(folder) / "network.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        metadata = stored.metadata()
+        weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    if key is not None and metadata["key"] != key:
+        return None
+    settings = json.loads(metadata["settings"])
+    network = UNet3d(NetworkSettings(**{**settings, "grid": tuple(settings["grid"])}))
+    network.load_state_dict(weights)
+    network.to(memory_format=torch.channels_last_3d).eval()
+    return TrainedNetwork(network, pd.read_csv(Path(folder) / "history.csv"))
+
+
+@torch.no_grad()
+def extract_features(
+    network: UNet3d,
+    images: np.ndarray,
+    *,
+    margin: tuple[int, int, int] = (1, 3, 3),
+    device: str = "cpu",
+) -> Features:
+    """Segment patients and store what the heads learn from.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Trained; its weights stay as they are.
+    images : numpy.ndarray, shape (N, Z, Y, X), float32
+        Normalised images on the network's grid.
+    margin : tuple of int
+        Voxels (z, y, x) by which the predicted disease is grown to look at its surroundings.
+    device : str
+        Where to compute.
+
+    Returns
+    -------
+    Features
+        One row a patient, in the order given.
+    """
+    network = network.to(device).eval()
+    labels, bottlenecks, regions = [], [], []
+    for part in torch.from_numpy(images)[:, None].split(8):
+        levels = network.encode(part.to(device).contiguous(memory_format=torch.channels_last_3d))
+        decoded = network.decode(levels)
+        predicted = network.out(decoded[-1]).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
+        labels.append(predicted[:, 0].to(torch.uint8).cpu())
+        bottlenecks.append(pool_global(levels[-1]).cpu())
+        regions.append(_region_features([*levels, *decoded], (predicted > 0).float(), margin))
+    region = pd.concat(regions, ignore_index=True)
+    return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), region)
+
+
+def _region_features(levels: list[torch.Tensor], disease: torch.Tensor, margin) -> pd.DataFrame:
+    """Average the features of every level over the disease and over the margin around it."""
+    surroundings = dilate(disease, margin) - disease
+    columns = {"log_volume": torch.log1p(disease.sum(dim=(1, 2, 3, 4)))}
+    for place, region in (("inside", disease), ("around", surroundings)):
+        for number, level in enumerate(levels):
+            pooled = pool_region(level, region)
+            columns |= {f"level{number}_{place}_{c}": pooled[:, c] for c in range(pooled.shape[1])}
+    return pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
