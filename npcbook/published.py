@@ -11,7 +11,16 @@ import pandas as pd
 
 from npcbook.tables import MISSING, format_ci, format_number, format_p
 
-__all__ = ["check_id", "compare", "ledger", "lookup", "parse_number", "read_published", "read_register"]
+__all__ = [
+    "check_id",
+    "compare",
+    "ledger",
+    "lookup",
+    "parse_number",
+    "read_claims",
+    "read_published",
+    "read_register",
+]
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "published"
 FILES = ("table1", "table2", "table3", "table4", "text", "methods")
@@ -111,6 +120,18 @@ def lookup(published_id: str) -> pd.Series:
     check_id(published_id)
     df = _published()
     return df[df["id"] == published_id].iloc[0].copy()
+
+
+def read_claims() -> pd.DataFrame:
+    """Read the paper's claims and the printed tests that bear on them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Text columns ``claim``, ``source``, ``context`` (words of the paper), ``needs`` (the test that would
+        support it), ``printed_tests`` (ids, separated by blanks) and ``finding``.
+    """
+    return pd.read_csv(FOLDER / "claims.csv", dtype=str, keep_default_na=False)
 
 
 def read_register() -> pd.DataFrame:

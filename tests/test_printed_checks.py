@@ -1,0 +1,63 @@
+"""Checks of print against print: known findings, and no finding that rounding explains."""
+
+import pytest
+
+from npcbook import printed_checks
+
+CHECKS = [name for name in printed_checks.__all__ if name.startswith("check_")]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_says_what_was_printed_what_was_found_and_how_sure(name):
+    table = getattr(printed_checks, name)()
+    assert list(table.columns)[:6] == printed_checks.COLUMNS
+    assert (table[printed_checks.COLUMNS] != "").all(axis=None)
+    assert table["verdict"].str.match(r"^(reproduces|does not reproduce|depends on .+)$").all()
+    assert set(table["how sure"]) <= {"certain", "high", "moderate"}
+
+
+def test_every_estimate_lies_in_the_middle_of_its_interval():
+    table = printed_checks.check_intervals()
+    assert (table["verdict"] == "reproduces").all()
+
+
+def test_one_event_per_arm_and_nothing_else_explains_the_t2n0_hazard_ratios():
+    table = printed_checks.check_firth()
+    assert table[["events high", "events low"]].to_numpy().tolist() == [[1, 1], [1, 1]]
+    for cohort in printed_checks.COHORTS:
+        splits = printed_checks.firth_splits(cohort)
+        assert splits["reproduces"].sum() == 1
+
+
+def test_only_the_rc_hazard_ratios_need_more_events_than_there_can_be():
+    table = printed_checks.check_event_bounds()
+    odd = table[table["verdict"] != "reproduces"]["check"]
+    assert odd.str.startswith("RC").all()
+    assert len(odd) == 2
+
+
+def test_rows_of_table_2_agree_on_the_events():
+    events = printed_checks.events_by_row()
+    assert events["events_low"].between(38, 44).all()
+    assert (events["fewest"] <= events["events_high"]).all()
+
+
+def test_events_by_five_years_follow_from_the_survival_rates():
+    events = printed_checks.events_by_rate().set_index(["cohort", "endpoint"])
+    # Without any loss before five years, 6.5 % of 575 patients are 37.4 events.
+    assert events.at[("training", "5-year DMFS"), "most"] == 37
+    assert (events["fewest"] <= events["most"]).all()
+
+
+def test_one_p_value_fits_no_correlation_and_two_only_a_negative_one():
+    table = printed_checks.check_correlations()
+    assert table["r_low"].isna().sum() == 1
+    assert table["verdict"].str.startswith("depends on a correlation of −").sum() == 2
+    known = table.dropna(subset="r_low")
+    assert known["r_low"].between(-1, 1).all()
+    assert known["r_high"].between(-1, 1).all()
+
+
+def test_the_sub_cohort_closes_only_with_radiotherapy_alone():
+    verdicts = printed_checks.check_subcohort()["verdict"].tolist()
+    assert verdicts[:3] == ["does not reproduce", "reproduces", "reproduces"]
