@@ -54,11 +54,10 @@ def stage(run_folder: Path) -> Path:
     missing = [p.name for p in CHAPTERS if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
-    # Everything but the last build, whose inputs these are.
-    for name in ("notebooks", "data"):
-        shutil.rmtree(source / name, ignore_errors=True)
-        (source / name).mkdir(parents=True)
+    for old in source.glob("[!_]*/"):
+        shutil.rmtree(old)
     for name in ("_config.yml", "_toc.yml", "README.md", "data/README.md"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     for plan in CHAPTERS:
