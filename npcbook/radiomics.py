@@ -46,6 +46,7 @@ __all__ = [
     "extract_features",
     "extract_images",
     "extract_perturbed",
+    "feature_icc",
     "feature_table",
     "icc_one_way",
     "lost_names",
@@ -727,3 +728,26 @@ def icc_one_way(readings, *, confidence: float = 0.95) -> Icc:
     ratio = between / within
     limit = ratio / stats.f.ppf(confidence, n - 1, n * (k - 1))
     return Icc(float((ratio - 1) / (ratio + k - 1)), float((limit - 1) / (limit + k - 1)))
+
+
+def feature_icc(readings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Compute the ICC of every feature over repeated readings.
+
+    Parameters
+    ----------
+    readings : pandas.DataFrame
+        Two index levels, patient and ``reading``; one column per feature (see `extract_perturbed`).
+    confidence : float, optional
+        See `icc_one_way`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``column``, ``icc``, ``low``, ``n_patients`` with all readings.
+    """
+    rows = []
+    for column, values in readings.items():
+        wide = values.unstack("reading")
+        found = icc_one_way(wide, confidence=confidence)
+        rows.append({"column": column, "icc": found.icc, "low": found.low, "n_patients": len(wide.dropna())})
+    return pd.DataFrame(rows)
