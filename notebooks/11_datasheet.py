@@ -1,0 +1,485 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Datasheet of the synthetic cohort
+#
+# What exactly is in the cohort that the book analyses by default, and what does real MRI have that it
+# has not?
+#
+# ## In short
+#
+# - Of {glue:text}`datasheet_checked` counts and survival rates in Table 1 that the specification sets,
+#   {glue:text}`datasheet_equal` equal print ([against the paper](datasheet-against-paper)).
+# - Three latent variables drive picture and hazard alike: size, heterogeneity inside the contour, and
+#   infiltration outside it. A fourth, frailty, is not in the picture ([effects](datasheet-effects)).
+# - The picture is physics: {glue:text}`datasheet_structures` structures filled with
+#   {glue:text}`datasheet_tissues` tissues, the spin-echo equation, contrast uptake, receive coil and noise
+#   ([tissues](datasheet-tissues)).
+# - Measured by hand, variation inside the contour correlates with heterogeneity at
+#   {glue:text}`datasheet_r_inside` and enhancement around it with infiltration at
+#   {glue:text}`datasheet_r_rim`; either says little of the other ([probes](datasheet-probes)).
+# - Deciles of raw intensities name the centre in {glue:text}`datasheet_site_raw` of patients
+#   ([centres](datasheet-centres)).
+#
+# **Reads** the cohort's description and, where there is one, its truth; the pictures are drawn anew.
+# **Writes** tables and figures for the reader only.
+#
+# A real cohort can be analysed with the same chapters. This page then still describes the synthetic one.
+#
+# ## Setup
+
+# %%
+import json
+from dataclasses import asdict
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from npcbook import datasheet, phantom, published, simulate
+from npcbook.cohort import read_truth
+from npcbook.phantom import PROTOCOLS, SHIFTED_PROTOCOLS, Traits, render_patient
+from npcbook.runs import SYNTHETIC_LABEL, open_chapter, project_path
+from npcbook.tables import format_number
+
+# %% tags=["parameters"]
+cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
+run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
+drawn_slices = 28  # slices of the pictures drawn here (print: 32)
+drawn_voxels = 144  # voxels of their rows and columns (print: 192)
+probed_patients = 120  # patients drawn for the probes
+seed = 1  # of the patients drawn here
+
+# %% [markdown]
+# ## Data
+#
+# The scenario is read from the cohort's own description; its specification is the library's object, so that
+# what follows is what was done.
+
+# %%
+chapter = open_chapter("11_datasheet", run_folder=run_folder, cohort_folder=cohort_folder)
+folder = project_path(cohort_folder)
+description = json.loads((folder / "dataset_description.json").read_text())
+made_with = description.get("Generator", {})
+spec = simulate.specification(made_with.get("scenario", "paper"))
+chapter.label = SYNTHETIC_LABEL  # every picture and number of this page is synthetic, whatever the cohort
+grid = (drawn_slices, drawn_voxels, drawn_voxels)
+facts = {
+    "cohort described": description["Name"],
+    "synthetic": "yes" if made_with else "no: this page shows the default synthetic cohort instead",
+    "scenario": spec.scenario,
+    "seed": made_with.get("seed", "–"),
+    "voxels (Z, Y, X)": made_with.get("grid", "–"),
+    "licence": description.get("License", "–"),
+}
+facts = pd.DataFrame({"item": facts.keys(), "value": [str(value) for value in facts.values()]})
+chapter.table("cohort", facts, "The cohort of this run.")
+
+# %% [markdown]
+# ## How a patient is made
+#
+# 1. **Covariates** are allotted so that each cohort has the counts of Table 1; rENE needs N1, a missing
+#    laboratory value depends on the hospital, EBV DNA is likelier detectable with N1 and rENE.
+# 2. **Latent variables** are standard normal and independent of the covariates and of one another.
+# 3. **Chemotherapy** goes preferentially to patients at high risk (confounding by indication); the frail
+#    stop early, so that a low cumulative dose is partly a sign of frailty.
+# 4. **Metastasis, death and follow-up** are drawn. The baseline hazards are solved for, such that survival
+#    at 60 months is as printed on average.
+# 5. **Anatomy**: structures in millimetres are moved, scaled, tilted and bent for each patient, then
+#    rasterised to the fraction of each tissue in each voxel, so that partial volume is right on any grid.
+# 6. **Disease** replaces tissue: a growth front from the pharyngeal recess that bone and fascia hold back,
+#    stopped at the volume that the size asks for; poorly perfused areas within; infiltrated strands
+#    outside; nodes in the neck.
+# 7. **Acquisition**: signal of each tissue, blurring to the acquired resolution, displacement between
+#    sequences, receive coil, noise in both channels of the receiver, gain.
+# 8. **Contours** are the true edges with a smooth error, for each sequence.
+#
+# ### Covariates, as specified
+#
+# Counts unless said otherwise; what print leaves open says so.
+
+# %%
+training = datasheet.parameter_table(spec.training).rename(columns={"value": "training"})
+validation = datasheet.parameter_table(spec.validation)["value"]
+margins = training.assign(validation=validation)[["parameter", "training", "validation", "meaning"]]
+chapter.table("margins", margins, "What Table 1 fixes, as the generator has it.")
+
+# %% [markdown]
+# ### What print leaves open
+
+# %%
+open_choices = datasheet.parameter_table(spec)
+chapter.table("parameters", open_choices, "Parameters of the table and of the outcomes.")
+
+# %% [markdown]
+# (datasheet-effects)=
+# ## Effects on distant metastasis
+#
+# The hazard of patient $i$ at month $t$ is
+#
+# $$h_i(t) = h_0(t)\,\exp\Big(\kappa \sum_k \beta_k x_{ik} + \sum_l \gamma_l z_{il} + \delta_i\Big)$$
+#
+# with clinical covariates $x$ and their printed log hazard ratios $\beta$, latent variables $z$, and the
+# effect $\delta$ of treatment. A Cox model that leaves strong predictors out finds smaller effects than were
+# planted; $\kappa$ (`omitted_effects`) undoes this for the model of Table 2, which does not see the images.
+
+# %%
+seen_in = {
+    "size": "picture: volume of the tumour",
+    "heterogeneity": "picture: texture inside the contour",
+    "infiltration": "picture: signal outside the contour",
+    "frailty": "nothing; it stops chemotherapy early",
+    "dose": "table, only with N1 at high risk",
+    "chemotherapy": "table",
+}
+planted = asdict(spec.hr)
+clinical = [name for name in planted if name not in seen_in]
+rows = []
+for name, hr in planted.items():
+    is_printed = name in clinical or name == "chemotherapy"
+    text = published.lookup(f"table2.multivariable.{name}")["printed"] if is_printed else "–"
+    power = spec.omitted_effects if name in clinical else 1.0
+    rows.append((name, text, format_number(hr), format_number(hr**power), seen_in.get(name, "table")))
+names = ["factor", "printed", "hazard ratio set", "hazard ratio planted", "where it shows"]
+effects = pd.DataFrame(rows, columns=names)
+chapter.table("effects", effects, "Hazard ratios of distant metastasis: printed, set, planted.")
+
+# %% [markdown]
+# Latent variables as they fell in the cohort of this run, where it has a truth:
+
+# %%
+truth = read_truth(folder)
+latents = ["size", "heterogeneity", "infiltration", "frailty"]
+if truth is None:
+    realised = pd.DataFrame({"latent variable": latents, "mean": "no truth"})
+else:
+    summary = truth[latents].agg(["mean", "std", "min", "max"]).T
+    realised = summary.map(format_number).rename_axis("latent variable").reset_index()
+chapter.table("latents", realised, "Latent variables of the cohort; specified: mean 0, SD 1.")
+
+# %% [markdown]
+# ### Effects on the picture
+#
+# Besides its latent variable, chance moves each visible effect, and every effect passes through anatomy,
+# blurring and noise before anyone sees it.
+
+# %%
+visible = datasheet.parameter_table(phantom.EFFECTS)
+chapter.table("visible_effects", visible, "How strongly disease shows, and what hides it.")
+
+# %% [markdown]
+# (datasheet-tissues)=
+# ## Physics
+#
+# The signal of a spin echo is
+#
+# $$S = \rho\,\big(1 - e^{-TR/T_1}\big)\,e^{-TE/T_2}, \qquad \frac{1}{T_i} = \frac{1}{T_{i0}} + r_i C$$
+#
+# with proton density $\rho$, relaxivities $r_i$ and the concentration $C$ of gadolinium. Relaxation times
+# are rounded, within the range of published relaxometry; T1 rises with the field and T2 hardly changes
+# [^stanisz]. T2 of fat is the longer one that trains of spin echoes show.
+#
+# [^stanisz]: Stanisz G, et al. Quantitative magnetization transfer and relaxation in tissues at 3T. *Proc.
+#     ISMRM* 2006; 2494.
+
+# %%
+tissues = datasheet.tissue_table(PROTOCOLS["1"])
+chapter.table("tissues", tissues, "Tissues, and their signal under the protocols of centre 1.")
+
+# %% [markdown]
+# The supplement's scanner tables are not in the printed paper, so the protocols are inventions of an ordinary
+# kind: other field strengths, echo times, slice thickness, noise, coil and gain in each centre.
+
+# %%
+protocols = datasheet.protocol_table(PROTOCOLS)
+chapter.table("protocols", protocols, "Protocols by centre and sequence.")
+
+# %% [markdown]
+# ## Anatomy
+#
+# Published descriptions give the nasopharynx a roof of sphenoid and occipital bone in front of the clivus
+# and the first two vertebrae, side walls of constrictor muscle and pharyngobasilar fascia with the
+# pharyngeal recess and the torus of the auditory tube, a floor at the level of the hard palate, and an open
+# front, the choanae [^yamashiro]. Carcinoma blunts the recess, thickens the levator of the palate, and
+# effaces the parapharyngeal fat once it is through the fascia [^hoe]. The phantom follows these
+# descriptions with the structures below; skin and the fat between structures fill the rest.
+#
+# [^yamashiro]: Yamashiro I, Souza RP. Imaging diagnosis of nasopharyngeal tumors. *Radiol Bras* 2007;
+#     40(1): 45–52.
+# [^hoe]: Hoe J. CT of nasopharyngeal carcinoma: significance of widening of the preoccipital soft tissue on
+#     axial scans. *AJNR* 1989; 10: 839–844.
+
+# %%
+anatomy = datasheet.anatomy_table()
+chapter.table("anatomy", anatomy, "Structures by tissue; both sides counted.")
+
+# %% [markdown]
+# Slices from the neck (left) to the base of the skull (right). Fat is bright on T1W, fluid on T2W; tumour
+# and mucosa enhance on CET1W. The solid line is the contour of the tumour, the dashed one that of nodes.
+
+# %%
+patient = Traits("1", "T2", "N1", 1, size=0.5, heterogeneity=0.5, infiltration=0.5)
+volumes = render_patient(patient, grid, np.random.default_rng(seed))
+levels = np.linspace(0.1, 0.92, 5) * drawn_slices
+fig, axes = plt.subplots(3, len(levels), figsize=(11, 6.9), layout="constrained")
+for row, (name, volume) in zip(axes, volumes.items(), strict=True):
+    for ax, level in zip(row, levels.astype(int), strict=True):
+        height = (level - (drawn_slices - 1) / 2) * volume.spacing[0]
+        datasheet.plot_slice(volume, level, title=f"{name.upper()}, z = {height:+.0f} mm", ax=ax)
+chapter.figure("levels", fig)
+
+# %% [markdown]
+# ### Stage and extranodal extension
+#
+# T1 stays in the nasopharynx, T2 reaches the parapharyngeal space. Without extranodal extension (grade 0)
+# nodes are apart; in grade 1 they coalesce; in grade 2 their edges are ragged and what lies around them is
+# infiltrated. These panels stand in for the examples of the paper's Figure S3.
+
+# %%
+cases = {
+    "T1, tumour": Traits("1", "T1", "N0", 0, 0, 0, 0),
+    "T2, tumour": Traits("1", "T2", "N0", 0, 0, 0, 0),
+    **{f"rENE {grade}, nodes": Traits("1", "T1", "N1", grade, 0, 0, 0) for grade in (0, 1, 2)},
+}
+fig, axes = plt.subplots(2, len(cases), figsize=(11, 4.8), layout="constrained")
+for column, (title, traits) in zip(axes.T, cases.items(), strict=True):
+    volumes = render_patient(traits, grid, np.random.default_rng(seed + 4))
+    label = datasheet.NODE if "nodes" in title else datasheet.TUMOUR
+    for ax, name in zip(column, ("t2w", "cet1w"), strict=True):
+        at = datasheet.widest_slice(volumes[name], label)
+        datasheet.plot_slice(volumes[name], at, title=f"{title}, {name.upper()}", half_mm=70, ax=ax)
+chapter.figure("grades", fig)
+
+# %% [markdown]
+# ### Latent variables
+#
+# The same patient with one latent variable two standard deviations below and above its mean. Infiltration
+# is all outside the contour: dark strands in the fat on T1W, bright ones in muscle on T2W.
+
+# %%
+fig, axes = plt.subplots(3, 6, figsize=(11, 5.9), layout="constrained")
+pairs = [(name, value) for name in ("size", "heterogeneity", "infiltration") for value in (-2.0, 2.0)]
+for column, (name, value) in zip(axes.T, pairs, strict=True):
+    traits = Traits(
+        "1", "T2", "N0", 0, **{"size": 0.0, "heterogeneity": 0.0, "infiltration": 0.0, name: value}
+    )
+    volumes = render_patient(traits, grid, np.random.default_rng(seed + 6))
+    for ax, (sequence, volume) in zip(column, volumes.items(), strict=True):
+        title = f"{name} {value:+.0f}, {sequence.upper()}"
+        datasheet.plot_slice(volume, datasheet.widest_slice(volume), title=title, half_mm=55, ax=ax)
+chapter.figure("latents", fig)
+
+# %% [markdown]
+# (datasheet-probes)=
+# ## What the picture carries of the latent variables
+#
+# Three measurements by hand: volume of the contour, variation inside it (logarithm of the coefficient of
+# variation on T2W, a voxel away from the edge), and enhancement around it (CET1W over T1W in tissue 1 to 9
+# mm outside, against tissue far away). No model is involved, and the generator was set with these probes
+# only. Patients are drawn for this page, on the grid of the default profile and from all centres.
+
+# %%
+rng = np.random.default_rng(seed)
+centers = list(PROTOCOLS)
+rows, profiles = [], {False: [], True: []}
+for number in range(probed_patients):
+    traits = Traits(
+        centers[number % len(centers)], str(rng.choice(["T1", "T2"])), "N0", 0, *rng.standard_normal(3)
+    )
+    volumes = render_patient(traits, (16, 64, 64), np.random.default_rng([seed, number]))
+    rows.append(asdict(traits) | asdict(datasheet.probe_volumes(volumes)))
+    for standardise, collected in profiles.items():
+        collected.append(datasheet.intensity_profile(volumes, standardise=standardise))
+probed = pd.DataFrame(rows).assign(volume=lambda df: np.log(df["volume_ml"]))
+probes = {"volume": "volume", "inside": "variation inside", "rim": "enhancement around"}
+correlation = probed[[*latents[:3], *probes]].corr().loc[list(probes), latents[:3]]
+shown = correlation.map(format_number).rename(index=probes).rename_axis("probe").reset_index()
+chapter.table("probes", shown, "Correlation of hand-made probes (rows) with latent variables.")
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+markers = dict(zip(centers, "o^s", strict=False))
+for ax, (latent, probe) in zip(axes, (("heterogeneity", "inside"), ("infiltration", "rim")), strict=True):
+    for center, part in probed.groupby("center"):
+        ax.plot(part[latent], part[probe], markers[center], markersize=4, alpha=0.8, label=f"centre {center}")
+    ax.set(xlabel=f"{latent} (SD)", ylabel=f"{probes[probe]} (log)")
+axes[0].legend(frameon=False)
+chapter.figure("probes", fig)
+
+# %% [markdown]
+# (datasheet-centres)=
+# ## Centres
+#
+# The same patient in each centre, and in centre 2 after the exchange of scanners that the `shift` scenario
+# makes (fat suppressed on T2W and CET1W, more noise, a stronger coil profile).
+
+# %%
+settings = [(f"centre {center}", center, PROTOCOLS) for center in PROTOCOLS]
+settings.append(("centre 2, shifted", "2", SHIFTED_PROTOCOLS))
+fig, axes = plt.subplots(3, len(settings), figsize=(9, 6.9), layout="constrained")
+for column, (title, center, protocol) in zip(axes.T, settings, strict=True):
+    traits = Traits(center, "T2", "N1", 0, 0.0, 0.0, 0.0)
+    volumes = render_patient(traits, grid, np.random.default_rng(seed + 2), protocols=protocol)
+    for ax, (name, volume) in zip(column, volumes.items(), strict=True):
+        datasheet.plot_slice(volume, int(0.55 * drawn_slices), title=f"{title}, {name.upper()}", ax=ax)
+chapter.figure("centres", fig)
+
+# %% [markdown]
+# Whether scanners can be told apart: a logistic regression on deciles of intensity, cross-validated, on the
+# patients of the probes. Setting each image to mean 0 and standard deviation 1 removes gain, but not
+# contrast, coil or noise.
+
+# %%
+classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
+found = {
+    standardise: cross_val_score(classifier, np.array(values), probed["center"], cv=5).mean()
+    for standardise, values in profiles.items()
+}
+site = pd.DataFrame(
+    {
+        "intensities": ["raw", "each image standardised", "chance"],
+        "centre named correctly": [f"{share:.0%}" for share in (*found.values(), 1 / len(centers))],
+    }
+)
+chapter.table("site", site, "How often deciles of intensity name the centre.")
+
+# %% [markdown]
+# ## Scenarios
+#
+# `null` plants nothing: every model must come out at chance. `shift` gives the validation hospitals other
+# scanners and more advanced disease.
+
+# %%
+base = simulate.specification("paper")
+scenarios = pd.concat(
+    datasheet.changed_parameters(base, simulate.specification(name)).assign(scenario=name)
+    for name in ("null", "shift")
+)
+scenarios = scenarios[scenarios["parameter"] != "scenario"]
+scenarios = scenarios.rename(columns={"base": "paper", "other": "here"})
+columns = ["scenario", "parameter", "paper", "here"]
+chapter.table("scenarios", scenarios[columns], "What the scenarios change in the specification.")
+
+# %% [markdown]
+# (datasheet-against-paper)=
+# ## Against the paper
+#
+# What the specification sets, beside print. Agreement says that the specification was copied faithfully,
+# nothing more.
+
+# %%
+ids = {
+    "female": "sex_female.n",
+    "who_i": "who_i.n",
+    "t1n1": "t1.n",
+    "t2n0": "n0.n",
+    "ldh_abnormal": "ldh_abnormal.n",
+    "ldh_missing": "ldh_unknown.n",
+    "ebv_detectable": "ebv_detectable.n",
+    "ebv_missing": "ebv_unknown.n",
+    "rene_g1": "rene_g1.n",
+    "rene_g2": "rene_g2.n",
+    "chemo_none": "chemotherapy_none.n",
+    "chemo_other": "chemotherapy_other.n",
+    "dmfs_5y": "dmfs_5y",
+    "os_5y": "os_5y",
+}
+against = pd.DataFrame(
+    [
+        (cohort, name, published.lookup(f"table1.{cohort}.{printed_id}")["printed"], getattr(margin, name))
+        for cohort, margin in (("training", spec.training), ("validation", spec.validation))
+        for name, printed_id in ids.items()
+    ],
+    columns=["cohort", "parameter", "printed", "specified"],
+)
+equal = against["printed"].astype(float) == against["specified"].astype(float)
+against["specified"] = against["specified"].map("{:g}".format)
+against["equal"] = np.where(equal, "yes", "no")
+chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
+
+# %%
+glue("datasheet_checked", str(len(against)), display=False)
+glue("datasheet_equal", str(int(equal.sum())), display=False)
+glue("datasheet_structures", str(int(anatomy["count"].sum())), display=False)
+glue("datasheet_tissues", str(len(phantom.TISSUES)), display=False)
+glue("datasheet_r_inside", format_number(correlation.loc["inside", "heterogeneity"]), display=False)
+glue("datasheet_r_rim", format_number(correlation.loc["rim", "infiltration"]), display=False)
+glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
+
+# %% [markdown]
+# ## What real MRI has that this has not
+#
+# ```{list-table}
+# :header-rows: 1
+#
+# * - real images have
+#   - here
+#   - what it may hide
+# * - swallowing, breathing, pulsation
+#   - rigid displacement between sequences
+#   - ghosts and blurring that a network may take for disease
+# * - susceptibility at air, bone, dental metal
+#   - none
+#   - local loss of signal, next to the skull base above all
+# * - Gibbs ringing, wrap-around, parallel imaging
+#   - none; noise is white and equal everywhere
+#   - noise that varies over the image and correlates
+# * - trains of echoes, magnetisation transfer, inflow
+#   - one echo; vessels have a fixed signal
+#   - contrast that no single TR and TE describe
+# * - uptake of contrast over time
+#   - one moment, one factor a patient
+#   - wash-in and necrosis that depend on the time of the scan
+# * - other disease, surgery, age, teeth
+#   - opaque sinuses and normal nodes only
+#   - everything that makes a reader hesitate
+# * - nerves, ligaments, thin fascia, small vessels
+#   - none
+#   - perineural spread, and the fascia itself as a dark line
+# * - tumours of any shape, bilateral or exophytic
+#   - one growth front of smooth shape on one side
+#   - shape as a predictor
+# * - infiltration as a matter of degree that readers see and contour
+#   - always outside the contour
+#   - how much of it a real contour already includes
+# * - latent biology with unknown traces in the image
+#   - three variables, independent and normal
+#   - whether such traces exist at all
+# * - readers who differ in habit
+#   - one smooth error
+#   - systematic differences between readers and centres
+# * - protocols that drift, several scanners in a hospital
+#   - one protocol a centre, gain varies
+#   - the true scanner effect, which is larger
+# * - laboratory values that depend on image findings
+#   - independent of the latent variables
+#   - redundancy of clinical and imaging predictors
+# ```
+#
+# ## Limits and deviations
+#
+# - The strength of the planted effects is a choice. That a network can do better than radiomics here follows
+#   from where infiltration was put; whether it does so for patients is the question that these data cannot
+#   answer.
+# - Contrast uptake, texture and the appearance of infiltration were set by what a radiologist expects to see,
+#   not fitted to patients' images.
+# - Sharing of scanners, fields and protocols among the real hospitals is not printed.
+#
+# **Hand-over.** How the drawn cohort compares with print, and how hard its truth is to find, is told in
+# [the cohorts](01_cohorts). No chapter uses what is on this page as input.

@@ -1,0 +1,310 @@
+"""The datasheet of the synthetic cohort: its specification as tables, its pictures, and simple probes.
+
+Everything is taken from the objects that make the cohort, so that the page cannot say something else than
+what was done.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import ndimage
+
+from npcbook import phantom
+from npcbook.images import Volume
+
+__all__ = [
+    "Probes",
+    "anatomy_table",
+    "changed_parameters",
+    "intensity_profile",
+    "parameter_table",
+    "plot_slice",
+    "probe_volumes",
+    "protocol_table",
+    "tissue_table",
+    "widest_slice",
+]
+
+TUMOUR, NODE = 1, 2
+CONTOUR_STYLES = {TUMOUR: ("#D55E00", "-"), NODE: ("#56B4E9", "--")}
+
+
+def parameter_table(instance) -> pd.DataFrame:
+    """Return the fields of a frozen specification with what its docstring says of them.
+
+    Parameters
+    ----------
+    instance : dataclass instance
+        Its class documents every field under *Attributes*, numpydoc style.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``parameter``, ``value`` (text) and ``meaning``; fields that are specifications themselves are left
+        out, because they have tables of their own.
+
+    Raises
+    ------
+    ValueError
+        If a field is not documented.
+    """
+    meanings = _attribute_meanings(type(instance))
+    rows = []
+    for field in fields(instance):
+        value = getattr(instance, field.name)
+        if field.name not in meanings:
+            raise ValueError(
+                f"{type(instance).__name__}.{field.name} is not documented: describe it under Attributes."
+            )
+        if not is_dataclass(value):
+            rows.append((field.name, _as_text(value), meanings[field.name]))
+    return pd.DataFrame(rows, columns=["parameter", "value", "meaning"])
+
+
+def _attribute_meanings(kind: type) -> dict[str, str]:
+    text = inspect.cleandoc(kind.__doc__).partition("Attributes\n")[2]
+    meanings = {}
+    for names, body in re.findall(
+        r"^(\w[\w, ]*) : [^\n]*\n((?:    [^\n]*\n?|\n)+)", text, flags=re.MULTILINE
+    ):
+        for name in names.split(","):
+            meanings[name.strip()] = " ".join(body.split())
+    return meanings
+
+
+def _as_text(value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_as_text(item)}" for key, item in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(
+            f"{item[0]}: {_as_text(item[1])}" if isinstance(item, tuple) else _as_text(item) for item in value
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def changed_parameters(base, other) -> pd.DataFrame:
+    """Return the parameters in which two specifications of the same kind differ.
+
+    Parameters
+    ----------
+    base, other : dataclass instance
+        Specifications, nested ones included.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``parameter`` (dotted path), ``base`` and ``other`` as text; empty if they are equal.
+    """
+    first, second = _flat(asdict(base)), _flat(asdict(other))
+    rows = [
+        (name, _as_text(first[name]), _as_text(second[name])) for name in first if first[name] != second[name]
+    ]
+    return pd.DataFrame(rows, columns=["parameter", "base", "other"])
+
+
+def _flat(tree: Mapping, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def tissue_table(protocols: Mapping[str, phantom.Protocol]) -> pd.DataFrame:
+    """Return magnetic properties of all tissues, and the signal they give under one centre's protocols.
+
+    Parameters
+    ----------
+    protocols : mapping of str to Protocol
+        By sequence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a tissue: proton density, T1 and T2 in ms at 1.5 T and 3 T, uptake in mmol/l, texture, and
+        the signal per sequence relative to fully relaxed water.
+    """
+    rows = []
+    for name, tissue in phantom.TISSUES.items():
+        row = {
+            "tissue": name,
+            "proton density": tissue.proton_density,
+            "T1, 1.5 T (ms)": tissue.t1_ms[0],
+            "T1, 3 T (ms)": tissue.t1_ms[1],
+            "T2, 1.5 T (ms)": tissue.t2_ms[0],
+            "T2, 3 T (ms)": tissue.t2_ms[1],
+            "uptake (mmol/l)": tissue.uptake_mmol_l,
+            "texture (SD)": tissue.texture,
+        }
+        for sequence, protocol in protocols.items():
+            row[f"signal {sequence.upper()}"] = round(phantom.spin_echo_signal(tissue, protocol), 3)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def protocol_table(protocols: Mapping[str, Mapping[str, phantom.Protocol]]) -> pd.DataFrame:
+    """Return all protocols, one row per centre and sequence.
+
+    Parameters
+    ----------
+    protocols : mapping
+        Protocols by centre and sequence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``center``, ``sequence`` and the fields of `npcbook.phantom.Protocol`, as text.
+    """
+    rows = [
+        {"center": center, "sequence": sequence.upper()}
+        | {name: _as_text(value) for name, value in asdict(protocol).items()}
+        for center, sequences in protocols.items()
+        for sequence, protocol in sequences.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def anatomy_table() -> pd.DataFrame:
+    """Return the parts of the phantom's anatomy, by tissue.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``tissue``, ``structures`` (their names; walls are counted with what they line) and ``count``, sides
+        counted separately. Skin and the fat between the structures are not structures.
+    """
+    named = {}
+    for structure in phantom.ANATOMY:
+        if not structure.name.endswith(" wall"):
+            named.setdefault(structure.tissue, []).append(structure)
+    rows = [
+        (tissue, ", ".join(s.name for s in parts), sum(2 if s.paired else 1 for s in parts))
+        for tissue, parts in named.items()
+    ]
+    return pd.DataFrame(rows, columns=["tissue", "structures", "count"])
+
+
+def widest_slice(volume: Volume, label: int = TUMOUR) -> int:
+    """Return the index of the slice in which a label covers most voxels; the middle one if it has none."""
+    areas = (volume.mask == label).sum((1, 2))
+    return int(areas.argmax()) if areas.any() else volume.mask.shape[0] // 2
+
+
+def plot_slice(
+    volume: Volume, slice_index: int, *, title: str = "", half_mm: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw one axial slice with its contours, front up and the patient's right on the left.
+
+    Parameters
+    ----------
+    volume : Volume
+        Image and mask.
+    slice_index : int
+        Position along the first axis.
+    title : str
+        Words above the picture.
+    half_mm : float, optional
+        Half the width shown, about the middle of the field of view; everything if not given.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Tumour outlined in a solid, lymph nodes in a dashed line.
+    """
+    ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
+    image, mask = volume.image[slice_index], volume.mask[slice_index]
+    y, x = (
+        (np.arange(n) - (n - 1) / 2) * step for n, step in zip(image.shape, volume.spacing[1:], strict=True)
+    )
+    ax.pcolormesh(x, y, image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), rasterized=True)
+    for label, (colour, style) in CONTOUR_STYLES.items():
+        if (mask == label).any():
+            ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style, linewidths=1.0)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]), aspect="equal")
+    if half_mm is not None:
+        ax.set(xlim=(-half_mm, half_mm), ylim=(half_mm - 8, -half_mm - 8))
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    return ax
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What can be measured of the disease by hand, without a model.
+
+    Attributes
+    ----------
+    volume_ml : float
+        Volume within the tumour's contour on T2W.
+    inside : float
+        Logarithm of the coefficient of variation on T2W, one voxel in plane inside the contour.
+    rim : float
+        Mean logarithm of CET1W over T1W in tissue 1 to 9 mm outside the contour, less its median in tissue
+        more than 25 mm away.
+    """
+
+    volume_ml: float
+    inside: float
+    rim: float
+
+
+def probe_volumes(volumes: Mapping[str, Volume]) -> Probes:
+    """Measure size, variation inside the contour and enhancement outside it.
+
+    Parameters
+    ----------
+    volumes : mapping of str to Volume
+        The three sequences of a patient, with contours, on grids of one shape.
+
+    Returns
+    -------
+    Probes
+        Plain measurements; NaN where the contour leaves nothing to measure.
+    """
+    t1w, t2w, cet1w = (volumes[name] for name in ("t1w", "t2w", "cet1w"))
+    drawn = t2w.mask == TUMOUR
+    core = ndimage.binary_erosion(drawn, np.ones((1, 3, 3)))
+    values = t2w.image[core if core.sum() > 8 else drawn]
+    inside = np.log(values.std() / values.mean()) if values.size > 1 else np.nan
+    outside = ~((t1w.mask == TUMOUR) | (cet1w.mask == TUMOUR) | drawn)
+    away = ndimage.distance_transform_edt(outside, sampling=t1w.spacing)
+    tissue = t1w.image > np.percentile(t1w.image, 60)
+    enhancement = np.log((cet1w.image + 1) / (t1w.image + 1))
+    near, far = tissue & (away > 1) & (away < 9), tissue & (away > 25)
+    rim = enhancement[near].mean() - np.median(enhancement[far]) if near.any() and far.any() else np.nan
+    return Probes(float(drawn.sum() * np.prod(t2w.spacing) / 1000), float(inside), float(rim))
+
+
+def intensity_profile(volumes: Mapping[str, Volume], *, standardise: bool = False) -> np.ndarray:
+    """Return deciles of the intensities of all sequences: enough for a classifier to tell scanners apart.
+
+    Parameters
+    ----------
+    volumes : mapping of str to Volume
+        Sequences of a patient.
+    standardise : bool
+        Whether each image is first set to mean 0 and standard deviation 1.
+
+    Returns
+    -------
+    numpy.ndarray, shape (9 * sequences,)
+        Deciles, their logarithm if not standardised.
+    """
+    deciles = np.arange(10, 100, 10)
+    profiles = []
+    for volume in volumes.values():
+        image = volume.image
+        if standardise:
+            profiles.append(np.percentile((image - image.mean()) / image.std(), deciles))
+        else:
+            profiles.append(np.log1p(np.percentile(image, deciles)))
+    return np.concatenate(profiles)
