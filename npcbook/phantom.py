@@ -420,16 +420,18 @@ class Effects:
         Median tumour volume by T stage.
     size_log_sd : float
         Change of log volume per unit of the size latent.
-    necrosis_mean, necrosis_amplitude : float
-        Fraction of poorly perfused tissue within the tumour: mean, and standard deviation over space at a
-        heterogeneity of 0.
+    necrosis_mean : float
+        Mean fraction of poorly perfused tissue within the tumour.
+    necrosis_amplitude : float
+        Standard deviation of that fraction over space, at a heterogeneity of 0.
     heterogeneity_log_sd : float
         Change of the log amplitude per unit of the heterogeneity latent.
-    infiltration_fraction, infiltration_reach_mm : float
-        Fraction of infiltrated tissue at the tumour's edge and the distance at which it has fallen to 1/e,
-        at an infiltration of 0.
+    infiltration_fraction : float
+        Fraction of infiltrated tissue at the tumour's edge, at an infiltration of 0.
+    infiltration_reach_mm : float
+        Distance from the edge at which that fraction has fallen to 1/e, at an infiltration of 0.
     infiltration_log_sd : float
-        Change of the log fraction, and by half as much of the log reach, per unit of the latent.
+        Change of the log fraction, and by half as much of the log reach, per unit of the infiltration.
     nuisance_log_sd : float
         Standard deviation of what, besides the latent variable, changes each of these in a patient.
     contour_error_mm : float
@@ -610,8 +612,8 @@ def _head_mm(space: _Space) -> np.ndarray:
         ((0, -28, 6), (65, 56, 66)),
         ((0, 22, -50), (66, 68, 90)),
         ((0, -83, 5), (13, 11, 15)),
-        ((69, 30, 14), (7, 10, 19)),
-        ((-69, 30, 14), (7, 10, 19)),
+        ((65, 29, 14), (9, 11, 20)),
+        ((-65, 29, 14), (9, 11, 20)),
     )
     total = np.zeros(x.shape, np.float32)
     for (cx, cy, cz), (rx, ry, rz) in parts:
@@ -671,7 +673,7 @@ def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndar
     """Return the distance to the edge of the nodes: beneath the sternocleidomastoid, or retropharyngeal."""
     distance = np.full(space.x.shape, 99.0, np.float32)
     side = rng.choice((-1.0, 1.0))
-    wobble = space.fields.draw(9.0) * (0.6 if traits.rene < 2 else 2.0)
+    wobble = space.fields.draw(8.0) * (0.6 if traits.rene < 2 else 2.6)
     places = _node_places(traits.rene, side, rng)
     if traits.n_stage == "N0":
         return distance
@@ -734,7 +736,8 @@ def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np
     before = fractions[[TISSUE_NAMES.index(name) for name in rigid]].sum(0)
     _replace_tissue(fractions, infiltrated, "infiltrated tissue", spare=rigid)
     if traits.rene == 2:
-        haze = 0.7 * np.exp(-np.clip(node_mm, 0, None) / 4) * np.clip(0.5 + node_mm / space.spacing[1], 0, 1)
+        outside = np.clip(0.5 + node_mm / space.spacing[1], 0, 1)
+        haze = 0.8 * np.exp(-np.square(np.clip(node_mm, 0, None) / 6)) * outside
         _replace_tissue(fractions, haze, "infiltrated tissue", spare=rigid)
     width = space.spacing[1]
     _replace_tissue(fractions, np.clip(0.5 - node_mm / width, 0, 1), "node")

@@ -8,7 +8,7 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from npcbook import phantom
+from npcbook import datasheet, phantom
 from npcbook.phantom import PROTOCOLS, SHIFTED_PROTOCOLS, TISSUES, Traits, build_anatomy, render_patient
 
 GRID = (16, 48, 48)
@@ -268,21 +268,11 @@ def probes():
     for seed in range(100):
         size, heterogeneity, infiltration = rng.standard_normal(3)
         traits = Traits("1", rng.choice(["T1", "T2"]), "N0", 0, size, heterogeneity, infiltration)
-        volumes = render_patient(traits, (16, 64, 64), np.random.default_rng([seed, 1]))
-        rows.append((heterogeneity, infiltration, *probe(volumes)))
+        measured = datasheet.probe_volumes(
+            render_patient(traits, (16, 64, 64), np.random.default_rng([seed, 1]))
+        )
+        rows.append((heterogeneity, infiltration, measured.inside, measured.rim))
     return np.corrcoef(np.array(rows).T)
-
-
-def probe(volumes):
-    """Return variation inside the contour, and enhancement in a rim of 1 to 9 mm outside it."""
-    t1w, t2w, cet1w = (volumes[name] for name in ("t1w", "t2w", "cet1w"))
-    core = ndimage.binary_erosion(t2w.mask == 1, np.ones((1, 3, 3)))
-    inside = np.log(t2w.image[core].std() / t2w.image[core].mean())
-    away = ndimage.distance_transform_edt((t1w.mask != 1) & (cet1w.mask != 1), sampling=t1w.spacing)
-    tissue = t1w.image > np.percentile(t1w.image, 60)
-    enhancement = np.log((cet1w.image + 1) / (t1w.image + 1))
-    rim = (away > 1) & (away < 9) & tissue
-    return inside, enhancement[rim].mean() - np.median(enhancement[tissue & (away > 25)])
 
 
 def test_variation_inside_the_contour_shows_heterogeneity(probes):
@@ -299,15 +289,13 @@ def test_enhancement_outside_the_contour_shows_infiltration(probes):
 
 
 def histograms(centers_of, protocols=PROTOCOLS, patients=10):
-    points = np.arange(10, 100, 10)
     features = []
     for center in centers_of:
         for seed in range(patients):
-            traits = replace(TYPICAL, center=center)
             rng = np.random.default_rng([seed, int(center)])
-            volumes = render_patient(traits, COARSE, rng, protocols=protocols)
-            features.append(np.concatenate([np.percentile(v.image, points) for v in volumes.values()]))
-    return np.log(features)
+            volumes = render_patient(replace(TYPICAL, center=center), COARSE, rng, protocols=protocols)
+            features.append(datasheet.intensity_profile(volumes))
+    return np.array(features)
 
 
 def test_raw_histograms_tell_the_centre():
