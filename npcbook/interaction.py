@@ -16,6 +16,7 @@ __all__ = [
     "GailSimon",
     "InteractionTest",
     "cochran_q",
+    "continuous_interaction",
     "gail_simon",
     "interval_graphical",
     "likelihood_ratio",
@@ -216,6 +217,11 @@ def likelihood_ratio(
             )
     main = [matrix, member[:, 1:]] + ([] if covariates is None else [read_covariates(covariates)[0]])
     products = (matrix[:, :, None] * member[:, None, 1:]).reshape(len(matrix), -1)
+    return _compare_fits(time, event, main, products, ties)
+
+
+def _compare_fits(time, event, main: list[np.ndarray], products: np.ndarray, ties: str) -> InteractionTest:
+    """Return the likelihood ratio test of Cox models without and with the products."""
     without, with_products = (
         fit_cox(time, event, np.column_stack(columns), ties=ties, on_monotone="report")
         for columns in (main, [*main, products])
@@ -223,3 +229,39 @@ def likelihood_ratio(
     statistic = max(0.0, 2 * (with_products.loglik - without.loglik))
     df = products.shape[1]
     return InteractionTest(statistic, df, float(stats.chi2.sf(statistic, df)))
+
+
+def continuous_interaction(
+    time: ArrayLike,
+    event: ArrayLike,
+    exposure: ArrayLike,
+    modifier: ArrayLike,
+    *,
+    covariates: ArrayLike | None = None,
+    ties: str = "efron",
+) -> InteractionTest:
+    """Test whether the log hazard ratio of an exposure changes linearly with a continuous modifier.
+
+    Parameters
+    ----------
+    time, event, covariates, ties
+        As for `likelihood_ratio`.
+    exposure, modifier : array-like, shape (n,)
+        Numbers.
+
+    Returns
+    -------
+    InteractionTest
+        Likelihood ratio of Cox models with and without exposure times modifier.
+
+    Raises
+    ------
+    ValueError
+        For bad input, or if exposure or modifier does not vary.
+    """
+    time, event, exposure, modifier = check_survival(time, event, exposure=exposure, modifier=modifier)
+    main = [exposure[:, None], modifier[:, None]]
+    main += [] if covariates is None else [read_covariates(covariates)[0]]
+    # Centring keeps the product from being nearly collinear with what it is made of.
+    product = (exposure - exposure.mean()) * (modifier - modifier.mean())
+    return _compare_fits(time, event, main, product[:, None], ties)
