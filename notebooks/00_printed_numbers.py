@@ -95,8 +95,7 @@ caption = f"Sums and percentages that do not reproduce, of {len(sums)} checked."
 chapter.table("sums", odd, caption)
 
 # %% [markdown]
-# Where a percentage is off by one in its last digit, the sum in brackets shows why it may have been adjusted:
-# rounded as they come, the percentages would not add up to 100.
+# Where the verdict speaks of adjusting, the percentages as rounded one by one would not add up to 100.
 #
 # The paper used "Pearson's chi-square or Fisher's exact tests"; both, and the chi-square with continuity
 # correction (the default of R's `chisq.test` for two levels), are computed, with and without the *unknown*

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ __all__ = [
     "read_claims",
     "read_published",
     "read_register",
+    "read_run_values",
 ]
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "published"
@@ -143,6 +145,33 @@ def read_register() -> pd.DataFrame:
         Text columns ``topic``, ``paper``, ``deposit``, ``book``, ``parameter``, ``chapter``, ``effect``.
     """
     return pd.read_csv(FOLDER / "register.csv", dtype=str, keep_default_na=False)
+
+
+def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
+    """Read the values that the chapters of a run recorded beside printed numbers.
+
+    Parameters
+    ----------
+    run_folder : str or path
+        The run; every ``<chapter>/values.csv`` in it is read, in the order of the chapters' names.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``track``, ``value``, ``low``, ``high``, ``p_value`` and ``recorded_by``, the chapter.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no chapter of this run has recorded a value.
+    """
+    files = sorted(Path(run_folder).glob("*/values.csv"))
+    if not files:
+        raise FileNotFoundError(
+            f"No chapter has recorded a value in {run_folder}: run chapters 01_cohorts to 08_ccnd first "
+            f"(python -m npcbook book runs them all)."
+        )
+    return pd.concat([pd.read_csv(file).assign(recorded_by=file.parent.name) for file in files])
 
 
 def _decimals(printed: str) -> int:

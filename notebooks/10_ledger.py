@@ -1,0 +1,194 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The ledger
+#
+# **How does every number that the paper prints compare with this run?** Each transcribed number has a row
+# here, whether or not this run computed it.
+#
+# ## In short
+#
+# - The paper's {glue:text}`ledger_rows` transcribed numbers: {glue:text}`ledger_compared` compared with this
+#   run, {glue:text}`ledger_missing` results not computed in it, {glue:text}`ledger_settings` settings and
+#   numbers from the literature ([by chapter](ledger-chapters)).
+# - Of the {glue:text}`ledger_with_ci` compared numbers that are printed with a confidence interval,
+#   {glue:text}`ledger_inside` have this run's value inside it ([intervals](ledger-intervals)).
+# - {glue:text}`ledger_checks_odd` of {glue:text}`ledger_checks` checks of print against print do not simply
+#   reproduce ([print](ledger-print)).
+# - What agreement means depends on the data: the note below the first table says which these are.
+#
+# **Reads** the `values.csv` of every chapter in the run, and `data/published`. **Writes** `ledger.csv`, every
+# row.
+
+# %% [markdown]
+# ## Setup
+
+# %%
+import matplotlib.pyplot as plt
+from IPython.display import Markdown
+from myst_nb import glue
+
+from npcbook.printed_checks import PRINT_LABEL
+from npcbook.published import ledger, read_published, read_run_values
+from npcbook.runs import open_chapter
+from npcbook.tables import show
+
+# %% tags=["parameters"]
+run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
+cohort_folder = "data/cohorts/synthetic-laptop"  # the cohort that the run analysed
+absolute_limits = "auto"  # axis of the figure: "auto", or two numbers such as "0.4,1"
+
+# %%
+chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_folder)
+
+# %% [markdown]
+# ## Data
+#
+# Chapters record their values under the id of the printed number, on one of three tracks: **as published**
+# (the paper's method on these data), **recommended** (what a careful statistician would do), and **truth**
+# (what was planted, in a synthetic cohort only).
+
+# %%
+values = read_run_values(chapter.run_folder)
+recorded = values.groupby(["recorded_by", "track"], sort=False).size().unstack(fill_value=0).reset_index()
+chapter.table("recorded", recorded, "Values that each chapter of this run recorded, by track.")
+
+# %% [markdown]
+# ## Method
+#
+# The difference is this run's value as published minus the printed one, in the printed unit. A value is
+# inside the printed confidence interval if it lies between the limits, rounding of the limits included. A
+# number that the paper prints in two places takes the value recorded for either. P-values printed as "<0.001"
+# have no difference.
+
+# %%
+rows = ledger(values)
+chapter.write("ledger", rows)
+result = rows["status"].isin(["compared", "not computed in this run"])
+glue("ledger_rows", f"{len(rows)}", display=False)
+glue("ledger_compared", f"{(rows['status'] == 'compared').sum()}", display=False)
+glue("ledger_missing", f"{(rows['status'] == 'not computed in this run').sum()}", display=False)
+glue("ledger_settings", f"{(~result).sum()}", display=False)
+synthetic = """**These data are synthetic.** The cohort was drawn to resemble the printed one, so agreement
+shows that the pipeline recovers what was planted. It never shows that the paper is right."""
+real = """**These are other patients than the paper's.** A difference may come from the case mix, the treatment
+or chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
+Markdown(synthetic if chapter.is_synthetic else real)
+
+# %% [markdown]
+# (ledger-chapters)=
+# ## Counts by chapter
+
+# %%
+by_chapter = rows[result].assign(chapter=rows["chapter"].replace("", "none"))
+by_chapter = by_chapter.groupby(["chapter", "status"]).size().unstack(fill_value=0)
+inside = rows[rows["in printed CI"].isin(["yes", "no"])]
+inside = inside.groupby(["chapter", "in printed CI"]).size().unstack(fill_value=0)
+inside = inside.reindex(columns=["yes", "no"], fill_value=0).add_prefix("in printed CI: ")
+counts = by_chapter.join(inside).fillna(0).astype(int).reset_index()
+chapter.table("counts", counts, "Printed results by the chapter that reproduces them.")
+
+# %% [markdown]
+# (ledger-intervals)=
+# ## Inside the printed intervals
+#
+# The bars are the printed 95 % intervals of C-indexes and AUCs, the dots this run's values by the paper's
+# method.
+
+# %%
+with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
+glue("ledger_with_ci", f"{len(with_ci)}", display=False)
+glue("ledger_inside", f"{(with_ci['in printed CI'] == 'yes').sum()}", display=False)
+outside = with_ci[with_ci["in printed CI"] == "no"]
+shown = outside[["what", "source", "printed", "here", "recommended", "truth", "difference"]]
+chapter.table("outside", shown, "Values of this run outside the printed interval.")
+
+# %%
+printed = read_published().set_index("id")
+drawn = with_ci[with_ci["id"].str.match(r"table4\..*\.(c_index|auc)\.")].set_index("id")
+fig, ax = plt.subplots(figsize=(7, 0.28 * len(drawn) + 1.2))
+for height, published_id in enumerate(reversed(drawn.index)):
+    row = printed.loc[published_id]
+    ax.plot([row["low"], row["high"]], [height, height], color="0.6", linewidth=5, solid_capstyle="butt")
+    ax.plot(row["value"], height, "|", color="black", markersize=9)
+    ax.plot(row["value"] + drawn.at[published_id, "difference"], height, "o", color="#0173b2")
+ax.axvline(0.5, color="0.4", linestyle=":")
+ax.set_yticks(range(len(drawn)), [drawn.at[i, "what"] for i in reversed(drawn.index)], fontsize=8)
+ax.set_xlabel("C-index or AUC: printed (bar, tick) and this run (dot); dotted: chance")
+if absolute_limits != "auto":
+    ax.set_xlim(*map(float, absolute_limits.split(",")))
+chapter.figure("discrimination", fig)
+
+# %% [markdown]
+# (ledger-print)=
+# ## Print against print
+#
+# The checks of chapter 00 use no cohort; they are counted here because they say which printed numbers a
+# comparison should trust.
+
+# %%
+checks = chapter.read("00_printed_numbers/checks")
+kind = checks["verdict"].str.split(" on ").str[0]
+glue("ledger_checks", f"{len(checks)}", display=False)
+glue("ledger_checks_odd", f"{(kind != 'reproduces').sum()}", display=False)
+verdicts = kind.value_counts().rename_axis("verdict").rename("checks").reset_index()
+chapter.write("tables/print_checks", verdicts)
+show(verdicts, caption="Checks of printed numbers against one another.", label=PRINT_LABEL)
+
+# %% [markdown]
+# ## Against the paper
+#
+# Every row, in the order of the chapters. First the patients.
+
+# %%
+columns = ["id", "source", "what", "printed", "here", "recommended", "truth", "difference", "in printed CI"]
+patients = rows[result & (rows["chapter"] == "01_cohorts")]
+chapter.table("rows_patients", patients[columns], "Patients: every printed number beside this run's.")
+
+# %% [markdown]
+# Segmentation, deep-learning scores and radiomics.
+
+# %%
+images = rows[result & rows["chapter"].isin(["02_segmentation", "03_dl_training", "04_radiomics"])]
+chapter.table("rows_images", images[columns], "Images: every printed number beside this run's.")
+
+# %% [markdown]
+# Models, risk groups, subgroups and dose.
+
+# %%
+models = rows[result & rows["chapter"].isin(["05_cox_models", "06_km", "07_subgroups", "08_ccnd"])]
+chapter.table("rows_models", models[columns], "Models and treatment: every printed number beside this run's.")
+
+# %% [markdown]
+# Settings, and numbers that the paper takes from the literature; a run has nothing to set beside them.
+
+# %%
+rest = rows[~result]
+chapter.table(
+    "rows_settings", rest[["id", "source", "what", "printed", "status"]], "Settings and cited numbers."
+)
+
+# %% [markdown]
+# ## Limits and deviations
+#
+# - Numbers in figures and in the supplement are not transcribed, so that they have no row.
+# - The interval of the **printed** number is used. Whether the two estimates differ beyond chance needs the
+#   interval of this run's as well; it stands in the chapter.
+# - Several rows tell the same thing (a count and its percentage, a number and its repetition): counts of rows
+#   are not counts of independent agreements.
+#
+# ## Hand-over
+#
+# `ledger.csv` holds every row with its id, source, difference and status, for whatever comparison a reader
+# wants to make.
