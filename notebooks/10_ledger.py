@@ -82,8 +82,8 @@ glue("ledger_missing", f"{(rows['status'] == 'not computed in this run').sum()}"
 glue("ledger_settings", f"{(~result).sum()}", display=False)
 synthetic = """**These data are synthetic.** The cohort was drawn to resemble the printed one, so agreement
 shows that the pipeline recovers what was planted. It never shows that the paper is right."""
-real = """**These are other patients than the paper's.** A difference may come from the case mix, the treatment
-or chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
+real = """**These are other patients than the paper's.** A difference may come from case mix, treatment or
+chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
 Markdown(synthetic if chapter.is_synthetic else real)
 
 # %% [markdown]
