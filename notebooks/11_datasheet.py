@@ -28,7 +28,7 @@
 #   ([tissues](datasheet-tissues)).
 # - Measured by hand, variation inside the contour correlates with heterogeneity at
 #   {glue:text}`datasheet_r_inside` and enhancement around it with infiltration at
-#   {glue:text}`datasheet_r_rim`; either says little of the other ([probes](datasheet-probes)).
+#   {glue:text}`datasheet_r_rim` ([probes](datasheet-probes)).
 # - Deciles of raw intensities name the centre in {glue:text}`datasheet_site_raw` of patients
 #   ([centres](datasheet-centres)).
 #
@@ -63,21 +63,25 @@ cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 drawn_slices = 28  # slices of the pictures drawn here (print: 32)
 drawn_voxels = 144  # voxels of their rows and columns (print: 192)
-probed_patients = 120  # patients drawn for the probes
+probed_patients = 90  # patients drawn for the probes
 seed = 1  # of the patients drawn here
 
 # %% [markdown]
 # ## Data
 #
-# The scenario is read from the cohort's own description; its specification is the library's object, so that
-# what follows is what was done.
+# Scenario and size are read from the cohort's own description; the rest of its specification is the library's
+# object, so that what follows is what was done.
 
 # %%
 chapter = open_chapter("11_datasheet", run_folder=run_folder, cohort_folder=cohort_folder)
 folder = project_path(cohort_folder)
 description = json.loads((folder / "dataset_description.json").read_text())
 made_with = description.get("Generator", {})
-spec = simulate.specification(made_with.get("scenario", "paper"))
+stored = made_with.get("specification", {})
+sizes = ("patients", "exact_counts", "event_rate_multiplier")
+spec = simulate.specification(
+    made_with.get("scenario", "paper"), **{name: stored[name] for name in sizes if name in stored}
+)
 chapter.label = SYNTHETIC_LABEL  # every picture and number of this page is synthetic, whatever the cohort
 grid = (drawn_slices, drawn_voxels, drawn_voxels)
 facts = {
@@ -248,8 +252,8 @@ chapter.figure("levels", fig)
 # ### Stage and extranodal extension
 #
 # T1 stays in the nasopharynx, T2 reaches the parapharyngeal space. Without extranodal extension (grade 0)
-# nodes are apart; in grade 1 they coalesce; in grade 2 their edges are ragged and what lies around them is
-# infiltrated. These panels stand in for the examples of the paper's Figure S3.
+# nodes are apart; in grade 1 they coalesce; in grade 2 the mass is irregular and what lies around it, muscle
+# and fat, is infiltrated. These panels stand in for the examples of the paper's Figure S3.
 
 # %%
 cases = {
@@ -270,7 +274,7 @@ chapter.figure("grades", fig)
 # ### Latent variables
 #
 # The same patient with one latent variable two standard deviations below and above its mean. Infiltration
-# is all outside the contour: dark strands in the fat on T1W, bright ones in muscle on T2W.
+# lies outside the contour: dark in the fat on T1W, bright in muscle on T2W.
 
 # %%
 fig, axes = plt.subplots(3, 6, figsize=(11, 5.9), layout="constrained")
