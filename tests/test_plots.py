@@ -8,8 +8,10 @@ from matplotlib.colors import to_hex
 
 from npcbook import survival
 from npcbook.cox import fit_cox
+from npcbook.cutpoint import optimal_cutpoint
 from npcbook.plots import (
     plot_calibration,
+    plot_cutpoint,
     plot_forest,
     plot_kaplan_meier,
     plot_roc,
@@ -161,6 +163,15 @@ def test_calibration_leaves_out_groups_without_an_observed_risk():
     assert "Validation (n = 100)" in texts(ax)
     assert ax.get_xlim()[1] < 0.3
     ax.figure.canvas.draw()
+
+
+def test_cutpoint_marks_the_best_cut_with_both_p_values(data):
+    cut = optimal_cutpoint(data["time"], data["event"], data["risk"])
+    ax = plot_cutpoint(cut)
+    assert f"cut {cut.value:.3f}" in ax.get_title(loc="right")
+    assert "corrected p" in ax.get_title(loc="right")
+    marked = ax.lines[-1].get_xydata()[0]
+    np.testing.assert_allclose(marked, [cut.value, cut.statistic])
 
 
 def test_small_multiples_removes_what_is_not_used():

@@ -1,0 +1,387 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Risk groups and Kaplan–Meier curves
+#
+# **How far apart are patients whom a model calls high risk and low risk, once the search for the cut-off
+# is accounted for?**
+#
+# ## In short
+#
+# - By the DL score, high-risk patients have a hazard of distant metastasis {glue:text}`km_hr_training`
+#   times that of low-risk patients in the training cohort and {glue:text}`km_hr_validation` times in the
+#   validation cohort ([Fig. 3](km-figure-3)).
+# - The DL score's cut-off is the best of {glue:text}`km_candidates` that were tried; the p-value is
+#   {glue:text}`km_p_naive` as if the cut had been given, {glue:text}`km_p_corrected` when corrected for
+#   the search ([cut-offs](km-cutoffs)).
+# - The smallest number of metastases in any risk group of Fig. 3 is {glue:text}`km_fewest_events`: a
+#   ratio cannot be firmer than its events ([hazard ratios](km-hazard-ratios)).
+# - Split at the training median instead, with scores from models that have not seen the patient, the DL
+#   hazard ratio is {glue:text}`km_median_training` in training and {glue:text}`km_median_validation` in
+#   validation ([recommended](km-recommended)).
+#
+# **Reads** the cohort table (chapter 01) and the scores of chapter 05. **Writes** `cutoffs.csv`,
+# `groups.csv` (high or low risk by each model) and `groups_recommended.csv`, for chapters 07 to 10.
+
+# %% [markdown]
+# ## Setup
+
+# %%
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from npcbook.cox import fit_cox
+from npcbook.cutpoint import optimal_cutpoint
+from npcbook.firth import fit_firth_cox
+from npcbook.plots import LABELS, plot_cutpoint, plot_kaplan_meier, small_multiples
+from npcbook.runs import open_chapter
+from npcbook.selection import stratified_folds
+from npcbook.survival import logrank
+from npcbook.tables import MISSING, attempt, format_hr, format_number, format_p
+
+# %% tags=["parameters"]
+cohort_folder = "data/cohorts/synthetic-laptop"
+run_folder = "data/runs/laptop-synthetic"
+horizon_months = 60  # where survival is read off the curves, as in the paper
+min_fraction = 0.1  # least share of patients on either side of a cut-off, as in survminer
+permutations = 2000  # for the corrected p-value of the search
+n_folds = 5  # recommended track only: folds of the cross-validated cut-off
+seed = 2023  # of the permutations and the folds
+
+# %% [markdown]
+# ## Data
+#
+# Two outcomes: time to distant metastasis (DMFS, deaths censored) and to death (OS). `not_estimable`
+# collects what the data cannot give, with the reason.
+
+# %%
+chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
+COHORTS = ["training", "validation"]
+MODELS = ["dl_combined", "radiomics_combined", "clinical", "rc", "dc"]
+OUTCOMES = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
+not_estimable = {}
+patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
+scores = chapter.read("05_cox_models/scores").set_index("patient_id").loc[patients.index]
+scores_recommended = (
+    chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
+)
+training = patients[patients["cohort"] == "training"]
+events = patients.groupby("cohort")[["dm_event", "os_event"]].sum().reset_index()
+events.columns = ["cohort", "distant metastases", "deaths"]
+chapter.table("events", events, "Events in each cohort.")
+
+# %% [markdown]
+# ## Method
+#
+# The paper takes, for each model, the cut-off that separates DMFS best in the training cohort
+# (`surv_cutpoint`), and carries it to the validation cohort. At a cut $c$ the log-rank scores $a_i$ of
+# the patients at or below it are summed and standardised,
+#
+# $$M = \max_c \frac{\left|\sum_{i:\,x_i \le c} a_i - \mathrm{E}\right|}{\sqrt{\mathrm{Var}}},$$
+#
+# over all cuts that leave at least a share `min_fraction` of the patients on either side. (The paper says
+# that the cut gives the lowest statistic; the program it names takes the highest, as here.) The largest
+# of many statistics is large by chance alone. The *naive* p-value ignores that; the *corrected* one
+# permutes the outcomes and repeats the whole search each time. In the validation cohort the cut is fixed
+# beforehand, and the log-rank p-value needs no correction.
+#
+# Hazard ratios of high against low risk are from a Cox model with Efron's ties; where a risk group has no
+# events, from Firth's penalised likelihood, marked †.
+#
+# ## Result
+#
+# (km-cutoffs)=
+# ### Cut-offs
+#
+# The search, model by model: each dot is one cut-off that was tried, the ring is the one taken.
+
+# %%
+cuts = {}
+for model in MODELS:
+    risk, rng = scores.loc[training.index, model], np.random.default_rng(seed)
+    data = (training["dmfs_months"], training["dm_event"], risk, min_fraction)
+    note, search = f"Cut-off: {LABELS[model]}", {"permutations": permutations, "rng": rng}
+    cut = attempt(not_estimable, note, optimal_cutpoint, *data, **search)
+    if cut is not None:
+        cuts[model] = cut
+fig, axes = small_multiples(max(len(cuts), 1), panel_height=2.3)
+for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
+    plot_cutpoint(cut, ax=ax)
+    ax.set_title(LABELS[model], loc="left", fontsize=10)
+chapter.figure("cutoffs", fig)
+
+# %% [markdown]
+# A flat top means that many cut-offs do almost equally well; which of them wins is then chance.
+
+# %%
+rows = []
+for model in MODELS:
+    row = {"model": LABELS[model]}
+    if model in cuts:
+        cut = cuts[model]
+        row |= {"cut-off": format_number(cut.value, 3), "cut-offs tried": len(cut.candidates)}
+        row |= {"high risk: events / patients": f"{cut.events_high} / {cut.n_high}"}
+        row |= {"low risk: events / patients": f"{cut.events_low} / {cut.n_low}"}
+        row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected)}
+        chapter.record(f"text.cutoff.{model}", cut.value)
+    rows.append(row)
+cutoffs = pd.DataFrame([{"model": model, "cutoff": cut.value} for model, cut in cuts.items()])
+chapter.write("cutoffs", cutoffs.reindex(columns=["model", "cutoff"]))
+chapter.table("cutoffs_shown", pd.DataFrame(rows).fillna(MISSING), "Cut-offs found in the training cohort.")
+
+
+# %%
+def risk_groups(table, thresholds):
+    """Return high or low for every patient and model: high is above the cut-off."""
+    high = {model: np.where(table[model] > cut, "high", "low") for model, cut in thresholds.items()}
+    return pd.DataFrame(high, index=table.index).reindex(columns=MODELS)
+
+
+groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
+chapter.write("groups", groups.reset_index())
+dl_cut = cuts.get("dl_combined")
+glue("km_p_naive", format_p(dl_cut and dl_cut.p_naive), display=False)
+glue("km_p_corrected", format_p(dl_cut and dl_cut.p_corrected), display=False)
+glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=False)
+
+# %% [markdown]
+# (km-hazard-ratios)=
+# ### Hazard ratios of high against low risk
+#
+# The corrected p-value belongs to DMFS in the training cohort only: elsewhere the cut-off was not chosen.
+
+
+# %%
+def compare_groups(table, cohort, model, outcome):
+    """Return hazard ratio (None if there is none), log-rank test and events of high against low risk."""
+    rows = patients[patients["cohort"] == cohort]
+    time, event = (rows[column] for column in OUTCOMES[outcome])
+    high, where = table.loc[rows.index, model] == "high", f"{LABELS[model]}, {cohort}, {outcome}"
+    table_high = high.astype(float).to_frame("high")
+    fit = attempt(not_estimable, f"HR: {where}", fit_cox, time, event, table_high, on_monotone="report")
+    if fit is not None and fit.monotone:
+        fit = fit_firth_cox(time, event, table_high)
+    test = attempt(not_estimable, f"log-rank: {where}", logrank, time, event, high) if fit else None
+    counts = {
+        name: (int(event[part].sum()), int(part.sum())) for name, part in (("high", high), ("low", ~high))
+    }
+    return {"fit": fit, "test": test, "events": counts}
+
+
+def hr_text(result):
+    """Return a hazard ratio as text, marked where it is Firth's."""
+    fit = result and result["fit"]
+    if fit is None:
+        return MISSING
+    mark = "" if hasattr(fit, "monotone") else " †"
+    return format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0]) + mark
+
+
+def record_hr(cohort, model, result, track):
+    """Set a hazard ratio beside the printed one."""
+    fit, test = result["fit"], result["test"]
+    if fit is not None:
+        limits = {"low": fit.hr_low[0], "high": fit.hr_high[0], "p_value": test.p_value if test else None}
+        chapter.record(f"text.{cohort}.km_hr.{model}", fit.hr[0], **limits, track=track)
+
+
+# %%
+results = {(m, c, o): compare_groups(groups, c, m, o) for o in OUTCOMES for m in cuts for c in COHORTS}
+rows = []
+for (model, cohort, outcome), result in results.items():
+    row = {"model": LABELS[model], "cohort": cohort, "outcome": outcome}
+    for name, (n_events, n_patients) in result["events"].items():
+        row[f"{name} risk: events / patients"] = f"{n_events} / {n_patients}"
+    row |= {
+        "HR (95 % CI)": hr_text(result),
+        "log-rank p": format_p(result["test"] and result["test"].p_value),
+    }
+    searched = outcome == "DMFS" and cohort == "training"
+    row["corrected p"] = format_p(cuts[model].p_corrected) if searched else MISSING
+    rows.append(row)
+    if outcome == "DMFS":
+        record_hr(cohort, model, result, "as published")
+chapter.table("hazard_ratios", pd.DataFrame(rows), "High against low risk, cut-offs as published.")
+
+# %%
+in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
+glue("km_fewest_events", min(in_figure, default=MISSING), display=False)
+os_tests = [result["test"] for (_, _, outcome), result in results.items() if outcome == "OS"]
+if os_tests and all(os_tests):
+    # The paper prints one bound for all: it holds if the largest p-value lies below it.
+    chapter.record("text.both.km_os_p", max(test.p_value for test in os_tests))
+for cohort in COHORTS:
+    glue(f"km_hr_{cohort}", hr_text(results.get(("dl_combined", cohort, "DMFS"))), display=False)
+
+# %% [markdown]
+# (km-figure-3)=
+# ### Distant metastasis-free survival (Fig. 3)
+#
+# One figure a model, training above validation. Bands are 95 % limits, ticks are censored patients; a
+# curve ends where fewer than ten patients are at risk.
+
+
+# %%
+def draw(model, outcome):
+    """Draw one model's curves in both cohorts and save the figure."""
+    fig, axes = small_multiples(len(COHORTS), panel_height=4.6)
+    for ax, cohort in zip(axes, COHORTS, strict=True):
+        ax.set_title(f"{LABELS[model]} model, {cohort} cohort")
+        if model not in cuts:
+            ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
+            continue
+        rows = patients[patients["cohort"] == cohort]
+        time, event = (rows[column] for column in OUTCOMES[outcome])
+        searched = outcome == "DMFS" and cohort == "training"
+        tests = {"hr": results[model, cohort, outcome]["fit"]}
+        tests["p_corrected"] = cuts[model].p_corrected if searched else None
+        shown = {"horizon_months": horizon_months, "endpoint": outcome, "ax": ax}
+        plot_kaplan_meier(time, event, groups.loc[rows.index, model], **tests, **shown)
+    chapter.figure(f"{outcome.lower()}_{model}", fig)
+
+
+draw("dl_combined", "DMFS")
+
+# %%
+draw("radiomics_combined", "DMFS")
+
+# %%
+draw("clinical", "DMFS")
+
+# %%
+draw("rc", "DMFS")
+
+# %%
+draw("dc", "DMFS")
+
+# %% [markdown]
+# The absolute difference at the horizon, in the legend, matters to a patient; the hazard ratio does not
+# tell it.
+#
+# (km-figure-s1)=
+# ### Overall survival (Fig. S1)
+#
+# The same groups, cut for metastasis, compared for death from any cause.
+
+# %%
+draw("dl_combined", "OS")
+
+# %%
+draw("radiomics_combined", "OS")
+
+# %%
+draw("clinical", "OS")
+
+# %%
+draw("rc", "OS")
+
+# %%
+draw("dc", "OS")
+
+# %% [markdown]
+# Most deaths in stage II disease have other causes or follow local failure, so that curves for death lie
+# closer together than those for metastasis wherever a model has learnt metastasis only.
+#
+# (km-recommended)=
+# ### Recommended: a cut-off that was not optimised on the patients it is judged on
+#
+# Three ways to divide the training patients by the same kind of score: the optimised cut; the optimised
+# cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
+# training median, which needs no search. The last two use the recommended scores, in which training
+# patients are scored by models that have not seen them.
+
+
+# %%
+def cross_validated_groups(table):
+    """Return groups of the training patients, each by a cut-off found without that patient's fold."""
+    n_splits = min(n_folds, int(training["dm_event"].sum()))
+    fold = stratified_folds(training["dm_event"], n_splits, rng=np.random.default_rng(seed))
+    parts = []
+    for k in range(n_splits):
+        kept, out = training[fold != k], training[fold == k]
+        cut = {
+            model: found.value
+            for model in MODELS
+            if (found := attempt(
+                not_estimable, f"Cut-off without fold {k + 1}: {LABELS[model]}", optimal_cutpoint,
+                kept["dmfs_months"], kept["dm_event"], table.loc[kept.index, model], min_fraction,
+            ))
+        }  # fmt: skip
+        parts.append(risk_groups(table.loc[out.index], cut))
+    return pd.concat(parts)
+
+
+medians = scores_recommended.loc[training.index].median()
+groups_recommended = risk_groups(scores_recommended, medians)
+groups_crossed = cross_validated_groups(scores_recommended)
+
+# %%
+chapter.write("groups_recommended", groups_recommended.reset_index())
+rows = []
+for model in MODELS:
+    median = {c: compare_groups(groups_recommended, c, model, "DMFS") for c in COHORTS}
+    crossed = groups_crossed[model].notna().all() and compare_groups(
+        groups_crossed, "training", model, "DMFS"
+    )
+    rows.append({
+        "model": LABELS[model],
+        "training, optimised cut": hr_text(results.get((model, "training", "DMFS"))),
+        "training, cross-validated cut": hr_text(crossed or None),
+        "training, median": hr_text(median["training"]),
+        "validation, optimised in training": hr_text(results.get((model, "validation", "DMFS"))),
+        "validation, training median": hr_text(median["validation"]),
+    })  # fmt: skip
+    for cohort, result in median.items():
+        record_hr(cohort, model, result, "recommended")
+        if model == "dl_combined":
+            glue(f"km_median_{cohort}", hr_text(result), display=False)
+chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
+
+# %% [markdown]
+# The first two columns differ by what the search for the cut-off, and scoring patients whom the model has
+# seen, add in training. A median cut divides differently from an optimised one that puts few patients at
+# high risk, so its ratio need not be the same even without any optimism. A better answer than any cut-off
+# is to keep the score as it is: chapter 05 judges it so.
+#
+# What these data could not give, with the reason:
+
+# %%
+reasons = pd.DataFrame(not_estimable.items(), columns=["estimate", "why there is none"])
+if reasons.empty:
+    reasons = pd.DataFrame({"estimate": ["none"], "why there is none": ["every estimate could be had"]})
+chapter.table("not_estimable", reasons, "Estimates that the data do not allow.")
+
+# %% [markdown]
+# ## Against the paper
+#
+# Printed cut-offs are on the scale of the paper's own scores, whose centring it does not state; only the
+# DL score, a probability, is on the same scale as here. p-values are log-rank; for OS the paper prints
+# one bound for all models and cohorts, and the largest p-value of this run stands beside it. A planted
+# hazard ratio between groups does not exist (it depends on the cut-off), hence no truth.
+
+# %%
+chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
+
+# %% [markdown]
+# ## Limits and deviations
+#
+# - The corrected p-value covers the search for the cut-off, not the fitting of the score on the same
+#   patients.
+# - Hazard ratios of optimised groups in training are not corrected: no simple correction exists. Chapter
+#   09 shows how large they become without any effect.
+# - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
+# - Printed numbers at risk are read from figures and are not transcribed.
+#
+# **Hands over** `cutoffs.csv`, `groups.csv` and `groups_recommended.csv` to chapters 07 to 10.
