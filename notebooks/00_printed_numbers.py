@@ -166,8 +166,9 @@ caption = (
 chapter.table("firth_splits", fitting, caption)
 
 # %% [markdown]
-# The pooled T2N0 rate and the bound from Table 2's N row tell of as few events. With equal events in both
-# arms Firth's estimate is the ratio of the numbers at risk, and the profile interval is symmetric on the log
+# {glue:text}`printed_wald_splits` of the splits would give the printed limits as Wald limits instead. The
+# pooled T2N0 rate and the bound from Table 2's N row tell of as few events. With equal events in both arms
+# Firth's estimate is the ratio of the numbers at risk, and the profile interval is symmetric on the log
 # scale, which is why it passes for a Wald interval while its p does not. The hazard ratio then only says how
 # the model divides T2N0 patients, not how they fare.
 

@@ -287,7 +287,20 @@ def check_age() -> pd.DataFrame:
 
 
 def wald_check(published_id: str, *, ratio: bool = True) -> WaldCheck:
-    """Return what the printed interval of a hazard ratio (or, not `ratio`, a C-index or AUC) implies."""
+    """Return what the printed interval of an estimate implies.
+
+    Parameters
+    ----------
+    published_id : str
+        Row of ``data/published`` with an estimate and its limits.
+    ratio : bool, default True
+        True for a hazard ratio, False for a C-index or an AUC.
+
+    Returns
+    -------
+    WaldCheck
+        Midpoint, standard error and Wald p-value, as intervals.
+    """
     intervals = [printed_interval(published_id, field) for field in ("value", "low", "high")]
     return wald_from_ci(*intervals, ratio=ratio, null=1.0 if ratio else 0.5)
 
@@ -332,12 +345,14 @@ def firth_splits(cohort: str, *, largest: int = 4, tolerance: float = 0.01) -> p
     Returns
     -------
     pandas.DataFrame
-        ``events high``, ``events low``, ``hr_low``, ``hr_high``, ``p_value``, ``wald_p_value`` and
-        ``reproduces`` (whether limits and p all agree with print).
+        ``events high``, ``events low``, ``hr_low``, ``hr_high``, ``p_value``, ``wald_p_value``,
+        ``reproduces`` (whether profile limits and p agree with print) and ``wald limits reproduce`` (whether
+        Wald limits from the same fit would).
     """
     published_id = f"text.{cohort}.subgroup_hr.t2n0"
     hr, low, high, p_value = (printed_interval(published_id, f) for f in ("value", "low", "high", "p_value"))
-    rows = []
+    printed_se, rows = wald_check(published_id).se, []
+    printed_se = Interval(printed_se.low * (1 - tolerance), printed_se.high * (1 + tolerance))
     for events in ((a, b) for a in range(largest + 1) for b in range(largest + 1) if a + b):
         fits = [firth_two_arm(value, *events) for value in (hr.low, hr.high)]
         spans = {
@@ -348,8 +363,9 @@ def firth_splits(cohort: str, *, largest: int = 4, tolerance: float = 0.01) -> p
             Interval(span.low * (1 - tolerance), span.high * (1 + tolerance)).overlaps(limit)
             for span, limit in ((spans["hr_low"], low), (spans["hr_high"], high))
         )
-        rows.append((*events, *(span.middle for span in spans.values()), agrees))
-    names = ["hr_low", "hr_high", "p_value", "wald_p_value", "reproduces"]
+        wald = printed_se.contains(fits[0].se)
+        rows.append((*events, *(span.middle for span in spans.values()), agrees, wald))
+    names = ["hr_low", "hr_high", "p_value", "wald_p_value", "reproduces", "wald limits reproduce"]
     return pd.DataFrame(rows, columns=["events high", "events low", *names])
 
 

@@ -307,7 +307,20 @@ def rate_interval_kinds(rate: Interval, low: Interval, high: Interval) -> list[s
 
 
 def two_rate_p(rate_a: Interval, se_a: Interval, rate_b: Interval, se_b: Interval) -> Interval:
-    """Return the p-value for the difference of two independent rates, given their standard errors."""
+    """Return the p-value for the difference of two independent rates, given their standard errors.
+
+    Parameters
+    ----------
+    rate_a, rate_b : Interval
+        Rates, with rounding.
+    se_a, se_b : Interval
+        Their standard errors, in the same unit.
+
+    Returns
+    -------
+    Interval
+        Two-sided p-values of the z-test that the rounding allows.
+    """
     nearest = max(0.0, rate_a.low - rate_b.high, rate_b.low - rate_a.high)
     farthest = max(rate_a.high - rate_b.low, rate_b.high - rate_a.low)
     return Interval(
@@ -404,13 +417,16 @@ class FirthTwoArm:
         95 % limits from the profile penalised likelihood.
     p_value : float
         Penalised likelihood ratio test of hr = 1.
+    se : float
+        Standard error of log(hr) from the information at the estimate (for Wald limits).
     wald_p_value : float
-        Wald p-value from the information at the estimate.
+        Wald p-value from the same.
     """
 
     hr_low: float
     hr_high: float
     p_value: float
+    se: float
     wald_p_value: float
 
 
@@ -469,5 +485,6 @@ def firth_two_arm(hr: float, events_high: int, events_low: int) -> FirthTwoArm:
         hr * math.exp(low - best),
         hr * math.exp(high - best),
         float(stats.chi2.sf(drop(best - log_hr), 1)),
+        se,
         float(2 * stats.norm.sf(abs(log_hr) / se)),
     )

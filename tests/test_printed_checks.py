@@ -27,6 +27,7 @@ def test_one_event_per_arm_and_nothing_else_explains_the_t2n0_hazard_ratios():
     for cohort in printed_checks.COHORTS:
         splits = printed_checks.firth_splits(cohort)
         assert splits["reproduces"].sum() == 1
+        assert not splits["wald limits reproduce"].any()
 
 
 def test_only_the_rc_hazard_ratios_need_more_events_than_there_can_be():
