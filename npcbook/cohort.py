@@ -7,8 +7,10 @@ a table that is wrong and leaves the images to whoever reads them.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -434,8 +436,8 @@ def _column_problems(values: pd.Series, column: Column, file: str) -> list[Probl
     if codes:
         bad, allowed = ~values.isin(codes), f"allowed are {', '.join(codes)}."
     elif column.is_number:
-        number = pd.to_numeric(values, errors="coerce")
-        bad = ~np.isfinite(number) | (number < column.low) | (number > column.high)
+        number = _numbers(values)
+        bad = number.isna() | (number < column.low) | (number > column.high)
         allowed = f"allowed are numbers {_range(column)}."
     else:
         return problems
@@ -444,6 +446,11 @@ def _column_problems(values: pd.Series, column: Column, file: str) -> list[Probl
     return problems + [
         Problem(_row(i), column.name, file, message.format(values[i])) for i in values.index[bad]
     ]
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Return text as numbers; NaN for what is none, infinity included."""
+    return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
 
 
 def _range(column: Column) -> str:
@@ -469,7 +476,7 @@ def _consistency_problems(table: pd.DataFrame, file: str) -> list[Problem]:
     """Return contradictions between columns; what is unreadable in one column is reported elsewhere."""
     names = {column.name for column in COLUMNS if column.required}
     text = table.reindex(columns=sorted(names), fill_value="")
-    number = {n: pd.to_numeric(text[n], errors="coerce") for n in ("dmfs_months", "os_months", "ccnd_mg_m2")}
+    number = {n: _numbers(text[n]) for n in ("dmfs_months", "os_months", "ccnd_mg_m2")}
     analysed = (table["exclusion"] == "") if "exclusion" in table else pd.Series(True, index=table.index)
     rules = (
         (
@@ -514,18 +521,29 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
             problems.append(Problem(row, "", str(path.relative_to(folder)), message))
         if absent:
             continue
-        message = _volume_problem(image, mask)
-        if message:
-            problems.append(Problem(row, "", str(mask.relative_to(folder)), message))
+        problem = _volume_problem(image, mask)
+        if problem:
+            path, message = problem
+            problems.append(Problem(row, "", str(path.relative_to(folder)), message))
     return problems
 
 
-def _volume_problem(image: Path, mask: Path) -> str:
+def _volume_problem(image: Path, mask: Path) -> tuple[Path, str] | None:
+    """Return the file to blame and why, or None."""
+    for path in (image, mask):
+        try:
+            # The NIfTI reader fills what a cut-off file lacks with zeros and says nothing.
+            with gzip.open(path) as file:
+                while file.read(1 << 20):
+                    pass
+            read_volume(path)
+        except (ValueError, RuntimeError, OSError, EOFError, zlib.error) as error:
+            return path, f"cannot be read: {' '.join(str(error).split())}"
     try:
         volume = read_volume(image, mask)
-    except (ValueError, RuntimeError, OSError) as error:
-        return " ".join(str(error).split())
-    return "" if (volume.mask > 0).any() else "the contours are empty: no voxel is tumour or node."
+    except ValueError as error:
+        return mask, str(error)
+    return None if (volume.mask > 0).any() else (mask, "holds no voxel of tumour or node: contour again.")
 
 
 def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:
