@@ -160,9 +160,8 @@ fitting = splits[splits["reproduces"]][
     ["cohort", "events high", "events low", "hr_low", "hr_high", "p_value"]
 ]
 chapter.write("tables/firth_splits_all", splits)
-caption = (
-    f"Of {len(splits) // 2} splits of events tried in each cohort, those that give the printed limits and p."
-)
+glue("printed_wald_splits", f"{splits['wald limits reproduce'].sum() or 'None'}", display=False)
+caption = f"Of {len(splits) // 2} splits of events in each cohort, those that give the printed limits and p."
 chapter.table("firth_splits", fitting, caption)
 
 # %% [markdown]
@@ -208,10 +207,11 @@ chapter.table("events_by_rate", by_rate, "Events by five years that the printed 
 # events $d$ over all follow-up.
 
 # %%
-by_row = checks.events_by_row()
-chapter.table(
-    "events_by_row", by_row, "Events in the training cohort that each univariable row of Table 2 implies."
-)
+by_row = checks.events_by_row().round({"events_low": 1, "events_high": 1})
+glue("printed_events_low", f"{by_row['events_low'].min():.0f}", display=False)
+glue("printed_events_high", f"{by_row['events_high'].max():.0f}", display=False)
+caption = "Events in the training cohort that each univariable row of Table 2 implies."
+chapter.table("events_by_row", by_row, caption)
 
 # %% [markdown]
 # Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA rests on the
@@ -308,12 +308,10 @@ for reference in ("radiotherapy", "up_to_160"):
     rows.append(
         (reference.replace("_", " "), *rates_printed, round(checks.benefit_arms("over_160", reference)))
     )
-columns = [
-    "over 160 mg/m² against",
-    "5-year DMFS, %",
-    "5-year DMFS, %, of the other",
-    "patients needed in each",
-]
+share, patients = checks.high_risk_share("dmfs"), lookup("text.ccnd.n")["value"]
+glue("printed_high_low", f"{patients * share.low:.0f}", display=False)
+glue("printed_high_high", f"{patients * share.high:.0f}", display=False)
+columns = ["over 160 mg/m² against", "5-year DMFS, %", "of the other, %", "patients needed in each"]
 chapter.table("dose_arms", pd.DataFrame(rows, columns=columns), "High risk: arms needed for p < 0.05.")
 
 # %% [markdown]
