@@ -225,7 +225,9 @@ def plot_slice(
     y, x = (
         (np.arange(n) - (n - 1) / 2) * step for n, step in zip(image.shape, volume.spacing[1:], strict=True)
     )
-    ax.pcolormesh(x, y, image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), rasterized=True)
+    down, across = (step / 2 for step in volume.spacing[1:])
+    extent = (x[0] - across, x[-1] + across, y[-1] + down, y[0] - down)
+    ax.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), extent=extent)
     for label, (colour, style) in CONTOUR_STYLES.items():
         if (mask == label).any():
             ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style, linewidths=1.0)
