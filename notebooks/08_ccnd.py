@@ -172,7 +172,7 @@ def rate(part, time, event):
     """Return the rate in per cent at the horizon with its limits; NaN for what these patients cannot give."""
     if part.empty or part[time].max() < horizon_months:
         return (np.nan,) * 3
-    km = kaplan_meier(part[time], part[event], at=[horizon_months], ci="log")
+    km = kaplan_meier(part[time], part[event], at=[horizon_months])
     limits = (km.low[0], km.high[0]) if km.survival[0] < 1 else (np.nan, np.nan)
     return tuple(100 * value for value in (km.survival[0], *limits))
 

@@ -474,7 +474,7 @@ def fit_cox(
     return _cox_result(
         names, sets, beta, information, scale, (null, loglik, score_statistic),
         robust=robust, alpha=alpha, ties=ties, monotone=monotone, n=(len(time), int(event.sum())),
-        ph=_zph(sets, beta, information, names, _time_scale(time, event, weights, "km"), "km", None),
+        ph=_zph(sets, beta, information, names, _time_scale(time, event, "km"), "km", None),
     )  # fmt: skip
 
 
@@ -505,16 +505,16 @@ def _cox_result(names, sets, beta, information, scale, likelihoods, *, robust, a
     )  # fmt: skip
 
 
-def _time_scale(time, event, weights, transform: str):
-    """Return a function that transforms event times, as cox.zph does (over all strata together)."""
+def _time_scale(time, event, transform: str):
+    """Return a function that transforms event times, as cox.zph does (all strata together, no weights)."""
     if transform == "identity":
         return lambda t: t
     if transform == "rank":
         everyone = np.sort(time)
         return lambda t: stats.rankdata(everyone)[np.searchsorted(everyone, t)]
     unique = np.unique(time[event])
-    at_risk = np.array([weights[time >= t].sum() for t in unique])
-    died = np.array([weights[(time == t) & event].sum() for t in unique])
+    at_risk = len(time) - np.searchsorted(np.sort(time), unique)
+    died = np.unique(time[event], return_counts=True)[1]
     # Left-continuous, so that the first event has the value 0.
     before = np.concatenate([[1.0], np.cumprod(1 - died / at_risk)[:-1]])
     return lambda t: (1 - before)[np.searchsorted(unique, t)]
@@ -609,9 +609,7 @@ def proportional_hazards_test(
         raise ValueError(
             f"The likelihood is monotone in {np.array(names)[runs_off].tolist()}: leave them out."
         )
-    return _zph(
-        sets, beta, information, names, _time_scale(time, event, weights, transform), transform, columns
-    )
+    return _zph(sets, beta, information, names, _time_scale(time, event, transform), transform, columns)
 
 
 def univariable_cox(
