@@ -22,6 +22,7 @@ __all__ = [
     "OptimismCorrected",
     "SampleSize",
     "calibrate",
+    "cumulative_incidence",
     "cutpoint_under_no_effect",
     "fit_absolute_risk",
     "minimum_sample_size",
@@ -349,6 +350,42 @@ def permuted_c(
             f"fit failed in all {n_permutations} permutations: too few events for this procedure."
         )
     return pd.DataFrame(rows, columns=["training", "validation"])
+
+
+def cumulative_incidence(time: ArrayLike, status: ArrayLike, horizon: float) -> float:
+    """Return the probability of the event of interest by a horizon, other events competing with it.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Time of the first event or of censoring, > 0.
+    status : array-like, shape (n,)
+        1 = event of interest, 2 = competing event, 0 = censored.
+    horizon : float
+        Horizon, in the unit of `time`; events at the horizon count.
+
+    Returns
+    -------
+    float
+        Aalen–Johansen estimate, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, a status is not 0, 1 or 2, or follow-up ends before the horizon.
+    """
+    time, status = check_survival(time, np.zeros(np.shape(time)), need_event=False, status=status)[::2]
+    if odd := sorted(set(np.unique(status)) - {0.0, 1.0, 2.0}):
+        raise ValueError(f"status has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
+    if time.max() < horizon:
+        raise ValueError(
+            f"horizon is {horizon:g}, but follow-up ends at {time.max():g}; choose an earlier one."
+        )
+    times, position = np.unique(time, return_inverse=True)
+    at_risk = np.bincount(position)[::-1].cumsum()[::-1]
+    of_interest, all_events = (np.bincount(position, weights=kind) for kind in (status == 1, status > 0))
+    free_before = np.append(1.0, np.cumprod(1 - all_events / at_risk)[:-1])
+    return float((free_before * of_interest / at_risk)[times <= horizon].sum())
 
 
 def cutpoint_under_no_effect(

@@ -8,6 +8,7 @@ from npcbook.cox import fit_cox
 from npcbook.survival import kaplan_meier
 from npcbook.validation import (
     calibrate,
+    cumulative_incidence,
     cutpoint_under_no_effect,
     fit_absolute_risk,
     minimum_sample_size,
@@ -164,3 +165,15 @@ def test_bad_input_is_named(change, message):
 def test_absolute_risk_needs_an_event_by_the_horizon():
     with pytest.raises(ValueError, match="no event was seen by then"):
         fit_absolute_risk([1, 2, 3], [0, 1, 1], [1, 2, 1], 1.5)
+
+
+def test_cumulative_incidence_by_hand():
+    # At 1: 1/4 of interest. At 2: competing. At 3: one of the two left, of whom ½ were still free.
+    assert cumulative_incidence([1, 2, 3, 4], [1, 2, 1, 0], 3) == pytest.approx(1 / 4 + 1 / 2 * 1 / 2)
+    assert cumulative_incidence([1, 2, 3, 4], [1, 0, 1, 0], 3) == pytest.approx(
+        1 - kaplan_meier([1, 2, 3, 4], [1, 0, 1, 0], at=[3]).survival[0]
+    )
+    with pytest.raises(ValueError, match="status has the value 3"):
+        cumulative_incidence([1, 2], [3, 0], 1)
+    with pytest.raises(ValueError, match="follow-up ends at 2"):
+        cumulative_incidence([1, 2], [1, 0], 3)
