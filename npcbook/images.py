@@ -33,13 +33,16 @@ __all__ = [
     "head_mask",
     "load_volume",
     "normalise",
+    "plane_field",
     "predicted_mask_path",
     "preprocess",
     "preprocess_files",
     "preprocessed_path",
+    "read_mask",
     "read_volume",
     "resample",
     "restore_grid",
+    "stack_on_grid",
     "store_volume",
     "write_mask",
 ]
@@ -485,3 +488,58 @@ def _stored_key(path: Path) -> str | None:
             return str(stored["key"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def plane_field(volume: Volume, plane_mm: float | None) -> tuple[float, float, float]:
+    """Return the field (z, y, x) in mm that a network looks at: all slices, and the middle of the plane.
+
+    Parameters
+    ----------
+    volume : Volume
+        As preprocessed.
+    plane_mm : float or None
+        Side of the square in the middle of each slice; None for the whole slice.
+
+    Returns
+    -------
+    tuple of float
+        Extent for `fit_grid` and `restore_grid`.
+    """
+    extent = [float(n * size) for n, size in zip(volume.image.shape, volume.spacing, strict=True)]
+    return tuple(extent) if plane_mm is None else (extent[0], float(plane_mm), float(plane_mm))
+
+
+def stack_on_grid(
+    files: Sequence[tuple[Path, Path | None]], grid: tuple[int, int, int], *, plane_mm: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read preprocessed images and their contours onto one grid.
+
+    Parameters
+    ----------
+    files : sequence of (preprocessed image, contours)
+        Contours may be None, and count as empty.
+    grid : tuple of int
+        Shape (Z, Y, X) of the network's input.
+    plane_mm : float or None
+        See `plane_field`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Images, shape (N, Z, Y, X), float32, and labels of the same shape, uint8.
+    """
+    images = np.empty((len(files), *grid), dtype=np.float32)
+    labels = np.zeros((len(files), *grid), dtype=np.uint8)
+    for number, (image_path, mask_path) in enumerate(files):
+        mask = None if mask_path is None else read_mask(mask_path)
+        volume = load_volume(image_path, mask)
+        volume = fit_grid(volume, grid, field_mm=plane_field(volume, plane_mm))
+        images[number] = volume.image
+        if mask is not None:
+            labels[number] = volume.mask
+    return images, labels
+
+
+def read_mask(path: str | os.PathLike) -> np.ndarray:
+    """Read contours alone, shape (Z, Y, X), uint8; see `read_volume` for what is refused."""
+    return _as_labels(sitk.GetArrayFromImage(_read(path)), path)

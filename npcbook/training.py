@@ -35,6 +35,7 @@ __all__ = [
     "extract_features",
     "load_network",
     "predict_labels",
+    "store_features",
     "train_segmentation",
 ]
 
@@ -551,3 +552,23 @@ def _region_features(levels: list[torch.Tensor], disease: torch.Tensor, margin) 
             pooled = pool_region(level, region)
             columns |= {f"level{number}_{place}_{c}": pooled[:, c] for c in range(pooled.shape[1])}
     return pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
+
+
+def store_features(path: str | os.PathLike, features: Features, patient_ids) -> None:
+    """Write the features of one sequence as a table for the heads.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in ``.parquet``.
+    features : Features
+        As extracted; the labels are not written.
+    patient_ids : sequence of str
+        One for each row.
+    """
+    names = [f"bottleneck_{channel}" for channel in range(features.bottleneck.shape[1])]
+    pooled = pd.DataFrame(features.bottleneck, columns=names)
+    table = pd.concat([pooled, features.region], axis=1)
+    table.insert(0, "patient_id", list(patient_ids))
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)

@@ -1,0 +1,185 @@
+"""Reading volumes, bias correction, normalisation and grids."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npcbook import images
+from npcbook.images import Volume
+
+MRI = Path(__file__).parent / "reference" / "mri"
+
+
+@pytest.fixture(scope="module")
+def breast() -> Volume:
+    return images.read_volume(MRI / "breast1_image.nrrd", MRI / "breast1_label.nrrd")
+
+
+def head(shape=(16, 64, 64), seed=0) -> np.ndarray:
+    """Return an ellipsoid of two tissues on dark, noisy air."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    inside = (0.3 * z**2 + y**2 + x**2) < 0.7
+    tissue = np.where(np.sin(6 * x) * np.cos(5 * y) > 0, 300.0, 380.0)
+    return (inside * tissue + rng.normal(15, 4, shape)).astype(np.float32)
+
+
+def coil(shape) -> np.ndarray:
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    return 0.30 * y + 0.20 * x**2 - 0.15 * z
+
+
+def test_axes_are_z_y_x_and_spacing_goes_with_them(breast):
+    stored = sitk.ReadImage(str(MRI / "breast1_image.nrrd"))
+    assert breast.image.shape == stored.GetSize()[::-1] == breast.mask.shape
+    assert breast.spacing == pytest.approx(stored.GetSpacing()[::-1])
+    assert breast.image[3, 40, 20] == stored[20, 40, 3]
+    assert breast.image.dtype == np.float32
+    assert breast.mask.dtype == np.uint8
+
+
+def test_a_mask_on_other_voxels_is_refused(tmp_path, breast):
+    mask = sitk.ReadImage(str(MRI / "breast1_label.nrrd"))
+    mask.SetSpacing((1.0, 1.0, 2.1))
+    sitk.WriteImage(mask, tmp_path / "mask.nii.gz")
+    with pytest.raises(ValueError, match="spacing"):
+        images.read_volume(MRI / "breast1_image.nrrd", tmp_path / "mask.nii.gz")
+
+
+def test_unknown_labels_are_refused(tmp_path):
+    mask = sitk.ReadImage(str(MRI / "breast1_label.nrrd")) * 7
+    sitk.WriteImage(mask, tmp_path / "mask.nii.gz")
+    with pytest.raises(ValueError, match=r"labels \[0, 7\]"):
+        images.read_volume(MRI / "breast1_image.nrrd", tmp_path / "mask.nii.gz")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        images.read_volume(tmp_path / "absent.nii.gz")
+
+
+def test_a_flat_picture_is_refused(tmp_path):
+    sitk.WriteImage(sitk.Image(8, 8, sitk.sitkInt16), tmp_path / "flat.nii.gz")
+    with pytest.raises(ValueError, match="2 dimensions"):
+        images.read_volume(tmp_path / "flat.nii.gz")
+    with pytest.raises(ValueError, match="shows no head"):
+        images.head_mask(np.zeros((4, 8, 8), np.float32))
+
+
+def test_voxels_that_are_not_finite_are_refused(tmp_path):
+    picture = sitk.GetImageFromArray(np.full((4, 8, 8), np.nan, np.float32))
+    sitk.WriteImage(picture, tmp_path / "nan.nrrd")
+    with pytest.raises(ValueError, match="not finite"):
+        images.read_volume(tmp_path / "nan.nrrd")
+
+
+def test_a_written_mask_lies_on_its_image(tmp_path, breast):
+    images.write_mask(tmp_path / "mask.nii.gz", breast.mask, like=MRI / "breast1_image.nrrd")
+    back = images.read_volume(MRI / "breast1_image.nrrd", tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(back.mask, breast.mask)
+    with pytest.raises(ValueError, match="shape"):
+        images.write_mask(tmp_path / "m.nii.gz", breast.mask[1:], like=MRI / "breast1_image.nrrd")
+
+
+def test_a_planted_bias_field_is_recovered():
+    image, field = head(), coil((16, 64, 64))
+    spacing = (5.0, 3.0, 3.0)
+    inside = image > 150
+    found = images.bias_field(image * np.exp(field).astype(np.float32), spacing)
+    without = images.bias_field(image, spacing)
+    difference = (found - without)[inside]
+    assert np.corrcoef(difference, field[inside])[0, 1] > 0.95
+    assert np.std(field[inside] - found[inside]) < 0.5 * np.std(field[inside])
+
+
+def test_a_field_planted_on_a_real_image_is_recovered():
+    brain = images.read_volume(MRI / "brain1_image.nrrd")
+    field = coil(brain.image.shape).astype(np.float32)
+    shaded = images.bias_field(brain.image * np.exp(field), brain.spacing)
+    recovered = shaded - images.bias_field(brain.image, brain.spacing)
+    inside = images.head_mask(brain.image)
+    assert np.corrcoef(recovered[inside], field[inside])[0, 1] > 0.9
+
+
+def test_normalised_head_has_mean_zero_and_deviation_one():
+    volume = images.normalise(Volume(head(), None, (5.0, 3.0, 3.0)))
+    inside = images.head_mask(head())
+    assert volume.image[inside].mean() == pytest.approx(0, abs=1e-4)
+    assert volume.image[inside].std() == pytest.approx(1, abs=1e-4)
+
+
+@settings(deadline=None, max_examples=10)
+@given(gain=st.floats(0.1, 20), order=st.sampled_from(images.ORDERS))
+def test_preprocessing_forgets_the_scanner_s_gain(gain, order):
+    image = head((8, 32, 32))
+    one = images.preprocess(Volume(image, None, (10.0, 6.0, 6.0)), order=order)
+    other = images.preprocess(Volume(image * np.float32(gain), None, (10.0, 6.0, 6.0)), order=order)
+    # N4's histogram begins at the darkest voxels, so that a gain changes the field in the third digit.
+    np.testing.assert_allclose(other.image, one.image, atol=0.02)
+
+
+def test_the_order_of_the_steps_matters_and_is_checked():
+    volume = Volume(head() * np.exp(coil((16, 64, 64))).astype(np.float32), None, (5.0, 3.0, 3.0))
+    sensible = images.preprocess(volume)
+    published = images.preprocess(volume, order="normalise-n4")
+    assert np.isfinite(published.image).all()
+    assert np.abs(sensible.image - published.image).max() > 0.05
+    with pytest.raises(ValueError, match="n4-normalise, normalise-n4"):
+        images.preprocess(volume, order="n4")
+
+
+def test_a_grid_that_is_the_volume_s_own_changes_nothing(breast):
+    same = images.fit_grid(breast, breast.image.shape)
+    np.testing.assert_allclose(same.image, breast.image, rtol=1e-6)
+    np.testing.assert_array_equal(same.mask, breast.mask)
+    assert same.spacing == pytest.approx(breast.spacing)
+
+
+def test_a_centred_field_is_a_crop():
+    image = np.arange(16 * 64 * 64, dtype=np.float32).reshape(16, 64, 64)
+    volume = Volume(image, (image > 1000).astype(np.uint8), (5.0, 3.0, 3.0))
+    cropped = images.fit_grid(volume, (16, 48, 48), field_mm=(80.0, 144.0, 144.0))
+    np.testing.assert_allclose(cropped.image, image[:, 8:56, 8:56], rtol=1e-6)
+    np.testing.assert_array_equal(cropped.mask, volume.mask[:, 8:56, 8:56])
+
+
+def test_a_mask_comes_back_to_its_place(breast):
+    field = (40.0, 60.0, 30.0)
+    grid = images.fit_grid(breast, (20, 96, 48), field_mm=field)
+    back = images.restore_grid(grid.mask, breast.mask.shape, breast.spacing, field_mm=field)
+    overlap = 2 * (back & breast.mask).sum() / (back.sum() + breast.mask.sum())
+    assert overlap > 0.9
+
+
+def test_resampling_keeps_volume_and_centre(breast):
+    resampled = images.resample(breast, (1.0, 1.0, 1.0))
+    assert resampled.spacing == (1.0, 1.0, 1.0)
+    before = breast.mask.sum() * np.prod(breast.spacing)
+    assert resampled.mask.sum() == pytest.approx(before, rel=0.05)
+    centre = (np.argwhere(breast.mask).mean(0) - (np.array(breast.mask.shape) - 1) / 2) * breast.spacing
+    other = np.argwhere(resampled.mask).mean(0) - (np.array(resampled.mask.shape) - 1) / 2
+    np.testing.assert_allclose(other, centre, atol=0.5)
+
+
+def test_files_are_preprocessed_once_and_failures_reported(tmp_path):
+    picture = sitk.GetImageFromArray(head((8, 32, 32)))
+    picture.SetSpacing((6.0, 6.0, 10.0))
+    sitk.WriteImage(picture, tmp_path / "good.nii.gz")
+    (tmp_path / "bad.nii.gz").write_bytes(b"no image")
+    files = [(tmp_path / f"{name}.nii.gz", tmp_path / "out" / f"{name}.npz") for name in ("good", "bad")]
+    report = images.preprocess_files(files, workers=1)
+    assert report["problem"].iloc[0] == ""
+    assert report["problem"].iloc[1] != ""
+    stored = images.load_volume(files[0][1])
+    expected = images.preprocess(images.read_volume(files[0][0]))
+    np.testing.assert_allclose(stored.image, expected.image, atol=4e-3)
+    assert stored.spacing == pytest.approx((10.0, 6.0, 6.0))
+    made = files[0][1].stat().st_mtime_ns
+    images.preprocess_files(files[:1], workers=1)
+    assert files[0][1].stat().st_mtime_ns == made
+    images.preprocess_files(files[:1], workers=1, order="normalise-n4")
+    assert files[0][1].stat().st_mtime_ns > made
