@@ -92,7 +92,7 @@ chapter.table("sources", counts, "Transcribed numbers by place in the paper.")
 sums = checks.check_counts()
 odd = sums[sums["verdict"] != "reproduces"]
 caption = f"Sums and percentages that do not reproduce, of {len(sums)} checked."
-chapter.table("sums", odd, caption)
+chapter.table("sums", odd.drop(columns="topic"), caption)
 
 # %% [markdown]
 # Where the verdict speaks of adjusting, the percentages as rounded one by one would not add up to 100.
@@ -103,7 +103,7 @@ chapter.table("sums", odd, caption)
 
 # %%
 tests = pd.concat([checks.check_age(), checks.check_baseline_tests()], ignore_index=True)
-chapter.table("table1_tests", tests, "Table 1's p-values recomputed from its counts.")
+chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values recomputed from its counts.")
 
 # %% [markdown]
 # Most p-values are Pearson's, uncorrected. A p-value that none of the tests gives cannot come from the counts
@@ -116,7 +116,11 @@ chapter.table("table1_tests", tests, "Table 1's p-values recomputed from its cou
 
 # %%
 missing = checks.check_missing()
-chapter.table("missing", missing, "Missing values by cohort, against missing completely at random.")
+chapter.table(
+    "missing",
+    missing.drop(columns="topic"),
+    "Missing values by cohort, against missing completely at random.",
+)
 
 # %% [markdown]
 # Missing values depend on the centre, so they are not missing *completely* at random over the whole study.
@@ -150,7 +154,7 @@ chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against t
 
 # %%
 firth = checks.check_firth()
-chapter.table("firth", firth, "The T2N0 hazard ratios against Firth's correction.")
+chapter.table("firth", firth[checks.COLUMNS[1:]], "The T2N0 hazard ratios against Firth's correction.")
 
 # %%
 splits = pd.concat(
@@ -192,11 +196,15 @@ chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one even
 # Greenwood's formula few events cannot give a narrow interval. Both limits hold whatever the censoring.
 
 # %%
-by_rate = checks.events_by_rate().round({"effective_n_low": 0, "effective_n_high": 0})
+by_rate = checks.events_by_rate()
 most = by_rate.set_index(["cohort", "endpoint"])["most"]
 for cohort in checks.COHORTS:
     glue(f"printed_most_{cohort}", str(most[cohort, "5-year DMFS"]), display=False)
-chapter.table("events_by_rate", by_rate, "Events by five years that the printed rates and intervals allow.")
+shown = by_rate[["cohort", "endpoint", "printed", "fewest", "most"]].copy()
+sizes = by_rate[["effective_n_low", "effective_n_high"]].round().astype(int).astype(str)
+shown["effective size"] = sizes["effective_n_low"] + " to " + sizes["effective_n_high"]
+shown["kind of interval"] = by_rate["interval"]
+chapter.table("events_by_rate", shown, "Events by five years that the printed rates and intervals allow.")
 
 # %% [markdown]
 # The effective size is that of a cohort without censoring with the same standard error; near the full number
@@ -207,11 +215,15 @@ chapter.table("events_by_rate", by_rate, "Events by five years that the printed 
 # events $d$ over all follow-up.
 
 # %%
-by_row = checks.events_by_row().round({"events_low": 1, "events_high": 1})
+by_row = checks.events_by_row()
 glue("printed_events_low", f"{by_row['events_low'].min():.0f}", display=False)
 glue("printed_events_high", f"{by_row['events_high'].max():.0f}", display=False)
+shown = by_row[["row", "exposed", "reference"]].copy()
+for name, decimals in (("se", 3), ("events", 1)):
+    texts = [by_row[f"{name}_{end}"].map(f"{{:.{decimals}f}}".format) for end in ("low", "high")]
+    shown[name] = texts[0] + " to " + texts[1]
 caption = "Events in the training cohort that each univariable row of Table 2 implies."
-chapter.table("events_by_row", by_row, caption)
+chapter.table("events_by_row", shown, caption)
 
 # %% [markdown]
 # Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA rests on the
@@ -227,7 +239,8 @@ bounds = checks.check_event_bounds()
 for cohort in checks.COHORTS:
     row = bounds[bounds["check"] == f"RC, high against low, DMFS, {cohort}"]
     glue(f"printed_rc_{cohort}", str(row["fewest events"].iloc[0]), display=False)
-chapter.table("event_bounds", bounds, "Each high-against-low hazard ratio and the events it needs.")
+columns = ["check", "printed", "fewest events", "fewest in an arm", "most by 5 years", "verdict"]
+chapter.table("event_bounds", bounds[columns], "Each high-against-low hazard ratio and the events it needs.")
 
 # %% [markdown]
 # The interval of the RC model is far too narrow for two groups. One reading fits: it may be the hazard ratio
@@ -262,7 +275,9 @@ chapter.write("tables/pairs_all", pairs)
 glue("printed_pairs", str(len(pairs)), display=False)
 glue("printed_impossible", str((pairs["verdict"] == "does not reproduce").sum()), display=False)
 glue("printed_negative", str(pairs["verdict"].str.startswith("depends").sum()), display=False)
-chapter.table("pairs", unusual, f"Pairwise p-values that need an odd correlation, of {len(pairs)}.")
+chapter.table(
+    "pairs", unusual[checks.COLUMNS[1:]], f"Pairwise p-values that need an odd correlation, of {len(pairs)}."
+)
 
 # %% [markdown]
 # All of them are C-indexes of the validation cohort; the AUCs of the same models give no such trouble. This
@@ -276,7 +291,7 @@ chapter.table("pairs", unusual, f"Pairwise p-values that need an odd correlation
 
 # %%
 subcohort = checks.check_subcohort()
-chapter.table("subcohort", subcohort, "The T1-2N1 sub-cohort against Table 1's counts.")
+chapter.table("subcohort", subcohort.drop(columns="topic"), "The T1-2N1 sub-cohort against Table 1's counts.")
 
 # %% [markdown]
 # The sub-cohort closes only if it holds patients with radiotherapy alone beside those with cisplatin or
@@ -289,7 +304,7 @@ chapter.table("subcohort", subcohort, "The T1-2N1 sub-cohort against Table 1's c
 
 # %%
 rates = pd.concat([checks.check_pooled_rates(), checks.check_rates()], ignore_index=True)
-chapter.table("rates", rates, "Five-year rates of groups against those of the whole.")
+chapter.table("rates", rates.drop(columns="topic"), "Five-year rates of groups against those of the whole.")
 
 # %% [markdown]
 # If DMFS is above OS, some who died had no event of DMFS: deaths without metastasis must be censored. This
@@ -350,7 +365,9 @@ chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Corre
 repeats, slips = checks.check_repeats(), checks.check_slips()
 glue("printed_repeats", f"{len(repeats)}", display=False)
 chapter.table(
-    "slips", slips, f"Settings; of {len(repeats)} numbers printed twice, all that differ are listed below."
+    "slips",
+    slips.drop(columns="topic"),
+    f"Settings; of {len(repeats)} numbers printed twice, all that differ are listed below.",
 )
 
 # %% [markdown]

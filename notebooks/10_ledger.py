@@ -111,7 +111,7 @@ with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
 glue("ledger_with_ci", f"{len(with_ci)}", display=False)
 glue("ledger_inside", f"{(with_ci['in printed CI'] == 'yes').sum()}", display=False)
 outside = with_ci[with_ci["in printed CI"] == "no"]
-shown = outside[["what", "source", "printed", "here", "recommended", "truth", "difference"]]
+shown = outside[["what", "printed", "here", "recommended", "truth", "difference"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
 
 # %%
@@ -151,22 +151,23 @@ show(verdicts, caption="Checks of printed numbers against one another.", label=P
 #
 # Every row, in the order of the chapters. First the patients.
 
-# %%
-columns = ["id", "source", "what", "printed", "here", "recommended", "truth", "difference", "in printed CI"]
+# %% tags=["full-width"]
+rows["printed number"] = rows["what"] + " [" + rows["source"] + "]"
+columns = ["printed number", "printed", "here", "recommended", "truth", "difference", "in printed CI"]
 patients = rows[result & (rows["chapter"] == "01_cohorts")]
 chapter.table("rows_patients", patients[columns], "Patients: every printed number beside this run's.")
 
 # %% [markdown]
 # Segmentation, deep-learning scores and radiomics.
 
-# %%
+# %% tags=["full-width"]
 images = rows[result & rows["chapter"].isin(["02_segmentation", "03_dl_training", "04_radiomics"])]
 chapter.table("rows_images", images[columns], "Images: every printed number beside this run's.")
 
 # %% [markdown]
 # Models, risk groups, subgroups and dose.
 
-# %%
+# %% tags=["full-width"]
 models = rows[result & rows["chapter"].isin(["05_cox_models", "06_km", "07_subgroups", "08_ccnd"])]
 chapter.table("rows_models", models[columns], "Models and treatment: every printed number beside this run's.")
 
@@ -174,10 +175,9 @@ chapter.table("rows_models", models[columns], "Models and treatment: every print
 # Settings, and numbers that the paper takes from the literature; a run has nothing to set beside them.
 
 # %%
-rest = rows[~result]
-chapter.table(
-    "rows_settings", rest[["id", "source", "what", "printed", "status"]], "Settings and cited numbers."
-)
+rest = rows[~result][["printed number", "printed", "status"]]
+chapter.write("tables/rows_settings", rest)
+show(rest, caption="Settings and cited numbers.", label=PRINT_LABEL)
 
 # %% [markdown]
 # ## Limits and deviations

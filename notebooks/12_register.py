@@ -32,6 +32,7 @@
 # ## Setup
 
 # %%
+from IPython.display import Markdown
 from myst_nb import glue
 
 from npcbook.printed_checks import PRINT_LABEL
@@ -73,10 +74,14 @@ glue("register_topics", f"{len(register)}", display=False)
 glue("register_both", f"{(register['deposit'] != 'None').sum()}", display=False)
 switchable = register["parameter"].str.contains("`")
 glue("register_switchable", f"{switchable.sum()}", display=False)
-plain = shown.apply(lambda column: column.str.replace("`", ""))
-names = {"paper": "the paper", "deposit": "deposited script", "book": "this book", "parameter": "switched by"}
-plain = plain.rename(columns=names | {"effect": "what changing it does"})
-chapter.table("register", plain, "Paper, deposited script and this book.")
+chapter.write("tables/register", shown)
+parts = {"paper": "Paper", "deposit": "Deposited script", "book": "This book", "parameter": "Switched by"}
+parts |= {"chapter": "Chapter", "effect": "What changing it does"}
+items = [
+    f"**{row['topic']}**\n\n" + "\n".join(f"- *{name}*: {row[key]}" for key, name in parts.items())
+    for _, row in shown.iterrows()
+]
+Markdown("\n\n".join(items))
 
 # %% [markdown]
 # (register-chapters)=
