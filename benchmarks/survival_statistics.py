@@ -196,7 +196,7 @@ def measure_in_r(df: pd.DataFrame, name: str) -> tuple[float, float, str] | None
     return float(seconds), float(peak), f"{package} {release}"
 
 
-def run(sizes: list[int], pairs_limit: int, r_limit: int) -> pd.DataFrame:
+def run(sizes: list[int], pairs_limit: int, r_limit: int, r_skip: list[str]) -> pd.DataFrame:
     """Measure everything at every size, tables of pairs and R only up to their limits."""
     rows = []
     for n in sizes:
@@ -207,7 +207,7 @@ def run(sizes: list[int], pairs_limit: int, r_limit: int) -> pd.DataFrame:
             row["seconds"], row["MB"] = measure(call)
             if name in plain:
                 row["all pairs, seconds"], row["all pairs, MB"] = measure(plain[name])
-            if n <= r_limit and (in_r := measure_in_r(df, name)):
+            if n <= (min(sizes) if name in r_skip else r_limit) and (in_r := measure_in_r(df, name)):
                 row["R, seconds"], row["R, MB"], row["R package"] = in_r
             rows.append(row)
             print(row, flush=True)
@@ -240,9 +240,12 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--pairs-limit", type=int, default=1000, help="largest n for tables of all pairs")
     parser.add_argument("--r-limit", type=int, default=1000, help="largest n for R")
+    parser.add_argument(
+        "--r-skip", nargs="*", default=[], help="functions to time in R at the smallest n only"
+    )
     parser.add_argument("--update", action="store_true", help="replace the table in benchmarks/README.md")
     options = parser.parse_args()
-    table = as_markdown(run(options.sizes, options.pairs_limit, options.r_limit))
+    table = as_markdown(run(options.sizes, options.pairs_limit, options.r_limit, options.r_skip))
     print(table)
     if options.update:
         readme = HERE / "README.md"

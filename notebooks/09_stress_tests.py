@@ -298,6 +298,7 @@ for ax, model in zip(axes, ["dl_combined", "dc"], strict=True):
     ]
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
+        ax.legend(loc="lower right", fontsize=8)  # the upper left holds the limits of the riskiest fifth
     ax.set_title(f"{LABELS[model]}" + ("" if parts else ": not estimable"))
 chapter.figure("calibration", fig)
 
