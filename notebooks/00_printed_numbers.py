@@ -405,7 +405,8 @@ totals = pd.crosstab(result["topic"], kind).rename_axis(columns=None).reset_inde
 chapter.table("verdicts", totals, "Verdicts by topic.")
 
 # %%
-notable = result[result["verdict"] != "reproduces"].drop(columns="topic")
+notable = result[result["verdict"] != "reproduces"].copy()
+notable["check"] = notable.pop("topic") + ": " + notable["check"]
 chapter.table("against_paper", notable, "Printed numbers that do not reproduce, or only under a condition.")
 
 # %% [markdown]
