@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from npcbook.baseline import fisher_exact, pearson_chi2
+
 __all__ = [
     "CountTests",
     "FirthTwoArm",
@@ -154,11 +156,6 @@ def table_tests(counts) -> CountTests:
     ------
     ValueError
         If `counts` has no two columns, or fewer than two levels with patients.
-
-    Notes
-    -----
-    Fisher's p adds the probability of every table with these margins that is no likelier than the observed
-    one (relative tolerance 1e-7), as R's ``fisher.test``.
     """
     table = np.asarray(counts)
     if table.ndim != 2 or table.shape[1] != 2:
@@ -166,18 +163,8 @@ def table_tests(counts) -> CountTests:
     table = table[table.sum(axis=1) > 0]
     if len(table) < 2:
         raise ValueError(f"counts has {len(table)} level(s) with patients; a test needs two.")
-    yates = stats.chi2_contingency(table, correction=True).pvalue if len(table) == 2 else math.nan
-    return CountTests(stats.chi2_contingency(table, correction=False).pvalue, yates, _fisher(table))
-
-
-def _fisher(table: np.ndarray) -> float:
-    levels, first = table.sum(axis=1), table[:, 0].sum()
-    free = np.indices(levels[:-1] + 1).reshape(len(levels) - 1, -1)
-    last = first - free.sum(axis=0)
-    cells = np.vstack([free, last])[:, (last >= 0) & (last <= levels[-1])]
-    log_p = stats.multivariate_hypergeom.logpmf(cells.T, levels, first)
-    observed = stats.multivariate_hypergeom.logpmf(table[:, 0], levels, first)
-    return float(min(1.0, np.exp(log_p[log_p <= observed + 1e-7]).sum()))
+    yates = pearson_chi2(table, continuity=True).p_value if len(table) == 2 else math.nan
+    return CountTests(pearson_chi2(table).p_value, yates, fisher_exact(table).p_value)
 
 
 def fewest_events(se: Interval) -> tuple[int, int]:
