@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,7 +168,10 @@ def _fit_path(matrix, time, event, lambdas, l1_ratio, tolerance) -> np.ndarray:
     sd = matrix.std(axis=0)
     sd = np.where(sd > 1e-12 * np.maximum(1, np.abs(matrix).max(axis=0)), sd, np.inf)
     model = CoxnetSurvivalAnalysis(l1_ratio=l1_ratio, alphas=lambdas, tol=tolerance, max_iter=1_000_000)
-    model.fit((matrix - matrix.mean(axis=0)) / sd, Surv.from_arrays(event, time))
+    with warnings.catch_warnings():
+        # A path on which nothing enters is an answer, not a fault.
+        warnings.filterwarnings("ignore", "all coefficients are zero", UserWarning)
+        model.fit((matrix - matrix.mean(axis=0)) / sd, Surv.from_arrays(event, time))
     coef = (model.coef_ / sd[:, None]).T
     # A path that stops early, because the model fits perfectly, stays where it stopped, as in glmnet.
     return np.concatenate([coef, np.repeat(coef[-1:], len(lambdas) - len(coef), axis=0)])
@@ -257,7 +261,7 @@ def fit_lasso_cox(
         Fold of each patient; every fold needs an event.
     lambdas : array-like, optional
         Penalties; by default `n_lambdas` from the smallest that leaves nothing down to 1/20 of it (1/10,000
-        with more patients than features), evenly spaced on the log scale.
+        with more events than features), evenly spaced on the log scale.
     n_lambdas : int
         Length of the default path.
     l1_ratio : float
@@ -267,7 +271,7 @@ def fit_lasso_cox(
     minimum_features : int
         If the chosen penalty leaves fewer, the next lower penalty on the path that leaves so many is taken.
     tolerance : float
-        Convergence of the coordinate descent; by default 1e-12, and with more features than patients, where
+        Convergence of the coordinate descent; by default 1e-14, and with more features than events, where
         that would take minutes, 1e-7 (coefficients then agree to about 0.002 standard deviations).
 
     Returns
@@ -301,9 +305,11 @@ def fit_lasso_cox(
         highest = _largest_lambda(matrix, time, event, l1_ratio)
         if highest < 1e-12:
             raise ValueError("features hold nothing that varies among the patients at risk; give others.")
-        lambdas = highest * np.geomspace(1, 0.05 if matrix.shape[1] > len(time) else 1e-4, n_lambdas)
+        # Events, not patients, are what a Cox model has to spend: with fewer of them than features the lower
+        # part of the path only separates events from the rest, without end.
+        lambdas = highest * np.geomspace(1, 0.05 if matrix.shape[1] > event.sum() else 1e-4, n_lambdas)
     lambdas = np.sort(np.asarray(lambdas, dtype=float))[::-1]
-    tolerance = tolerance or (1e-7 if matrix.shape[1] > len(time) else 1e-12)
+    tolerance = tolerance or (1e-7 if matrix.shape[1] > event.sum() else 1e-14)
     coef = _fit_path(matrix, time, event, lambdas, l1_ratio, tolerance)
     mean, se = _cross_validate(matrix, time, event, lambdas, folds, l1_ratio, tolerance)
     best = int(mean.argmin())

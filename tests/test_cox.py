@@ -173,6 +173,18 @@ def test_recovers_the_planted_hazard_ratio():
     assert fit.ph_p_value[0] > 0.001
 
 
+def test_tests_hold_their_level():
+    rng = np.random.default_rng(5)
+    p_values = []
+    for _ in range(1000):
+        # 575 patients, about 38 events
+        time, x = rng.exponential(870, 575), rng.normal(size=575)
+        fit = fit_cox(np.minimum(time, 60), time < 60, x)
+        p_values.append([fit.p_value[0], fit.lr_p_value, fit.score_p_value, fit.ph_p_value[0]])
+    rejected = (np.array(p_values) < 0.05).mean(axis=0)
+    assert ((rejected > 0.035) & (rejected < 0.065)).all(), rejected
+
+
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_univariable_fits_equal_single_fits(ties):
     time, event, covariates = simulated(150, 0.4, p=7)

@@ -129,6 +129,16 @@ def test_close_to_the_usual_fit_with_many_events():
     assert firth.hr_low[0] == pytest.approx(usual.hr_low[0], rel=2e-3)
 
 
+def test_penalised_likelihood_ratio_holds_its_level():
+    rng = np.random.default_rng(5)
+    rejected = []
+    for _ in range(1000):
+        # 575 patients, about 38 events, one in five at high risk
+        time, high = rng.exponential(870, 575), np.arange(575) % 5 == 0
+        rejected.append(fit_firth_cox(np.minimum(time, 60), time < 60, high).p_value[0] < 0.05)
+    assert 0.035 < np.mean(rejected) < 0.065
+
+
 @given(seed=st.integers(0, 1000), scale=st.floats(0.1, 10))
 @settings(max_examples=15, deadline=None)
 def test_row_order_units_and_direction(seed, scale):
