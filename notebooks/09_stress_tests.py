@@ -58,6 +58,7 @@ from npcbook.validation import (
     cutpoint_under_no_effect,
     fit_absolute_risk,
     minimum_sample_size,
+    net_benefit,
     optimism_corrected_c,
     permuted_c,
 )
@@ -307,6 +308,39 @@ chapter.figure("calibration", fig)
 # average. A model can rank well (a high C-index) and still be far from this line, in particular if its
 # score was fitted on patients whose score looked better than it was: the DC model's slope is
 # {glue:text}`stress_slope` in the validation cohort.
+#
+# (stress-decision)=
+# ### Decision curve
+#
+# Whether to act on a probability depends on how many patients one would treat in vain to treat one rightly.
+# A threshold of 10 % means nine. The net benefit counts those treated rightly less those in vain at that
+# rate; a model is of use at a threshold where its curve lies above both treating all and treating none.
+
+# %%
+thresholds = np.linspace(0.01, 0.4, 40)
+time, event = outcome(cohort["validation"])
+curves = {"Treat all": np.ones(len(time))}
+for model in ("clinical", "dl_combined", "dc"):
+    if absolute[model] is not None:
+        curves[model] = absolute[model].predict(scores.loc[cohort["validation"], model])
+fig, (ax,) = small_multiples(1, panel_height=4.2, width=5.6)
+for name, predicted in curves.items():
+    data = (time, event, predicted, horizon_months, thresholds)
+    benefit = attempt(not_estimable, f"Net benefit: {LABELS.get(name, name)}", net_benefit, *data)
+    if benefit is not None:
+        color, line = style_of(name) if name in LABELS else ("0.45", "-")
+        ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=LABELS.get(name, name))
+ax.axhline(0, color="black", linewidth=0.9, label="Treat none")
+top = max(100 * event.mean(), 1)
+ax.set(
+    xlabel="Threshold probability, %", ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.1 * top)
+)
+ax.legend(fontsize=8)
+chapter.figure("decision_curve", fig)
+
+# %% [markdown]
+# A curve at the height of *treat none* marks thresholds at which the model changes nothing for the better. A
+# wrong calibration costs benefit even where the ranking is right.
 #
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients

@@ -26,6 +26,7 @@ __all__ = [
     "cutpoint_under_no_effect",
     "fit_absolute_risk",
     "minimum_sample_size",
+    "net_benefit",
     "optimism_corrected_c",
     "permuted_c",
 ]
@@ -488,6 +489,60 @@ def minimum_sample_size(
     )
     total = max(needed)
     return SampleSize(r2, float(maximum), *needed, total, int(np.ceil(total * rate)), float(found))
+
+
+def net_benefit(
+    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, thresholds: ArrayLike
+) -> np.ndarray:
+    """Return the net benefit of treating those whose predicted risk reaches a threshold.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, > 0.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    predicted : array-like, shape (n,)
+        Predicted probability of the event by the horizon, 0 to 1; all ones give "treat all".
+    horizon : float
+        Horizon, in the unit of `time`.
+    thresholds : array-like, shape (m,)
+        Threshold probabilities, at least 0 and below 1.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m,)
+        True positives less false positives weighed by the odds of the threshold, per patient; 0 is "treat
+        none". NaN where those treated were not followed to the horizon.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, or a threshold or prediction is out of range.
+
+    Notes
+    -----
+    ``share·(r − (1 − r)·t/(1 − t))``, with ``share`` the treated and ``r`` their Kaplan–Meier risk, as R
+    ``dcurves`` does for survival outcomes.
+
+    References
+    ----------
+    Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 2006;26:565-74.
+    """
+    time, event, predicted = check_survival(time, event, predicted=predicted)
+    thresholds = np.asarray(thresholds, dtype=float)
+    if predicted.min() < 0 or predicted.max() > 1 or thresholds.min() < 0 or thresholds.max() >= 1:
+        raise ValueError(
+            f"predicted goes from {predicted.min():g} to {predicted.max():g}, thresholds from "
+            f"{thresholds.min():g} to {thresholds.max():g}; both must be probabilities, thresholds below 1."
+        )
+    benefit = np.zeros(len(thresholds))
+    for k, threshold in enumerate(thresholds):
+        treated = predicted >= threshold
+        if treated.any():
+            risk = _observed_risk(time[treated], event[treated], horizon)[0]
+            benefit[k] = treated.mean() * (risk - (1 - risk) * threshold / (1 - threshold))
+    return benefit
 
 
 def _baseline_hazard(time, event, log_hazard, horizon) -> float:

@@ -12,6 +12,7 @@ from npcbook.validation import (
     cutpoint_under_no_effect,
     fit_absolute_risk,
     minimum_sample_size,
+    net_benefit,
     optimism_corrected_c,
     permuted_c,
 )
@@ -177,3 +178,22 @@ def test_cumulative_incidence_by_hand():
         cumulative_incidence([1, 2], [3, 0], 1)
     with pytest.raises(ValueError, match="follow-up ends at 2"):
         cumulative_incidence([1, 2], [1, 0], 3)
+
+
+def test_net_benefit_by_hand():
+    # Two of three treated have the event by 3, one untreated does not.
+    got = net_benefit([1, 2, 4, 5], [1, 1, 0, 0], [0.9, 0.5, 0.4, 0.1], 3, [0.2, 0.95])
+    assert got.tolist() == pytest.approx([2 / 4 - 1 / 4 * 0.2 / 0.8, 0])
+    treat_all = net_benefit([1, 2, 4, 5], [1, 1, 0, 0], [1, 1, 1, 1], 3, [0.0, 0.5])
+    assert treat_all.tolist() == pytest.approx([0.5, 0.0])
+    with pytest.raises(ValueError, match="thresholds below 1"):
+        net_benefit([1, 2], [1, 0], [0.1, 0.2], 1, [1.0])
+
+
+def test_better_risks_are_of_more_benefit():
+    time, event, _, linear = cohort(12, 4000, effects=[1.0])
+    truth = 1 - np.exp(-60 / 300 * np.exp(linear))
+    thresholds = [0.1, 0.2, 0.3]
+    informed = net_benefit(time, event, truth, 60, thresholds)
+    assert (informed > net_benefit(time, event, np.ones(4000), 60, thresholds)).all()
+    assert (informed > 0).all()
