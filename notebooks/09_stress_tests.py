@@ -339,8 +339,9 @@ ax.legend(fontsize=8)
 chapter.figure("decision_curve", fig)
 
 # %% [markdown]
-# A curve at the height of *treat none* marks thresholds at which the model changes nothing for the better. A
-# wrong calibration costs benefit even where the ranking is right.
+# A curve at the height of *treat none* marks thresholds at which the model changes nothing for the
+# better. It has a gap where nobody above the threshold was followed to the horizon. A wrong calibration
+# costs benefit even where the ranking is right.
 #
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients
