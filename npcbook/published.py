@@ -118,7 +118,23 @@ def check_id(published_id: str) -> None:
 
 
 def lookup(published_id: str) -> pd.Series:
-    """Return the row of one printed number (columns as in `read_published`), or raise as `check_id` does."""
+    """Return the row of one printed number.
+
+    Parameters
+    ----------
+    published_id : str
+        Its ``id``.
+
+    Returns
+    -------
+    pandas.Series
+        Columns as in `read_published`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such row (see `check_id`).
+    """
     check_id(published_id)
     df = _published()
     return df[df["id"] == published_id].iloc[0].copy()

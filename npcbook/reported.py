@@ -298,10 +298,12 @@ def two_rate_p(rate_a: Interval, se_a: Interval, rate_b: Interval, se_b: Interva
 
     Parameters
     ----------
-    rate_a, rate_b : Interval
-        Rates, with rounding.
-    se_a, se_b : Interval
-        Their standard errors, in the same unit.
+    rate_a : Interval
+        First rate, with rounding.
+    se_a : Interval
+        Its standard error, in the same unit.
+    rate_b, se_b : Interval
+        The same of the second rate.
 
     Returns
     -------
