@@ -1,8 +1,10 @@
 """Checks of print against print: known findings, and no finding that rounding explains."""
 
+import numpy as np
 import pytest
 
 from npcbook import printed_checks
+from npcbook.firth import fit_firth_cox
 
 CHECKS = [name for name in printed_checks.__all__ if name.startswith("check_")]
 
@@ -28,6 +30,17 @@ def test_one_event_per_arm_and_nothing_else_explains_the_t2n0_hazard_ratios():
         splits = printed_checks.firth_splits(cohort)
         assert splits["reproduces"].sum() == 1
         assert not splits["wald limits reproduce"].any()
+
+
+def test_firths_fit_of_64_patients_with_one_event_per_arm_is_the_printed_line():
+    # 13 high-risk patients, of whom the one event comes late; 51 low-risk patients, four lost in between.
+    time = np.repeat([30.0, 60, 10, 20, 60], [1, 12, 1, 4, 46])
+    event = np.repeat([1, 0, 1, 0, 0], [1, 12, 1, 4, 46])
+    high = np.repeat([1.0, 0.0], [13, 51])
+    fit = fit_firth_cox(time, event, high)
+    found = [float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.p_value)]
+    assert [round(value, 2) for value in found] == [3.73, 0.30, 0.27]
+    assert float(np.ravel(fit.hr_high)[0]) == pytest.approx(45.93, rel=0.001)
 
 
 def test_only_the_rc_hazard_ratios_need_more_events_than_there_can_be():
