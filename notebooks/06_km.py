@@ -100,6 +100,12 @@ chapter.table("events", events, "Events in each cohort.")
 # Hazard ratios of high against low risk are from a Cox model with Efron's ties; where a risk group has no
 # events, from Firth's penalised likelihood, marked †.
 #
+# The search, from the library's own source:
+#
+# ```{literalinclude} ../npcbook/cutpoint.py
+# :pyobject: _statistics
+# ```
+#
 # ## Result
 #
 # (km-cutoffs)=
@@ -180,6 +186,7 @@ def compare_groups(table, cohort, model, outcome):
     return {"fit": fit, "test": test, "events": counts}
 
 
+# %%
 def hr_text(result):
     """Return a hazard ratio as text, marked where it is Firth's."""
     fit = result and result["fit"]

@@ -380,7 +380,9 @@ def _maximise(strata: list[RiskSets], reach: np.ndarray, max_iterations: int = 6
     for _ in range(max_iterations):
         step = np.linalg.lstsq(information, gradient, rcond=None)[0]
         for _ in range(30):
-            new = _evaluate(strata, beta + step)
+            # A first step can go far beyond what exp() can hold; it is halved until it does not.
+            with np.errstate(all="ignore"):
+                new = _evaluate(strata, beta + step)
             if np.isfinite(new[0]) and new[0] >= loglik - 1e-12 * abs(loglik):
                 break
             step = step / 2

@@ -316,7 +316,7 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | 
     ax.plot([0, 1], [0, 1], **REFERENCE)
     for position, (key, curve) in enumerate(curves.items()):
         color, line = style_of(key, position)
-        area = format_estimate(curve.auc, curve.low, curve.high)
+        area = format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
         ax.plot(
             curve.fpr, curve.tpr, color=color, linestyle=line, linewidth=1.8,
             label=f"{LABELS.get(key, key)}: {area}",
