@@ -33,8 +33,8 @@
 # - {glue:text}`printed_impossible` of {glue:text}`printed_pairs` pairwise p-values fits no correlation
 #   between the two models, and {glue:text}`printed_negative` more only a strongly negative one between a
 #   model and a part of itself ([pairs](printed-pairs)).
-# - {glue:text}`printed_unsupported` of {glue:text}`printed_claims` claims of the paper have no printed test
-#   that would support them ([claims](printed-claims)).
+# - {glue:text}`printed_unsupported` of {glue:text}`printed_claims` claims of the paper are not, or only in
+#   part, supported by a printed test ([claims](printed-claims)).
 #
 # **Reads** `data/published/*.csv`, the paper's numbers as transcribed. **Writes** the tables below, and
 # `00_printed_numbers/checks.csv`, which the ledger counts. No cohort is used: this page is the same for every
