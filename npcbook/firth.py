@@ -18,6 +18,9 @@ from npcbook.cox import RiskSets, read_design
 
 __all__ = ["FirthFit", "fit_firth_cox"]
 
+# Hazard ratios of exp(100) per standard deviation and beyond are infinite to any reader, and to rounding.
+MAX_DISTANCE = 100.0
+
 
 @dataclass(frozen=True)
 class FirthFit:
@@ -31,7 +34,8 @@ class FirthFit:
         Log hazard ratio per unit (higher = worse), and its standard error from the unpenalised information at
         the penalised estimate.
     coef_low, coef_high : numpy.ndarray
-        Profile penalised likelihood limits at level 1 - alpha.
+        Profile penalised likelihood limits at level 1 - alpha; infinite where, with fewer events than
+        covariates, the profile does not fall far enough as far as computers reach.
     hr, hr_low, hr_high : numpy.ndarray
         The same as hazard ratios.
     p_value : numpy.ndarray
@@ -116,9 +120,9 @@ class _PenalisedLikelihood:
 
     def maximise(self, start, free):
         """Return the highest value over the coefficients `free`, where it is, and the gradient there."""
-        beta = np.array(start, dtype=float)
+        beta, before = np.array(start, dtype=float), np.inf
         value, gradient, information = self(beta)
-        for _ in range(500 if len(free) else 0):
+        for _ in range(300 if len(free) and np.isfinite(value) else 0):
             step = np.zeros_like(beta)
             step[free] = np.linalg.lstsq(information[np.ix_(free, free)], gradient[free], rcond=None)[0]
             step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
@@ -128,8 +132,13 @@ class _PenalisedLikelihood:
                     break
                 step /= 2
             beta, (value, gradient, information) = beta + step, new
-            if np.abs(step).max() < 1e-9:
+            # Steps by the unpenalised information shrink by a constant rate, so that what is left to go is
+            # more than the last step when that rate is near 1.
+            moved = np.abs(step).max()
+            rate = min(moved / before, 0.999)
+            if moved * max(rate, 0.1) / (1 - rate) < 1e-9:
                 break
+            before = moved
         return value, beta, gradient
 
     def limit(self, estimate, highest, column, sign, drop, first_step):
@@ -146,6 +155,8 @@ class _PenalisedLikelihood:
             excess = highest - value - drop
             if abs(excess) < 1e-10:
                 break
+            if np.isinf(excess) or distance > MAX_DISTANCE:
+                return sign * np.inf
             inner, outer = (distance, outer) if excess < 0 else (inner, distance)
             slope = -sign * gradient[column]
             proposal = distance - excess / slope if slope > 0 else np.inf
@@ -155,7 +166,7 @@ class _PenalisedLikelihood:
             if outer - inner < 1e-12 * outer:
                 break
             distance = proposal
-        return beta[column]
+        return beta[column] if abs(excess) < 1e-6 else sign * np.inf
 
 
 def fit_firth_cox(
@@ -201,7 +212,7 @@ def fit_firth_cox(
     scale = values.std(axis=0)
     likelihood = _PenalisedLikelihood(time, event, (values - values.mean(axis=0)) / scale)
     null, _, information = likelihood(np.zeros(len(names)))
-    if not np.isfinite(null) or np.linalg.cond(information) > 1e12:
+    if not np.isfinite(null) or np.linalg.eigvalsh(information).min() < 1e-9:
         raise ValueError(
             f"covariates {list(names)} do not vary among the patients at risk when the {int(event.sum())} "
             f"event(s) happen, so that no hazard ratio can be estimated: leave out such a covariate."
@@ -217,7 +228,10 @@ def _estimate(likelihood, null, scale, names, alpha, n) -> FirthFit:
     drop = stats.chi2.isf(alpha, 1) / 2
     limits = np.array(
         [
-            [likelihood.limit(beta, highest, j, sign, drop, se[j]) / scale[j] for sign in (-1, 1)]
+            [
+                likelihood.limit(beta, highest, j, sign, drop, np.sqrt(2 * drop) * se[j]) / scale[j]
+                for sign in (-1, 1)
+            ]
             for j in range(p)
         ]
     )
