@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", default="laptop", help="smoke, laptop (default), paper, or a YAML file")
     run.add_argument(
         "--cohort",
-        help="your own cohort: a folder, or a name below data/cohorts; default: the profile's synthetic one",
+        help="your own cohort: a folder, or a name below data/cohorts (default: the synthetic one)",
     )
     run.add_argument(
         "--chapters", nargs="+", metavar="NN", help="only these, such as 05 06_km; no pages are built"
