@@ -254,14 +254,16 @@ def _generator(*numbers: int) -> torch.Generator:
 
 
 def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels) -> UNet3d:
-    """Return an untrained network that expects each label as often as it occurs.
+    """Return an untrained network that expects the background to prevail.
 
-    Without that, everything starts as disease, and a Dice loss can settle on calling every voxel a node.
+    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node; were
+    small structures as unlikely as they are, their gradient would be too faint to begin with. The square
+    root of the shares lies between.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = UNet3d(network_settings)
-    counts = np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0
+    counts = np.sqrt(np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0)
     with torch.no_grad():
         network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
     return network.to(settings.device, memory_format=torch.channels_last_3d)
