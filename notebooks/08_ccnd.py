@@ -297,11 +297,14 @@ adjusted = pd.DataFrame([
     for risk in RISKS for arm in ARMS for key in ENDPOINTS if f"{risk} {arm}" in estimate.index
 ])  # fmt: skip
 adjusted.loc[adjusted["rate"] == 100, ["low", "high"]] = np.nan
+followed = rates.set_index(["risk_group", "dose_group", "endpoint"])["rate"].notna()
+adjusted.loc[~followed[pd.MultiIndex.from_frame(adjusted[followed.index.names])].to_numpy(), "rate":] = np.nan
 text = adjusted.assign(
     text=[format_estimate(*row, 1) for row in adjusted[["rate", "low", "high"]].to_numpy()]
 )
 text = text.pivot(index=["risk_group", "endpoint"], columns="dose_group", values="text")
 text = text.reindex(columns=ARMS).reset_index().rename(columns=NAMES)
+text["endpoint"] = text["endpoint"].map({key: names[0] for key, names in ENDPOINTS.items()})
 keys = ["risk_group", "endpoint", "dose_group"]
 chapter.write("rates", rates.merge(adjusted, on=keys, how="left", suffixes=("", "_weighted")))
 caption = f"Rates in per cent at {horizon_months} months after weighting (95 % CI)."
@@ -443,11 +446,13 @@ chapter.record("text.ccnd.n", len(patients))
 chapter.record("text.ccnd.threshold", given.median())
 KEYS = dict(zip(ARMS, ["radiotherapy", "up_to_160", "over_160"], strict=True))
 for track, df in (("as published", rates), ("recommended", adjusted)):
+    if threshold_mg_m2 != 160:  # other groups than the printed ones
+        break
     for row in df[df["rate"].notna()].itertuples():
         chapter.record(f"text.ccnd.{row.risk_group}.{row.endpoint}_5y.{KEYS[row.dose_group]}", row.rate,
                        low=row.low, high=row.high, track=track)  # fmt: skip
 for (risk, endpoint), p in logrank_p.items():
-    if np.isfinite(p):
+    if np.isfinite(p) and threshold_mg_m2 == 160:
         chapter.record(f"text.ccnd.{risk}.{endpoint}_p", p)
 truth = read_truth(cohort_folder)
 if truth is not None:

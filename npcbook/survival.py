@@ -247,7 +247,7 @@ def _two_groups_or_more(group: ArrayLike, n: int) -> tuple[np.ndarray, tuple]:
         )
     codes, labels = pd.factorize(column, sort=True)
     if len(labels) < 2:
-        raise ValueError(f"group has the one value {labels[0]!r}; a comparison needs two groups or more.")
+        raise ValueError(f"group has the one value '{labels[0]}'; a comparison needs two groups or more.")
     return codes, tuple(labels)
 
 
