@@ -297,8 +297,8 @@ chapter.figure("montage", fig)
 
 # %% [markdown]
 # What to look for: fat is bright and fluid dark on T1W, fluid is bright on T2W, and the tumour takes up
-# contrast on CET1W. Brightness differs from hospital to hospital by more than between tissues, which is
-# why the next chapter corrects and normalises the images before any network sees them.
+# contrast on CET1W. The same tissue need not be equally bright at two hospitals, nor at both ends of one
+# image, which is why the next chapter corrects and normalises the images before any network sees them.
 #
 # ## Against the paper
 
