@@ -27,7 +27,9 @@
 #   patient is dropped ([extraction](radiomics-extraction)).
 # - From all sequences together the LASSO keeps {glue:text}`radiomics_selected` features
 #   ([selection](radiomics-selection)). The signature's C-index is {glue:text}`radiomics_c_training` in
-#   training and {glue:text}`radiomics_c_validation` in validation ([C-indices](radiomics-c-index)).
+#   training, {glue:text}`radiomics_c_corrected` there without optimism
+#   ([bootstrap](radiomics-bootstrap)), and {glue:text}`radiomics_c_validation` in validation
+#   ([C-indices](radiomics-c-index)).
 # - Volume alone reaches {glue:text}`radiomics_volume_validation` in validation; the rank correlation of
 #   signature and volume is {glue:text}`radiomics_volume_correlation` ([volume](radiomics-volume)).
 # - When contours are redrawn, {glue:text}`radiomics_stable` of the features keep a lower limit of the ICC
@@ -62,7 +64,7 @@ region = "tumour and nodes"  # contours used; print: tumour and nodes; also "tum
 contours = "manual"  # print: manual; "predicted" takes the network's of chapter 02
 bin_width = 25.0  # print: 25; here in hundredths of a standard deviation
 stability_patients = 40  # training patients whose contours are redrawn (recommended track)
-seed = 20230  # folds of the cross-validation and redrawn contours
+resamples = 20  # bootstrap samples in which the selection is repeated (recommended track)
 workers = 2  # processes
 
 # %% [markdown]
@@ -110,6 +112,7 @@ count["informative at most"] = count["columns"] - count["copies"]
 count = count.astype({name: "Int64" for name in count.columns[1:]})
 for key, value in blocks["columns"].items():
     chapter.record(f"text.radiomics.{key.replace('-', '_')}", int(value))
+chapter.record("text.radiomics.feature_types", len(blocks))
 chapter.record("text.radiomics.features", three["columns"])
 chapter.record("text.radiomics.features_per_sequence", total["columns"])
 chapter.table("count", count, "Columns per block, counted from the extractor.")
@@ -147,9 +150,11 @@ glue("radiomics_lost", str(int(len(lost) * blocks.loc["texture", "images"])), di
 # $$ g(x) = \left\lfloor \frac{x}{w} \right\rfloor - \left\lfloor \frac{\min x}{w} \right\rfloor + 1 . $$
 #
 # With a bin width of $w = 25$ made for raw intensities, z-scores would all fall into some two levels;
-# they are therefore multiplied by 100 before. Each image is filtered, cropped and discretised once, and
-# every value equals that of the plain pyradiomics extractor. Each patient's result is kept, and made
-# again only if images, contours, settings or code change.
+# they are therefore multiplied by 100 before. Filters run before the region is cut out: a filtered voxel
+# inside the contour has seen intensities outside it, so that Laplacian-of-Gaussian and wavelet features
+# are not purely intratumoral. Each image is filtered, cropped and discretised once, and every value
+# equals that of the plain pyradiomics extractor. Each patient's result is kept, and made again only if
+# images, contours, settings or code change.
 
 # %% tags=["remove-stderr"]
 stage = chapter.input_path("02_segmentation/preprocessed").parent
@@ -173,16 +178,18 @@ found = radiomics.extract_cohort(
     cases, folder=chapter.folder / "patients", settings=settings, workers=workers
 )
 features, report = found.features, found.report
-chapter.write("features", features.reset_index(), suffix=".parquet")
-chapter.write("cases", report)
 
 # %%
+chapter.write("features", features.reset_index(), suffix=".parquet")
+chapter.write("cases", report)
 done = report[report["status"] != "failed"]
 summary = report.groupby("sequence", sort=False).agg(
     images=("status", "size"),
     failed=("status", lambda s: int((s == "failed").sum())),
     partly=("status", lambda s: int((s == "partly").sum())),
 )
+
+# %%
 for name in ("n_voxels", "grey_levels"):
     quartiles = done.groupby("sequence")[name].quantile([0, 0.5, 1]).unstack()
     summary[name] = [
@@ -255,7 +262,7 @@ chapter.table(
 
 # %%
 max_correlation, n_folds = 0.85, 10
-rng = np.random.default_rng(seed)
+rng = np.random.default_rng(20230)
 folds = stratified_folds(event[training], min(n_folds, int(event[training].sum())), rng=rng)
 complete = features.fillna(features[training].mean()).fillna(0.0)
 fits = {}
@@ -389,36 +396,95 @@ def adds_to_volume(risk):
 
 
 # %%
-rows, held = [], cohorts["validation"]
+def beside_volume(risk, model):
+    """Return how a score relates to volume: rank correlation, and two p-values in the validation cohort."""
+    rows = cohorts["validation"]
+    compared = attempt(
+        notes, f"{model} against volume", compare_c, time[rows], event[rows], risk[rows], log_volume[rows]
+    )
+    return {
+        "rank correlation with volume": format_number(risk.corr(log_volume, method="spearman")),
+        "p against volume": format_p(compared and compared.p_value),
+        "adds to volume, p": format_p(attempt(notes, f"{model} beside volume", adds_to_volume, risk)),
+    }
+
+
+# %%
+rows = []
 for name, risk in {"volume": log_volume, **scores}.items():
     row = {"model": "Volume alone" if name == "volume" else f"Radiomics ({shown_names[name]})"}
     row |= {f"C, {cohort}": format_estimate(**c_index(risk, cohort, row["model"])) for cohort in cohorts}
-    if name != "volume" and risk.nunique() > 1:
-        row["rank correlation with volume"] = format_number(risk.corr(log_volume, method="spearman"))
-        compared = attempt(
-            notes,
-            f"{row['model']} against volume",
-            compare_c,
-            time[held],
-            event[held],
-            risk[held],
-            log_volume[held],
-        )
-        row["p against volume"] = format_p(compared and compared.p_value)
-        row["adds to volume, p"] = format_p(
-            attempt(notes, f"{row['model']} beside volume", adds_to_volume, risk)
-        )
-    rows.append(row)
+    rows.append(row | (beside_volume(risk, row["model"]) if name != "volume" and risk.nunique() > 1 else {}))
 volume_table = pd.DataFrame(rows).fillna("–")
+correlation = rows[-1].get("rank correlation with volume", "not defined")
 glue("radiomics_volume_validation", rows[0]["C, validation"], display=False)
-glue(
-    "radiomics_volume_correlation", rows[-1].get("rank correlation with volume", "not defined"), display=False
-)
-chapter.table(
-    "volume",
-    volume_table,
-    "Signatures beside the volume of the contours; p-values from the validation cohort.",
-)
+glue("radiomics_volume_correlation", correlation, display=False)
+caption = "Signatures beside the volume of the contours; p-values from the validation cohort."
+chapter.table("volume", volume_table, caption)
+
+# %% [markdown]
+# (radiomics-bootstrap)=
+# ### Would other patients have chosen the same features?
+#
+# The whole selection, from the z-score on, is repeated in bootstrap samples of the training patients.
+# Copies of a patient share a fold, so that no patient is predicted from a copy. Each sample's signature
+# is scored twice: in the sample that chose it and in the original training patients. The mean difference
+# is the *optimism* of the apparent C-index. A feature of the combined signature counts as *related* if
+# the new signature has one that correlates with it above the limit.
+
+# %%
+everything, months, happened = complete.loc[training], time[training], event[training]
+
+
+def concordance(risk, rows=slice(None)):
+    """Return C among training patients; a constant score counts one half."""
+    return 0.5 if np.ptp(risk) == 0 else harrell_c(months.iloc[rows], happened.iloc[rows], risk).c
+
+
+def select_again(drawn):
+    """Return the selection fitted on a bootstrap sample, and its optimism."""
+    kept = np.unique(drawn)
+    n = min(n_folds, int(happened.iloc[kept].sum()))
+    fold = pd.Series(stratified_folds(happened.iloc[kept], n, rng=rng), index=kept)[drawn].to_numpy()
+    sample = everything.iloc[drawn]
+    refit = select_features(sample, months.iloc[drawn], happened.iloc[drawn], max_correlation, folds=fold)
+    return refit, concordance(refit.risk(sample), drawn) - concordance(refit.risk(everything))
+
+
+# %%
+signature = list(fits["combined"].selected)
+scaled = (everything - everything.mean()) / everything.std(ddof=0).replace(0, np.inf)
+related = (scaled[signature].T @ scaled / len(scaled)).abs() > max_correlation
+again = pd.DataFrame(0, index=signature, columns=["itself", "itself or related"])
+sizes, optimism = [], []
+for _ in range(resamples):
+    refitted = attempt(notes, "bootstrap", select_again, rng.choice(len(everything), len(everything)))
+    if refitted is not None:
+        refit, excess = refitted
+        sizes.append(len(refit.selected))
+        optimism.append(excess)
+        again["itself"] += [name in refit.selected for name in signature]
+        again["itself or related"] += related[list(refit.selected)].any(axis=1)
+
+# %%
+frequency = (100 * again / max(len(sizes), 1)).map("{:.0f} %".format).rename_axis("feature").reset_index()
+if frequency.empty:
+    frequency.loc[0] = ["the combined signature is empty", "–", "–"]
+low, middle, high = np.percentile(sizes, [0, 50, 100]) if sizes else (np.nan,) * 3
+apparent = c_index(scores["combined"], "training", "Combined")["value"]
+corrected = apparent - np.mean(optimism) if optimism else None
+if corrected is not None:
+    chapter.record("text.training.c_index.radiomics_combined", corrected, track="recommended")
+glue("radiomics_signature_sizes", f"{low:.0f} to {high:.0f}", display=False)
+glue("radiomics_signature_median", f"{middle:.0f}", display=False)
+glue("radiomics_c_corrected", format_number(corrected), display=False)
+caption = f"How often features of the combined signature return in {len(sizes)} bootstrap samples."
+chapter.table("bootstrap", frequency, caption)
+
+# %% [markdown]
+# The bootstrap signatures hold {glue:text}`radiomics_signature_sizes` features (median
+# {glue:text}`radiomics_signature_median`): the size of a signature is itself a draw. Without its optimism
+# the combined signature's training C-index is {glue:text}`radiomics_c_corrected`.
 
 # %% [markdown]
 # (radiomics-stability)=
@@ -432,30 +498,29 @@ chapter.table(
 # %% tags=["remove-stderr"]
 limit = 0.75
 chosen = rng.choice(patients.index[training], min(stability_patients, int(training.sum())), replace=False)
-redrawn = cases[(cases["sequence"] == "cet1w") & cases["patient_id"].isin(chosen)]
-readings = radiomics.extract_perturbed(redrawn, settings=settings, rng=rng, workers=workers)
-icc = layout.merge(radiomics.feature_icc(readings), on="column")
-icc["family"] = (
-    icc["image"]
-    .str.extract(r"^(original|log|wavelet)")[0]
-    .map({"original": "original", "log": "Laplacian of Gaussian", "wavelet": "wavelet"})
-)
-unique = icc[icc["copy_of"] == ""]
-stable = unique.groupby(["block", "family"], sort=False)["low"].agg(
+own = cases[(cases["sequence"] == "cet1w") & cases["patient_id"].isin(chosen)]
+redrawn = radiomics.redrawn_cases(own, 3, amplitude_mm=1.5, rng=rng)
+readings = radiomics.extract_readings(redrawn, settings=settings, workers=workers)
+icc = layout.merge(radiomics.feature_icc(readings), on="column").query("copy_of == ''")
+families = {"original": "original", "log": "Laplacian of Gaussian", "wavelet": "wavelet"}
+icc["family"] = icc["image"].str.split("-").str[0].map(families)
+stable_share = f"{100 * (icc['low'] > limit).mean():.0f} %"
+glue("radiomics_stable", stable_share, display=False)
+glue("radiomics_icc_limit", str(limit), display=False)
+
+# %%
+stable = icc.groupby(["block", "family"], sort=False)["low"].agg(
     features="size", stable=lambda low: f"{100 * (low > limit).mean():.0f} %", median="median"
 )
-glue("radiomics_stable", f"{100 * (unique['low'] > limit).mean():.0f} %", display=False)
-glue("radiomics_icc_limit", str(limit), display=False)
-stable = stable.reset_index().rename(
-    columns={"stable": f"lower limit above {limit}", "median": "median lower limit"}
-)
+names = {"stable": f"lower limit above {limit}", "median": "median lower limit"}
+stable = stable.round({"median": 3}).reset_index().rename(columns=names)
 chapter.table("stability", stable, "Stability of CET1W features under redrawn contours.")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2))
-sns.boxplot(unique, x="low", y="block", hue="family", palette="colorblind", fliersize=2, linewidth=1, ax=ax)
+sns.boxplot(icc, x="low", y="block", hue="family", palette="colorblind", fliersize=2, linewidth=1, ax=ax)
 ax.axvline(limit, color="0.3", linestyle=":", linewidth=1)
-ax.set(xlabel="ICC, lower 95 % limit", ylabel="", xlim=(min(0.0, unique["low"].min()), 1.02))
+ax.set(xlabel="ICC, lower 95 % limit", ylabel="", xlim=(min(0.0, icc["low"].min()), 1.02))
 ax.legend(title="", fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 sns.despine(fig)
 chapter.figure("stability", fig)
@@ -468,39 +533,20 @@ chapter.figure("stability", fig)
 # counts as above.
 
 # %% tags=["remove-stderr"]
-drawn = {"manual": 0, "predicted": 1}
-pairs = [
-    redrawn.assign(
-        mask_path=[
-            contour_path(p, s, by) for p, s in zip(redrawn["patient_id"], redrawn["sequence"], strict=True)
-        ],
-        by=by,
-    )
-    for by in drawn
+both = [
+    own.assign(mask_path=[contour_path(patient, "cet1w", drawn_by) for patient in own["patient_id"]])
+    for drawn_by in ("manual", "predicted")
 ]
-have = pd.concat(pairs)
-have = have[have["mask_path"].map(lambda path: path.exists()).groupby(have["patient_id"]).transform("all")]
-tables = []
-for by, number in drawn.items() if len(have) else ():
-    folder = chapter.folder / f"patients-{by}"
-    one = radiomics.extract_cohort(have[have["by"] == by], folder=folder, settings=settings, workers=workers)
-    tables.append(one.features.assign(reading=number).set_index("reading", append=True))
-agreement = (
-    radiomics.feature_icc(pd.concat(tables)) if tables else pd.DataFrame({"column": [], "icc": [], "low": []})
-)
-agreement = (
-    layout.assign(column="cet1w_" + layout["column"]).merge(agreement, on="column").query("copy_of == ''")
-)
-agreed = agreement.groupby("block", sort=False).agg(
-    features=("icc", "size"), median_icc=("icc", "median"), median_low=("low", "median")
-)
-if agreed.empty:
-    agreed = pd.DataFrame([{"block": "chapter 02 left no predicted contours for these patients"}]).set_index(
-        "block"
-    )
-chapter.table(
-    "contours", agreed.reset_index(), "Agreement of CET1W features from manual and predicted contours (ICC)."
-)
+are_there = np.logical_and(*(table["mask_path"].map(lambda path: path.exists()) for table in both))
+agreement = icc[["column", "block"]].assign(icc=np.nan, low=np.nan)
+if are_there.any():
+    pair = radiomics.extract_readings([t[are_there] for t in both], settings=settings, workers=workers)
+    agreement = icc[["column", "block"]].merge(radiomics.feature_icc(pair), on="column")
+agreed = agreement.groupby("block", sort=False)[["icc", "low"]].median().round(3).reset_index()
+agreed.insert(1, "patients", int(are_there.sum()))
+agreed = agreed.rename(columns={"icc": "median ICC", "low": "median lower limit"})
+caption = "Agreement of CET1W features from manual and predicted contours."
+chapter.table("contours", agreed, caption)
 
 # %% [markdown]
 # ### Centres
@@ -522,7 +568,7 @@ table = pd.DataFrame(
     {
         "centre": offsets.index,
         "patients": patients["center"].value_counts().reindex(offsets.index).to_numpy(),
-        "median |offset| (SD)": offsets.abs().median(axis=1).to_numpy(),
+        "median |offset| (SD)": offsets.abs().median(axis=1).round(3).to_numpy(),
         "features off by more than 0.5 SD": [
             f"{100 * share:.0f} %" for share in (offsets.abs() > 0.5).mean(axis=1)
         ],

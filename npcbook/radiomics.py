@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -45,13 +45,14 @@ __all__ = [
     "extract_cohort",
     "extract_features",
     "extract_images",
-    "extract_perturbed",
+    "extract_readings",
     "feature_icc",
     "feature_table",
     "icc_one_way",
     "lost_names",
     "perturb_mask",
     "read_case",
+    "redrawn_cases",
 ]
 
 FEATURE_SETS = ("paper", "full")
@@ -619,57 +620,70 @@ def perturb_mask(
     return np.where(moved, mask[tuple(nearest)], 0).astype(mask.dtype) if moved.any() else mask.copy()
 
 
-def extract_perturbed(
-    cases: pd.DataFrame,
-    *,
-    readings: int = 3,
-    amplitude_mm: float = 1.5,
-    settings: Settings | None = None,
-    rng: np.random.Generator,
-    workers: int = 2,
+def extract_readings(
+    readings: Sequence[pd.DataFrame], *, settings: Settings | None = None, workers: int = 2
 ) -> pd.DataFrame:
-    """Compute features of each case under its own contour and under redrawn ones.
+    """Compute features of the same cases under several contours.
 
     Parameters
     ----------
-    cases : pandas.DataFrame
-        As for `extract_cohort`; one sequence.
-    readings : int, optional
-        Contours a case, its own included.
-    amplitude_mm : float, optional
-        See `perturb_mask`.
+    readings : sequence of pandas.DataFrame
+        Cases as for `extract_cohort`, of one sequence, once per reading; they differ in ``mask_path``, or in
+        ``seed`` and ``amplitude_mm`` of `perturb_mask` if there are such columns.
     settings : Settings, optional
         The paper's if not given.
-    rng : numpy.random.Generator
-        Source of the redrawn contours.
     workers : int, optional
         Processes.
 
     Returns
     -------
     pandas.DataFrame
-        Index ``patient_id`` and ``reading`` (0 = own contour), columns of `feature_table`; a case that cannot
-        be extracted is a row of NaN.
+        Index ``patient_id`` and ``reading`` (0, 1, …), columns of `feature_table`; a case that cannot be
+        extracted is a row of NaN.
     """
-    rows = [row for row in cases.to_dict("records") for _ in range(readings)]
-    numbers = [number for _ in range(len(cases)) for number in range(readings)]
-    jobs = (
-        delayed(_one_reading)(row, number, amplitude_mm, settings or Settings(), random)
-        for row, number, random in zip(rows, numbers, rng.spawn(len(rows)), strict=True)
+    settings = settings or Settings()
+    rows = [(number, row) for number, cases in enumerate(readings) for row in cases.to_dict("records")]
+    values = Parallel(n_jobs=workers)(delayed(_one_reading)(row, settings) for _, row in rows)
+    index = pd.MultiIndex.from_tuples(
+        [(row["patient_id"], number) for number, row in rows], names=["patient_id", "reading"]
     )
-    values = Parallel(n_jobs=workers)(jobs)
-    index = pd.MultiIndex.from_arrays(
-        [[r["patient_id"] for r in rows], numbers], names=["patient_id", "reading"]
-    )
-    columns = _columns((settings or Settings()).feature_set)
-    return pd.DataFrame(values, index=index).reindex(columns=columns).astype(float)
+    return pd.DataFrame(values, index=index).reindex(columns=_columns(settings.feature_set)).astype(float)
 
 
-def _one_reading(row: dict, reading: int, amplitude_mm: float, settings: Settings, rng) -> dict[str, float]:
+def redrawn_cases(
+    cases: pd.DataFrame, readings: int = 3, *, amplitude_mm: float = 1.5, rng: np.random.Generator
+) -> list[pd.DataFrame]:
+    """Return cases once with their own contour and then with redrawn ones, for `extract_readings`.
+
+    Parameters
+    ----------
+    cases : pandas.DataFrame
+        As for `extract_cohort`.
+    readings : int, optional
+        Contours a case, its own included.
+    amplitude_mm : float, optional
+        See `perturb_mask`.
+    rng : numpy.random.Generator
+        Source of the redrawn contours.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        One table per reading.
+    """
+    redrawn = [
+        cases.assign(seed=rng.integers(2**32, size=len(cases)), amplitude_mm=amplitude_mm)
+        for _ in range(readings - 1)
+    ]
+    return [cases, *redrawn]
+
+
+def _one_reading(row: dict, settings: Settings) -> dict[str, float]:
     try:
         volume = read_case(row["image_path"], row["mask_path"])
-        if reading:
-            moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=amplitude_mm, rng=rng)
+        if "seed" in row:
+            rng = np.random.default_rng(row["seed"])
+            moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=row["amplitude_mm"], rng=rng)
             volume = replace(volume, mask=moved)
         return extract_features(volume, settings=settings).values.to_dict()
     except FAILURES:
@@ -736,7 +750,7 @@ def feature_icc(readings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataF
     Parameters
     ----------
     readings : pandas.DataFrame
-        Two index levels, patient and ``reading``; one column per feature (see `extract_perturbed`).
+        Two index levels, patient and ``reading``; one column per feature (see `extract_readings`).
     confidence : float, optional
         See `icc_one_way`.
 

@@ -11,7 +11,9 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from npcbook import images, radiomics
 from npcbook.images import Volume
+from npcbook.selection import select_features, stratified_folds
 
+IBSI = Path(__file__).parent / "reference" / "ibsi"
 MRI = Path(__file__).parent / "reference" / "mri"
 CLASSES = ("firstorder", "shape", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 # pyradiomics changed its mesh after these four were published (the plain extractor gives our values).
@@ -147,6 +149,42 @@ def test_equals_the_plain_extractor(case, feature_set):
     both = np.isfinite(expected) & np.isfinite(found.to_numpy())
     assert (np.isfinite(expected) == np.isfinite(found.to_numpy())).all()
     assert worst_difference(found[both], expected[both]) <= 1e-9
+
+
+# Slices z of rows y; 0 is outside the region.
+IBSI_PHANTOM = """
+14411 14611 41641 44641
+14411 11611 01311 44611
+14400 11111 11011 11611
+14400 11111 11111 11611
+"""
+# pyradiomics divides by n, not n - 1, in the covariance of positions, and does not subtract 3 from kurtosis.
+IBSI_DIFFERENCES = {"MinorAxisLength", "LeastAxisLength", "Kurtosis"}
+
+
+def test_ibsi_1_digital_phantom():
+    reference = pd.read_csv(IBSI / "digital_phantom.csv")
+    phantom_rows = [
+        [list(map(int, row)) for row in line.split()] for line in IBSI_PHANTOM.strip().splitlines()
+    ]
+    image = sitk.GetImageFromArray(np.array(phantom_rows, dtype=float))
+    image.SetSpacing((2.0, 2.0, 2.0))
+    mask = sitk.Cast(image > 0, sitk.sitkUInt8)
+    wanted = reference.groupby("feature_class")["feature"].apply(list).to_dict()
+    values, _ = radiomics.extract_images(image, mask, {"original": wanted}, {"binWidth": 1})
+    assert len(reference) == len(values) == 102
+    outside = set()
+    for row in reference.itertuples():
+        found = values["original", row.feature_class, row.feature]
+        # Three significant digits: half a unit of the third, and a hair for values that end in 5.
+        third = 0.501 * 10 ** (np.floor(np.log10(abs(row.value))) - 2)
+        if abs(found - row.value) > max(row.tolerance, third):
+            outside.add(row.feature)
+    assert outside == IBSI_DIFFERENCES
+    assert values["original", "firstorder", "Kurtosis"] - 3 == pytest.approx(-0.355, abs=5e-4)
+    for axis, value in (("MinorAxisLength", 9.31), ("LeastAxisLength", 8.54)):
+        corrected = values["original", "shape", axis] * np.sqrt(74 / 73)
+        assert corrected == pytest.approx(value, abs=0.06)
 
 
 def test_nothing_is_said_on_the_terminal(capfd):
@@ -305,6 +343,46 @@ def test_cases_given_twice_or_without_paths_are_refused(tmp_path):
         radiomics.extract_cohort(cases.drop(columns="mask_path"), folder=tmp_path, workers=1)
 
 
+# Selection sees training patients only
+
+
+def chapter_scores(features, cohort, time, event):
+    """Score everyone as chapter 04 does."""
+    training = cohort == "training"
+    complete = features.fillna(features[training].mean()).fillna(0.0)
+    folds = stratified_folds(event[training], 5, rng=np.random.default_rng(3))
+    fit = select_features(complete[training], time[training], event[training], folds=folds)
+    return fit, pd.Series(fit.risk(complete), index=features.index)
+
+
+def test_corrupted_validation_data_do_not_change_the_fit():
+    rng = np.random.default_rng(8)
+    features = pd.DataFrame(rng.standard_normal((150, 40))).add_prefix("f")
+    features.iloc[::17, 3] = np.nan
+    cohort = np.where(np.arange(150) < 90, "training", "validation")
+    time = rng.exponential(np.exp(-1.5 * features["f0"].to_numpy())) + 0.1
+    event = rng.random(150) < 0.5
+    fit, scores = chapter_scores(features, cohort, time, event)
+    held = cohort == "validation"
+    features[held] = 1e6 * rng.standard_normal((held.sum(), 40))
+    time[held], event[held] = 1.0, True
+    again, after = chapter_scores(features, cohort, time, event)
+    assert fit.selected
+    pd.testing.assert_series_equal(fit.coef, again.coef, check_exact=True)
+    pd.testing.assert_series_equal(fit.mean, again.mean, check_exact=True)
+    pd.testing.assert_series_equal(scores[~held], after[~held], check_exact=True)
+
+
+def test_an_empty_signature_scores_everyone_zero():
+    rng = np.random.default_rng(5)
+    features = pd.DataFrame(rng.standard_normal((60, 5))).add_prefix("f")
+    time, event = rng.exponential(size=60) + 0.1, np.arange(60) % 6 == 0
+    folds = stratified_folds(event, 5, rng=rng)
+    fit = select_features(features, time, event, folds=folds, choose="lambda_1se")
+    assert fit.selected == ()
+    assert (fit.risk(features) == 0).all()
+
+
 # Stability
 
 
@@ -337,15 +415,22 @@ def test_a_redrawn_contour_stays_near_the_old_one_and_grows_with_the_amplitude()
 
 def test_readings_of_one_case_begin_with_its_own_contour(tmp_path):
     cases = write_cases(tmp_path).query("sequence == 't1w'")
-    found = radiomics.extract_perturbed(
-        cases, readings=2, amplitude_mm=5, rng=np.random.default_rng(1), workers=1
+    first, second = (
+        radiomics.redrawn_cases(cases, 2, amplitude_mm=5, rng=np.random.default_rng(1)) for _ in range(2)
     )
-    again = radiomics.extract_perturbed(
-        cases, readings=2, amplitude_mm=5, rng=np.random.default_rng(1), workers=1
-    )
+    found = radiomics.extract_readings(first, workers=1)
+    again = radiomics.extract_readings(second, workers=1)
     pd.testing.assert_frame_equal(found, again, check_exact=True)
     own = radiomics.extract_cohort(cases, folder=tmp_path / "store", workers=1).features
-    first = found.xs(0, level="reading").add_prefix("t1w_")
-    pd.testing.assert_frame_equal(first, own, check_exact=True)
+    drawn = found.xs(0, level="reading").add_prefix("t1w_")
+    pd.testing.assert_frame_equal(drawn, own, check_exact=True)
     volumes = found["original_shape_VoxelVolume"].unstack("reading")
     assert (volumes[0] != volumes[1]).all()
+
+
+def test_icc_of_features_leaves_out_patients_without_all_readings():
+    index = pd.MultiIndex.from_product([["a", "b", "c", "d"], [0, 1]], names=["patient_id", "reading"])
+    readings = pd.DataFrame({"f": [1, 1.1, 2, 2.1, 3, 3.1, 9, np.nan]}, index=index)
+    found = radiomics.feature_icc(readings)
+    assert found["n_patients"].tolist() == [3]
+    assert found["icc"][0] == pytest.approx(radiomics.icc_one_way([[1, 1.1], [2, 2.1], [3, 3.1]]).icc)
