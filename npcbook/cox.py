@@ -567,12 +567,18 @@ def proportional_hazards_test(
 
     Parameters
     ----------
-    time, event, covariates, ties, strata, weights
-        As for `fit_cox`.
+    time, event : array-like, shape (n,)
+        Follow-up (above 0) and event (1) or censoring (0), none missing.
+    covariates : DataFrame, Series or array-like of shape (n, p)
+        Numbers, none missing.
     transform : {"km", "identity", "rank"}
         Scale of time: 1 - Kaplan-Meier just before, time itself, or its rank among all patients' times.
     terms : dict of str to list of str, optional
         Groups of columns to be tested together (the levels of one factor); by default each column by itself.
+    ties : {"efron", "breslow"}
+        Treatment of tied event times.
+    strata, weights : array-like, shape (n,), optional
+        As for `fit_cox`.
 
     Returns
     -------
@@ -621,8 +627,12 @@ def univariable_cox(
 
     Parameters
     ----------
-    time, event, covariates, ties
-        As for `fit_cox`; a constant column is an error.
+    time, event : array-like, shape (n,)
+        Follow-up (above 0) and event (1) or censoring (0), none missing.
+    covariates : DataFrame or array-like of shape (n, p)
+        Numbers, none missing; a constant column is an error.
+    ties : {"efron", "breslow"}
+        Treatment of tied event times.
 
     Returns
     -------

@@ -244,10 +244,14 @@ def continuous_interaction(
 
     Parameters
     ----------
-    time, event, covariates, ties
-        As for `likelihood_ratio`.
+    time, event : array-like, shape (n,)
+        Follow-up (above 0) and event (1) or censoring (0), none missing.
     exposure, modifier : array-like, shape (n,)
-        Numbers.
+        Numbers, none missing.
+    covariates : DataFrame, optional
+        Adjusted for in both models.
+    ties : {"efron", "breslow"}
+        As for `cox.fit_cox`.
 
     Returns
     -------

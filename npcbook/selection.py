@@ -393,7 +393,9 @@ def select_features(
         Cross-validation folds, each with an event (see `stratified_folds`).
     signed : bool
         Filter on signed r instead.
-    choose, minimum_features, n_lambdas
+    choose : {"lambda_min", "lambda_1se"}
+        As for `fit_lasso_cox`.
+    minimum_features, n_lambdas : int
         As for `fit_lasso_cox`.
 
     Returns

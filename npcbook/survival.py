@@ -316,7 +316,7 @@ def pairwise_logrank(
 
     Parameters
     ----------
-    time, event, group
+    time, event, group : array-like, shape (n,)
         As for `logrank`.
     adjust : {"holm", "bh", "bonferroni"}
         Correction for the number of pairs.
@@ -350,7 +350,7 @@ def reverse_km(time: ArrayLike, event: ArrayLike, *, ci: str = "log-log", alpha:
 
     Parameters
     ----------
-    time, event
+    time, event : array-like, shape (n,)
         As for `kaplan_meier`; at least one patient must be censored.
     ci : {"log-log", "log", "plain"}
         Scale of the median's limits.
@@ -391,7 +391,7 @@ def rmst(time: ArrayLike, event: ArrayLike, horizon: float, *, alpha: float = 0.
 
     Parameters
     ----------
-    time, event
+    time, event : array-like, shape (n,)
         As for `kaplan_meier`.
     horizon : float
         End of the period, above 0, in the unit of time; beyond the last observation only if nobody is left.
@@ -436,7 +436,7 @@ def at_risk_table(time: ArrayLike, event: ArrayLike, ticks: ArrayLike) -> pd.Dat
 
     Parameters
     ----------
-    time, event
+    time, event : array-like, shape (n,)
         As for `kaplan_meier`.
     ticks : array-like
         Times, 0 or later.
