@@ -131,6 +131,7 @@ def compare_arms(part, cohort, factor, level):
     return row | {name: np.nan if fit is None else getattr(fit, name)[0] for name in names}
 
 
+# %%
 rows = []
 for cohort in COHORTS:
     in_cohort = patients[patients["cohort"] == cohort]
@@ -164,6 +165,8 @@ for cohort in COHORTS:
         tests.append({"cohort": cohort, "factor": factor, "levels": len(estimates), "Q": gs and gs.statistic}
                      | {"gail_simon": gs and gs.p_value, "lr_groups": lr and lr.p_value,
                         "lr_score": score and score.p_value})  # fmt: skip
+
+# %%
 interaction = pd.DataFrame(tests).astype(
     {name: float for name in ("Q", "gail_simon", "lr_groups", "lr_score")}
 )
@@ -286,6 +289,7 @@ def rate(part, time, event):
     return tuple(100 * value for value in (km.survival[0], *limits))
 
 
+# %%
 t2n0_rows, rates, t2n0_p = [], {}, {}
 for key, (name, time, event) in ENDPOINTS.items():
     outcome = t2n0[time], t2n0[event], t2n0["treatment"]
@@ -330,6 +334,8 @@ for (key, arm), (value, low, high) in rates.items():
 for key, p in t2n0_p.items():
     if np.isfinite(p):
         chapter.record(f"text.t2n0.{key}_p", p)
+
+# %%
 truth = read_truth(cohort_folder)
 if truth is not None:
     planted = patients.merge(truth["dm_probability_5y"].reset_index(), on="patient_id")

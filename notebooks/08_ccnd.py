@@ -95,6 +95,8 @@ NAMES = {ARMS[0]: LABELS["radiotherapy"], ARMS[1]: f"CCND ≤ {threshold_mg_m2:g
 OTHER_NAMES = {} if threshold_mg_m2 == 160 else NAMES  # figures know the paper's groups by their keys
 RISKS = ["low", "high"]
 ENDPOINTS = {"dmfs": ("DMFS", "dmfs_months", "dm_event"), "os": ("OS", "os_months", "os_event")}
+
+# %%
 table = patients.groupby(["risk_group", "dose_group"])[["dm_event", "os_event"]].sum().astype(int)
 table.insert(0, "patients", patients.groupby(["risk_group", "dose_group"]).size())
 table = table.reset_index().replace({"dose_group": NAMES})
@@ -177,6 +179,7 @@ def rate(part, time, event):
     return tuple(100 * value for value in (km.survival[0], *limits))
 
 
+# %%
 rows, logrank_p = [], {}
 for risk in RISKS:
     part = patients[patients["risk_group"] == risk]
@@ -335,6 +338,7 @@ def compare_high_dose(df, method, risk):
     return fit_firth_cox(df["dmfs_months"], df["dm_event"], x)
 
 
+# %%
 METHODS = {"as observed": patients, "adjusted for age, T and DL score": patients, "weighted": patients}
 METHODS |= {f"from month {landmark_months}{how}": seen_late for how in ("", ", weighted")}
 fits = {(risk, method): attempt(not_estimable, f"{LABELS[risk]}, high dose against none, {method}",
@@ -402,11 +406,11 @@ chapter.table("differences", pd.DataFrame(rows), caption)
 # of the dose, with knots at 0 and at quantiles of the doses given; 95 % bands against radiotherapy alone,
 # DMFS, unadjusted.
 
-# %% tags=["hide-input"]
+# %%
 given = patients.loc[patients["ccnd_mg_m2"] > 0, "ccnd_mg_m2"]
 knots = np.unique([0.0, *given.quantile([0.25, 0.9])])
 grid = np.linspace(0, given.quantile(0.95), 60)
-fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+curves = {}
 for risk in RISKS:
     part = patients[patients["risk_group"] == risk]
     basis = attempt(not_estimable, "spline", restricted_cubic_spline, part["ccnd_mg_m2"] / 100, knots / 100)
@@ -414,15 +418,19 @@ for risk in RISKS:
                                              part["dmfs_months"], part["dm_event"], basis)  # fmt: skip
     if fit is not None:
         x = restricted_cubic_spline(grid / 100, knots / 100)
-        middle, half = x @ fit.coef, 1.96 * np.sqrt(np.einsum("ij,jk,ik->i", x, fit.covariance, x))
-        color, line = style_of(risk)
-        ax.plot(grid, np.exp(middle), color=color, linestyle=line, label=LABELS[risk])
-        ax.fill_between(
-            grid, np.exp(middle - half), np.exp(middle + half), color=color, alpha=0.15, linewidth=0
-        )
-        ax.legend(loc="lower left", fontsize=8)
+        half = 1.96 * np.sqrt(np.einsum("ij,jk,ik->i", x, fit.covariance, x))
+        curves[risk] = np.exp(x @ fit.coef + np.array([[-1], [0], [1]]) * half)
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+for risk, (low_hr, middle_hr, high_hr) in curves.items():
+    color, line = style_of(risk)
+    ax.plot(grid, middle_hr, color=color, linestyle=line, label=LABELS[risk])
+    ax.fill_between(grid, low_hr, high_hr, color=color, alpha=0.15, linewidth=0)
+    ax.legend(loc="lower left", fontsize=8)
 ax.axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
 ax.set(xlabel="CCND (mg/m²)", ylabel="Hazard ratio against radiotherapy alone", yscale="log", ylim=(0.05, 20))
+ax.yaxis.set_major_formatter("{x:g}")
 ax.spines[["right", "top"]].set_visible(False)
 chapter.figure("dose_curve", fig)
 
