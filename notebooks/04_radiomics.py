@@ -359,15 +359,12 @@ for name, risk in scores.items():
     found_in = {latent: risk.corr(truth[latent], method="spearman") if varies else None for latent in latents}
     rows.append({"signature": shown_names[name]} | {k: format_number(v) for k, v in found_in.items()})
 if latents:
-    best = features.corrwith(truth["heterogeneity"], method="spearman").abs()
-    row = {"signature": "the feature closest to heterogeneity", "heterogeneity": format_number(best.max())}
-    rows.append(row)
-known = (
-    "Rank correlation of each signature with what was planted."
-    if latents
-    else "No planted truth in this cohort."
-)
-chapter.table("latents", pd.DataFrame(rows).fillna("–"), known)
+    best = features.corrwith(truth["heterogeneity"], method="spearman").abs().max()
+    rows.append({"signature": "feature closest to heterogeneity", "heterogeneity": format_number(best)})
+else:
+    rows = [{"signature": "all", "planted": "unknown: nothing was planted in this cohort"}]
+known = pd.DataFrame(rows).fillna("–")
+chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
 
 # %% [markdown]
 # ## As recommended

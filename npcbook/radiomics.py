@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ __all__ = [
 FEATURE_SETS = ("paper", "full")
 # What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
 FAILURES = (ValueError, OSError, RuntimeError)
+FOLDERS = re.compile(r"[^\s'\"]*/")
 MASKS = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 SIGMAS_MM = (1.0, 3.0, 5.0)
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
@@ -566,7 +568,7 @@ def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dic
     try:
         case = extract_features(read_case(row["image_path"], row["mask_path"]), settings=settings)
     except FAILURES as error:
-        return {}, report | {"reason": f"{type(error).__name__}: {error}"}
+        return {}, report | {"reason": _reason(error)}
     report |= {"status": "ok", "n_voxels": case.n_voxels, "grey_levels": case.grey_levels}
     if case.undefined:
         report |= {"status": "partly", "reason": f"undefined: {', '.join(case.undefined[:5])}"}
@@ -618,6 +620,12 @@ def perturb_mask(
     # Distances are counted to voxel centres on the other side, so the surface itself lies half a voxel in.
     moved = distance + amplitude_mm * noise / noise.std() > -min(spacing) / 2
     return np.where(moved, mask[tuple(nearest)], 0).astype(mask.dtype) if moved.any() else mask.copy()
+
+
+def _reason(error: Exception) -> str:
+    """Return one line without folders: SimpleITK puts what matters last, and a report should travel."""
+    line = str(error).strip().splitlines()[-1] if str(error).strip() else "no message"
+    return f"{type(error).__name__}: {FOLDERS.sub('', line)}"
 
 
 def extract_readings(

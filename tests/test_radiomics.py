@@ -265,7 +265,10 @@ def test_a_failed_case_is_a_row_of_nan_with_its_reason(tmp_path):
     assert found.features.loc["p1"].filter(like="t1w_").notna().all()
     failed = found.report.query("status == 'failed'")
     assert failed[["patient_id", "sequence"]].to_numpy().tolist() == [["p1", "t2w"]]
-    assert failed["reason"].iloc[0]
+    reason = failed["reason"].iloc[0]
+    assert "p1_t2w_image.nii.gz" in reason
+    assert "/" not in reason
+    assert "\n" not in reason
 
 
 def test_patients_without_the_asked_label_keep_their_row(tmp_path):
