@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import math
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -25,6 +26,9 @@ __all__ = [
 
 MISSING = "–"
 HR_LIMIT = 1000
+TABLE_STYLE = "table-layout: auto; width: auto; margin-inline: 0 auto; font-size: 0.9em;"
+# The caption stays in view while a wide table is scrolled sideways.
+CAPTION_STYLE = "position: sticky; left: 0; display: inline-block; max-width: min(42em, 85vw);"
 
 
 class Table(Styler):
@@ -200,7 +204,8 @@ def _format_cell(value) -> str:
             return MISSING
         text = format_number(value, 3 if abs(value) < 100 else 1)
         return text.rstrip("0").rstrip(".") if "." in text else text
-    return html.escape(str(value))
+    # A word joiner after the dash keeps a range such as 2.00–6.88 on one line.
+    return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", html.escape(str(value), quote=False))
 
 
 def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
@@ -226,13 +231,14 @@ def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
     """
     df = df.reset_index(drop=True)
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
-    attributes = 'class="dataframe" style="table-layout: auto; width: auto; margin-inline: 0 auto;"'
+    attributes = f'class="dataframe" style="{TABLE_STYLE}"'
+    title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
     table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
     numeric = [c for c in df.columns if pd.api.types.is_numeric_dtype(df[c])]
     styles = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 0.5em;"},
-        {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.25em 0.7em;"},
+        {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.2em 0.55em;"},
     ]
     number = [{"selector": "", "props": "text-align: right; font-variant-numeric: tabular-nums;"}]
     return (
@@ -241,5 +247,5 @@ def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
         .format_index(lambda name: html.escape(str(name)), axis="columns")
         .set_table_styles(styles)
         .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)
-        .set_caption(f"{html.escape(caption)} <strong>{html.escape(label)}</strong>")
+        .set_caption(f'<span style="{CAPTION_STYLE}">{title}</span>')
     )

@@ -52,11 +52,17 @@ def df():
 
 def test_a_table_carries_caption_and_label_and_escapes_its_cells(df):
     text = show(df, caption="Events & arms.", label="Synthetic cohort")._repr_html_()
-    assert "<caption>Events &amp; arms. <strong>Synthetic cohort</strong></caption>" in text
+    assert "Events &amp; arms. <strong>Synthetic cohort</strong></span></caption>" in text
     assert "&lt;b&gt;a&lt;/b&gt;" in text
     assert "<b>" not in text
     assert ">1.235<" in text
     assert text.count(">–<") == 2
+
+
+def test_ranges_stay_on_one_line_in_the_page_only():
+    table = show(pd.DataFrame({"hr": ["3.71 (2.00–6.88)", "5 (1–>1000)"]}), caption="C.", label="L")
+    assert table._repr_html_().count("–\u2060") == 2
+    assert "\u2060" not in repr(table)
 
 
 def test_the_same_table_gives_the_same_html_and_plain_text(df):
