@@ -298,8 +298,8 @@ draw("rc", "OS")
 draw("dc", "OS")
 
 # %% [markdown]
-# Most deaths in stage II disease have other causes or follow local failure, so that curves for death lie
-# closer together than those for metastasis wherever a model has learnt metastasis only.
+# Deaths without metastasis count here too, so that a model which has learnt metastasis need not part these
+# curves as far. The groups were cut for metastasis; no p-value here is corrected.
 #
 # (km-recommended)=
 # ### Recommended: a cut-off that was not optimised on the patients it is judged on
