@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -276,7 +277,7 @@ def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
     warm = max(1, steps // 10)
     if step < warm:
         return settings.learning_rate * (step + 1) / warm
-    return settings.learning_rate * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm)))
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:

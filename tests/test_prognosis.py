@@ -1,0 +1,119 @@
+"""Heads: the Cox loss against reference programs, choices made inside training, nothing from elsewhere."""
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
+
+from npcbook import prognosis
+from npcbook.concordance import harrell_c
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """Return 300 patients of whom about an eighth have an event, and ten features of which one matters."""
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(300, 10)) * np.arange(1, 11) + 3
+    risk = 1.2 * (features[:, 4] - 3) / 5
+    time = rng.exponential(400 / np.exp(risk))
+    event = time < 60
+    return features, np.where(event, np.ceil(time), 60.0), event.astype(int)
+
+
+def test_cox_loss_by_hand():
+    time, event, risk = np.array([1.0, 2, 2, 3]), np.array([1, 1, 0, 0]), np.log([2.0, 3, 1, 4])
+    loss, _ = prognosis.cox_loss(risk, time, event)
+    assert loss == pytest.approx(-(np.log(2 / 10) + np.log(3 / 8)) / 2)
+
+
+def test_gradient_of_the_cox_loss(cohort):
+    _, time, event = cohort
+    risk = np.random.default_rng(0).normal(size=len(time))
+    error = check_grad(
+        lambda r: prognosis.cox_loss(r, time, event)[0], lambda r: prognosis.cox_loss(r, time, event)[1], risk
+    )
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize("penalty", [0.001, 0.1, 2.0])
+def test_cox_head_equals_scikit_survival(cohort, penalty):
+    features, time, event = cohort
+    head = prognosis.fit_cox_head(features, time, event, penalties=(penalty,), rng=np.random.default_rng(0))
+    scaled = head.scaling.apply(features)
+    # scikit-survival adds the penalty to the whole log-likelihood, not to its share per event.
+    reference = CoxPHSurvivalAnalysis(alpha=penalty * event.sum(), ties="breslow", tol=1e-12, n_iter=200)
+    reference.fit(scaled, Surv.from_arrays(event.astype(bool), time))
+    np.testing.assert_allclose(head.coef, reference.coef_, atol=2e-4)
+
+
+def test_risk_is_higher_for_worse_and_does_not_depend_on_order(cohort):
+    features, time, event = cohort
+    head = prognosis.fit_cox_head(features, time, event, penalties=(0.1,), rng=np.random.default_rng(0))
+    assert harrell_c(time, event, head.risk(features)).c > 0.65
+    shuffled = np.random.default_rng(1).permutation(len(time))
+    again = prognosis.fit_cox_head(
+        features[shuffled], time[shuffled], event[shuffled], penalties=(0.1,), rng=np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(again.coef, head.coef, atol=1e-4)
+
+
+def test_the_penalty_grows_when_there_is_nothing_to_learn(cohort):
+    features, time, event = cohort
+    informed = prognosis.fit_cox_head(features, time, event, rng=np.random.default_rng(0))
+    permuted = np.random.default_rng(3).permutation(len(time))
+    blind = prognosis.fit_cox_head(features, time[permuted], event[permuted], rng=np.random.default_rng(0))
+    assert informed.penalty < blind.penalty
+
+
+def test_out_of_fold_risk_of_noise_is_chance():
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(6):
+        features, time = rng.normal(size=(240, 40)), rng.exponential(size=240)
+        event = (rng.random(240) < 0.25).astype(int)
+        apparent = prognosis.fit_cox_head(features, time, event, penalties=(0.1,), rng=rng).risk(features)
+        honest = prognosis.out_of_fold_risk(features, time, event, rng=rng, penalties=(0.1,))
+        found.append([harrell_c(time, event, risk).c for risk in (apparent, honest)])
+    flattered, chance = np.mean(found, axis=0)
+    assert flattered > 0.7
+    assert chance == pytest.approx(0.5, abs=0.06)
+
+
+def test_out_of_fold_risk_ignores_a_patient_s_own_outcome(cohort):
+    features, time, event = cohort
+    options = {"penalties": (0.5,), "n_folds": 3}
+    before = prognosis.out_of_fold_risk(features, time, event, rng=np.random.default_rng(2), **options)
+    fold = prognosis.stratified_folds(event, 3, np.random.default_rng(2))
+    changed = time.copy()
+    changed[fold == 0] = np.random.default_rng(5).permutation(time[fold == 0])
+    after = prognosis.out_of_fold_risk(features, changed, event, rng=np.random.default_rng(2), **options)
+    np.testing.assert_allclose(after[fold == 0], before[fold == 0], atol=1e-6)
+    assert np.abs(after[fold != 0] - before[fold != 0]).max() > 1e-3
+
+
+def test_folds_hold_events_evenly():
+    event = np.r_[np.ones(11), np.zeros(89)]
+    fold = prognosis.stratified_folds(event, 5, np.random.default_rng(0))
+    assert sorted(np.bincount(fold[event == 1])) == [2, 2, 2, 2, 3]
+    assert set(prognosis.stratified_folds(np.r_[1, 1, np.zeros(8)], 5, np.random.default_rng(0))) == {0, 1}
+
+
+def test_silent_and_wild_channels_do_not_decide():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 5))
+    features[:, 0] = 1e-7 * rng.normal(size=200)
+    features[0, 1] = 1e4
+    scaled = prognosis.fit_scaling(features).apply(features)
+    assert np.abs(scaled).max() <= 5
+    assert np.abs(scaled[:, 0]).max() < 1e-3
+
+
+def test_softmax_head_learns_and_repeats_itself(cohort):
+    features, time, event = cohort
+    one = prognosis.fit_softmax_head(features, event, epochs=200, learning_rate=1e-2, seed=1)
+    two = prognosis.fit_softmax_head(features, event, epochs=200, learning_rate=1e-2, seed=1)
+    np.testing.assert_array_equal(one.risk(features), two.risk(features))
+    assert one.losses[-1] < 0.7 * one.losses[0]
+    assert harrell_c(time, event, one.risk(features)).c > 0.7
+    assert ((one.risk(features) >= 0) & (one.risk(features) <= 1)).all()
