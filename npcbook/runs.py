@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from npcbook import published, tables
@@ -204,7 +205,9 @@ class Chapter:
             with atomic_path(self.folder / "figures" / f"{name}{suffix}") as temporary:
                 # Without a date in the file, the same data give the same bytes.
                 metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-                fig.savefig(temporary, bbox_inches="tight", dpi=150, metadata=metadata)
+                # Ids in the SVG are random unless salted.
+                with rc_context({"svg.hashsalt": name}):
+                    fig.savefig(temporary, bbox_inches="tight", dpi=150, metadata=metadata)
 
     def record(
         self,
