@@ -64,7 +64,7 @@ def replicate(seed: int) -> dict[str, float]:
 
 
 def main(cohorts: int) -> None:
-    """Print means over cohorts beside print; spread is half the central 68 %, of hazard ratios as logarithms."""
+    """Print means beside print; spread is half the central 68 %, of hazard ratios as logarithms."""
     drawn = pd.DataFrame([replicate(seed) for seed in range(cohorts)])
     rows = []
     for name in drawn:
