@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import time
@@ -33,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "book",
         help="run the chapters that need it and build the pages",
-        description="Run the chapters whose inputs, parameters or code changed, then build the pages. Stopped "
-        "at any moment, it continues where it was.",
+        description="Run the chapters whose inputs, parameters or code changed, then build the pages. "
+        "Stopped at any moment, it continues where it was.",
         epilog=EXIT_CODES,
     )
     run.add_argument("--profile", default="laptop", help="smoke, laptop (default), paper, or a YAML file")
@@ -204,12 +205,10 @@ def check_cohort(arguments: argparse.Namespace) -> int:
 
 def remove_results(arguments: argparse.Namespace) -> int:
     """Remove runs and synthetic cohorts."""
-    from npcbook.cohort import read_cohort
-
     runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
-    cohorts = [
-        path for path in project_path("data/cohorts").glob("synthetic-*") if read_cohort(path).is_synthetic
-    ]
+    descriptions = project_path("data/cohorts").glob("*/dataset_description.json")
+    # A name proves nothing, and a cohort that is only half written has no table yet.
+    cohorts = [path.parent for path in descriptions if json.loads(path.read_text()).get("synthetic")]
     for path in runs + cohorts:
         shutil.rmtree(path)
         print(f"removed {path}")

@@ -37,13 +37,12 @@ __all__ = [
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
 NUMERICAL_PACKAGES = (
-    "firthmodels",
-    "lifelines",
     "matplotlib",
     "monai",
     "numpy",
     "pandas",
     "pyradiomics",
+    "scikit-learn",
     "scikit-survival",
     "scipy",
     "SimpleITK",

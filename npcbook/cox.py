@@ -8,6 +8,7 @@ statsmodels.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -473,11 +474,13 @@ def fit_cox(
             f"usually because one group has no events. Use firth.fit_firth_cox, or on_monotone='report'."
         )
     score_statistic = score @ np.linalg.pinv(information_null) @ score
-    return _cox_result(
-        names, sets, beta, information, scale, (null, loglik, score_statistic),
-        robust=robust, alpha=alpha, ties=ties, monotone=monotone, n=(len(time), int(event.sum())),
-        ph=_zph(sets, beta, information, names, _time_scale(time, event, "km"), "km", None),
-    )  # fmt: skip
+    # A coefficient that ran off has no standard error; `monotone` names it to the caller.
+    with np.errstate(over="ignore", invalid="ignore") if monotone else nullcontext():
+        return _cox_result(
+            names, sets, beta, information, scale, (null, loglik, score_statistic),
+            robust=robust, alpha=alpha, ties=ties, monotone=monotone, n=(len(time), int(event.sum())),
+            ph=_zph(sets, beta, information, names, _time_scale(time, event, "km"), "km", None),
+        )  # fmt: skip
 
 
 def _cox_result(names, sets, beta, information, scale, likelihoods, *, robust, alpha, ties, monotone, n, ph):

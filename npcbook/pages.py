@@ -60,6 +60,8 @@ def stage(run_folder: Path) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
+    # Chapters show the library's own source.
+    shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in CHAPTERS:
         shutil.copy(run_folder / "notebooks" / f"{plan.name}.ipynb", source / "notebooks")
     return source
