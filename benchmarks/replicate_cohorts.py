@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from npcbook import published
+from npcbook.cohort import code_covariates
 from npcbook.concordance import harrell_c
 from npcbook.cox import fit_cox
 from npcbook.simulate import simulate_table, specification
@@ -20,19 +21,7 @@ BANDS = {"linear_predictor": "0.88–0.93", "lp_clinical": "0.70–0.80", "heter
 def table_two(patients: pd.DataFrame) -> dict[str, float]:
     """Return the log hazard ratios of the model without images, fitted as print fits it."""
     known = patients[(patients["ldh"] != "missing") & (patients["ebv_dna"] != "missing")]
-    covariates = pd.DataFrame(
-        {
-            "age": known["age"],
-            "female": known["sex"] == "female",
-            "t2": known["t_stage"] == "T2",
-            "n1": known["n_stage"] == "N1",
-            "ldh_abnormal": known["ldh"] == "abnormal",
-            "ebv_detectable": known["ebv_dna"] == "detectable",
-            "rene_g1": known["rene"] == 1,
-            "rene_g2": known["rene"] == 2,
-            "chemotherapy": known["chemotherapy"] != "none",
-        }
-    ).astype(float)
+    covariates = code_covariates(known)
     fit = fit_cox(known["dmfs_months"], known["dm_event"], covariates, on_monotone="report")
     return {f"table2.multivariable.{name}": value for name, value in zip(covariates, fit.coef, strict=True)}
 

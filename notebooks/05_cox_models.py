@@ -42,7 +42,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import read_truth
+from npcbook.cohort import code_covariates, read_truth
 from npcbook.concordance import compare_c, harrell_c, uno_c
 from npcbook.cox import fit_cox
 from npcbook.firth import fit_firth_cox
@@ -125,21 +125,7 @@ NAMES = {
     "chemotherapy": "Chemotherapy: yes (no)",
 }
 FACTORS = [["rene_g1", "rene_g2"] if name == "rene_g1" else [name] for name in NAMES if name != "rene_g2"]
-
-# %%
-yes_no = {
-    "female": patients["sex"] == "female",
-    "t2": patients["t_stage"] == "T2",
-    "n1": patients["n_stage"] == "N1",
-    "ldh_abnormal": patients["ldh"] == "abnormal",
-    "ebv_detectable": patients["ebv_dna"] == "detectable",
-    "rene_g1": patients["rene"] == 1,
-    "rene_g2": patients["rene"] == 2,
-    "chemotherapy": patients["chemotherapy"] != "none",
-}
-covariates = pd.DataFrame({"age": patients["age"]} | yes_no).astype(float)
-covariates.loc[patients["ldh"] == "missing", "ldh_abnormal"] = None
-covariates.loc[patients["ebv_dna"] == "missing", "ebv_detectable"] = None
+covariates = code_covariates(patients)
 
 # %% [markdown]
 # A level that no patient has, or that another column already determines, cannot be estimated: it is left

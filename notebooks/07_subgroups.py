@@ -56,7 +56,7 @@ from npcbook.tables import attempt, format_ci, format_estimate, format_hr, forma
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
-age_cut = 0  # years; 0 = median of the training cohort (the paper does not say where it divides)
+age_cut = 0  # years; 0 takes the training median (the paper does not say where it divides)
 horizon_months = 60  # 5-year rates
 
 # %% [markdown]

@@ -44,6 +44,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
+from npcbook.cohort import code_covariates
 from npcbook.concordance import harrell_c, uno_c
 from npcbook.cox import fit_cox, univariable_cox
 from npcbook.imputation import impute_binary, pool
@@ -96,19 +97,7 @@ def outcome(index):
 
 
 # %%
-yes_no = {
-    "female": patients["sex"] == "female",
-    "t2": patients["t_stage"] == "T2",
-    "n1": patients["n_stage"] == "N1",
-    "ldh_abnormal": patients["ldh"] == "abnormal",
-    "ebv_detectable": patients["ebv_dna"] == "detectable",
-    "rene_g1": patients["rene"] == 1,
-    "rene_g2": patients["rene"] == 2,
-    "chemotherapy": patients["chemotherapy"] != "none",
-}
-candidates = pd.DataFrame({"age": patients["age"]} | yes_no).astype(float)
-candidates.loc[patients["ldh"] == "missing", "ldh_abnormal"] = None
-candidates.loc[patients["ebv_dna"] == "missing", "ebv_detectable"] = None
+candidates = code_covariates(patients)
 labels = ["Age, per year", "Female sex", "T2", "N1", "LDH abnormal", "EBV DNA detectable"]
 labels += ["rENE G1", "rENE G2", "Chemotherapy"]
 NAMES = dict(zip(candidates.columns, labels, strict=True))

@@ -28,6 +28,7 @@ __all__ = [
     "Column",
     "Problem",
     "check_cohort",
+    "code_covariates",
     "data_dictionary",
     "image_path",
     "mask_path",
@@ -571,6 +572,38 @@ def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:
         for step, of_step in groups.items()
     ]
     return pd.DataFrame(rows)
+
+
+def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
+    """Code the candidate covariates of the paper's Table 2 against its reference levels.
+
+    Parameters
+    ----------
+    patients : pandas.DataFrame
+        Columns as in `COLUMNS`; its index is kept.
+
+    Returns
+    -------
+    pandas.DataFrame of float
+        ``age`` in years, the others 0 or 1: ``female``, ``t2``, ``n1``, ``ldh_abnormal``, ``ebv_detectable``,
+        ``rene_g1``, ``rene_g2``, ``chemotherapy`` (any). NaN where LDH or EBV DNA is unknown.
+    """
+    coded = pd.DataFrame(
+        {
+            "age": patients["age"],
+            "female": patients["sex"] == "female",
+            "t2": patients["t_stage"] == "T2",
+            "n1": patients["n_stage"] == "N1",
+            "ldh_abnormal": patients["ldh"] == "abnormal",
+            "ebv_detectable": patients["ebv_dna"] == "detectable",
+            "rene_g1": patients["rene"] == 1,
+            "rene_g2": patients["rene"] == 2,
+            "chemotherapy": patients["chemotherapy"] != "none",
+        }
+    ).astype(float)
+    coded["ldh_abnormal"] = coded["ldh_abnormal"].mask(patients["ldh"] == "missing")
+    coded["ebv_detectable"] = coded["ebv_detectable"].mask(patients["ebv_dna"] == "missing")
+    return coded
 
 
 def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:

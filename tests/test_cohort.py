@@ -12,6 +12,7 @@ from npcbook.cohort import (
     COLUMNS,
     SEQUENCES,
     check_cohort,
+    code_covariates,
     data_dictionary,
     image_path,
     mask_path,
@@ -318,3 +319,21 @@ def test_excluded_patients_need_no_images(folder):
 def test_an_unknown_sequence_is_refused(written):
     with pytest.raises(ValueError, match="t1w, t2w, cet1w"):
         image_path(written, "C1P0001", "flair")
+
+
+def test_covariates_are_coded_against_the_reference_levels_of_print():
+    patients = pd.DataFrame(
+        {
+            "age": [44, 60],
+            "sex": ["male", "female"],
+            "t_stage": ["T1", "T2"],
+            "n_stage": ["N1", "N0"],
+            "ldh": ["normal", "missing"],
+            "ebv_dna": ["missing", "detectable"],
+            "rene": [2, 0],
+            "chemotherapy": ["none", "other"],
+        }
+    )
+    coded = code_covariates(patients)
+    assert coded.loc[0].fillna(-1).tolist() == [44, 0, 0, 1, 0, -1, 0, 1, 0]
+    assert coded.loc[1].fillna(-1).tolist() == [60, 1, 1, 0, -1, 1, 0, 0, 1]

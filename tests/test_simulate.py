@@ -9,12 +9,11 @@ import time
 from dataclasses import asdict, replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from sksurv.metrics import concordance_index_censored
 
 from npcbook import published
-from npcbook.cohort import check_cohort, read_cohort
+from npcbook.cohort import check_cohort, code_covariates, read_cohort
 from npcbook.cox import fit_cox
 from npcbook.simulate import (
     DEFAULT_SEED,
@@ -179,19 +178,7 @@ def test_infiltration_adds_what_the_rest_lacks(default):
 def test_a_model_without_images_finds_the_printed_hazard_ratios(large):
     patients, _ = large
     patients = patients.query("cohort == 'training' and ldh != 'missing' and ebv_dna != 'missing'")
-    covariates = pd.DataFrame(
-        {
-            "age": patients["age"],
-            "female": patients["sex"] == "female",
-            "t2": patients["t_stage"] == "T2",
-            "n1": patients["n_stage"] == "N1",
-            "ldh_abnormal": patients["ldh"] == "abnormal",
-            "ebv_detectable": patients["ebv_dna"] == "detectable",
-            "rene_g1": patients["rene"] == 1,
-            "rene_g2": patients["rene"] == 2,
-            "chemotherapy": patients["chemotherapy"] != "none",
-        }
-    ).astype(float)
+    covariates = code_covariates(patients)
     fit = fit_cox(patients["dmfs_months"], patients["dm_event"], covariates)
     for name, hr in zip(covariates, fit.hr, strict=True):
         # Few patients have N0: print itself leaves the ratio open between 0.4 and 8.7.
