@@ -160,7 +160,7 @@ class Chapter:
             f"has none: run {writer} first (python -m npcbook book --chapters {writer} runs it)."
         )
 
-    def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> Path:
+    def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> None:
         """Write a table for later chapters: CSV, or parquet (``suffix=".parquet"``) for wide ones."""
         path = self.folder / f"{name}{suffix}"
         with atomic_path(path) as temporary:
@@ -168,7 +168,6 @@ class Chapter:
                 table.to_parquet(temporary, index=False)
             else:
                 table.to_csv(temporary, index=False)
-        return path
 
     def table(self, name: str, table: pd.DataFrame, caption: str):
         """Save a table for the reader as CSV and return it ready to show, captioned and labelled.

@@ -144,6 +144,12 @@ def test_internal_links_resolve(visits, html):
     assert broken == []
 
 
+def test_no_page_shows_a_path_of_the_machine_it_ran_on(visits):
+    # Parameters are given from the project's root, so nothing has a reason to name what lies above it.
+    above = str(ROOT.parent) + "/"
+    assert [name for name, log in visits.items() if above in log["text"]] == []
+
+
 def test_every_result_page_is_labelled_synthetic(visits):
     for plan in book.CHAPTERS:
         if plan.reads_cohort:
