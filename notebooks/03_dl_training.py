@@ -61,8 +61,9 @@ seed = 2023  # of the heads' first weights and of the folds
 # ## Data
 #
 # Chapter 02 stored, for every patient and sequence, what the network makes of the picture: the globally
-# pooled bottleneck, and the features of every level averaged over the predicted disease and over a margin
-# around it. The networks had learnt from training contours alone; no outcome has been seen yet.
+# pooled bottleneck; and features of full resolution, averaged over the predicted tumour, over shells around
+# it and over the predicted nodes. The networks had learnt from training contours alone; no outcome has been
+# seen yet.
 
 # %%
 chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -104,9 +105,9 @@ chapter.table("patients", counts, "Patients and distant metastases.")
 # (dl-recommended-method)=
 # ### As recommended
 #
-# The same frozen networks, with two changes. The head sees the features of every level where the disease
-# is, and around it, instead of an average over the whole head and neck; and it is a Cox model, penalised
-# by the squared length of its coefficients:
+# The same frozen networks, with two changes. The head sees where the tumour is and what lies around it, each
+# channel relative to the whole picture, instead of an average over the head and neck; and it is a Cox model
+# on the principal components of these features, penalised by the squared length of its coefficients:
 #
 # $$L = -\frac{1}{D} \sum_{i: \delta_i = 1} \Big[ r_i - \ln \sum_{j: t_j \ge t_i} e^{r_j} \Big]
 #   + \frac{\lambda}{2} \lVert \beta \rVert^2 , \qquad r = z^\top \beta ,$$

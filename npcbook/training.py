@@ -134,7 +134,8 @@ class Features:
     bottleneck : numpy.ndarray, shape (N, C)
         Globally averaged features of the bottleneck.
     region : pandas.DataFrame, N rows
-        Features of every level averaged over the predicted disease and over a margin around it.
+        Features of full resolution averaged over the predicted tumour, shells around it and the nodes, their
+        deviation within the tumour, and the logarithms of both volumes.
     """
 
     labels: np.ndarray
@@ -507,14 +508,12 @@ def load_network(folder: str | os.PathLike, *, key: str | None = None) -> Traine
     return TrainedNetwork(network, pd.read_csv(Path(folder) / "history.csv"))
 
 
+#: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
+SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
+
+
 @torch.no_grad()
-def extract_features(
-    network: UNet3d,
-    images: np.ndarray,
-    *,
-    margin: tuple[int, int, int] = (1, 3, 3),
-    device: str = "cpu",
-) -> Features:
+def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu") -> Features:
     """Segment patients and store what the heads learn from.
 
     Parameters
@@ -523,8 +522,6 @@ def extract_features(
         Trained; its weights stay as they are.
     images : numpy.ndarray, shape (N, Z, Y, X), float32
         Normalised images on the network's grid.
-    margin : tuple of int
-        Voxels (z, y, x) by which the predicted disease is grown to look at its surroundings.
     device : str
         Where to compute.
 
@@ -536,25 +533,45 @@ def extract_features(
     network = network.to(device).eval()
     labels, bottlenecks, regions = [], [], []
     for part in torch.from_numpy(images)[:, None].split(8):
-        levels = network.encode(part.to(device).contiguous(memory_format=torch.channels_last_3d))
-        decoded = network.decode(levels)
-        predicted = network.out(decoded[-1]).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
+        part = part.to(device).contiguous(memory_format=torch.channels_last_3d)
+        levels = network.encode(part)
+        last = network.decode(levels)[-1]
+        predicted = network.out(last).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
         labels.append(predicted[:, 0].to(torch.uint8).cpu())
         bottlenecks.append(pool_global(levels[-1]).cpu())
-        regions.append(_region_features([*levels, *decoded], (predicted > 0).float(), margin))
+        regions.append(_region_features({"picture": part, "first": levels[0], "last": last}, predicted))
     region = pd.concat(regions, ignore_index=True)
     return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), region)
 
 
-def _region_features(levels: list[torch.Tensor], disease: torch.Tensor, margin) -> pd.DataFrame:
-    """Average the features of every level over the disease and over the margin around it."""
-    surroundings = dilate(disease, margin) - disease
-    columns = {"log_volume": torch.log1p(disease.sum(dim=(1, 2, 3, 4)))}
-    for place, region in (("inside", disease), ("around", surroundings)):
-        for number, level in enumerate(levels):
-            pooled = pool_region(level, region)
-            columns |= {f"level{number}_{place}_{c}": pooled[:, c] for c in range(pooled.shape[1])}
-    return pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
+def _region_features(levels: dict[str, torch.Tensor], predicted: torch.Tensor) -> pd.DataFrame:
+    """Average features over the predicted tumour, shells around it, and the predicted nodes.
+
+    Each channel is taken relative to its own mean and standard deviation over the patient's whole grid, so
+    that what a scanner adds or multiplies cancels. The levels are those of full resolution, where a shell is
+    more than a voxel, and the picture itself.
+    """
+    tumour, nodes = (predicted == 1).float(), (predicted == 2).float()
+    regions, inner = {"tumour": tumour, "nodes": nodes}, tumour
+    for number, radius in enumerate(SHELLS, start=1):
+        outer = dilate(tumour, radius)
+        regions[f"shell{number}"] = outer - inner
+        inner = outer
+    volumes = {name: torch.log1p(regions[name].sum(dim=(1, 2, 3, 4))) for name in ("tumour", "nodes")}
+    columns = {f"log_volume_{name}": volume[:, None] for name, volume in volumes.items()}
+    for level, features in levels.items():
+        mean, spread = pool_global(features), features.flatten(2).std(dim=2) + 1e-3
+        for name, region in regions.items():
+            columns[f"{level}_{name}"] = (pool_region(features, region) - mean) / spread
+        within = pool_region(features.square(), tumour) - pool_region(features, tumour).square()
+        columns[f"{level}_deviation"] = within.clamp(min=0).sqrt() / spread
+    return pd.DataFrame(
+        {
+            f"{name}_{channel}": values[:, channel].cpu().numpy()
+            for name, values in columns.items()
+            for channel in range(values.shape[1])
+        }
+    )
 
 
 def store_features(path: str | os.PathLike, features: Features, patient_ids) -> None:
