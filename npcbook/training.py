@@ -144,7 +144,7 @@ class Features:
 
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return one minus the soft Dice overlap, averaged over the foreground labels.
+    """Return one minus the soft Dice overlap, averaged over tumour, nodes, and both together.
 
     Parameters
     ----------
@@ -166,6 +166,8 @@ def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     predicted = logits.float().softmax(dim=1)[:, 1:]
     target = F.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(predicted.dtype)
+    # Small nodes are first found as disease of either kind, then told apart.
+    predicted, target = (torch.cat((x, x.sum(1, keepdim=True)), dim=1) for x in (predicted, target))
     voxels = (0, 2, 3, 4)
     overlap = (target * predicted).sum(voxels)
     total = target.sum(voxels) + predicted.sum(voxels)
@@ -256,16 +258,14 @@ def _generator(*numbers: int) -> torch.Generator:
 
 
 def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels) -> UNet3d:
-    """Return an untrained network that expects the background to prevail.
+    """Return an untrained network that expects each label as often as it occurs.
 
-    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node; were
-    small structures as unlikely as they are, their gradient would be too faint to begin with. The square
-    root of the shares lies between.
+    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = UNet3d(network_settings)
-    counts = np.sqrt(np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0)
+    counts = np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0
     with torch.no_grad():
         network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
     return network.to(settings.device, memory_format=torch.channels_last_3d)

@@ -51,8 +51,9 @@ def test_dice_loss_by_hand():
     logits[0, 0, 0, 1] = logits[0, 1, 0, 0, 0] = logits[0, 2, 0, 0, 1] = 50.0
     assert training.dice_loss(logits, labels).item() == pytest.approx(0, abs=1e-4)
     even = torch.zeros(1, 3, 1, 2, 2)
-    # A third everywhere: 2 * 1/3 / (1 + 4/3) for either structure.
-    assert training.dice_loss(even, labels).item() == pytest.approx(1 - (2 / 3) / (7 / 3), abs=1e-4)
+    # A third everywhere: 2 * 1/3 / (1 + 4/3) for either structure, 2 * 4/3 / (2 + 8/3) for both.
+    expected = 1 - (2 * (2 / 3) / (7 / 3) + (8 / 3) / (14 / 3)) / 3
+    assert training.dice_loss(even, labels).item() == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # raised inside MONAI
@@ -60,10 +61,15 @@ def test_dice_loss_equals_monai():
     from monai.losses import DiceLoss
 
     logits, labels = torch.randn(3, 3, 4, 8, 8), torch.randint(0, 3, (3, 4, 8, 8))
-    theirs = DiceLoss(
-        include_background=False, softmax=True, to_onehot_y=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
-    )(logits, labels[:, None])
-    assert training.dice_loss(logits, labels).item() == pytest.approx(theirs.item(), abs=1e-6)
+    options = {"batch": True, "smooth_nr": 1e-5, "smooth_dr": 1e-5}
+    each = DiceLoss(include_background=False, softmax=True, to_onehot_y=True, **options)(
+        logits, labels[:, None]
+    )
+    together = DiceLoss(**options)(
+        logits.softmax(1)[:, 1:].sum(1, keepdim=True), (labels[:, None] > 0).float()
+    )
+    expected = (2 * each.item() + together.item()) / 3
+    assert training.dice_loss(logits, labels).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_rotation_turns_picture_and_mask_together():
