@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
 from npcbook.network import PrognosisHead
@@ -226,6 +227,8 @@ def stratified_folds(event: np.ndarray, n_folds: int, rng: np.random.Generator) 
     return fold
 
 
+# The arrays are small: threads would spend their time on waiting for one another.
+@threadpool_limits.wrap(limits=1)
 def fit_cox_head(
     features: np.ndarray,
     time: np.ndarray,
