@@ -17,6 +17,7 @@ import jupytext
 import nbformat
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 
 from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint, imported_modules
 from npcbook.runs import atomic_path, project_path
@@ -265,6 +266,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
         last = str(error.evalue).strip().splitlines()[-1:] or [""]
         # exec_count is the number shown beside the cell, which is what a reader looks for.
         problems = [f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"]
+    except DeadKernelError:
+        problems = ["its kernel died, often for want of memory; close other programs and run it again"]
     if problems:
         raise ChapterFailed(f"{name} failed, {'; '.join(problems)}\n  half-executed notebook: {partial}")
     partial.replace(target)

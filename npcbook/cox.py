@@ -33,6 +33,10 @@ TIES = ("efron", "breslow")
 TRANSFORMS = ("km", "identity", "rank")
 
 
+# Log hazard ratio between the extreme patients beyond which no finite estimate is meant.
+LARGEST_SPREAD = 200.0
+
+
 @dataclass(frozen=True)
 class ProportionalHazardsTest:
     """Score test that a coefficient does not change with (transformed) time.
@@ -467,6 +471,9 @@ def fit_cox(
     sets = _arrange(time, event, scaled, weights, codes, ties)
     null, score, information_null = _evaluate(sets, np.zeros(len(names)))
     beta, loglik, information, runs_off = _maximise(sets, np.ptp(scaled, axis=0))
+    if not any(runs_off) and np.ptp(scaled @ beta) > LARGEST_SPREAD:
+        # A combination of covariates can separate the events while no single coefficient runs off.
+        runs_off = [True] * len(names)
     monotone = tuple(name for name, off in zip(names, runs_off, strict=True) if off)
     if monotone and on_monotone == "raise":
         raise ValueError(
