@@ -471,8 +471,10 @@ def fit_cox(
     sets = _arrange(time, event, scaled, weights, codes, ties)
     null, score, information_null = _evaluate(sets, np.zeros(len(names)))
     beta, loglik, information, runs_off = _maximise(sets, np.ptp(scaled, axis=0))
-    if not any(runs_off) and np.ptp(scaled @ beta) > LARGEST_SPREAD:
-        # A combination of covariates can separate the events while no single coefficient runs off.
+    flat = (np.diag(np.linalg.pinv(information)) < 0).any()
+    if not any(runs_off) and (flat or np.ptp(scaled @ beta) > LARGEST_SPREAD):
+        # A combination of covariates can separate the events while no single coefficient runs off: the
+        # likelihood is then flat along it, to rounding.
         runs_off = [True] * len(names)
     monotone = tuple(name for name, off in zip(names, runs_off, strict=True) if off)
     if monotone and on_monotone == "raise":
