@@ -154,8 +154,8 @@ def percent(share):
 has_null = null is not None
 naive = percent((null["p_naive"] < 0.05).mean()) if has_null else MISSING
 corrected = percent((null["p_corrected"] < 0.05).mean()) if has_null else MISSING
-middle = f"{null['hr'].median():.2f}" if has_null else MISSING
-upper = f"{null['hr'].quantile(0.95, interpolation='lower'):.2f}" if has_null else MISSING
+middle = format_number(null["hr"].median()) if has_null else MISSING
+upper = format_number(null["hr"].quantile(0.95, interpolation="lower")) if has_null else MISSING
 glue("stress_naive_rejections", naive, display=False)
 glue("stress_corrected_rejections", corrected, display=False)
 glue("stress_null_hr", middle, display=False)
