@@ -98,7 +98,8 @@ for x, name in zip(np.linspace(0.22, 0.78, len(COHORTS)), COHORTS, strict=True):
     ax.text(x, 0.1, f"{name.capitalize()}\nn = {len(group)}\nhospital {where}", va="center", **style)
     ax.annotate("", (x, 0.23), (0.5, 0.41), arrowprops=arrow)
 ax.set_axis_off()
-chapter.figure("flow", fig)
+alt = "Flow chart: patients read, left out with the reason, and analysed, by cohort and hospital."
+chapter.figure("flow", fig, alt)
 
 # %% [markdown]
 # ## Method
@@ -186,7 +187,7 @@ for ax, (endpoint, (time, event)) in zip(axes, ENDPOINTS.items(), strict=True):
         patients[time], patients[event], patients["cohort"], horizon_months=horizon_months,
         endpoint=endpoint, order=COHORTS, lowest=0.5, ax=ax,
     )  # fmt: skip
-chapter.figure("survival", fig)
+chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, training against validation cohort.")
 
 # %% [markdown]
 # How long patients were followed depends on what is counted. The paper does not say which of these it
@@ -293,7 +294,8 @@ for i, patient in enumerate(chosen.itertuples()):
         title = f"{DISPLAY_NAMES[sequence]}, hospital {patient.center}, {patient.t_stage}{patient.n_stage}"
         plot_slice(volume, widest_slice(volume), title=title, ax=ax)
         ax.title.set_fontsize(8)
-chapter.figure("montage", fig)
+alt = "Axial MR slices of example patients in three sequences, with the contours of the disease."
+chapter.figure("montage", fig, alt)
 
 # %% [markdown]
 # What to look for: fat is bright and fluid dark on T1W, fluid is bright on T2W, and the tumour takes up

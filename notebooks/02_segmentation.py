@@ -139,7 +139,8 @@ for row, sequence in zip(axes, SEQUENCES, strict=True):
         ax.set(xticks=[], yticks=[], title=title if sequence == "t1w" else "")
         fig.colorbar(picture, ax=ax, shrink=0.7)
     row[0].set_ylabel(shown[sequence])
-chapter.figure("preprocessing", fig)
+alt = "One slice in each sequence: as scanned, the field that N4 finds, and the result of either order."
+chapter.figure("preprocessing", fig, alt)
 
 # %% [markdown]
 # (segmentation-network)=
@@ -205,7 +206,8 @@ ax.text(
 )
 ax.set(xlim=(-0.8, 2 * depth - 1.2), ylim=(-0.85, 1.0))
 ax.axis("off")
-chapter.figure("network", fig)
+alt = "The U-Net as a row of boxes: filters grow towards the bottleneck and shrink after it."
+chapter.figure("network", fig, alt)
 
 # %% [markdown]
 # (segmentation-training)=
@@ -290,7 +292,8 @@ for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-"
 axes[0].set(xlabel="epoch", ylabel=f"loss ({loss})")
 axes[1].set(xlabel="epoch", ylabel="mean Dice, kept-out\ntraining patients", ylim=(0, 1))
 axes[0].legend()
-chapter.figure("training", fig)
+alt = "Loss in training, and Dice overlap in patients kept out, by epoch, for each sequence."
+chapter.figure("training", fig, alt)
 
 # %% [markdown]
 # ## Result
@@ -414,7 +417,8 @@ for name, structure in (("tumour", "tumour"), ("nodes", "nodes")):
     glue(f"segmentation_{name}", format_number(values.mean(), 2), display=False)
 by_center = both.groupby("center")["dice"].mean()
 glue("segmentation_center_range", format_number(by_center.max() - by_center.min(), 2), display=False)
-chapter.figure("structures", fig)
+alt = "Box plots of the Dice overlap by centre and sequence, one panel a structure."
+chapter.figure("structures", fig, alt)
 
 # %% [markdown]
 # (segmentation-cases)=
@@ -441,7 +445,8 @@ for row, (name, patient) in zip(axes, cases.items(), strict=True):
                     ax.contour(mask[middle] == label, [0.5], colors=color, linestyles=style, linewidths=1.2)
         ax.set(xticks=[], yticks=[], title=shown[sequence] if name == "best" else "")
     row[0].set_ylabel(f"{name}: {patient}, mean Dice {format_number(ranked[patient], 2)}")
-chapter.figure("cases", fig)
+alt = "Best, median and worst validation patient: drawn and predicted contours on three sequences."
+chapter.figure("cases", fig, alt)
 
 # %% [markdown]
 # ## Against the paper

@@ -166,7 +166,8 @@ for name, style in zip(models, ("-", "--", ":", "-."), strict=True):
 axes[0].set(xlabel="epoch", ylabel="cross-entropy, training")
 axes[1].set(xlabel="penalty λ", ylabel="partial likelihood loss\nper event, left-out patients", xscale="log")
 axes[0].legend()
-chapter.figure("heads", fig)
+alt = "Left, the loss of the softmax head by epoch; right, the loss of the Cox head by penalty."
+chapter.figure("heads", fig, alt)
 
 # %% [markdown]
 # (dl-c-index)=
@@ -286,7 +287,8 @@ for row, (track, scores) in zip(axes, list(tracks.items())[:2], strict=True):
             ax.hist(values, bins=edges, density=True, histtype="step", linestyle=style, label=name)
         ax.set(title=f"{where.capitalize()}, {track}", xlabel="score (higher = worse)", ylabel="density")
 axes[0, 0].legend()
-chapter.figure("scores", fig)
+alt = "Histograms of the scores of patients with and without metastasis, by cohort and track."
+chapter.figure("scores", fig, alt)
 
 # %% [markdown]
 # ### What the stored features know

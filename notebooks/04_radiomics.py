@@ -520,7 +520,8 @@ ax.axvline(limit, color="0.3", linestyle=":", linewidth=1)
 ax.set(xlabel="ICC, lower 95 % limit", ylabel="", xlim=(min(0.0, icc["low"].min()), 1.02))
 ax.legend(title="", fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 sns.despine(fig)
-chapter.figure("stability", fig)
+alt = "Box plots of the stability (ICC) of features under redrawn contours, by class and by image filter."
+chapter.figure("stability", fig, alt)
 
 # %% [markdown]
 # ### Manual and predicted contours

@@ -409,7 +409,8 @@ for ax, cohort in zip(axes, COHORTS, strict=True):
     if curves:
         plot_roc(curves, horizon_months=horizon_months, ax=ax)
     ax.set_title(f"{LABELS[cohort]} cohort" + ("" if curves else ": not estimable"))
-chapter.figure("figure_2_roc", fig)
+alt = "Time-dependent ROC curves of the models, training and validation cohort side by side."
+chapter.figure("figure_2_roc", fig, alt)
 
 # %% [markdown]
 # A curve close to the diagonal ranks patients no better than chance. Curves rise in steps, one a case:

@@ -126,7 +126,8 @@ fig, axes = small_multiples(max(len(cuts), 1), panel_height=2.3)
 for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
     plot_cutpoint(cut, ax=ax)
     ax.set_title(LABELS[model], loc="left", fontsize=10)
-chapter.figure("cutoffs", fig)
+alt = "Standardised log-rank statistic of every cut-off tried, one panel a model; the largest is ringed."
+chapter.figure("cutoffs", fig, alt)
 
 # %% [markdown]
 # A flat top means that many cut-offs do almost equally well; which of them wins is then chance.
@@ -256,7 +257,8 @@ def draw(model, outcome):
         tests["p_corrected"] = cuts[model].p_corrected if searched else None
         shown = {"horizon_months": horizon_months, "endpoint": outcome, "ax": ax}
         plot_kaplan_meier(time, event, groups.loc[rows.index, model], **tests, **shown)
-    chapter.figure(f"{outcome.lower()}_{model}", fig)
+    alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]}, in both cohorts."
+    chapter.figure(f"{outcome.lower()}_{model}", fig, alt)
 
 
 draw("dl_combined", "DMFS")

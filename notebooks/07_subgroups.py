@@ -185,12 +185,14 @@ subgroups = subgroups.merge(
 # %% tags=["hide-input"]
 ax = plot_forest(subgroups[subgroups["cohort"] == "training"])
 ax.set_title("Training cohort, DMFS", loc="left")
-chapter.figure("forest_training", ax.figure)
+alt = "Forest plot: hazard ratio of high against low risk in each subgroup, training cohort."
+chapter.figure("forest_training", ax.figure, alt)
 
 # %% tags=["hide-input"]
 ax = plot_forest(subgroups[subgroups["cohort"] == "validation"])
 ax.set_title("Validation cohort, DMFS", loc="left")
-chapter.figure("forest_validation", ax.figure)
+alt = "Forest plot: hazard ratio of high against low risk in each subgroup, validation cohort."
+chapter.figure("forest_validation", ax.figure, alt)
 
 # %% [markdown]
 # The same as numbers, with Holm's correction over the subgroups of a cohort. A subgroup of few events is
@@ -263,7 +265,7 @@ if len(t2n0):
         t2n0["dmfs_months"], t2n0["dm_event"], t2n0["treatment"], order=ARMS, endpoint="DMFS",
         horizon_months=horizon_months,
     )  # fmt: skip
-    chapter.figure("t2n0_dmfs", ax.figure)
+    chapter.figure("t2n0_dmfs", ax.figure, "Kaplan–Meier curves of DMFS in T2N0 patients by treatment.")
 
 # %% tags=["hide-input"]
 if len(t2n0):
@@ -271,7 +273,7 @@ if len(t2n0):
         t2n0["os_months"], t2n0["os_event"], t2n0["treatment"], order=ARMS, endpoint="OS",
         horizon_months=horizon_months,
     )  # fmt: skip
-    chapter.figure("t2n0_os", ax.figure)
+    chapter.figure("t2n0_os", ax.figure, "Kaplan–Meier curves of OS in T2N0 patients by treatment.")
 
 
 # %% [markdown]

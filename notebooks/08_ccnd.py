@@ -148,7 +148,8 @@ def plot_risk_group(risk, endpoint, lowest):
     ax = plot_kaplan_meier(part[time], part[event], part["dose_group"].replace(OTHER_NAMES), endpoint=name,
                            horizon_months=horizon_months, lowest=lowest)  # fmt: skip
     ax.set_title(f"{LABELS[risk]}, {name}", loc="left")
-    return chapter.figure(f"{risk}_{endpoint}", ax.figure)
+    alt = f"Kaplan–Meier curves of {name} by dose group, {LABELS[risk].lower()} patients."
+    return chapter.figure(f"{risk}_{endpoint}", ax.figure, alt)
 
 
 plot_risk_group("low", "dmfs", lowest=0.5)
@@ -263,7 +264,8 @@ ax.axvline(0.1, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
 ax.set(xlabel="Largest standardised difference between dose groups", xlim=(0, None))
 ax.spines[["right", "top"]].set_visible(False)
 ax.legend(loc="lower right", fontsize=8)
-chapter.figure("balance", fig)
+alt = "Largest standardised difference between dose groups, before and after weighting, by covariate."
+chapter.figure("balance", fig, alt)
 
 # %% [markdown]
 # (ccnd-weighted)=
@@ -432,7 +434,8 @@ ax.axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
 ax.set(xlabel="CCND (mg/m²)", ylabel="Hazard ratio against radiotherapy alone", yscale="log", ylim=(0.05, 20))
 ax.yaxis.set_major_formatter("{x:g}")
 ax.spines[["right", "top"]].set_visible(False)
-chapter.figure("dose_curve", fig)
+alt = "Hazard ratio of metastasis against radiotherapy alone by cumulative dose, as a smooth curve."
+chapter.figure("dose_curve", fig, alt)
 
 # %% [markdown]
 # Cells without an estimate, and why:

@@ -142,7 +142,8 @@ for position, (column, name) in enumerate(names.items() if null is not None else
 ax.plot([0, 1], [0, 1], color="0.45", linewidth=0.9, linestyle=(0, (4, 3)), label="what a p-value must do")
 ax.set(xlabel="p-value", ylabel="Share of random scores with a smaller one", xlim=(0, 1), ylim=(0, 1))
 ax.legend(loc="lower right", fontsize=8)
-chapter.figure("cutpoint_under_no_effect", fig)
+alt = "Distribution of the naive and the corrected p-value when the score has no effect."
+chapter.figure("cutpoint_under_no_effect", fig, alt)
 
 
 # %%
@@ -290,7 +291,8 @@ for ax, model in zip(axes, ["dl_combined", "dc"], strict=True):
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
         ax.legend(loc="lower right", fontsize=8)  # the upper left holds the limits of the riskiest fifth
     ax.set_title(f"{LABELS[model]}" + ("" if parts else ": not estimable"))
-chapter.figure("calibration", fig)
+alt = "Observed against predicted risk of metastasis by fifths of predicted risk, one panel a model."
+chapter.figure("calibration", fig, alt)
 
 # %% [markdown]
 # Points are fifths of predicted risk with 95 % limits; on the dashed line predictions are right on
@@ -325,7 +327,8 @@ ax.set(
     xlabel="Threshold probability, %", ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.1 * top)
 )
 ax.legend(fontsize=8)
-chapter.figure("decision_curve", fig)
+alt = "Net benefit of treating by each model, all or none, by threshold probability."
+chapter.figure("decision_curve", fig, alt)
 
 # %% [markdown]
 # A curve at the height of *treat none* marks thresholds at which the model changes nothing for the

@@ -42,7 +42,6 @@ from myst_nb import glue
 from npcbook.printed_checks import PRINT_LABEL
 from npcbook.published import ledger, read_published, read_run_values
 from npcbook.runs import open_chapter
-from npcbook.tables import show
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
@@ -128,7 +127,8 @@ ax.set_yticks(range(len(drawn)), [drawn.at[i, "what"] for i in reversed(drawn.in
 ax.set_xlabel("C-index or AUC: printed (bar, tick) and this run (dot); dotted: chance")
 if absolute_limits != "auto":
     ax.set_xlim(*map(float, absolute_limits.split(",")))
-chapter.figure("discrimination", fig)
+alt = "Printed intervals of each C-index and AUC, with this run's value as a dot on the same line."
+chapter.figure("discrimination", fig, alt)
 
 # %% [markdown]
 # (ledger-print)=
@@ -143,8 +143,8 @@ kind = checks["verdict"].str.split(" on ").str[0]
 glue("ledger_checks", f"{len(checks)}", display=False)
 glue("ledger_checks_odd", f"{(kind != 'reproduces').sum()}", display=False)
 verdicts = kind.value_counts().rename_axis("verdict").rename("checks").reset_index()
-chapter.write("tables/print_checks", verdicts)
-show(verdicts, caption="Checks of printed numbers against one another.", label=PRINT_LABEL)
+caption = "Checks of printed numbers against one another."
+chapter.table("print_checks", verdicts, caption, label=PRINT_LABEL)
 
 # %% [markdown]
 # ## Against the paper
@@ -176,8 +176,7 @@ chapter.table("rows_models", models[columns], "Models and treatment: every print
 
 # %%
 rest = rows[~result][["printed number", "printed", "status"]]
-chapter.write("tables/rows_settings", rest)
-show(rest, caption="Settings and cited numbers.", label=PRINT_LABEL)
+chapter.table("rows_settings", rest, "Settings and cited numbers.", label=PRINT_LABEL)
 
 # %% [markdown]
 # ## Limits and deviations

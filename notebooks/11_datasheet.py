@@ -246,7 +246,7 @@ for row, (name, volume) in zip(axes, volumes.items(), strict=True):
     for ax, level in zip(row, levels.astype(int), strict=True):
         height = (level - (drawn_slices - 1) / 2) * volume.spacing[0]
         datasheet.plot_slice(volume, level, title=f"{name.upper()}, z = {height:+.0f} mm", ax=ax)
-chapter.figure("levels", fig)
+chapter.figure("levels", fig, "Axial slices of a synthetic patient at several heights in three sequences.")
 
 # %% [markdown]
 # ### Stage and extranodal extension
@@ -268,7 +268,8 @@ for column, (title, traits) in zip(axes.T, cases.items(), strict=True):
     for ax, name in zip(column, ("t2w", "cet1w"), strict=True):
         at = datasheet.widest_slice(volumes[name], label)
         datasheet.plot_slice(volumes[name], at, title=f"{title}, {name.upper()}", half_mm=70, ax=ax)
-chapter.figure("grades", fig)
+alt = "Synthetic patients by stage and by grade of extranodal extension, T2W above CET1W."
+chapter.figure("grades", fig, alt)
 
 # %% [markdown]
 # ### Latent variables
@@ -287,7 +288,8 @@ for column, (name, value) in zip(axes.T, pairs, strict=True):
     for ax, (sequence, volume) in zip(column, volumes.items(), strict=True):
         title = f"{name} {value:+.0f}, {sequence.upper()}"
         datasheet.plot_slice(volume, datasheet.widest_slice(volume), title=title, half_mm=55, ax=ax)
-chapter.figure("latents", fig)
+alt = "The same synthetic patient with each latent variable below and above its mean."
+chapter.figure("latents", fig, alt)
 
 # %% [markdown]
 # (datasheet-probes)=
@@ -324,7 +326,8 @@ for ax, (latent, probe) in zip(axes, (("heterogeneity", "inside"), ("infiltratio
         ax.plot(part[latent], part[probe], markers[center], markersize=4, alpha=0.8, label=f"centre {center}")
     ax.set(xlabel=f"{latent} (SD)", ylabel=f"{probes[probe]} (log)")
 axes[0].legend(frameon=False)
-chapter.figure("probes", fig)
+alt = "Scatter plots of each hand-made measurement against its latent variable, by centre."
+chapter.figure("probes", fig, alt)
 
 # %% [markdown]
 # (datasheet-centres)=
@@ -342,7 +345,7 @@ for column, (title, center, protocol) in zip(axes.T, settings, strict=True):
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 2), protocols=protocol)
     for ax, (name, volume) in zip(column, volumes.items(), strict=True):
         datasheet.plot_slice(volume, int(0.55 * drawn_slices), title=f"{title}, {name.upper()}", ax=ax)
-chapter.figure("centres", fig)
+chapter.figure("centres", fig, "The same synthetic patient as the scanners of each centre would show it.")
 
 # %% [markdown]
 # Whether scanners can be told apart: a logistic regression on deciles of intensity, cross-validated, on the

@@ -6,6 +6,7 @@ read. Files appear whole or not at all, and everything shown carries the label o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -14,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import PIL.Image
+from IPython.display import Image, display
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -24,6 +28,14 @@ __all__ = ["Chapter", "atomic_path", "open_chapter", "project_path", "source_lab
 
 SYNTHETIC_LABEL = "Synthetic cohort: not clinical evidence"
 TRACKS = ("as published", "recommended", "truth")
+# Without dates and versions in the files, the same data give the same bytes.
+FIGURE_METADATA = {
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+}
+FILE_DPI = 300
+SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
 
 def project_path(path: str | os.PathLike) -> Path:
@@ -93,6 +105,16 @@ def source_label(cohort_folder: str | os.PathLike) -> str:
     return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
 
 
+def screen_image(path: Path) -> tuple[bytes, int]:
+    """Return a saved figure as a PNG for the page, and its width there in CSS pixels."""
+    picture = PIL.Image.open(path).convert("RGB")
+    size = [round(n * SCREEN_DPI / FILE_DPI) for n in picture.size]
+    buffer = io.BytesIO()
+    picture.resize(size, PIL.Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+    # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
+    return buffer.getvalue(), round(size[0] * 100 / SCREEN_DPI)
+
+
 @dataclass
 class Chapter:
     """One chapter's part of a run: what it reads, and what it leaves behind.
@@ -107,12 +129,15 @@ class Chapter:
         Words that mark every figure and table with the origin of its data.
     values : list of dict
         Recorded results, one row each, for the comparison with print.
+    shown : list of dict
+        Tables and figures shown so far: kind, name, caption and label.
     """
 
     name: str
     run_folder: Path
     label: str
     values: list[dict] = field(default_factory=list)
+    shown: list[dict] = field(default_factory=list)
 
     @property
     def is_synthetic(self) -> bool:
@@ -169,7 +194,13 @@ class Chapter:
             else:
                 table.to_csv(temporary, index=False)
 
-    def table(self, name: str, table: pd.DataFrame, caption: str):
+    def _list(self, kind: str, name: str, caption: str, label: str) -> None:
+        """Add to the list of what the chapter shows, from which `npcbook.results` collects."""
+        row = {"kind": kind, "name": name, "caption": caption, "label": label}
+        self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
+        self.write("shown", pd.DataFrame(self.shown))
+
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None):
         """Save a table for the reader as CSV and return it ready to show, captioned and labelled.
 
         Parameters
@@ -180,33 +211,43 @@ class Chapter:
             The table as it is to be read; its index is not shown.
         caption : str
             One sentence; the label of the data is added to it.
+        label : str, optional
+            Origin of this table's data where it is not the chapter's.
 
         Returns
         -------
-        pandas.io.formats.style.Styler
+        npcbook.tables.Table
             The table as HTML, to be the last value of a cell.
         """
+        label = label or self.label
         self.write(f"tables/{name}", table)
-        return tables.show(table, caption=caption, label=self.label)
+        self._list("table", name, caption, label)
+        return tables.show(table, caption=caption, label=label, name=f"{self.name}/{name}")
 
-    def figure(self, name: str, fig: Figure) -> None:
-        """Label a figure with the origin of its data and save it as SVG and PNG.
+    def figure(self, name: str, fig: Figure, alt: str) -> None:
+        """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
 
         Parameters
         ----------
         name : str
             File name without suffix.
         fig : matplotlib.figure.Figure
-            The figure; it is still open afterwards, so that the notebook shows it.
+            The figure; pyplot lets go of it, so that a notebook does not show it twice.
+        alt : str
+            What the figure shows, in a sentence, for readers who cannot see it; the label is added.
         """
         fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
-        for suffix in (".svg", ".png"):
-            with atomic_path(self.folder / "figures" / f"{name}{suffix}") as temporary:
-                # Without a date in the file, the same data give the same bytes.
-                metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-                # Ids in the SVG are random unless salted.
-                with rc_context({"svg.hashsalt": name}):
-                    fig.savefig(temporary, bbox_inches="tight", dpi=150, metadata=metadata)
+        target = self.folder / "figures" / name
+        for suffix, metadata in FIGURE_METADATA.items():
+            # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
+            style = {"svg.hashsalt": name, "pdf.fonttype": 42}
+            with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
+                fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+        plt.close(fig)
+        self._list("figure", name, alt, self.label)
+        pixels, width = screen_image(target.with_suffix(".png"))
+        marks = {"figure": f"{self.name}/{name}"}
+        display(Image(pixels, width=width, alt=f"{alt} {self.label}.", metadata=marks))
 
     def record(
         self,

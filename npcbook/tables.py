@@ -38,6 +38,11 @@ class Table(Styler):
         """Return the table as plain text (the inherited form would show a memory address)."""
         return self.plain_text
 
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        """Return the forms of the table, marked with its name so that a page can offer the file."""
+        marks = {"text/html": {"table": self.name}} if self.name else {}
+        return {"text/html": self._repr_html_(), "text/plain": self.plain_text}, marks
+
 
 def _is_missing(value: float | None) -> bool:
     return value is None or bool(pd.isna(value))
@@ -208,7 +213,7 @@ def _format_cell(value) -> str:
     return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", html.escape(str(value), quote=False))
 
 
-def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
+def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table:
     """Return a data frame as HTML that says what it shows and where its data come from.
 
     Parameters
@@ -219,6 +224,8 @@ def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
         One sentence above the table.
     label : str
         Origin of the data, set in bold after the caption, within the table.
+    name : str, optional
+        Chapter and file name of a stored table, such as ``06_km/cutoffs``.
 
     Returns
     -------
@@ -234,6 +241,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str) -> Table:
     attributes = f'class="dataframe" style="{TABLE_STYLE}"'
     title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
+    table.name = name
     table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
     numeric = [c for c in df.columns if pd.api.types.is_numeric_dtype(df[c])]
     styles = [

@@ -43,12 +43,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 def test_figures_and_tables_carry_the_label(chapter):
     fig, ax = plt.subplots()
     ax.plot([0, 1])
-    chapter.figure("curve", fig)
-    svg = (chapter.folder / "figures" / "curve.svg").read_text()
+    chapter.figure("curve", fig, "A straight line.")
     assert any(text.get_text() == SYNTHETIC_LABEL for text in fig.texts)
-    assert "</svg>" in svg
+    assert "</svg>" in (chapter.folder / "figures" / "curve.svg").read_text()
+    assert (chapter.folder / "figures" / "curve.pdf").read_bytes().startswith(b"%PDF")
+    assert not plt.fignum_exists(fig.number)
     assert SYNTHETIC_LABEL in chapter.table("t", pd.DataFrame({"a": [1]}), "A table.").to_html()
-    plt.close(fig)
+    assert chapter.read("05_cox_models/shown")["caption"].tolist() == ["A straight line.", "A table."]
 
 
 def test_recording_an_unknown_number_or_track_is_an_error(chapter):
