@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
 from npcbook.network import PrognosisHead
+from npcbook.selection import stratified_folds
 from npcbook.validate import check_survival
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "fit_scaling",
     "fit_softmax_head",
     "out_of_fold_risk",
-    "stratified_folds",
 ]
 
 PENALTIES = tuple(float(p) for p in np.logspace(2, -1, 7))
@@ -201,32 +201,6 @@ def fit_softmax_head(
     return SoftmaxHead(head, scaling, np.array(losses))
 
 
-def stratified_folds(event: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a fold number for each patient, events and non-events spread evenly over the folds.
-
-    Parameters
-    ----------
-    event : array, shape (N,)
-        1 = event.
-    n_folds : int
-        Folds wanted; no more than there are events are made, so that none is without one (but at least 2).
-    rng : numpy.random.Generator
-        Deals out the patients.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (N,)
-        0 to the number of folds less 1.
-    """
-    event = np.asarray(event).astype(bool)
-    n_folds = max(2, min(n_folds, int(event.sum())))
-    fold = np.empty(len(event), dtype=int)
-    for group in (event, ~event):
-        members = np.flatnonzero(group)
-        fold[rng.permutation(members)] = np.arange(len(members)) % n_folds
-    return fold
-
-
 # The arrays are small: threads would spend their time on waiting for one another.
 @threadpool_limits.wrap(limits=1)
 def fit_cox_head(
@@ -271,7 +245,7 @@ def fit_cox_head(
     tried, cv_loss = np.asarray(penalties, dtype=float), np.array([])
     penalty = tried[0]
     if len(tried) > 1:
-        fold = stratified_folds(event, n_folds, rng)
+        fold = stratified_folds(event, n_folds, rng=rng)
         held_out = np.empty((len(tried), len(time)))
         for number in range(fold.max() + 1):
             inside = fold != number
@@ -330,7 +304,7 @@ def out_of_fold_risk(
     numpy.ndarray, shape (N,)
         Log hazard ratio to the average patient of the other folds; higher = worse.
     """
-    features, fold = np.asarray(features, dtype=float), stratified_folds(event, n_folds, rng)
+    features, fold = np.asarray(features, dtype=float), stratified_folds(event, n_folds, rng=rng)
     risk = np.empty(len(fold))
     for number in range(fold.max() + 1):
         inside = fold != number

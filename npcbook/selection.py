@@ -129,32 +129,32 @@ def _check_features(features: pd.DataFrame, time: ArrayLike, event: ArrayLike):
 
 
 def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator) -> np.ndarray:
-    """Return a random fold number (0 to n_folds - 1) per patient, events spread evenly.
+    """Return a random fold number (0, 1, …) per patient, events spread evenly.
 
     Parameters
     ----------
     event : array-like, shape (n,)
         1 = event, 0 = censored.
     n_folds : int
-        At least 2 and at most the number of events, so that every fold has one.
+        Folds wanted, at least 2; no more are made than there are events, so that none is without one (but
+        never fewer than 2).
     rng : numpy.random.Generator
         Source of the order.
 
     Returns
     -------
     numpy.ndarray of int, shape (n,)
-        Folds.
+        Folds, whose sizes differ by one at most, as do their numbers of events.
 
     Raises
     ------
     ValueError
-        If there are too few events for so many folds.
+        If fewer than 2 folds are asked for.
     """
     event = np.asarray(event).astype(bool)
-    if not 2 <= n_folds <= event.sum():
-        raise ValueError(
-            f"n_folds is {n_folds}; with {event.sum()} events it must be from 2 to {event.sum()}."
-        )
+    if n_folds < 2:
+        raise ValueError(f"n_folds is {n_folds}; with fewer than 2 nothing is held out.")
+    n_folds = max(2, min(n_folds, int(event.sum())))
     folds = np.empty(len(event), dtype=int)
     # Events first, the rest after them, both in random order, dealt out in turn.
     order = rng.permutation(len(event))
