@@ -2,7 +2,8 @@
 
 Everything here is fitted on the patients it is given and on nobody else. Every result depends on the data,
 the settings and the seed only: random numbers are drawn anew for each epoch from the seed and the epoch's
-number, so that a run that was killed and resumed ends where an undisturbed one does.
+number, so that a run that was killed and resumed ends where an undisturbed one does. Lightning Fabric
+provides the device, the precision and the talk between devices.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
@@ -34,14 +37,17 @@ __all__ = [
     "cross_entropy_loss",
     "dice_loss",
     "extract_features",
+    "features_table",
     "load_network",
     "predict_labels",
+    "region_features",
     "store_features",
     "train_segmentation",
 ]
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle")
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ class TrainingSettings:
     batch_size : int
         Patients per step of the optimiser.
     micro_batch : int
-        Patients held in memory at once; gradients add up over a batch, so that the result is that of the
-        whole batch.
+        Patients that a device holds in memory at once. Gradients add up over the micro-batches of a batch;
+        each counts by its patients.
     learning_rate : float
         Adam's, or the highest one of the cycle.
     schedule : {"constant", "one cycle"}
@@ -70,13 +76,24 @@ class TrainingSettings:
         Part of the training patients kept out of the steps, to see how the network does on new ones.
     seed : int
         Of the initial weights, the order of patients and the augmentation.
-    device : str
-        ``"cpu"`` (single precision) or ``"cuda"`` (bfloat16 where it is safe).
+    device : {"cpu", "cuda"}
+        Single precision on the former, bfloat16 where it is safe on the latter.
+    devices : int
+        Devices (processes, on a CPU) that share each batch.
 
     Raises
     ------
     ValueError
-        If the loss or the schedule is unknown or a number is out of range.
+        If the loss, the schedule or the device is unknown, a number is out of range, or a batch has fewer
+        micro-batches than there are devices.
+
+    Notes
+    -----
+    The Dice loss is a ratio of sums over patients, so that its mean over micro-batches is not the loss of
+    the whole batch, and `micro_batch` is a setting that changes results (a little; cross-entropy is a mean,
+    and it does not matter there). The number of devices does not: they deal the same micro-batches among
+    themselves and add up loss and gradients before each step. With several devices the sums run in another
+    order, and numbers agree to rounding.
     """
 
     epochs: int = 500
@@ -90,19 +107,25 @@ class TrainingSettings:
     monitor_fraction: float = 0.1
     seed: int = 0
     device: str = "cpu"
+    devices: int = 1
 
     def __post_init__(self):
-        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES)):
+        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES), ("device", DEVICES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
                 )
-        for name in ("epochs", "batch_size", "micro_batch", "learning_rate"):
+        for name in ("epochs", "batch_size", "micro_batch", "learning_rate", "devices"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         if not 0 <= self.monitor_fraction < 1:
             raise ValueError(
                 f"monitor_fraction is {self.monitor_fraction}; it must be at least 0 and below 1."
+            )
+        if self.devices > 1 and self.devices * self.micro_batch > self.batch_size:
+            raise ValueError(
+                f"batches of {self.batch_size} patients in parts of {self.micro_batch} leave some of "
+                f"{self.devices} devices idle: lower micro_batch or devices, or raise batch_size."
             )
 
 
@@ -214,8 +237,8 @@ def augment(
         Images and labels, same shapes; labels turned by nearest neighbour.
     """
     n = len(images)
-    angle = (2 * torch.rand(n, generator=rng) - 1) * np.deg2rad(rotation_degrees)
-    width = torch.rand(n, generator=rng) * blur_voxels
+    turn, width = _random_amounts(n, rng)
+    angle, width = (2 * turn - 1) * np.deg2rad(rotation_degrees), width * blur_voxels
     # Slices ride along as channels: every slice of a patient turns by the same angle.
     picture, mask = images[:, 0], labels.to(images.dtype)
     if rotation_degrees > 0:
@@ -236,6 +259,11 @@ def augment(
     if blur_voxels > 0:
         picture = _blur(picture, width.to(images.device))
     return picture[:, None], mask.to(labels.dtype)
+
+
+def _random_amounts(n: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw what `augment` needs for n patients, between 0 and 1."""
+    return torch.rand(n, generator=rng), torch.rand(n, generator=rng)
 
 
 def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -265,10 +293,10 @@ def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = UNet3d(network_settings)
-    counts = np.bincount(labels.ravel(), minlength=network_settings.classes) + 1.0
+    counts = np.bincount(labels.numpy().ravel(), minlength=network_settings.classes) + 1.0
     with torch.no_grad():
         network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
-    return network.to(settings.device, memory_format=torch.channels_last_3d)
+    return network.to(memory_format=torch.channels_last_3d)
 
 
 def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
@@ -289,7 +317,7 @@ def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
     return batches
 
 
-def _train_epoch(network, optimiser, images, labels, settings: TrainingSettings, epoch: int) -> float:
+def _train_epoch(fabric, network, optimiser, images, labels, settings: TrainingSettings, epoch: int) -> float:
     """Run one epoch and return the mean loss of its steps."""
     rng = _generator(settings.seed, 1 + epoch)
     batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
@@ -300,29 +328,48 @@ def _train_epoch(network, optimiser, images, labels, settings: TrainingSettings,
             group["lr"] = _rate(settings, epoch * len(batches) + number, settings.epochs * len(batches))
         optimiser.zero_grad(set_to_none=True)
         losses.append(0.0)
-        for part in batch.split(settings.micro_batch):
-            loss = _part_loss(network, images[part], labels[part], settings, rng) * len(part) / len(batch)
-            loss.backward()
+        for place, part in enumerate(batch.split(settings.micro_batch)):
+            if place % fabric.world_size != fabric.global_rank:
+                _random_amounts(len(part), rng)  # another device's part, and its random numbers
+                continue
+            loss = _part_loss(fabric, network, images[part], labels[part], settings, rng)
+            loss = loss * len(part) / len(batch)
+            fabric.backward(loss)
             losses[-1] += loss.item()
+        losses[-1] = _add_up(fabric, network, losses[-1])
         _check_finite(losses[-1], network, epoch, number)
         optimiser.step()
     return float(np.mean(losses))
 
 
-def _part_loss(network, images, labels, settings: TrainingSettings, rng) -> torch.Tensor:
-    images, labels = images.to(settings.device), labels.to(settings.device)
+def _part_loss(fabric, network, images, labels, settings: TrainingSettings, rng) -> torch.Tensor:
     images, labels = augment(
-        images,
-        labels,
+        fabric.to_device(images),
+        fabric.to_device(labels),
         rotation_degrees=settings.rotation_degrees,
         blur_voxels=settings.blur_voxels,
         rng=rng,
     )
-    images = images.contiguous(memory_format=torch.channels_last_3d)
-    # On a CPU, bfloat16 weight gradients of small 3-D convolutions are not reliable (they turn to NaN).
-    with torch.autocast(settings.device, dtype=torch.bfloat16, enabled=settings.device != "cpu"):
-        logits = network(images)
+    with fabric.autocast():
+        logits = network(images.contiguous(memory_format=torch.channels_last_3d))
     return segmentation_loss(settings.loss, logits, labels)
+
+
+def _add_up(fabric, network, loss: float) -> float:
+    """Add up the loss and, in place, the gradients over all devices.
+
+    Once a batch, and as a sum: data-parallel wrappers take the mean of as many backward passes on every
+    device, and the last batch may have fewer micro-batches than there are devices.
+    """
+    if fabric.world_size == 1:
+        return loss
+    parameters = list(network.parameters())
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    own = torch.cat([torch.tensor([loss], device=fabric.device), *(g.flatten() for g in gradients)])
+    total, *summed = fabric.all_reduce(own, reduce_op="sum").split([1, *(p.numel() for p in parameters)])
+    for parameter, gradient in zip(parameters, summed, strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return total.item()
 
 
 def _check_finite(loss: float, network, epoch: int, step: int) -> None:
@@ -374,6 +421,14 @@ def train_segmentation(
         If images and labels differ in shape, or do not lie on the network's grid.
     FloatingPointError
         If the loss or its gradient is no longer finite.
+    torch.multiprocessing.ProcessRaisedException
+        The same, with the message of the process, if several devices share the work.
+
+    Notes
+    -----
+    Several devices are served by one process each. They are started afresh and get what they need handed
+    over, which also works from a notebook, and again after it has used a GPU; Fabric's own ways of starting
+    processes from a notebook work before the first use of a GPU only.
     """
     _check_data(images, labels, network_settings)
     key = _training_key(images, labels, network_settings, settings)
@@ -381,21 +436,50 @@ def train_segmentation(
     finished = load_network(folder, key=key)
     if finished is not None:
         return finished
-    network = _new_network(network_settings, settings, labels)
+    pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
+    work = (pixels, masks, network_settings, settings, folder, key)
+    if settings.devices == 1:
+        _train(*work, stop_after)
+    else:
+        together = (find_free_network_port(), *work, stop_after)
+        torch.multiprocessing.spawn(_train_on_device, together, nprocs=settings.devices)
+    return load_network(folder, key=key)
+
+
+def _train_on_device(rank: int, port: int, *work) -> None:
+    """Do one device's share of `_train`, in a process of its own."""
+    # With these set, Fabric knows that the other processes have been started already.
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    _train(*work)
+
+
+def _train(images, labels, network_settings, settings: TrainingSettings, folder, key, stop_after) -> None:
+    """Run the epochs that are left, and store the network after the last one."""
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        strategy="auto" if settings.devices == 1 else "ddp",
+        # On a CPU, bfloat16 weight gradients of small 3-D convolutions are not reliable (they turn to NaN).
+        precision="32-true" if settings.device == "cpu" else "bf16-mixed",
+        # Devices of this computer, also where a cluster's scheduler has started it.
+        plugins=[LightningEnvironment()],
+    )
+    fabric.launch()
+    network = fabric.to_device(_new_network(network_settings, settings, labels))
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     history = _resume(folder / "checkpoint.pt", key, network, optimiser)
-    pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
     steps, monitor = _split(len(images), settings)
     epochs = range(len(history), min(settings.epochs, len(history) + (stop_after or settings.epochs)))
-    for epoch in progress(epochs, total=len(epochs), description="training the segmentation, epochs"):
-        loss = _train_epoch(network, optimiser, pixels[steps], masks[steps], settings, epoch)
-        dice = _mean_dice(network, pixels[monitor], masks[monitor], settings.device)
-        history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
-        _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
-    if len(history) < settings.epochs:
-        return None
-    _save_network(folder, key, network, history)
-    return load_network(folder, key=key)
+    if fabric.is_global_zero:
+        epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
+    for epoch in epochs:
+        loss = _train_epoch(fabric, network, optimiser, images[steps], labels[steps], settings, epoch)
+        if fabric.is_global_zero:
+            dice = _mean_dice(network, images[monitor], labels[monitor], fabric.device)
+            history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
+            _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
+    if fabric.is_global_zero and len(history) == settings.epochs:
+        _save_network(folder, key, network, history)
 
 
 def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: NetworkSettings) -> None:
@@ -421,7 +505,7 @@ def _split(n: int, settings: TrainingSettings) -> tuple[torch.Tensor, torch.Tens
     return order[kept_out:].sort().values, order[:kept_out].sort().values
 
 
-def _mean_dice(network, images, labels, device: str) -> float:
+def _mean_dice(network, images, labels, device) -> float:
     """Return the mean Dice overlap of tumour and nodes together; NaN without patients."""
     if len(images) == 0:
         return float("nan")
@@ -472,9 +556,10 @@ def _save_network(folder: Path, key: str, network: UNet3d, history: list[dict]) 
     with atomic_path(folder / "history.csv") as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False)
     weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    metadata = {"key": key, "settings": json.dumps(asdict(network.settings))}
+    # One entry: several would be written in a random order, and equal networks give unequal files.
+    about = json.dumps({"key": key, "settings": network.settings.to_dict()})
     with atomic_path(folder / "network.safetensors") as temporary:
-        save_file(weights, temporary, metadata=metadata)
+        save_file(weights, temporary, metadata={"about": about})
     (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
@@ -497,11 +582,11 @@ def load_network(folder: str | os.PathLike, *, key: str | None = None) -> Traine
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as stored:
-        metadata = stored.metadata()
+        about = json.loads((stored.metadata() or {}).get("about", "{}"))
         weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-    if key is not None and metadata["key"] != key:
+    if not about or key not in (None, about["key"]):
         return None
-    settings = json.loads(metadata["settings"])
+    settings = about["settings"]
     network = UNet3d(NetworkSettings(**{**settings, "grid": tuple(settings["grid"])}))
     network.load_state_dict(weights)
     network.to(memory_format=torch.channels_last_3d).eval()
@@ -539,19 +624,44 @@ def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu"
         predicted = network.out(last).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
         labels.append(predicted[:, 0].to(torch.uint8).cpu())
         bottlenecks.append(pool_global(levels[-1]).cpu())
-        regions.append(_region_features({"picture": part, "first": levels[0], "last": last}, predicted))
-    region = pd.concat(regions, ignore_index=True)
-    return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), region)
+        names, region = _pool_regions({"picture": part, "first": levels[0], "last": last}, predicted)
+        regions.append(region.cpu())
+    table = pd.DataFrame(torch.cat(regions).numpy(), columns=names)
+    return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), table)
 
 
-def _region_features(levels: dict[str, torch.Tensor], predicted: torch.Tensor) -> pd.DataFrame:
-    """Average features over the predicted tumour, shells around it, and the predicted nodes.
+def region_features(
+    network: UNet3d, images: torch.Tensor, labels: torch.Tensor
+) -> tuple[list[str], torch.Tensor]:
+    """Return what the recommended head sees of patients, as a function that can be differentiated.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Trained, on the device of the images.
+    images : torch.Tensor, shape (N, 1, Z, Y, X)
+        Normalised images on the network's grid.
+    labels : torch.Tensor, shape (N, Z, Y, X), integer
+        Mask over which features are averaged; it is held fixed, and no gradient passes through it.
+
+    Returns
+    -------
+    tuple of list of str and torch.Tensor, shape (N, features)
+        Names and values, as in `Features.region`.
+    """
+    levels = network.encode(images)
+    full_size = {"picture": images, "first": levels[0], "last": network.decode(levels)[-1]}
+    return _pool_regions(full_size, labels[:, None])
+
+
+def _pool_regions(levels: dict[str, torch.Tensor], labels: torch.Tensor) -> tuple[list[str], torch.Tensor]:
+    """Average features over the tumour, shells around it, and the nodes.
 
     Each channel is taken relative to its own mean and standard deviation over the patient's whole grid, so
     that what a scanner adds or multiplies cancels. The levels are those of full resolution, where a shell is
     more than a voxel, and the picture itself.
     """
-    tumour, nodes = (predicted == 1).float(), (predicted == 2).float()
+    tumour, nodes = (labels == 1).float(), (labels == 2).float()
     regions, inner = {"tumour": tumour, "nodes": nodes}, tumour
     for number, radius in enumerate(SHELLS, start=1):
         outer = dilate(tumour, radius)
@@ -564,14 +674,17 @@ def _region_features(levels: dict[str, torch.Tensor], predicted: torch.Tensor) -
         for name, region in regions.items():
             columns[f"{level}_{name}"] = (pool_region(features, region) - mean) / spread
         within = pool_region(features.square(), tumour) - pool_region(features, tumour).square()
-        columns[f"{level}_deviation"] = within.clamp(min=0).sqrt() / spread
-    return pd.DataFrame(
-        {
-            f"{name}_{channel}": values[:, channel].cpu().numpy()
-            for name, values in columns.items()
-            for channel in range(values.shape[1])
-        }
-    )
+        # The root has no slope at zero, where a channel is silent.
+        columns[f"{level}_deviation"] = torch.where(within > 0, within, 1).sqrt() * (within > 0) / spread
+    names = [f"{name}_{channel}" for name, values in columns.items() for channel in range(values.shape[1])]
+    return names, torch.cat(list(columns.values()), dim=1)
+
+
+def features_table(features: Features) -> pd.DataFrame:
+    """Return the features of one sequence as one table: the pooled bottleneck, then those of regions."""
+    names = [f"bottleneck_{channel}" for channel in range(features.bottleneck.shape[1])]
+    pooled = pd.DataFrame(features.bottleneck, columns=names)
+    return pd.concat([pooled, features.region], axis=1)
 
 
 def store_features(path: str | os.PathLike, features: Features, patient_ids) -> None:
@@ -586,9 +699,7 @@ def store_features(path: str | os.PathLike, features: Features, patient_ids) -> 
     patient_ids : sequence of str
         One for each row.
     """
-    names = [f"bottleneck_{channel}" for channel in range(features.bottleneck.shape[1])]
-    pooled = pd.DataFrame(features.bottleneck, columns=names)
-    table = pd.concat([pooled, features.region], axis=1)
+    table = features_table(features)
     table.insert(0, "patient_id", list(patient_ids))
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)

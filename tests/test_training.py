@@ -151,6 +151,40 @@ def test_a_batch_in_parts_is_a_batch(tmp_path):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_two_devices_train_as_one_does(tmp_path):
+    # 16 patients learn: parts of 2 in batches of 6, 6 and 4, so that the devices have unequal shares.
+    settings = replace(SETTINGS, epochs=2, batch_size=6, micro_batch=2)
+    options = {"network_settings": NETWORK, "folder": tmp_path / "one"}
+    one = training.train_segmentation(*patients(), settings=settings, **options)
+    settings, options["folder"] = replace(settings, devices=2), tmp_path / "two"
+    assert training.train_segmentation(*patients(), settings=settings, stop_after=1, **options) is None
+    two = training.train_segmentation(*patients(), settings=settings, **options)
+    np.testing.assert_allclose(two.history["loss"], one.history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(two.history["monitor_dice"], one.history["monitor_dice"], atol=1e-3)
+    for name, tensor in one.network.state_dict().items():
+        torch.testing.assert_close(two.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_region_features_are_those_stored_and_lead_back_to_the_picture():
+    torch.manual_seed(0)
+    network = training.UNet3d(NETWORK).eval()
+    images, _ = patients(3)
+    features = training.extract_features(network, images)
+    picture = torch.from_numpy(images)[:, None].requires_grad_()
+    labels = torch.from_numpy(features.labels)
+    names, values = training.region_features(network, picture, labels)
+    assert names == features.region.columns.tolist()
+    np.testing.assert_allclose(values.detach(), features.region, rtol=1e-4, atol=1e-4)
+    # With a mask that holds nothing, too.
+    for mask in (labels, torch.zeros_like(labels)):
+        values = training.region_features(network, picture, mask)[1]
+        gradient = torch.autograd.grad(values[0].sum(), picture)[0]
+        assert torch.isfinite(gradient).all()
+        assert gradient[0].abs().sum() > 0
+        assert gradient[1:].abs().sum() == 0  # a patient's features are that patient's alone
+
+
 def test_done_before_is_read_back_unless_anything_changed(tmp_path):
     data = patients(10)
     options = {"network_settings": NETWORK, "folder": tmp_path}
@@ -180,6 +214,10 @@ def test_wrong_settings_and_data_are_refused(tmp_path):
         TrainingSettings(loss="mse")
     with pytest.raises(ValueError, match="above 0"):
         TrainingSettings(epochs=0)
+    with pytest.raises(ValueError, match="cpu, cuda"):
+        TrainingSettings(device="gpu")
+    with pytest.raises(ValueError, match="idle"):
+        TrainingSettings(devices=2, batch_size=8, micro_batch=8)
     images, labels = patients(4)
     with pytest.raises(ValueError, match="8, 16, 16"):
         training.train_segmentation(
