@@ -7,15 +7,21 @@ rare, so every step sees the whole cohort. ``risk`` is higher = worse throughout
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
 from npcbook.network import PrognosisHead
+from npcbook.runs import atomic_path
 from npcbook.selection import stratified_folds
 from npcbook.validate import check_survival
 
@@ -28,7 +34,9 @@ __all__ = [
     "fit_cox_head",
     "fit_scaling",
     "fit_softmax_head",
+    "load_head",
     "out_of_fold_risk",
+    "save_head",
 ]
 
 PENALTIES = tuple(float(p) for p in np.logspace(2, -1, 7))
@@ -311,3 +319,55 @@ def out_of_fold_risk(
         head = fit_cox_head(features[inside], time[inside], event[inside], rng=rng, **options)
         risk[~inside] = head.risk(features[~inside])
     return risk
+
+
+def save_head(path: str | os.PathLike, head: SoftmaxHead | CoxHead, columns: Sequence[str]) -> None:
+    """Write a fitted head and the names of the features that it reads, as arrays and text.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in ``.safetensors``.
+    head : SoftmaxHead or CoxHead
+        Fitted.
+    columns : sequence of str
+        Names of its features, in its order.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many names as the head has features.
+    """
+    if len(columns) != len(head.scaling.mean):
+        raise ValueError(f"{len(columns)} names are given for a head of {len(head.scaling.mean)} features.")
+    arrays = {"mean": head.scaling.mean, "sd": head.scaling.sd}
+    if isinstance(head, CoxHead):
+        about = {"kind": "cox", "penalty": head.penalty}
+        arrays |= {"coef": head.coef, "penalties": head.penalties, "cv_loss": head.cv_loss}
+    else:
+        about = {"kind": "softmax"}
+        arrays |= {"losses": head.losses}
+        arrays |= {f"head.{name}": tensor.numpy() for name, tensor in head.head.state_dict().items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary, metadata={"about": json.dumps(about | {"columns": list(columns)})})
+
+
+def load_head(path: str | os.PathLike) -> tuple[SoftmaxHead | CoxHead, list[str]]:
+    """Read a head that `save_head` wrote, and the names of its features; nothing in the file is executed."""
+    with safe_open(path, framework="np") as stored:
+        about = json.loads(stored.metadata()["about"])
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    scaling = Scaling(arrays["mean"], arrays["sd"])
+    if about["kind"] == "cox":
+        head = CoxHead(arrays["coef"], scaling, about["penalty"], arrays["penalties"], arrays["cv_loss"])
+        return head, about["columns"]
+    weights = {
+        name.removeprefix("head."): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith("head.")
+    }
+    hidden, features = weights["connect.weight"].shape
+    network = PrognosisHead(features, hidden)
+    network.load_state_dict(weights)
+    return SoftmaxHead(network, scaling, arrays["losses"]), about["columns"]
