@@ -338,6 +338,7 @@ groups_crossed = cross_validated_groups(scores_recommended)
 
 # %%
 chapter.write("groups_recommended", groups_recommended.reset_index())
+chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
 rows = []
 for model in MODELS:
     median = {c: compare_groups(groups_recommended, c, model, "DMFS") for c in COHORTS}

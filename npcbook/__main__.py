@@ -78,6 +78,22 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--no-images", action="store_true", help="check the table only")
     check.set_defaults(act=check_cohort)
 
+    new = commands.add_parser(
+        "predict",
+        help="apply a trained run to a new patient's three images",
+        description="Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and "
+        "score the patient, with the networks and heads of a run. OUT receives one mask per sequence on the "
+        "image's own voxels, scores.csv, prediction.json, and check.png to judge the masks by. The images "
+        "are preprocessed as the run's own were: give them as scanned. Research software: not for clinical "
+        "use.",
+        epilog=EXIT_CODES,
+    )
+    new.add_argument("--run", required=True, help="the run's folder, or its name below data/runs")
+    for name, meaning in (("t1w", "T1-weighted"), ("t2w", "T2-weighted"), ("cet1w", "contrast-enhanced T1")):
+        new.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{meaning} image, 3D NIfTI")
+    new.add_argument("--out", required=True, help="folder to make; all of the result appears there, or none")
+    new.set_defaults(act=predict_patient)
+
     clean = commands.add_parser(
         "clean",
         help="remove runs, built pages and synthetic cohorts",
@@ -201,6 +217,23 @@ def check_cohort(arguments: argparse.Namespace) -> int:
     if not status:
         print(f"nothing is wrong with {folder}")
     return status
+
+
+def predict_patient(arguments: argparse.Namespace) -> int:
+    """Predict for one patient, write everything, and print the scores."""
+    from npcbook import predict
+
+    given = Path(arguments.run).resolve()
+    run_folder = given if given.is_dir() else project_path(Path("data/runs") / arguments.run)
+    predict.check_empty(Path(arguments.out))
+    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
+    model = predict.read_model(run_folder)
+    prediction = predict.predict(model, files)
+    predict.write_prediction(arguments.out, prediction, model, files)
+    print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
+    print(*prediction.notes, sep="\n")
+    print(f"written to {arguments.out}")
+    return 0
 
 
 def remove_results(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,274 @@
+"""Use of a trained run: the stored score comes back, masks fit their images, and refusals are clear."""
+
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from npcbook import images, predict, training
+from npcbook.__main__ import main
+from npcbook.cohort import SEQUENCES
+from npcbook.network import NetworkSettings
+from npcbook.prognosis import fit_cox_head, fit_softmax_head, load_head, save_head
+from npcbook.runs import SYNTHETIC_LABEL, open_chapter
+
+GRID, PLANE_MM, N = (8, 16, 16), 144.0, 24
+SCORES = {**{s: (s,) for s in SEQUENCES}, "combined": tuple(SEQUENCES)}
+
+
+def write_image(path, rng, brightness):
+    """Write a noisy head of 8 x 24 x 24 voxels (40 x 160 x 160 mm) with a bright tumour."""
+    y, x = np.mgrid[:24, :24] - 11.5
+    picture = np.where(np.hypot(y, x) < 11, 400.0, 20.0)[None].repeat(8, axis=0)
+    corner = 7 + rng.integers(0, 4, 2)
+    picture[2:6, corner[0] : corner[0] + 5, corner[1] : corner[1] + 5] += brightness
+    image = sitk.GetImageFromArray((picture + rng.normal(0, 15, picture.shape)).astype(np.int16))
+    image.SetSpacing((160 / 24, 160 / 24, 5.0))
+    image.SetOrigin((-80, -75, 12))
+    sitk.WriteImage(image, path)
+
+
+def make_heads(chapter, tables, time, event):
+    """Fit and store both heads; return the scores of every patient by track."""
+    inputs, heads, columns, scores = {}, {}, {}, {}
+    for track, pooled in (("as published", True), ("recommended", False)):
+        kept = {s: [c for c in t.columns if c.startswith("bottleneck") == pooled] for s, t in tables.items()}
+        columns[track] = {name: [f"{s}/{c}" for s in of for c in kept[s]] for name, of in SCORES.items()}
+        inputs[track] = {
+            name: np.hstack([tables[s][kept[s]].to_numpy(float) for s in of]) for name, of in SCORES.items()
+        }
+    heads["as published"] = {
+        name: fit_softmax_head(x, event, epochs=20, learning_rate=1e-3)
+        for name, x in inputs["as published"].items()
+    }
+    heads["recommended"] = {
+        name: fit_cox_head(x, time, event, n_folds=2, rng=np.random.default_rng(1))
+        for name, x in inputs["recommended"].items()
+    }
+    for track, fitted in heads.items():
+        scores[track] = pd.DataFrame({n: head.risk(inputs[track][n]) for n, head in fitted.items()})
+    return heads, columns, scores
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Train a run on a few tiny heads; return its folder, the images' folder and the stored scores."""
+    folder, rng = tmp_path_factory.mktemp("predict"), np.random.default_rng(0)
+    cohort, run_folder = folder / "cohort", folder / "run"
+    cohort.mkdir()
+    (cohort / "dataset_description.json").write_text(json.dumps({"Name": "tiny", "synthetic": True}))
+    event, time = np.arange(N) % 3 == 0, rng.uniform(10, 60, N)
+    given = {s: [cohort / f"{number}_{s}.nii.gz" for number in range(N)] for s in SEQUENCES}
+    source = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort)
+    settings = training.TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-2)
+    tables = {}
+    for sequence, paths in given.items():
+        stored = [images.preprocessed_path(source.folder, str(n), sequence) for n in range(N)]
+        for path, worse in zip(paths, event, strict=True):
+            write_image(path, rng, 250 + 150 * worse)
+        problems = images.preprocess_files(list(zip(paths, stored, strict=True)), workers=1)["problem"]
+        assert (problems == "").all()
+        pixels, _ = images.stack_on_grid([(path, None) for path in stored], GRID, plane_mm=PLANE_MM)
+        trained = training.train_segmentation(
+            pixels,
+            (pixels > 1.0).astype(np.uint8),
+            network_settings=NetworkSettings(width="tiny", grid=GRID),
+            settings=settings,
+            folder=source.folder / "networks" / sequence,
+        )
+        tables[sequence] = training.features_table(training.extract_features(trained.network, pixels))
+    about = {"order": "n4-normalise", "grid": GRID, "plane_mm": PLANE_MM, "training": asdict(settings)}
+    (source.folder / "input.json").write_text(json.dumps(about))
+    chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort)
+    heads, columns, scores = make_heads(chapter, tables, time, event)
+    patients = pd.DataFrame({"cohort": "training", "center": "1", "dm_event": event.astype(int)})
+    options = {"columns": columns, "patients": patients, "training_images": given}
+    predict.store_model(chapter, heads=heads, **options)
+    km = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort)
+    for name, track in (("cutoffs", "as published"), ("cutoffs_recommended", "recommended")):
+        cutoff = scores[track]["combined"].median()
+        km.write(name, pd.DataFrame({"model": ["dl_combined"], "cutoff": [cutoff]}))
+    return run_folder, cohort, scores
+
+
+def files_of(cohort, number):
+    return {sequence: cohort / f"{number}_{sequence}.nii.gz" for sequence in SEQUENCES}
+
+
+def command(run_folder, files, out):
+    given = [part for sequence, path in files.items() for part in (f"--{sequence}", str(path))]
+    return ["predict", "--run", str(run_folder), "--out", str(out), *given]
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_patient_of_the_run_gets_the_stored_scores(run, number):
+    run_folder, cohort, scores = run
+    found = predict.predict(predict.read_model(run_folder), files_of(cohort, number)).scores
+    for track, table in scores.items():
+        value = found[found["track"] == track].set_index("score")["value"]
+        np.testing.assert_allclose(value[table.columns], table.loc[number], rtol=1e-3, atol=1e-4)
+        group = found[(found["track"] == track) & (found["score"] == "combined")]["risk_group"].item()
+        assert group == ("high" if table["combined"][number] > table["combined"].median() else "low")
+
+
+@pytest.mark.parametrize("orientation", ["RAI", "SAR"])
+def test_an_image_stored_another_way_round_gives_the_same(run, tmp_path, orientation):
+    run_folder, cohort, _ = run
+    model, straight = predict.read_model(run_folder), files_of(cohort, 3)
+    turned = {sequence: tmp_path / path.name for sequence, path in straight.items()}
+    for sequence, path in straight.items():
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(path), orientation), turned[sequence])
+    ours, theirs = predict.predict(model, straight), predict.predict(model, turned)
+    np.testing.assert_allclose(theirs.scores["value"], ours.scores["value"], rtol=1e-6)
+    for sequence, path in turned.items():
+        mask, image = theirs.sequences[sequence].mask, sitk.ReadImage(path)
+        assert mask.GetSize() == image.GetSize()
+        np.testing.assert_allclose(mask.GetDirection(), image.GetDirection(), atol=1e-6)
+        back = sitk.GetArrayFromImage(sitk.DICOMOrient(mask, "LPS"))
+        np.testing.assert_array_equal(back, ours.sequences[sequence].volume.mask)
+        assert back.any()
+
+
+def test_the_command_writes_everything_and_says_where_it_comes_from(run, tmp_path, capsys):
+    run_folder, cohort, scores = run
+    out, files = tmp_path / "deep" / "patient", files_of(cohort, 5)
+    assert main(command(run_folder, files, out)) == 0
+    assert {path.name for path in out.iterdir()} == {
+        *(f"{sequence}_dseg.nii.gz" for sequence in SEQUENCES), "scores.csv", "prediction.json", "check.png",
+    }  # fmt: skip
+    assert [path.name for path in out.parent.iterdir()] == ["patient"]
+    for sequence, path in files.items():
+        mask, image = sitk.ReadImage(out / f"{sequence}_dseg.nii.gz"), sitk.ReadImage(path)
+        for name in ("Size", "Spacing", "Origin", "Direction"):
+            np.testing.assert_allclose(getattr(mask, f"Get{name}")(), getattr(image, f"Get{name}")())
+    written = json.loads((out / "prediction.json").read_text())
+    assert written["images"]["t1w"] == "5_t1w.nii.gz"
+    assert SYNTHETIC_LABEL in written["notes"]
+    assert predict.NOTICE in written["notes"]
+    table = pd.read_csv(out / "scores.csv").set_index(["track", "score"])
+    assert table.loc[("as published", "combined"), "value"] == pytest.approx(
+        scores["as published"]["combined"][5], rel=1e-3
+    )
+    said = capsys.readouterr().out
+    assert SYNTHETIC_LABEL in said
+    assert str(tmp_path) not in (out / "prediction.json").read_text()
+
+
+def spoil(path, how):
+    """Replace an image by one that cannot be used."""
+    if how == "missing":
+        path.unlink()
+    elif how == "text":
+        path.write_text("patient,score\n")
+    else:
+        image = sitk.ReadImage(path)
+        if how == "series":
+            image = sitk.JoinSeries(image, image)
+        elif how == "thick":
+            image.SetSpacing((160 / 24, 160 / 24, 15.0))
+        else:
+            image = image * 0
+        sitk.WriteImage(image, path)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("missing", "no image file"),
+        ("text", "NIfTI"),
+        ("series", "4 dimensions"),
+        ("zero", "shows no head"),
+        ("thick", "covers 120 × 160 × 160 mm"),
+    ],
+)
+def test_an_image_that_cannot_be_used_is_named_and_nothing_is_written(run, tmp_path, capfd, how, words):
+    run_folder, cohort, _ = run
+    files = {s: tmp_path / path.name for s, path in files_of(cohort, 2).items()}
+    for sequence, path in files_of(cohort, 2).items():
+        files[sequence].write_bytes(path.read_bytes())
+    spoil(files["t2w"], how)
+    assert main(command(run_folder, files, tmp_path / "out")) == 2
+    said = capfd.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert words in said[0]
+    assert "2_t2w.nii.gz" in said[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_misuse_is_refused(run, tmp_path, capsys):
+    run_folder, cohort, _ = run
+    files = files_of(cohort, 1)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").write_text("keep")
+    (tmp_path / "empty").mkdir()
+    attempts = [
+        command(run_folder, files, tmp_path / "used"),
+        command(tmp_path / "empty", files, tmp_path / "out"),
+        command("no-such-run", files, tmp_path / "out"),
+        command(run_folder, files | {"t1w": files["t2w"]}, tmp_path / "out"),
+    ]
+    assert [main(arguments) for arguments in attempts] == [2, 2, 2, 2]
+    said = capsys.readouterr().err.strip().splitlines()
+    for line, words in zip(said, ("not empty", "no trained networks", "no run", "same file"), strict=True):
+        assert words in line
+    assert (tmp_path / "used" / "notes.txt").read_text() == "keep"
+    assert not (tmp_path / "out").exists()
+
+
+def test_heads_of_other_networks_are_refused(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run[0], copy)
+    networks = copy / "02_segmentation" / "networks"
+    shutil.copy(networks / "t1w" / "network.safetensors", networks / "t2w" / "network.safetensors")
+    with pytest.raises(ValueError, match="chapter 03 again"):
+        predict.read_model(copy)
+
+
+def test_without_cutoffs_there_is_a_score_and_no_group(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run", ignore=shutil.ignore_patterns("06_km", "preprocessed"))
+    found = predict.predict(predict.read_model(tmp_path / "run"), files_of(run[1], 0))
+    assert (found.scores["risk_group"] == "").all()
+    assert found.scores["value"].notna().all()
+    assert any("no cut-off" in note for note in found.notes)
+
+
+def test_a_head_comes_back_as_it_was(tmp_path):
+    rng = np.random.default_rng(4)
+    features, event, time = rng.normal(size=(40, 6)), np.arange(40) % 4 == 0, rng.uniform(5, 60, 40)
+    names = [f"t1w/{name}" for name in "abcdef"]
+    for head in (fit_softmax_head(features, event, epochs=5), fit_cox_head(features, time, event, rng=rng)):
+        save_head(tmp_path / "head.safetensors", head, names)
+        again, columns = load_head(tmp_path / "head.safetensors")
+        np.testing.assert_array_equal(again.risk(features), head.risk(features))
+        assert columns == names
+        with pytest.raises(ValueError, match="5 names"):
+            save_head(tmp_path / "head.safetensors", head, names[:5])
+
+
+def test_the_model_card_says_what_a_user_must_know(run, tmp_path):
+    about = predict.read_model(run[0]).about
+    dice = pd.DataFrame({"structure": "tumour and nodes", "cohort": "validation", "dice": [0.7, 0.9]})
+    dice = dice.assign(center="2", sequence="t1w")
+    c_index = pd.DataFrame(
+        {
+            "Score": ["Combined", "Planted"],
+            "Validation, as published": ["0.61 (0.50–0.72)", "0.9"],
+            "Validation, recommended": ["0.71 (0.60–0.82)", "0.9"],
+        }
+    )
+    card = predict.model_card(about, dice, c_index)
+    predict.write_model_card(tmp_path / "model_card.md", card, about["label"])
+    text = (tmp_path / "model_card.md").read_text()
+    for words in (
+        SYNTHETIC_LABEL,
+        predict.NOTICE,
+        "0.80 ± 0.14",
+        "0.71 (0.60–0.82)",
+        "24 (8 with metastasis)",
+    ):
+        assert words in text
+    assert "Planted" not in text
