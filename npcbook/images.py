@@ -7,6 +7,7 @@ the reverse, and is turned round here and nowhere else.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import zipfile
 from collections.abc import Sequence
@@ -31,13 +32,16 @@ __all__ = [
     "correct_bias",
     "fit_grid",
     "head_mask",
+    "intensity_landmarks",
     "load_volume",
+    "match_landmarks",
     "normalise",
     "plane_field",
     "predicted_mask_path",
     "preprocess",
     "preprocess_files",
     "preprocessed_path",
+    "preprocessing_steps",
     "read_mask",
     "read_volume",
     "resample",
@@ -50,6 +54,7 @@ __all__ = [
 LABELS = {0: "background", 1: "primary tumour", 2: "lymph node"}
 ORDERS = ("n4-normalise", "normalise-n4")
 GEOMETRY_TOLERANCE = 1e-3
+LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 
 
 @dataclass(frozen=True)
@@ -319,6 +324,78 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     lift = scaled.image.min()
     corrected = correct_bias(replace(scaled, image=scaled.image - lift), **options)
     return replace(corrected, image=corrected.image + lift)
+
+
+def preprocessing_steps(order: str, **options) -> pd.DataFrame:
+    """Return the steps of `preprocess` with their parameters, to be kept with its results.
+
+    Parameters
+    ----------
+    order : {"n4-normalise", "normalise-n4"}
+        See `preprocess`.
+    **options
+        As passed to `bias_field`; the rest are its defaults.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order taken: ``step``, ``parameter``, ``value`` (as text).
+    """
+    arguments = inspect.signature(bias_field).parameters.values()
+    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY} | options
+    steps = {
+        "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
+        "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
+    }
+    rows = [row for step in order.split("-") for row in steps[step]]
+    return pd.DataFrame(rows, columns=["step", "parameter", "value"]).astype(str)
+
+
+def intensity_landmarks(volume: Volume) -> np.ndarray:
+    """Return the percentiles of the head's intensities that `match_landmarks` maps onto a standard scale.
+
+    Parameters
+    ----------
+    volume : Volume
+        Any unit.
+
+    Returns
+    -------
+    numpy.ndarray, shape (11,)
+        1st percentile, deciles and 99th percentile within `head_mask`, rising.
+    """
+    return np.percentile(volume.image[head_mask(volume.image)], LANDMARKS)
+
+
+def match_landmarks(volume: Volume, standard: np.ndarray) -> Volume:
+    """Map intensities so that an image's landmarks fall on a standard learned from other images.
+
+    Parameters
+    ----------
+    volume : Volume
+        Any unit.
+    standard : numpy.ndarray, shape (11,)
+        Mean `intensity_landmarks` of the images that set the standard (of training patients, say).
+
+    Returns
+    -------
+    Volume
+        Intensities in the standard's unit.
+
+    Notes
+    -----
+    Linear between landmarks, and beyond them with the slope between the outermost two. Once the standard is
+    learned, an image needs no other image, and nothing about its scanner.
+
+    References
+    ----------
+    Nyúl et al. (2000), as in medpy's ``IntensityRangeStandardization``.
+    """
+    own = intensity_landmarks(volume)
+    inside = np.clip(volume.image, own[0], own[-1])
+    slope = (standard[-1] - standard[0]) / (own[-1] - own[0])
+    matched = np.interp(inside, own, standard) + slope * (volume.image - inside)
+    return replace(volume, image=matched.astype(np.float32))
 
 
 def _lattice(shape, spacing, grid, field_mm) -> tuple[np.ndarray, np.ndarray]:

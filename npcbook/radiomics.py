@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -43,6 +43,7 @@ __all__ = [
     "Extraction",
     "Icc",
     "Settings",
+    "compare_with_ibsi",
     "extract_cohort",
     "extract_features",
     "extract_images",
@@ -71,6 +72,14 @@ IMAGES = ("original", *LOG_IMAGES, *WAVELET_IMAGES)
 LAST_IMAGES = ("original", LOG_IMAGES[-1], WAVELET_IMAGES[-1])
 # In the order in which the deposited script writes them: of two equal names the later one is kept.
 TEXTURES = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
+IBSI_FILE = Path(__file__).resolve().parents[1] / "data" / "ibsi" / "digital_phantom.csv"
+# Slices z of rows y; 0 is outside the region.
+IBSI_PHANTOM = """
+14411 14611 41641 44641
+14411 11611 01311 44611
+14400 11111 11011 11611
+14400 11111 11111 11611
+"""
 
 # pyradiomics announces each step; what fails is reported by `extract_cohort`, in the row it concerns.
 logging.getLogger("radiomics").setLevel(logging.CRITICAL)
@@ -178,6 +187,8 @@ class Settings:
     scale : float
         Factor on the intensities. Images in units of one standard deviation need about 100: a bin of 25 is
         made for raw intensities, and would leave some two grey levels otherwise.
+    images : tuple of str
+        Images to compute, of `IMAGES`; the columns of the others stay empty.
     """
 
     feature_set: str = "paper"
@@ -185,12 +196,15 @@ class Settings:
     spacing_mm: float = 3.0
     bin_width: float = 25.0
     scale: float = 100.0
+    images: tuple[str, ...] = IMAGES
 
     def __post_init__(self):
         """Refuse settings that have no meaning."""
         feature_table(self.feature_set)
         if self.mask not in MASKS:
             raise ValueError(f"mask is {self.mask!r}; it must be one of {', '.join(MASKS)}.")
+        if unknown := set(self.images) - set(IMAGES):
+            raise ValueError(f"images has {sorted(unknown)}; they must be among {', '.join(IMAGES)}.")
         for name in ("spacing_mm", "bin_width", "scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
@@ -220,7 +234,7 @@ class CaseFeatures:
     grey_levels : int
         Distinct grey levels in the region of the unfiltered image.
     undefined : tuple of str
-        Columns without a finite value.
+        Columns without a finite value, though their image was asked for.
     """
 
     values: pd.Series
@@ -351,14 +365,49 @@ def extract_images(
 
 
 @cache
-def _wanted(feature_set: str) -> dict[str, dict[str, list[str]]]:
+def _wanted(feature_set: str, images: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
     wanted: dict[str, dict[str, list[str]]] = {}
     for image, feature_class, feature in _feature_rows(feature_set):
-        name = "original" if feature_class == "shape" else image
+        name = _source(image, feature_class)
+        if name not in images:
+            continue
         features = wanted.setdefault(name, {}).setdefault(feature_class, [])
         if feature not in features:
             features.append(feature)
     return wanted
+
+
+def compare_with_ibsi() -> pd.DataFrame:
+    """Compute the features of the IBSI digital phantom and set them beside the consensus values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a feature: ``feature_class``, ``feature``, ``ibsi_tag``, ``value`` (consensus, three
+        significant digits), ``tolerance``, ``found`` and ``agrees`` (within the tolerance, or to the digits
+        given).
+
+    References
+    ----------
+    Image Biomarker Standardisation Initiative, reference manual; the values stand in ``data/ibsi``.
+    """
+    table = pd.read_csv(IBSI_FILE)
+    lines = IBSI_PHANTOM.strip().splitlines()
+    image = sitk.GetImageFromArray(
+        np.array([[list(map(int, row)) for row in line.split()] for line in lines])
+    )
+    image = sitk.Cast(image, sitk.sitkFloat64)
+    image.SetSpacing((2.0, 2.0, 2.0))
+    wanted = table.groupby("feature_class")["feature"].apply(list).to_dict()
+    with _one_itk_thread():
+        mask = sitk.Cast(image > 0, sitk.sitkUInt8)
+        values, _ = extract_images(image, mask, {"original": wanted}, {"binWidth": 1})
+    rows = zip(table["feature_class"], table["feature"], strict=True)
+    table["found"] = [values["original", feature_class, feature] for feature_class, feature in rows]
+    # Half a unit of the third digit, and a hair for values that end in 5.
+    digit = 0.501 * 10 ** (np.floor(np.log10(table["value"].abs())) - 2)
+    table["agrees"] = (table["found"] - table["value"]).abs() <= np.maximum(table["tolerance"], digit)
+    return table
 
 
 @contextmanager
@@ -407,12 +456,15 @@ def extract_features(volume: Volume, *, settings: Settings | None = None) -> Cas
     image.SetSpacing([float(size) for size in reversed(volume.spacing)])
     mask = sitk.GetImageFromArray(inside.astype(np.uint8))
     mask.CopyInformation(image)
+    wanted = _wanted(settings.feature_set, settings.images)
     with _one_itk_thread():
-        found, region = extract_images(image, mask, _wanted(settings.feature_set), settings.options)
-    values = [_lookup(found, *row) for row in _feature_rows(settings.feature_set)]
+        found, region = extract_images(image, mask, wanted, settings.options)
+    rows = _feature_rows(settings.feature_set)
+    values = [found.get((_source(image, name), name, feature), np.nan) for image, name, feature in rows]
     series = pd.Series(values, index=_columns(settings.feature_set), dtype=float)
     series = series.where(np.isfinite(series))
-    undefined = tuple(series.index[series.isna()])
+    asked = np.array([_source(image, name) in settings.images for image, name, _ in rows])
+    undefined = tuple(series.index[series.isna() & asked])
     return CaseFeatures(series, int(region.mask.sum()), int(region.present.size), undefined)
 
 
@@ -421,9 +473,9 @@ def _columns(feature_set: str) -> tuple[str, ...]:
     return tuple(feature_table(feature_set)["column"])
 
 
-def _lookup(found: Mapping, image: str, feature_class: str, feature: str) -> float:
-    image = "original" if feature_class == "shape" else image
-    return found.get((image, feature_class, feature), np.nan)
+def _source(image: str, feature_class: str) -> str:
+    """Return the image that a column is computed on: shape, which has none, goes with the first."""
+    return "original" if feature_class == "shape" else image
 
 
 def read_case(image_path: Path, mask_path: Path) -> Volume:
@@ -631,13 +683,13 @@ def _reason(error: Exception) -> str:
 def extract_readings(
     readings: Sequence[pd.DataFrame], *, settings: Settings | None = None, workers: int = 2
 ) -> pd.DataFrame:
-    """Compute features of the same cases under several contours.
+    """Compute features of the same cases under several contours, or after several preparations.
 
     Parameters
     ----------
     readings : sequence of pandas.DataFrame
-        Cases as for `extract_cohort`, of one sequence, once per reading; they differ in ``mask_path``, or in
-        ``seed`` and ``amplitude_mm`` of `perturb_mask` if there are such columns.
+        Cases as for `extract_cohort`, of one sequence, once per reading; they differ in their paths, or in a
+        column ``prepare``: what is done to the volume before, a function of it (as in `redrawn_cases`).
     settings : Settings, optional
         The paper's if not given.
     workers : int, optional
@@ -679,20 +731,22 @@ def redrawn_cases(
     list of pandas.DataFrame
         One table per reading.
     """
-    redrawn = [
-        cases.assign(seed=rng.integers(2**32, size=len(cases)), amplitude_mm=amplitude_mm)
-        for _ in range(readings - 1)
-    ]
-    return [cases, *redrawn]
+    draws = rng.integers(2**32, size=(readings - 1, len(cases)))
+    redraw = [[partial(_redrawn, amplitude_mm=amplitude_mm, seed=seed) for seed in row] for row in draws]
+    return [cases, *(cases.assign(prepare=prepare) for prepare in redraw)]
+
+
+def _redrawn(volume: Volume, *, amplitude_mm: float, seed: int) -> Volume:
+    rng = np.random.default_rng(seed)
+    moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=amplitude_mm, rng=rng)
+    return replace(volume, mask=moved)
 
 
 def _one_reading(row: dict, settings: Settings) -> dict[str, float]:
     try:
         volume = read_case(row["image_path"], row["mask_path"])
-        if "seed" in row:
-            rng = np.random.default_rng(row["seed"])
-            moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=row["amplitude_mm"], rng=rng)
-            volume = replace(volume, mask=moved)
+        if "prepare" in row:
+            volume = row["prepare"](volume)
         return extract_features(volume, settings=settings).values.to_dict()
     except FAILURES:
         # The same case has its reason in the report of `extract_cohort`.

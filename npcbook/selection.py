@@ -421,9 +421,10 @@ def select_features(
     scaled = (varying - mean) / sd
     univariable = univariable_cox(time, event, scaled)
     kept = uncorrelated_features(scaled, univariable["p_value"], max_correlation, signed=signed)
+    # What is left may be fewer features than events, and related ones: full precision would take minutes.
     lasso = fit_lasso_cox(
         scaled[kept], time, event, folds,
-        choose=choose, minimum_features=minimum_features, n_lambdas=n_lambdas,
+        choose=choose, minimum_features=minimum_features, n_lambdas=n_lambdas, tolerance=1e-7,
     )  # fmt: skip
     counts = {"given": matrix.shape[1], "varying": varying.shape[1]}
     counts |= {"uncorrelated": len(kept), "selected": len(lasso.coef)}

@@ -183,3 +183,22 @@ def test_files_are_preprocessed_once_and_failures_reported(tmp_path):
     assert files[0][1].stat().st_mtime_ns == made
     images.preprocess_files(files[:1], workers=1, order="normalise-n4")
     assert files[0][1].stat().st_mtime_ns > made
+
+
+def test_landmarks_of_a_standard_are_met_whatever_the_scanner_s_scale():
+    volume = Volume(head(), None, (5.0, 3.0, 3.0))
+    standard = images.intensity_landmarks(volume)
+    assert (np.diff(standard) > 0).all()
+    np.testing.assert_allclose(images.match_landmarks(volume, standard).image, volume.image, rtol=1e-4)
+    other = Volume(0.3 * volume.image.clip(1) ** 1.2 + 7, None, volume.spacing)
+    matched = images.match_landmarks(other, standard)
+    np.testing.assert_allclose(images.intensity_landmarks(matched), standard, rtol=0.01)
+    assert np.corrcoef(matched.image.ravel(), volume.image.ravel())[0, 1] > 0.999
+
+
+def test_the_steps_are_listed_in_the_order_taken():
+    for order in images.ORDERS:
+        steps = images.preprocessing_steps(order, iterations=(5,))
+        names = ["N4" if "N4" in step else "normalisation" for step in steps["step"].unique()]
+        assert names == (["N4", "normalisation"] if order.startswith("n4") else ["normalisation", "N4"])
+        assert steps.set_index("parameter")["value"]["iterations"] == "(5,)"
