@@ -21,7 +21,7 @@
 #
 # - The paper's {glue:text}`ledger_rows` transcribed numbers: {glue:text}`ledger_compared` compared with this
 #   run, {glue:text}`ledger_missing` results not computed in it, {glue:text}`ledger_settings` settings and
-#   numbers from the literature ([by chapter](ledger-chapters)).
+#   numbers from the literature ([by chapter](ledger-chapters), [row by row](ledger-rows)).
 # - Of the {glue:text}`ledger_with_ci` compared numbers that are printed with a confidence interval,
 #   {glue:text}`ledger_inside` have this run's value inside it ([intervals](ledger-intervals)).
 # - {glue:text}`ledger_checks_odd` of {glue:text}`ledger_checks` checks of print against print do not simply
@@ -147,36 +147,23 @@ caption = "Checks of printed numbers against one another."
 chapter.table("print_checks", verdicts, caption, label=PRINT_LABEL)
 
 # %% [markdown]
+# (ledger-rows)=
 # ## Against the paper
 #
-# Every row, in the order of the chapters. First the patients.
+# Every row, in the order of the chapters. Above the table, choose a chapter, or the rows inside or outside
+# the printed interval, or type a word. Settings, and numbers that the paper takes from the literature, have
+# nothing of a run beside them.
 
-# %% tags=["full-width"]
-rows["printed number"] = rows["what"] + " [" + rows["source"] + "]"
-columns = ["printed number", "printed", "here", "recommended", "truth", "difference", "in printed CI"]
-patients = rows[result & (rows["chapter"] == "01_cohorts")]
-chapter.table("rows_patients", patients[columns], "Patients: every printed number beside this run's.")
-
-# %% [markdown]
-# Segmentation, deep-learning scores and radiomics.
-
-# %% tags=["full-width"]
-images = rows[result & rows["chapter"].isin(["02_segmentation", "03_dl_training", "04_radiomics"])]
-chapter.table("rows_images", images[columns], "Images: every printed number beside this run's.")
-
-# %% [markdown]
-# Models, risk groups, subgroups and dose.
-
-# %% tags=["full-width"]
-models = rows[result & rows["chapter"].isin(["05_cox_models", "06_km", "07_subgroups", "08_ccnd"])]
-chapter.table("rows_models", models[columns], "Models and treatment: every printed number beside this run's.")
-
-# %% [markdown]
-# Settings, and numbers that the paper takes from the literature; a run has nothing to set beside them.
-
-# %%
-rest = rows[~result][["printed number", "printed", "status"]]
-chapter.table("rows_settings", rest, "Settings and cited numbers.", label=PRINT_LABEL)
+# %% tags=["full-width", "filterable"]
+agreement = {"yes": "inside the printed interval", "no": "outside the printed interval"}
+rows["agreement"] = rows["in printed CI"].map(agreement)
+rows["agreement"] = rows["agreement"].fillna(
+    rows["status"].replace("compared", "compared, no interval printed")
+)
+names = {"what": "printed number", "source": "place in the paper"}
+columns = ["chapter", "what", "source", "printed", "here", "recommended", "truth", "difference", "agreement"]
+every = rows[columns].replace({"chapter": {"": "none"}}).sort_values("chapter", kind="stable")
+chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
 
 # %% [markdown]
 # ## Limits and deviations

@@ -150,6 +150,7 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
 def run_book(arguments: argparse.Namespace) -> int:
     """Run chapters and, if all were asked for, build the pages."""
     from npcbook.pages import BuildFailed, build_pages
+    from npcbook.results import write_results
 
     start = time.monotonic()
     overrides = dict(item.split("=", 1) for item in arguments.parameter)
@@ -176,11 +177,13 @@ def run_book(arguments: argparse.Namespace) -> int:
         if arguments.chapters:
             print(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
+        results = write_results(run_folder, cohort_folder=cohort_folder)
         print("building the pages ...", flush=True)
         index = build_pages(run_folder)
     except (book.ChapterFailed, BuildFailed) as error:
         print(error, file=sys.stderr)
         return 1
+    print(f"tables, figures and methods: {results}")
     print(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import html as markup
 import shutil
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
+import nbformat
 import yaml
 
 from npcbook.book import CHAPTERS
 from npcbook.fingerprints import files_fingerprint
+from npcbook.results import SUFFIXES, list_shown
 from npcbook.runs import atomic_path, project_path
 
-__all__ = ["BuildFailed", "build_pages", "expected_pages"]
+__all__ = ["BuildFailed", "add_downloads", "build_pages", "expected_pages"]
+
+DOWNLOADS = """# Results to take away
+
+All tables and figures of this run, as files; each says where its data come from.
+
+<ul>
+<li><a href="results/tables.xlsx" download>All tables in one workbook (XLSX)</a></li>
+<li><a href="results/methods.txt" download>The methods text below</a></li>
+<li><a href="results/README.txt">What the folder holds</a></li>
+<li><a href="results/manifest.json">Captions, hashes, versions and parameters (JSON)</a></li>
+</ul>
+
+## Methods, with the settings of this run
+"""
 
 
 class BuildFailed(RuntimeError):
@@ -56,15 +74,63 @@ def stage(run_folder: Path) -> Path:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
     for old in source.glob("[!_]*/"):
         shutil.rmtree(old)
-    for name in ("_config.yml", "_toc.yml", "README.md", "data/README.md"):
+    pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
+    for name in ("_config.yml", "_toc.yml", "notebooks/references.bib", *pages):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     # Chapters show the library's own source.
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in CHAPTERS:
-        shutil.copy(run_folder / "notebooks" / f"{plan.name}.ipynb", source / "notebooks")
+        notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        add_downloads(notebook)
+        nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
+    (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def file_links(kind: str, name: str, *, root: str) -> str:
+    """Return links (HTML) to a table's or figure's files; `name` is ``chapter/name``, `root` the book's."""
+    links = [
+        f'<a href="{root}results/{kind}s/{name}{suffix}" download>{suffix[1:].upper()}</a>'
+        for suffix in SUFFIXES[kind]
+    ]
+    return f"{kind.capitalize()} as {', '.join(links)}"
+
+
+def add_downloads(notebook: nbformat.NotebookNode) -> None:
+    """Give the figures of an executed chapter their alternative text, and tables and figures their links.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Changed in place. `npcbook.runs.Chapter` left the marks that are read here in the outputs' metadata.
+    """
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            outputs.append(output)
+            marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
+            if "figure" in marks:
+                cell.metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+            for kind in set(SUFFIXES) & set(marks):
+                line = f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
+                outputs.append(nbformat.v4.new_output("display_data", {"text/html": line}))
+        if "outputs" in cell:
+            cell["outputs"] = outputs
+
+
+def downloads_page(run_folder: Path) -> str:
+    """Return the page (MyST) that offers everything in a run's results."""
+    parts = [DOWNLOADS, (run_folder / "results" / "methods.txt").read_text()]
+    for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
+        entries = [
+            f"<li>{markup.escape(item.caption)} <em>{markup.escape(item.label)}.</em> "
+            f"{file_links(item.kind, f'{chapter}/{item.name}', root='')}</li>"
+            for item in items
+        ]
+        parts.append("\n".join([f"## Chapter {chapter.replace('_', ' ')}\n", "<ul>", *entries, "</ul>\n"]))
+    return "\n".join(parts)
 
 
 def build_pages(run_folder: Path) -> Path:
@@ -73,7 +139,7 @@ def build_pages(run_folder: Path) -> Path:
     Parameters
     ----------
     run_folder : pathlib.Path
-        A run in which every chapter has been executed.
+        A run in which every chapter has been executed and the results were collected.
 
     Returns
     -------
@@ -91,6 +157,7 @@ def build_pages(run_folder: Path) -> Path:
     key = files_fingerprint(inputs, relative_to=source)
     stamp = source / "_build" / "inputs.key"
     if stamp.exists() and stamp.read_text() == key and not missing_pages(html):
+        copy_results(run_folder, html)
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     shutil.rmtree(source / "_build", ignore_errors=True)
@@ -99,9 +166,16 @@ def build_pages(run_folder: Path) -> Path:
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
+    copy_results(run_folder, html)
     with atomic_path(stamp) as temporary:
         temporary.write_text(key)
     return html / "index.html"
+
+
+def copy_results(run_folder: Path, html: Path) -> None:
+    """Put a run's results into the built book, so that its pages can be moved with what they offer."""
+    shutil.rmtree(html / "results", ignore_errors=True)
+    shutil.copytree(run_folder / "results", html / "results")
 
 
 def missing_pages(html: Path) -> list[str]:

@@ -380,7 +380,7 @@ def implied_correlation(
     Returns
     -------
     ImpliedCorrelation
-        From SE(difference)² = SE_a² + SE_b² - 2 r SE_a SE_b and SE(difference) = |difference| / z.
+        From ``SE(difference)² = SE_a² + SE_b² - 2 r SE_a SE_b`` and ``SE(difference) = |difference| / z``.
     """
     sizes = sorted((abs(difference.low), abs(difference.high)))
     smallest = 0.0 if difference.low <= 0 <= difference.high else sizes[0]

@@ -1,0 +1,54 @@
+// Filters above a table in a cell tagged "filterable": a choice for each column of few values, and free text.
+// Without scripts the table is complete and plain; on paper it is printed whole.
+document.addEventListener("DOMContentLoaded", () =>
+  document.querySelectorAll(".tag_filterable table").forEach(addFilters)
+);
+
+const MOST_CHOICES = 12;
+
+function addFilters(table) {
+  const rows = [...table.tBodies[0].rows];
+  const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
+  const bar = document.createElement("form");
+  bar.className = "filters";
+  bar.setAttribute("role", "search");
+  bar.addEventListener("submit", (event) => event.preventDefault());
+
+  const choices = [...table.tHead.rows[0].cells].map((heading, column) => {
+    const values = [...new Set(texts.map((row) => row[column]))];
+    if (values.length < 2 || values.length > MOST_CHOICES) return null;
+    const select = document.createElement("select");
+    select.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
+    bar.append(labelled(heading.textContent.trim(), select));
+    return select;
+  });
+  const search = document.createElement("input");
+  search.type = "search";
+  bar.append(labelled("text", search));
+  const count = document.createElement("output");
+  bar.append(count);
+
+  function update() {
+    const wanted = search.value.toLowerCase();
+    let shown = 0;
+    rows.forEach((row, i) => {
+      const fits =
+        choices.every((select, column) => !select || !select.value || select.value === texts[i][column]) &&
+        texts[i].join(" ").toLowerCase().includes(wanted);
+      row.classList.toggle("filtered", !fits);
+      shown += fits;
+    });
+    count.textContent = `${shown} of ${rows.length} rows`;
+  }
+
+  bar.addEventListener("input", update);
+  // The frame around the table scrolls; the filters stay above it.
+  (table.closest(".output") ?? table).before(bar);
+  update();
+}
+
+function labelled(name, control) {
+  const label = document.createElement("label");
+  label.append(name, " ", control);
+  return label;
+}
