@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 TRACKS = ("as published", "recommended")
+SUFFIXES = ("", "_recommended")
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
 NOTICE = "Research software: not for clinical use"
 #: How far an image's field may be from those that the networks learnt from.
@@ -219,16 +220,25 @@ def read_model(run_folder: str | os.PathLike) -> Model:
         )
     heads = {(t, n): load_head(_head_path(folder, t, n)) for t in TRACKS for n in (*SEQUENCES, "combined")}
     trained = {s: found.network for s, found in zip(SEQUENCES, networks, strict=True)}
-    return Model(about, trained, heads, _read_cutoffs(run_folder / "06_km"))
+    cutoffs = {
+        track: _read_cutoff(run_folder, suffix) for track, suffix in zip(TRACKS, SUFFIXES, strict=True)
+    }
+    return Model(about, trained, heads, {t: value for t, value in cutoffs.items() if value is not None})
 
 
-def _read_cutoffs(folder: Path) -> dict[str, float]:
-    found = {}
-    for track, name in zip(TRACKS, ("cutoffs.csv", "cutoffs_recommended.csv"), strict=True):
-        if (folder / name).exists():
-            table = pd.read_csv(folder / name).set_index("model")["cutoff"]
-            found |= {track: float(table["dl_combined"])} if "dl_combined" in table.index else {}
-    return found
+def _read_cutoff(run_folder: Path, suffix: str) -> float | None:
+    """Return a track's cut-off of the combined score, or None if there is none for these heads."""
+    names = (f"06_km/cutoffs{suffix}", f"06_km/groups{suffix}", f"03_dl_training/scores{suffix}")
+    paths = [run_folder / f"{name}.csv" for name in names]
+    if not all(path.exists() for path in paths):
+        return None
+    cutoffs, groups, scores = (pd.read_csv(path, dtype={"patient_id": str}) for path in paths)
+    found = cutoffs.loc[cutoffs["model"] == "dl_combined", "cutoff"]
+    # Cut-offs of earlier heads would not divide the stored scores into the stored groups.
+    both = scores.merge(groups, on="patient_id", suffixes=("", "_group"))
+    high = both["dl_combined_group"] == "high"
+    fitting = [value for value in found if ((both["dl_combined"] > value) == high).all()]
+    return float(fitting[0]) if fitting else None
 
 
 def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
@@ -343,7 +353,7 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
             "patients' mean, and count as five: these images differ from what the run has learnt from."
         )
     if missing := [track for track in TRACKS if track not in model.cutoffs]:
-        notes.append(f"The run has no cut-off {' or '.join(missing)}: chapter 06 makes them.")
+        notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads: chapter 06 makes them.")
     return (*notes, NOTICE)
 
 

@@ -89,9 +89,13 @@ def run(tmp_path_factory):
     options = {"columns": columns, "patients": patients, "training_images": given}
     predict.store_model(chapter, heads=heads, **options)
     km = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort)
-    for name, track in (("cutoffs", "as published"), ("cutoffs_recommended", "recommended")):
-        cutoff = scores[track]["combined"].median()
-        km.write(name, pd.DataFrame({"model": ["dl_combined"], "cutoff": [cutoff]}))
+    for suffix, track in (("", "as published"), ("_recommended", "recommended")):
+        score = scores[track]["combined"]
+        table = pd.DataFrame({"patient_id": map(str, range(N)), "dl_combined": score})
+        chapter.write(f"scores{suffix}", table)
+        high = np.where(score > score.median(), "high", "low")
+        km.write(f"groups{suffix}", table.assign(dl_combined=high))
+        km.write(f"cutoffs{suffix}", pd.DataFrame({"model": ["dl_combined"], "cutoff": [score.median()]}))
     return run_folder, cohort, scores
 
 
@@ -228,12 +232,16 @@ def test_heads_of_other_networks_are_refused(run, tmp_path):
         predict.read_model(copy)
 
 
-def test_without_cutoffs_there_is_a_score_and_no_group(run, tmp_path):
-    shutil.copytree(run[0], tmp_path / "run", ignore=shutil.ignore_patterns("06_km", "preprocessed"))
-    found = predict.predict(predict.read_model(tmp_path / "run"), files_of(run[1], 0))
+def test_without_cutoffs_of_these_heads_there_is_a_score_and_no_group(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run[0], copy, ignore=shutil.ignore_patterns("cutoffs.csv", "preprocessed"))
+    scores = pd.read_csv(copy / "03_dl_training" / "scores_recommended.csv")
+    scores["dl_combined"] = scores["dl_combined"] + 1  # as if the heads had been fitted anew
+    scores.to_csv(copy / "03_dl_training" / "scores_recommended.csv")
+    found = predict.predict(predict.read_model(copy), files_of(run[1], 0))
     assert (found.scores["risk_group"] == "").all()
     assert found.scores["value"].notna().all()
-    assert any("no cut-off" in note for note in found.notes)
+    assert any("no cut-off as published or recommended" in note for note in found.notes)
 
 
 def test_a_head_comes_back_as_it_was(tmp_path):
