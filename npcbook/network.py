@@ -232,9 +232,11 @@ def pool_region(features: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
         Voxels of a coarser level count by the share of the region that they hold. An empty region gives the
         mean over the whole grid.
     """
+    if region.shape[2:] != features.shape[2:]:
+        region = F.adaptive_avg_pool3d(region, features.shape[2:])
     # Were nothing segmented, the small constant alone would weigh, equally everywhere.
-    weights = F.adaptive_avg_pool3d(region, features.shape[2:]) + 1e-6
-    return (features * weights).sum(dim=(2, 3, 4)) / weights.sum(dim=(2, 3, 4))
+    weights = region.flatten(2) + 1e-6  # (N, 1, zyx)
+    return (features.flatten(2) @ weights.mT).squeeze(2) / weights.sum(dim=2)
 
 
 def dilate(region: torch.Tensor, radius: tuple[int, int, int]) -> torch.Tensor:

@@ -13,7 +13,8 @@ import os
 import shutil
 import tempfile
 import zlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from npcbook import __version__, phantom
-from npcbook.cohort import COLUMNS, SEQUENCES, data_dictionary, image_path, mask_path
+from npcbook.cohort import COLUMNS, SEQUENCES, data_dictionary, image_path, mask_path, read_truth
 from npcbook.fingerprints import files_fingerprint, fingerprint
 from npcbook.progress import progress
 from npcbook.runs import atomic_path, project_path
@@ -36,6 +37,7 @@ __all__ = [
     "HazardRatios",
     "Margins",
     "Specification",
+    "rebuild_anatomy",
     "simulate_table",
     "specification",
     "write_cohort",
@@ -707,12 +709,20 @@ def _make_room(folder: Path, key: str, *, force: bool) -> None:
 def _missing_patients(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame) -> list:
     """Return what is needed to write each patient whose images are not there yet."""
     people = participants.merge(truth, on="patient_id", validate="one_to_one")
-    names = ("center", "t_stage", "n_stage", "rene", "size", "heterogeneity", "infiltration")
     return [
-        (row.patient_id, phantom.Traits(**{name: getattr(row, name) for name in names}))
+        (row.patient_id, _traits(row))
         for row in people.itertuples(index=False)
         if not (folder / f"sub-{row.patient_id}").exists()
     ]
+
+
+def _traits(row) -> phantom.Traits:
+    return phantom.Traits(**{field.name: getattr(row, field.name) for field in fields(phantom.Traits)})
+
+
+def _patient_rng(seed: int, patient_id: str) -> np.random.Generator:
+    """Return the source of chance of one patient's images, the same whoever else is in the cohort."""
+    return np.random.default_rng([seed, zlib.crc32(patient_id.encode())])
 
 
 def _write_images(folder: Path, jobs: list, grid, seed: int, protocols, workers: int | None) -> None:
@@ -725,7 +735,7 @@ def _write_images(folder: Path, jobs: list, grid, seed: int, protocols, workers:
 
 def _write_patient(folder: Path, patient_id: str, traits, grid, seed: int, protocols) -> None:
     """Write one patient's images and contours; the patient's folder appears last, and whole."""
-    rng = np.random.default_rng([seed, zlib.crc32(patient_id.encode())])
+    rng = _patient_rng(seed, patient_id)
     volumes = phantom.render_patient(traits, grid, rng, protocols=protocols)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     for sequence in SEQUENCES:
@@ -741,6 +751,47 @@ def _write_patient(folder: Path, patient_id: str, traits, grid, seed: int, proto
         target.parent.mkdir(parents=True, exist_ok=True)
         (partial / part).rename(target)
     shutil.rmtree(partial)
+
+
+def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> dict[str, phantom.Anatomy]:
+    """Return what was planted, voxel by voxel, in the images of patients of a synthetic cohort.
+
+    Parameters
+    ----------
+    folder : str or path
+        A synthetic cohort, absolute or from the project's root.
+    patient_ids : sequence of str
+        Of its patients.
+
+    Returns
+    -------
+    dict of str to Anatomy
+        On the voxels of the patient's images, before the displacement between sequences: the draw that made
+        the images, made again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort has no truth: nothing is planted in real patients.
+    """
+    folder, truth = project_path(folder), read_truth(folder)
+    if truth is None:
+        raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
+    generator = _stored(folder)["Generator"]
+    protocols = _protocols(generator["scenario"])
+    table = pd.read_csv(folder / "participants.tsv", sep="\t", dtype={"patient_id": str, "center": str})
+    wanted = table[table["patient_id"].isin(patient_ids)]
+    people = wanted.merge(truth.reset_index(), on="patient_id", validate="one_to_one")
+    traits = {row.patient_id: _traits(row) for row in people.itertuples(index=False)}
+    anatomies = {}
+    for patient_id in patient_ids:
+        anatomies[patient_id] = phantom.build_anatomy(
+            traits[patient_id],
+            tuple(generator["grid"]),
+            _patient_rng(generator["seed"], patient_id),
+            extent_scale=next(iter(protocols[traits[patient_id].center].values())).extent_scale,
+        )
+    return anatomies
 
 
 def _write_nifti(path: Path, array: np.ndarray, spacing) -> None:

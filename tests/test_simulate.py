@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from sksurv.metrics import concordance_index_censored
 
-from npcbook import published
-from npcbook.cohort import check_cohort, code_covariates, read_cohort
+from npcbook import published, simulate
+from npcbook.cohort import check_cohort, code_covariates, mask_path, read_cohort, read_truth
 from npcbook.cox import fit_cox
+from npcbook.images import read_mask
 from npcbook.simulate import (
     DEFAULT_SEED,
     HazardRatios,
@@ -350,3 +351,18 @@ def test_description_tells_how_the_cohort_was_made(written):
     assert generator["specification"]["hr"] == asdict(HazardRatios())
     masks = json.loads((written / "derivatives" / "masks" / "dataset_description.json").read_text())
     assert masks["DatasetType"] == "derivative"
+
+
+def test_the_planted_anatomy_is_the_one_behind_the_images(tmp_path):
+    folder = simulate.write_cohort(tmp_path / "cohort", patients=30, grid=(8, 32, 32), workers=1)
+    patient = read_truth(folder).index[3]
+    anatomy = simulate.rebuild_anatomy(folder, [patient])[patient]
+    drawn = read_mask(mask_path(folder, patient, "t2w")) == 1
+    planted = anatomy.tumour_mm < 0
+    assert 2 * (drawn & planted).sum() / (drawn.sum() + planted.sum()) > 0.7
+    assert not (anatomy.infiltration > 0.5)[anatomy.tumour_mm < -5].any()
+
+
+def test_real_patients_have_no_planted_anatomy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no truth\.csv"):
+        simulate.rebuild_anatomy(tmp_path, ["P1"])

@@ -1,0 +1,179 @@
+"""Attribution: which voxels a score of metastasis rests on, and whether they are the right ones.
+
+Masks stay as the network drew them, so that what is explained is how the picture inside and around them moves
+the score, not how the mask does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from npcbook.network import NetworkSettings, UNet3d
+from npcbook.prognosis import CoxHead, fit_scaling
+from npcbook.training import region_features
+
+__all__ = [
+    "Attribution",
+    "integrated_gradients",
+    "random_head",
+    "randomise",
+    "score_function",
+    "share_within",
+]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each voxel of a picture contributes to a score.
+
+    Attributes
+    ----------
+    values : numpy.ndarray, shape (Z, Y, X)
+        Contribution in the units of the score (log hazard ratio for the recommended head); positive = raises
+        the risk.
+    score, baseline_score : float
+        Of the picture, and of the picture without content that it was compared with.
+    """
+
+    values: np.ndarray
+    score: float
+    baseline_score: float
+
+    @property
+    def gap(self) -> float:
+        """Difference between the sum of the contributions and that of the scores; 0 if steps were enough."""
+        return float(self.values.sum()) - (self.score - self.baseline_score)
+
+
+def score_function(
+    network: UNet3d, labels: np.ndarray, head: CoxHead, columns: slice
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return one sequence's part of a head's score as a function of the picture.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Of the sequence.
+    labels : numpy.ndarray, shape (Z, Y, X)
+        The patient's predicted mask, kept as it is.
+    head : CoxHead
+        Fitted on the region features of one sequence or of several side by side.
+    columns : slice
+        Place of this sequence's features among the head's.
+
+    Returns
+    -------
+    callable
+        From pictures, shape (N, 1, Z, Y, X), to the part of the log hazard ratio that comes from this
+        sequence, shape (N,).
+    """
+    mean, sd, coef = (
+        torch.as_tensor(values[columns], dtype=torch.float32)
+        for values in (head.scaling.mean, head.scaling.sd, head.coef)
+    )
+    mask = torch.from_numpy(np.asarray(labels))[None]
+
+    def score(pictures: torch.Tensor) -> torch.Tensor:
+        _, features = region_features(network, pictures, mask.expand(len(pictures), -1, -1, -1))
+        return ((features - mean) / sd).clamp(-5, 5) @ coef
+
+    return score
+
+
+def integrated_gradients(
+    score: Callable[[torch.Tensor], torch.Tensor],
+    picture: np.ndarray,
+    *,
+    baseline: np.ndarray | None = None,
+    steps: int = 16,
+) -> Attribution:
+    """Return how much each voxel contributes to a score, by integrated gradients.
+
+    Parameters
+    ----------
+    score : callable
+        From pictures, shape (N, 1, Z, Y, X), to scores, shape (N,), differentiable.
+    picture : numpy.ndarray, shape (Z, Y, X)
+        Normalised picture on the network's grid.
+    baseline : numpy.ndarray, optional
+        Picture that holds no information; default, the mean grey of the head everywhere (0).
+    steps : int
+        Points of the midpoint rule on the straight line between the two.
+
+    Returns
+    -------
+    Attribution
+        Contributions; their sum is the difference of the two scores but for the error of the rule.
+
+    References
+    ----------
+    Sundararajan, Taly, Yan, ICML 2017; agrees with ``captum.attr.IntegratedGradients`` (riemann_middle).
+    """
+    target = torch.as_tensor(np.asarray(picture), dtype=torch.float32)
+    start = torch.zeros_like(target) if baseline is None else torch.as_tensor(baseline, dtype=torch.float32)
+    gradient = torch.zeros_like(target)
+    for step in range(steps):
+        point = (start + (step + 0.5) / steps * (target - start))[None, None].requires_grad_()
+        gradient += torch.autograd.grad(score(point).sum(), point)[0][0, 0] / steps
+    with torch.no_grad():
+        scores = [float(score(p[None, None])[0]) for p in (target, start)]
+    return Attribution(((target - start) * gradient).numpy(), *scores)
+
+
+def share_within(attribution: np.ndarray, region: np.ndarray) -> float:
+    """Return the part of an attribution that falls on a region.
+
+    Parameters
+    ----------
+    attribution : numpy.ndarray, shape (Z, Y, X)
+        Contributions of either sign; their size counts.
+    region : numpy.ndarray, shape (Z, Y, X)
+        Membership from 0 to 1.
+
+    Returns
+    -------
+    float
+        From 0 to 1; NaN if nothing is attributed anywhere.
+    """
+    size = np.abs(attribution)
+    return float((size * region).sum() / size.sum()) if size.sum() else float("nan")
+
+
+def randomise(settings: NetworkSettings, *, seed: int) -> UNet3d:
+    """Return a network of the same shape that has learnt nothing, to see what attribution owes to learning.
+
+    References
+    ----------
+    Adebayo et al., NeurIPS 2018 (sanity checks for saliency maps).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet3d(settings).eval()
+
+
+def random_head(network: UNet3d, pictures: np.ndarray, labels: np.ndarray, *, seed: int) -> CoxHead:
+    """Return a head that has learnt nothing either, on a network's features of some patients.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Any.
+    pictures, labels : numpy.ndarray, shape (N, Z, Y, X)
+        Normalised pictures and masks; their features are standardised over these patients.
+    seed : int
+        Of the coefficients, drawn from a normal distribution.
+
+    Returns
+    -------
+    CoxHead
+        For `score_function`.
+    """
+    with torch.no_grad():
+        tensors = torch.from_numpy(pictures)[:, None], torch.from_numpy(labels)
+        features = region_features(network, *tensors)[1].numpy()
+    coef = np.random.default_rng(seed).normal(size=features.shape[1])
+    return CoxHead(coef, fit_scaling(features), float("nan"), np.array([]), np.array([]))
