@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -94,8 +95,11 @@ class CoxFit:
         "efron" or "breslow".
     monotone : tuple of str
         Covariates whose coefficient has no finite estimate; empty unless ``on_monotone="report"``.
+    method : str
+        "Cox", for tables that hold fits of several kinds.
     """
 
+    method: ClassVar[str] = "Cox"
     names: tuple[str, ...]
     coef: np.ndarray
     se: np.ndarray

@@ -9,15 +9,16 @@ the penalised likelihood is maximised here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from npcbook.cox import RiskSets, read_design
+from npcbook.cox import CoxFit, RiskSets, fit_cox, read_design
 
-__all__ = ["FirthFit", "fit_firth_cox"]
+__all__ = ["FirthFit", "fit_cox_or_firth", "fit_firth_cox"]
 
 # Hazard ratios of exp(100) per standard deviation and beyond are infinite to any reader, and to rounding.
 MAX_DISTANCE = 100.0
@@ -47,8 +48,11 @@ class FirthFit:
         Test that all coefficients are 0.
     n_patients, n_events : int
         Rows and events.
+    method : str
+        "Firth", for tables that hold fits of several kinds.
     """
 
+    method: ClassVar[str] = "Firth"
     names: tuple[str, ...]
     coef: np.ndarray
     se: np.ndarray
@@ -219,6 +223,33 @@ def fit_firth_cox(
             f"event(s) happen, so that no hazard ratio can be estimated: leave out such a covariate."
         )
     return _estimate(likelihood, null, scale, names, alpha, (len(time), int(event.sum())))
+
+
+def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -> CoxFit | FirthFit:
+    """Fit a Cox model where its likelihood has a maximum, and Firth's where it has none.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, in any one unit; greater than 0.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    covariates : DataFrame, Series or array-like of shape (n, p)
+        Numbers; missing values are an error.
+
+    Returns
+    -------
+    CoxFit or FirthFit
+        The Cox fit with Efron's ties; if the likelihood is monotone in any covariate, as where a group has no
+        events, Firth's fit of all of them. `method` tells which.
+
+    Raises
+    ------
+    ValueError
+        For data that bear neither fit (see `fit_firth_cox`).
+    """
+    fit = fit_cox(time, event, covariates, on_monotone="report")
+    return fit_firth_cox(time, event, covariates) if fit.monotone else fit
 
 
 def _estimate(likelihood, null, scale, names, alpha, n) -> FirthFit:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from npcbook.cox import fit_cox
-from npcbook.firth import fit_firth_cox
+from npcbook.firth import fit_cox_or_firth, fit_firth_cox
 
 STATISTICS = Path(__file__).parent / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "firth" / "cases.json").read_text())["cases"]
@@ -118,6 +118,17 @@ def test_one_binary_covariate_without_events_in_one_arm():
     fit = fit_firth_cox([1, 2, 3, 4], [1, 0, 0, 0], [0, 1, 0, 1])
     assert fit.hr[0] == pytest.approx(1 / 3, rel=1e-7)
     assert fit.hr_low[0] < 1 < fit.hr_high[0]
+
+
+def test_firth_stands_in_only_where_the_likelihood_is_monotone():
+    time, event, x = simulated(200, 60, seed=3)
+    fit = fit_cox_or_firth(time, event, x)
+    assert fit.method == "Cox"
+    np.testing.assert_array_equal(fit.coef, fit_cox(time, event, x).coef)
+    event = np.where(x["a"] == 1, 0, event)
+    fit = fit_cox_or_firth(time, event, x)
+    assert fit.method == "Firth"
+    np.testing.assert_array_equal(fit.coef, fit_firth_cox(time, event, x).coef)
 
 
 def test_close_to_the_usual_fit_with_many_events():
