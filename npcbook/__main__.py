@@ -119,10 +119,10 @@ def cohort_path(name: str) -> Path:
     return folder if folder.is_dir() else project_path(Path("data/cohorts") / name)
 
 
-def synthetic_name(scenario: str, profile: str) -> str:
-    """Return the folder name of a profile's synthetic cohort."""
-    size = Path(profile).stem
-    return f"synthetic-{size}" if scenario == "paper" else f"synthetic-{scenario}-{size}"
+def synthetic_name(scenario: str, profile: str, seed: int | None) -> str:
+    """Return the folder name of a synthetic cohort; what is not the default has a word in it."""
+    words = ["synthetic", "" if scenario == "paper" else scenario, "" if seed is None else f"seed{seed}"]
+    return "-".join([*filter(None, words), Path(profile).stem])
 
 
 def run_name(profile: str, cohort: str) -> str:
@@ -138,7 +138,7 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
 
     settings = book.read_profile(profile)
     return write_cohort(
-        f"data/cohorts/{synthetic_name(scenario, profile)}",
+        f"data/cohorts/{synthetic_name(scenario, profile, seed)}",
         scenario=scenario,
         seed=DEFAULT_SEED if seed is None else seed,
         patients=settings["patients"],
