@@ -91,9 +91,9 @@ chapter.table("patients", counts, "Patients by cohort and centre.")
 # ## Preprocessing
 #
 # The receive coil multiplies the signal by a {term}`bias field` that varies slowly over the head, and each
-# scanner has its own scale. The paper normalises first and corrects the field ({term}`N4`) afterwards. A field that
-# multiplies must be divided out *before* a mean is subtracted, and z-scores are negative in half the
-# head, where N4's logarithm does not exist; so the default here is N4 first, and `preprocessing_order`
+# scanner has its own scale. The paper normalises first and corrects the field ({term}`N4`) afterwards. A
+# field that multiplies must be divided out *before* a mean is subtracted, and z-scores are negative in half
+# the head, where N4's logarithm does not exist; so the default here is N4 first, and `preprocessing_order`
 # switches. N4 is fitted to a copy shrunk within the slices, and its field evaluated at full resolution:
 #
 # ```{literalinclude} ../npcbook/images.py
@@ -509,8 +509,8 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 # ```{admonition} Try this
 # :class: tip
 #
-# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much that of
-#   the tumour? Small structures are learnt last.
+# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much
+#   that of the tumour? Small structures are learnt last.
 # - `loss = "dice"`, the paper's: with few epochs, look at *Dice = 0* for the nodes in the table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #

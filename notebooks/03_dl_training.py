@@ -20,17 +20,17 @@
 # ## In short
 #
 # - As published, the combined score's {term}`C-index` is {glue:text}`dl_published_training` in the patients
-#   it was fitted on and {glue:text}`dl_published_validation` in the validation cohort ([C-indices](dl-c-index)).
+#   it was fitted on and {glue:text}`dl_published_validation` in the {term}`validation cohort`
+#   ([C-indices](dl-c-index)).
 # - A head that looks at the disease and its surroundings, and that knows how long each patient was
 #   followed, reaches {glue:text}`dl_recommended_validation` in validation
 #   ([recommended](dl-recommended)).
 # - Its training scores are {glue:text}`dl_apparent` if each patient helps to fit the head that scores
 #   them, and {glue:text}`dl_out_of_fold` if not: the difference is not skill ([apparent and out of
 #   fold](dl-recommended)).
-# - The planted traits themselves, fitted on the same patients, would reach
-#   {glue:text}`dl_planted_traits` in validation: what is missing to it is a matter of features, and what is
-#   missing from it to the planted hazard one of the other causes of metastasis
-#   ([more patients, or better features](dl-ceiling)).
+# - In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect reader
+#   of the pictures would reach with these patients: {glue:text}`dl_planted_traits` in validation (a dash in a
+#   real cohort; [more patients, or better features](dl-ceiling)).
 # - The best single sequence in validation is {glue:text}`dl_best_sequence`; all three together differ
 #   from it by {glue:text}`dl_combined_gain` ([C-indices](dl-c-index)).
 #
