@@ -28,9 +28,9 @@
 # - Its training scores are {glue:text}`dl_apparent` if each patient helps to fit the head that scores
 #   them, and {glue:text}`dl_out_of_fold` if not: the difference is not skill ([apparent and out of
 #   fold](dl-recommended)).
-# - In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect reader
-#   of the pictures would reach with these patients: {glue:text}`dl_planted_traits` in validation (a dash in a
-#   real cohort; [more patients, or better features](dl-ceiling)).
+# - In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect
+#   reader of the pictures would reach with these patients: {glue:text}`dl_planted_traits` in validation (a
+#   dash in a real cohort; [more patients, or better features](dl-ceiling)).
 # - The best single sequence in validation is {glue:text}`dl_best_sequence`; all three together differ
 #   from it by {glue:text}`dl_combined_gain` ([C-indices](dl-c-index)).
 #

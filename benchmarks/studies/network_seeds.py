@@ -1,0 +1,93 @@
+"""How much of the networks' results is the luck of one training: trained again with other seeds.
+
+Reads the preprocessed images of a finished run, trains each sequence's network anew for every seed, fits
+the recommended heads on its features, and prints Dice overlap (on the network's grid) and C-index in the
+validation cohort, mean and standard deviation over the seeds. Trainings are kept in the run's folder.
+
+    python benchmarks/studies/network_seeds.py RUN COHORT --seeds 0 1 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from npcbook import images
+from npcbook.cohort import SEQUENCES, mask_path
+from npcbook.concordance import harrell_c
+from npcbook.network import NetworkSettings
+from npcbook.prognosis import fit_cox_head
+from npcbook.training import TrainingSettings, extract_features, train_segmentation
+
+
+def main() -> None:
+    """Train, fit, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=16)
+    options = parser.parse_args()
+    settings = TrainingSettings(
+        epochs=options.epochs,
+        batch_size=2,
+        learning_rate=3e-3,
+        loss="dice and cross-entropy",
+        schedule="one cycle",
+    )
+    patients = pd.read_csv(options.run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str})
+    training = (patients["cohort"] == "training").to_numpy()
+    seen = json.loads((options.run / "02_segmentation" / "input.json").read_text())
+    rows, features = [], {seed: [] for seed in options.seeds}
+    for sequence in SEQUENCES:
+        pictures, contours = _read(options, patients["patient_id"], sequence, seen)
+        for seed in options.seeds:
+            trained = train_segmentation(
+                pictures[training],
+                contours[training],
+                network_settings=NetworkSettings(grid=tuple(seen["grid"])),
+                settings=replace(settings, seed=seed),
+                folder=options.run / "network_seeds" / f"{sequence}-{seed}",
+            )
+            found = extract_features(trained.network, pictures)
+            features[seed].append(found.region.to_numpy())
+            both = (found.labels > 0)[~training], (contours > 0)[~training]
+            rows.append(
+                (sequence, seed, _mean_dice(*both), _c_index(features[seed][-1:], patients, training))
+            )
+    for seed, parts in features.items():
+        rows.append(("combined", seed, np.nan, _c_index(parts, patients, training)))
+    table = pd.DataFrame(rows, columns=["score", "seed", "dice", "c_index"])
+    print(table.to_string(index=False))
+    print(table.groupby("score", sort=False)[["dice", "c_index"]].agg(["mean", "std"]).round(3).to_string())
+
+
+def _read(options, patient_ids, sequence: str, seen: dict) -> tuple[np.ndarray, np.ndarray]:
+    folder = options.run / "02_segmentation"
+    files = [
+        (images.preprocessed_path(folder, patient, sequence), mask_path(options.cohort, patient, sequence))
+        for patient in patient_ids
+    ]
+    return images.stack_on_grid(files, tuple(seen["grid"]), plane_mm=seen["plane_mm"])
+
+
+def _mean_dice(predicted: np.ndarray, drawn: np.ndarray) -> float:
+    common, total = (
+        a.reshape(len(predicted), -1).sum(axis=1) for a in (predicted & drawn, predicted * 1 + drawn)
+    )
+    return float((2 * common / np.maximum(total, 1)).mean())
+
+
+def _c_index(features: list[np.ndarray], patients: pd.DataFrame, training: np.ndarray) -> float:
+    inputs, time, event = np.hstack(features), patients["dmfs_months"], patients["dm_event"]
+    head = fit_cox_head(inputs[training], time[training], event[training], rng=np.random.default_rng(2023))
+    return harrell_c(time[~training], event[~training], head.risk(inputs[~training])).c
+
+
+if __name__ == "__main__":
+    main()
