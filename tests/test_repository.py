@@ -121,7 +121,7 @@ def test_readme_links_resolve():
 
 
 def test_help_of_every_command_explains_itself(capsys):
-    for command in ([], ["book"], ["simulate"], ["check"], ["clean"], ["sync"]):
+    for command in ([], ["book"], ["simulate"], ["check"], ["predict"], ["clean"], ["sync"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])
         assert stop.value.code == 0
