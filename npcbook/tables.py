@@ -21,6 +21,7 @@ __all__ = [
     "format_hr",
     "format_number",
     "format_p",
+    "list_reasons",
     "show",
 ]
 
@@ -200,6 +201,23 @@ def attempt(notes: dict[str, str], what: str, function: Callable, *args, **kwarg
     except ValueError as error:
         notes[what] = str(error)
         return None
+
+
+def list_reasons(notes: dict[str, str]) -> pd.DataFrame:
+    """Return what `attempt` noted as a table for the reader.
+
+    Parameters
+    ----------
+    notes : dict of str to str
+        Which cell has no estimate, and why; may be empty.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``estimate`` and ``why there is none``, one row a note; one row that says so if there are none.
+    """
+    rows = notes or {"none": "every estimate could be had"}
+    return pd.DataFrame(rows.items(), columns=["estimate", "why there is none"])
 
 
 def _format_cell(value) -> str:

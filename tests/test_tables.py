@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.tables import format_ci, format_count, format_estimate, format_hr, format_number, format_p, show
+from npcbook.tables import (
+    attempt,
+    format_ci,
+    format_count,
+    format_estimate,
+    format_hr,
+    format_number,
+    format_p,
+    list_reasons,
+    show,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +85,11 @@ def test_the_same_table_gives_the_same_html_and_plain_text(df):
 
 def test_an_empty_table_still_shows_its_columns():
     assert "value" in show(pd.DataFrame({"value": []}), caption="None.", label="L")._repr_html_()
+
+
+def test_what_has_no_estimate_is_listed_with_its_reason():
+    assert list_reasons({}).iloc[0].tolist() == ["none", "every estimate could be had"]
+    notes = {}
+    assert attempt(notes, "a number", float, "no number") is None
+    assert list_reasons(notes)["estimate"].tolist() == ["a number"]
+    assert "no number" in list_reasons(notes)["why there is none"].iloc[0]
