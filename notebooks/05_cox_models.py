@@ -50,7 +50,7 @@ from npcbook.firth import fit_cox_or_firth, fit_firth_cox
 from npcbook.plots import LABELS, plot_roc, small_multiples
 from npcbook.runs import open_chapter
 from npcbook.selection import stratified_folds
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p
+from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
 from npcbook.timeroc import auc_at, compare_auc
 
 # %% tags=["parameters"]
@@ -590,10 +590,7 @@ if truth is not None:
 # What these data could not give, with the reason:
 
 # %%
-reasons = pd.DataFrame(not_estimable.items(), columns=["estimate", "why there is none"])
-if reasons.empty:
-    reasons = pd.DataFrame({"estimate": ["none"], "why there is none": ["every estimate could be had"]})
-chapter.table("not_estimable", reasons, "Estimates that the data do not allow.")
+chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
 
 # %% [markdown]
 # ## Against the paper
@@ -623,9 +620,9 @@ chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,n1"`: one more coefficient for the same events. The
 #   apparent C-index of the three Cox models rarely falls; whether validation follows is another matter.
 # - `horizon_months = 36`: fewer patients are cases by then, so the AUCs change, their intervals usually
-# widen,
-#   and they are no longer set beside print. The C-index in Table 4 stays, because it has no horizon.
+#   widen, and they are no longer set beside print. The C-index in Table 4 stays: it has no horizon.
 # ```
+#
 # ## Limits and deviations
 #
 # - Scores are not centred: they are $\beta^\top x$ of the raw covariates. The paper does not say how its
