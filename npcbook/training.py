@@ -72,6 +72,9 @@ class TrainingSettings:
         The paper's, the deposited script's, or their sum.
     rotation_degrees, blur_voxels : float
         Largest in-plane rotation and widest in-plane Gaussian blur of the augmentation; 0 switches it off.
+    mirror : bool
+        Whether left and right are exchanged in every other patient of an epoch; the paper names rotation and
+        blurring only.
     monitor_fraction : float
         Part of the training patients kept out of the steps, to see how the network does on new ones.
     seed : int
@@ -104,6 +107,7 @@ class TrainingSettings:
     loss: str = "dice"
     rotation_degrees: float = 10.0
     blur_voxels: float = 0.8
+    mirror: bool = False
     monitor_fraction: float = 0.1
     seed: int = 0
     device: str = "cpu"
@@ -214,9 +218,10 @@ def augment(
     *,
     rotation_degrees: float,
     blur_voxels: float,
+    mirror: bool = False,
     rng: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate each patient in-plane and blur each image, by random amounts.
+    """Rotate each patient in-plane, blur each image, and mirror some, by random amounts.
 
     Parameters
     ----------
@@ -228,6 +233,8 @@ def augment(
         Angles are uniform between minus and plus this.
     blur_voxels : float
         Standard deviations of the Gaussian are uniform between 0 and this.
+    mirror : bool
+        Whether left and right are exchanged in every other patient.
     rng : torch.Generator
         Source of the random amounts, on the CPU.
 
@@ -237,16 +244,17 @@ def augment(
         Images and labels, same shapes; labels turned by nearest neighbour.
     """
     n = len(images)
-    turn, width = _random_amounts(n, rng)
+    turn, width, side = _random_amounts(n, rng)
     angle, width = (2 * turn - 1) * np.deg2rad(rotation_degrees), width * blur_voxels
+    side = torch.where(side < 0.5, -1.0, 1.0) if mirror else torch.ones(n)
     # Slices ride along as channels: every slice of a patient turns by the same angle.
     picture, mask = images[:, 0], labels.to(images.dtype)
-    if rotation_degrees > 0:
+    if rotation_degrees > 0 or mirror:
         y_size, x_size = picture.shape[2:]
         zero, sine = torch.zeros(n), torch.sin(angle)
         rows = (
-            torch.cos(angle),
-            -sine * y_size / x_size,
+            side * torch.cos(angle),
+            -side * sine * y_size / x_size,
             zero,
             sine * x_size / y_size,
             torch.cos(angle),
@@ -261,9 +269,9 @@ def augment(
     return picture[:, None], mask.to(labels.dtype)
 
 
-def _random_amounts(n: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw what `augment` needs for n patients, between 0 and 1."""
-    return torch.rand(n, generator=rng), torch.rand(n, generator=rng)
+def _random_amounts(n: int, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Draw the three numbers between 0 and 1 that `augment` needs for each of n patients."""
+    return torch.rand(3, n, generator=rng).unbind()
 
 
 def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -348,6 +356,7 @@ def _part_loss(fabric, network, images, labels, settings: TrainingSettings, rng)
         fabric.to_device(labels),
         rotation_degrees=settings.rotation_degrees,
         blur_voxels=settings.blur_voxels,
+        mirror=settings.mirror,
         rng=rng,
     )
     with fabric.autocast():
@@ -451,6 +460,7 @@ def _train_on_device(rank: int, port: int, *work) -> None:
     # With these set, Fabric knows that the other processes have been started already.
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     _train(*work)
+    torch.distributed.destroy_process_group()
 
 
 def _train(images, labels, network_settings, settings: TrainingSettings, folder, key, stop_after) -> None:
@@ -469,13 +479,14 @@ def _train(images, labels, network_settings, settings: TrainingSettings, folder,
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     history = _resume(folder / "checkpoint.pt", key, network, optimiser)
     steps, monitor = _split(len(images), settings)
+    learnt_from, watched = ((images[part], labels[part]) for part in (steps, monitor))
     epochs = range(len(history), min(settings.epochs, len(history) + (stop_after or settings.epochs)))
     if fabric.is_global_zero:
         epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
     for epoch in epochs:
-        loss = _train_epoch(fabric, network, optimiser, images[steps], labels[steps], settings, epoch)
+        loss = _train_epoch(fabric, network, optimiser, *learnt_from, settings, epoch)
         if fabric.is_global_zero:
-            dice = _mean_dice(network, images[monitor], labels[monitor], fabric.device)
+            dice = _mean_dice(network, *watched, fabric.device)
             history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
             _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
     if fabric.is_global_zero and len(history) == settings.epochs:
@@ -533,7 +544,7 @@ def _resume(path: Path, key: str, network, optimiser) -> list[dict]:
     if not path.exists():
         return []
     # weights_only: a checkpoint is data, and nothing in it is executed.
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     if checkpoint["key"] != key:
         return []
     network.load_state_dict(checkpoint["network"])

@@ -94,6 +94,18 @@ def test_rotation_by_a_known_angle_keeps_shape(monkeypatch):
     assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == (9, 5)
 
 
+def test_mirroring_exchanges_left_and_right_of_some_patients():
+    labels = torch.zeros(16, 2, 8, 12, dtype=torch.uint8)
+    labels[:, :, 2:5, 1:4] = 1
+    images = labels[:, None].float()
+    rng = torch.Generator().manual_seed(5)
+    seen, mask = training.augment(images, labels, rotation_degrees=0, blur_voxels=0, mirror=True, rng=rng)
+    is_mirrored = torch.tensor([torch.equal(m, labels[0].flip(-1)) for m in mask])
+    assert 0 < is_mirrored.sum() < len(mask)
+    assert torch.equal(mask[~is_mirrored], labels[~is_mirrored])
+    torch.testing.assert_close(seen[:, 0], mask.float(), atol=1e-4, rtol=0)
+
+
 def test_blur_keeps_the_mean_and_lowers_the_noise():
     images = torch.randn(2, 1, 4, 32, 32)
     labels = torch.zeros(2, 4, 32, 32, dtype=torch.uint8)
