@@ -14,14 +14,16 @@
 # %% [markdown]
 # # Risk groups and Kaplan–Meier curves
 #
-# **How far apart are patients whom a model calls high risk and low risk, once the search for the cut-off
-# is accounted for?**
+# **How far apart are patients whom a model calls high risk and low risk, once the search for the
+# {term}`cut-off` is accounted for?**
 #
 # ## In short
 #
 # - By the DL score, high-risk patients have a hazard of distant metastasis {glue:text}`km_hr_training`
 #   times that of low-risk patients in the training cohort and {glue:text}`km_hr_validation` times in the
-#   validation cohort ([Fig. 3](km-figure-3)).
+#   validation cohort ([hazard ratios](km-hazard-ratios)).
+# - In validation {glue:text}`km_rate_low` of low-risk and {glue:text}`km_rate_high` of high-risk patients
+#   are free of metastasis at {glue:text}`km_horizon` months ([Fig. 3](km-figure-3)).
 # - The DL score's cut-off is the best of {glue:text}`km_candidates` that were tried; the p-value is
 #   {glue:text}`km_p_naive` as if the cut had been given, {glue:text}`km_p_corrected` when corrected for
 #   the search ([cut-offs](km-cutoffs)).
@@ -42,14 +44,14 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cox import fit_cox
 from npcbook.cutpoint import optimal_cutpoint
-from npcbook.firth import fit_firth_cox
+from npcbook.firth import fit_cox_or_firth
 from npcbook.plots import LABELS, plot_cutpoint, plot_kaplan_meier, small_multiples
+from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.selection import stratified_folds
-from npcbook.survival import logrank
-from npcbook.tables import MISSING, attempt, format_hr, format_number, format_p
+from npcbook.survival import kaplan_meier, logrank
+from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -63,8 +65,8 @@ seed = 2023  # of the permutations and the folds
 # %% [markdown]
 # ## Data
 #
-# Two outcomes: time to distant metastasis (DMFS, deaths censored) and to death (OS). `not_estimable`
-# collects what the data cannot give, with the reason.
+# Two outcomes: time to distant metastasis ({term}`DMFS`, deaths {term}`censored <censoring>`) and to death
+# from any cause ({term}`OS`), in months. `not_estimable` collects what the data cannot give, with the reason.
 
 # %%
 chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -85,22 +87,27 @@ chapter.table("events", events, "Events in each cohort.")
 # %% [markdown]
 # ## Method
 #
-# The paper takes, for each model, the cut-off that separates DMFS best in the training cohort
-# (`surv_cutpoint`), and carries it to the validation cohort. At a cut $c$ the log-rank scores $a_i$ of
-# the patients at or below it are summed and standardised,
+# **The cut-off.** The paper takes, for each model, the cut-off that separates DMFS best in the training
+# cohort (`surv_cutpoint`), and carries it to the validation cohort. At a cut $c$ the
+# {term}`log-rank <log-rank test>` scores $a_i$ of the patients at or below it are summed and standardised,
 #
 # $$M = \max_c \frac{\left|\sum_{i:\,x_i \le c} a_i - \mathrm{E}\right|}{\sqrt{\mathrm{Var}}},$$
 #
 # over all cuts that leave at least a share `min_fraction` of the patients on either side. (The paper says
 # that the cut gives the lowest statistic; the program it names takes the highest, as here.) The largest
-# of many statistics is large by chance alone. The *naive* p-value ignores that; the *corrected* one
-# permutes the outcomes and repeats the whole search each time. In the validation cohort the cut is fixed
+# of many statistics is large by chance alone, as the best of many throws of a die is a six. The *naive*
+# p-value ignores that; the *corrected* one permutes the outcomes and repeats the whole search each time: it
+# is the share of permutations whose best cut is at least as good. In the validation cohort the cut is fixed
 # beforehand, and the log-rank p-value needs no correction.
 #
-# Hazard ratios of high against low risk are from a Cox model with Efron's ties; where a risk group has no
-# events, from Firth's penalised likelihood, marked †.
+# **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a
+# {term}`Cox model` with {term}`Efron`'s ties; where a risk group has no events, from
+# {term}`Firth's penalty`, marked † ([chapter 05](05_cox_models) shows the function). Curves are
+# {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. All of this assumes that censoring
+# tells nothing about the risk of metastasis, and one hazard ratio assumes
+# {term}`proportional hazards`, tested in the table below.
 #
-# The search, from the library's own source:
+# The statistic at every cut, from the library's own source:
 #
 # ```{literalinclude} ../npcbook/cutpoint.py
 # :pyobject: _statistics
@@ -130,7 +137,11 @@ alt = "Standardised log-rank statistic of every cut-off tried, one panel a model
 chapter.figure("cutoffs", fig, alt)
 
 # %% [markdown]
-# A flat top means that many cut-offs do almost equally well; which of them wins is then chance.
+# *How to read it.* From left to right fewer patients are called high risk; the height is how well the two
+# groups part. The broken line is where a cut fixed beforehand would be significant at 5 %. A flat top means
+# that many cut-offs do almost equally well; which of them wins is then chance. A maximum at the very edge
+# says that the best division may lie beyond what `min_fraction` allows. Scores of few distinct values, like
+# the clinical one, offer few cuts.
 
 # %%
 rows = []
@@ -164,6 +175,12 @@ glue("km_p_corrected", format_p(dl_cut and dl_cut.p_corrected), display=False)
 glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=False)
 
 # %% [markdown]
+# *How to read it.* The naive p-value of the DL score is {glue:text}`km_p_naive`, the corrected one
+# {glue:text}`km_p_corrected`. The correction can be no smaller than one over the number of permutations
+# plus one, so a score that truly separates survives it, and one that separates only by the search usually
+# fails. It does not undo that the score itself was fitted to these patients' outcomes: a network that has
+# learnt its training patients by heart passes this test with ease.
+#
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
 #
@@ -177,9 +194,7 @@ def compare_groups(table, cohort, model, outcome):
     time, event = (rows[column] for column in OUTCOMES[outcome])
     high, where = table.loc[rows.index, model] == "high", f"{LABELS[model]}, {cohort}, {outcome}"
     table_high = high.astype(float).to_frame("high")
-    fit = attempt(not_estimable, f"HR: {where}", fit_cox, time, event, table_high, on_monotone="report")
-    if fit is not None and fit.monotone:
-        fit = fit_firth_cox(time, event, table_high)
+    fit = attempt(not_estimable, f"HR: {where}", fit_cox_or_firth, time, event, table_high)
     test = attempt(not_estimable, f"log-rank: {where}", logrank, time, event, high) if fit else None
     counts = {
         name: (int(event[part].sum()), int(part.sum())) for name, part in (("high", high), ("low", ~high))
@@ -193,7 +208,7 @@ def hr_text(result):
     fit = result and result["fit"]
     if fit is None:
         return MISSING
-    mark = "" if hasattr(fit, "monotone") else " †"
+    mark = " †" if fit.method == "Firth" else ""
     return format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0]) + mark
 
 
@@ -218,10 +233,21 @@ for (model, cohort, outcome), result in results.items():
     }
     searched = outcome == "DMFS" and cohort == "training"
     row["corrected p"] = format_p(cuts[model].p_corrected) if searched else MISSING
+    tested = result["fit"] is not None and result["fit"].method == "Cox"
+    row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0]) if tested else MISSING
     rows.append(row)
     if outcome == "DMFS":
         record_hr(cohort, model, result, "as published")
 chapter.table("hazard_ratios", pd.DataFrame(rows), "High against low risk, cut-offs as published.")
+
+# %% [markdown]
+# *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
+# interval to match, whatever its p-value. Ratios marked † come from a group without any event; their size
+# then mostly tells the number of patients and is no measure of effect. The step from the training to the
+# validation row of a model is what it loses on new patients. The {glue:text}`km_tests` log-rank tests of this
+# table are not corrected for their number; the models are variants of one another, so that they tend to be
+# significant together. A small p-value of proportional hazards says that the ratio changes over time and that
+# the one number is an average.
 
 # %%
 in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
@@ -232,13 +258,26 @@ if os_tests and all(os_tests):
     chapter.record("text.both.km_os_p", max(test.p_value for test in os_tests))
 for cohort in COHORTS:
     glue(f"km_hr_{cohort}", hr_text(results.get(("dl_combined", cohort, "DMFS"))), display=False)
+    glue(f"km_hr_printed_{cohort}", lookup(f"text.{cohort}.km_hr.dl_combined")["printed"], display=False)
+glue("km_tests", sum(result["test"] is not None for result in results.values()), display=False)
+glue("km_horizon", horizon_months, display=False)
+for group in ("low", "high"):
+    part = patients[(patients["cohort"] == "validation") & (groups["dl_combined"] == group)]
+    rate = None
+    if len(part) and part["dmfs_months"].max() >= horizon_months:
+        rate = kaplan_meier(part["dmfs_months"], part["dm_event"], at=[horizon_months])
+    limits = (100 * value[0] for value in (rate.survival, rate.low, rate.high)) if rate else ()
+    text = f"{format_estimate(*limits, 1)} %" if rate else "a share that cannot be estimated"
+    glue(f"km_rate_{group}", text, display=False)
 
 # %% [markdown]
 # (km-figure-3)=
 # ### Distant metastasis-free survival (Fig. 3)
 #
-# One figure a model, training above validation. Bands are 95 % limits, ticks are censored patients; a
-# curve ends where fewer than ten patients are at risk.
+# The counterpart of the paper's Figure 3, panels A to E above F to J: one figure a model, training above
+# validation. Bands are 95 % limits, ticks are censored patients; a curve ends where fewer than ten patients
+# are at risk. Below each panel stand, for every twelfth month, the patients at risk and the events and
+# censorings so far.
 
 
 # %%
@@ -276,13 +315,18 @@ draw("rc", "DMFS")
 draw("dc", "DMFS")
 
 # %% [markdown]
-# The absolute difference at the horizon, in the legend, matters to a patient; the hazard ratio does not
-# tell it.
+# *How to read it.* Look at the vertical distance at the broken line, and at how many patients each curve
+# still stands on there. The absolute difference at the horizon, in the legend, is what matters to a patient;
+# the hazard ratio does not tell it: the same ratio means a large difference where metastasis is frequent and
+# a small one where it is rare. Steps late in follow-up rest on few patients. In training the curves show how
+# well the model describes the patients that it and its cut-off were fitted to; only the lower panels
+# speak of others.
 #
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
 #
-# The same groups, cut for metastasis, compared for death from any cause.
+# The counterpart of the paper's supplementary Figure S1: the same groups, cut for metastasis, compared for
+# death from any cause.
 
 # %%
 draw("dl_combined", "OS")
@@ -300,8 +344,10 @@ draw("rc", "OS")
 draw("dc", "OS")
 
 # %% [markdown]
-# Deaths without metastasis count here too, so that a model which has learnt metastasis need not part these
-# curves as far. The groups were cut for metastasis; no p-value here is corrected.
+# *How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis need
+# not part these curves as far. Nor is OS a second, independent witness: most patients who die after
+# metastasis are the same who had the event above. The groups were cut for metastasis; no p-value here is
+# corrected.
 #
 # (km-recommended)=
 # ### Recommended: a cut-off that was not optimised on the patients it is judged on
@@ -309,7 +355,7 @@ draw("dc", "OS")
 # Three ways to divide the training patients by the same kind of score: the optimised cut; the optimised
 # cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
 # training median, which needs no search. The last two use the recommended scores, in which training
-# patients are scored by models that have not seen them.
+# patients are scored {term}`out of fold`.
 
 
 # %%
@@ -360,24 +406,23 @@ for model in MODELS:
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
 
 # %% [markdown]
-# The first two columns differ by what the search for the cut-off, and scoring patients whom the model has
-# seen, add in training. A median cut divides differently from an optimised one that puts few patients at
-# high risk, so its ratio need not be the same even without any optimism. A better answer than any cut-off
-# is to keep the score as it is: chapter 05 judges it so.
+# *How to read it.* The first two columns differ by what the search for the cut-off, and scoring patients
+# whom the model has seen, add in training. A median cut divides differently from an optimised one that puts
+# few patients at high risk, so its ratio need not be the same even without any {term}`optimism`. If the
+# cross-validated column comes near the validation columns, it would have told beforehand what validation
+# found. A better answer than any cut-off is to keep the score as it is: [chapter 05](05_cox_models) judges it
+# so, because a cut treats a patient just above it like the worst, and one just below like the best.
 #
 # What these data could not give, with the reason:
 
 # %%
-reasons = pd.DataFrame(not_estimable.items(), columns=["estimate", "why there is none"])
-if reasons.empty:
-    reasons = pd.DataFrame({"estimate": ["none"], "why there is none": ["every estimate could be had"]})
-chapter.table("not_estimable", reasons, "Estimates that the data do not allow.")
+chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
 
 # %% [markdown]
 # ## Against the paper
 #
-# Printed cut-offs are on the scale of the paper's own scores, whose centring it does not state; only the
-# DL score, a probability, is on the same scale as here. p-values are log-rank; for OS the paper prints
+# Printed cut-offs are on the scale of the paper's own scores, whose centring it does not state; only the DL
+# score, a probability, is on the same scale as here. p-values are log-rank; for {term}`OS` the paper prints
 # one bound for all models and cohorts, and the largest p-value of this run stands beside it. A planted
 # hazard ratio between groups does not exist (it depends on the cut-off), hence no truth.
 
@@ -385,12 +430,35 @@ chapter.table("not_estimable", reasons, "Estimates that the data do not allow.")
 chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
 
 # %% [markdown]
+# *What agreement means.* For the DL score the paper prints a hazard ratio of
+# {glue:text}`km_hr_printed_training` in training and {glue:text}`km_hr_printed_validation` in validation;
+# here it is {glue:text}`km_hr_training` and {glue:text}`km_hr_validation`. Ratios of this kind depend on the
+# score, on the cut and on the share of patients above it, so that agreement would be a coincidence of three
+# things, and disagreement has no single cause. What carries over is the pattern: how a ratio changes from
+# the patients in whom the cut was chosen to those in whom it was not. A printed ratio that is nearly the
+# same in both is unusual for a searched cut, which [chapter 09](09_stress_tests) shows by searching scores
+# without any effect.
+#
+# ```{admonition} Try this
+# :class: tip
+# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+#
+# - `min_fraction = 0.3`: the search may no longer isolate a small extreme group. Hazard ratios usually
+#   shrink, intervals narrow, and naive and corrected p-values come closer, because fewer cuts are tried.
+# - `seed = 1`: other permutations and folds. Corrected p-values move in their last digit only; if the
+#   cross-validated hazard ratio moves much, it rests on too few events to be quoted.
+# ```
+#
 # ## Limits and deviations
 #
 # - The corrected p-value covers the search for the cut-off, not the fitting of the score on the same
 #   patients.
-# - Hazard ratios of optimised groups in training are not corrected: no simple correction exists. Chapter
-#   09 shows how large they become without any effect.
+# - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
+#   [Chapter 09](09_stress_tests) shows how large they become without any effect.
+# - A patient's group is taken as known. The cut-off would be another in another sample, and no interval here
+#   includes that.
+# - Deaths without metastasis are censored, so one minus DMFS is not the share of patients who will be seen
+#   with metastasis where death is frequent ([competing events](stress-competing)).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 # - Printed numbers at risk are read from figures and are not transcribed.
 #
