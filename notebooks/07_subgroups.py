@@ -21,13 +21,16 @@
 # - The rarest arm decides: the {glue:text}`subgroups_n_levels` subgroups of the two cohorts hold between
 #   {glue:text}`subgroups_fewest_events` and {glue:text}`subgroups_most_events` distant metastases each
 #   ([forest plots](subgroups-forest)).
+# - In validation {glue:text}`subgroups_below` of {glue:text}`subgroups_tested` subgroups have p < 0.05, and
+#   {glue:text}`subgroups_below_holm` after correction for looking at so many
+#   ([numbers](subgroups-numbers)).
 # - T2N0 disease: HR {glue:text}`subgroups_t2n0_training` in training and
-#   {glue:text}`subgroups_t2n0_validation` in validation ([forest plots](subgroups-forest)). An interval
-#   that wide says that the data cannot tell, not that the score fails.
+#   {glue:text}`subgroups_t2n0_validation` in validation ([forest plots](subgroups-forest)). An interval that
+#   holds both 1 and large ratios says that the data cannot tell, not that the score fails.
 # - Interaction: the smallest p-value is {glue:text}`subgroups_smallest_gail_simon` by the paper's test,
 #   which asks only whether the effect changes sign, and {glue:text}`subgroups_smallest_lr` by the
 #   likelihood ratio test, which asks whether it changes at all ([interaction](subgroups-interaction)).
-# - T2N0 disease with and without chemotherapy: 5-year DMFS
+# - T2N0 disease with and without chemotherapy: {term}`DMFS` at {glue:text}`subgroups_horizon` months
 #   {glue:text}`subgroups_t2n0_dmfs_chemoradiotherapy` and {glue:text}`subgroups_t2n0_dmfs_radiotherapy`
 #   ([T2N0](subgroups-t2n0)).
 #
@@ -48,9 +51,10 @@ from npcbook.dose import rate_difference
 from npcbook.firth import fit_firth_cox
 from npcbook.interaction import gail_simon, likelihood_ratio
 from npcbook.plots import LABELS, plot_forest, plot_kaplan_meier
+from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.survival import kaplan_meier, logrank
-from npcbook.tables import attempt, format_ci, format_estimate, format_hr, format_p
+from npcbook.tables import attempt, format_estimate, format_hr, format_p, list_reasons
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -62,9 +66,10 @@ horizon_months = 60  # 5-year rates
 # %% [markdown]
 # ## Data
 #
-# Patients with their risk group as chapter 06 formed it (a cut-off found in the training cohort, carried
-# to the validation cohort) and the subgroup factors of Figure 4. EBV DNA is analysed where it was
-# measured, as in the paper; rENE compares none with any.
+# Patients with their risk group as [chapter 06](06_km) formed it (a {term}`cut-off` found in the training
+# cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. {term}`EBV DNA` is
+# analysed where it was measured (complete cases), as in the paper; {term}`rENE` compares none with any. The
+# event is {term}`distant metastasis`; deaths without it are {term}`censored <censoring>`.
 
 # %%
 chapter = open_chapter("07_subgroups", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -91,28 +96,36 @@ chapter.table("arms", counts, "Patients and distant metastases by cohort and ris
 # %% [markdown]
 # ## Method
 #
-# In each subgroup the paper compares high with low risk by a Cox model with **Firth's penalty**. The
-# ordinary partial likelihood $L(\beta)$ has no maximum when one arm has no event; Firth adds half the log
-# determinant of the information,
+# **Why another likelihood.** In each subgroup the paper compares high with low risk by a {term}`Cox model`
+# with {term}`Firth's penalty` {cite}`firth1993,heinze2001`. The ordinary partial likelihood $L(\beta)$ has no
+# maximum when one arm has no event; Firth adds half the log determinant of the information,
 #
 # $$\log L^*(\beta) = \log L(\beta) + \tfrac12 \log\det I(\beta),$$
 #
-# which always has one. Limits and p-values come from the *profile* of $\log L^*$: the limits are where
-# it has fallen by half the 95 % quantile of $\chi^2_1$. They are not symmetric and stay honest where few
-# events make the estimate skewed.
+# which has one. Limits and p-values come from the *profile* of $\log L^*$ {cite}`venzon1988`: the limits
+# are where it has fallen by half the 95 % quantile of $\chi^2_1$. They are not symmetric and stay honest
+# where few events make the estimate skewed. Ties are {term}`Breslow`'s, as in R's `coxphf`, and hazards of
+# the two arms are taken as {term}`proportional <proportional hazards>`; with so few events per subgroup a
+# test of that would have no power, and none is made.
 #
-# The paper tests interaction by **QualInt**, that is Gail and Simon's test. With subgroup estimates
-# $b_i$ and standard errors $s_i$,
+# **Does the effect differ?** Subgroups answer that badly: one p-value below and one above 0.05 is no
+# difference between the two. The question is one of {term}`interaction`. The paper tests it by **QualInt**,
+# that is Gail and Simon's test. With subgroup estimates $b_i$ and standard errors $s_i$,
 #
 # $$Q = \min\Big(\sum_{b_i>0} b_i^2/s_i^2,\ \sum_{b_i<0} b_i^2/s_i^2\Big).$$
 #
 # $Q$ is 0 unless the effect *changes sign*: a score that works twice as well in one subgroup as in the
-# other passes unnoticed. At $Q=0$ QualInt prints $1 - 0.5^{K-1}$ for $K$ subgroups (0.5 for two, 0.75 for
-# three), a convention and not a measure of evidence.
+# other passes unnoticed. At $Q=0$ QualInt prints $1 - 0.5^{K-1}$ for $K$ subgroups, one half for two, a
+# convention and not a measure of evidence. The test, from the library's source:
+#
+# ```{literalinclude} ../npcbook/interaction.py
+# :pyobject: gail_simon
+# ```
 #
 # **Recommended** beside it: the likelihood ratio test of a Cox model with and without the product of risk
-# group and factor, the same for the continuous score (no cut-off involved, training patients scored out
-# of fold), and Holm's correction for the number of subgroups looked at.
+# group and factor, which asks whether the effect differs *at all*; the same for the continuous score (no
+# cut-off involved, training patients scored {term}`out of fold`); and {term}`Holm's correction` for the
+# number of subgroups looked at.
 
 # %%
 not_estimable = {}
@@ -146,7 +159,7 @@ print(f"{single.sum()} subgroups, {subgroups.loc[single, 'hr'].notna().sum()} of
 # ## Result
 #
 # Interaction tests use the estimates above (Gail–Simon) or the patients (likelihood ratio), at the levels
-# that have an estimate. Each factor has one p-value per cohort and test.
+# that have an estimate. Each factor has one p-value per cohort and test, none of them corrected.
 
 # %%
 tests = []
@@ -177,26 +190,38 @@ subgroups = subgroups.merge(
 
 # %% [markdown]
 # (subgroups-forest)=
-# ### Forest plots (Figure 4)
+# ### Forest plots (Fig. 4)
 #
-# Each line is one subgroup. Under its name stand events/patients in the high- and the low-risk arm;
-# arrows mark intervals that leave the axis. The interaction p is that of the likelihood ratio test.
+# The counterparts of the paper's Figure 4A and B. Each line is one subgroup. Under its name stand
+# events/patients in the high- and the low-risk arm; arrows mark intervals that leave the axis. The
+# interaction p is that of the likelihood ratio test, not the paper's.
 
 # %% tags=["hide-input"]
-ax = plot_forest(subgroups[subgroups["cohort"] == "training"])
+# One axis for both cohorts, a decade longer where ratios need it.
+limits = (0.1, 1000 if subgroups["hr"].max() > 100 else 100)
+ax = plot_forest(subgroups[subgroups["cohort"] == "training"], limits=limits)
 ax.set_title("Training cohort, DMFS", loc="left")
 alt = "Forest plot: hazard ratio of high against low risk in each subgroup, training cohort."
 chapter.figure("forest_training", ax.figure, alt)
 
 # %% tags=["hide-input"]
-ax = plot_forest(subgroups[subgroups["cohort"] == "validation"])
+ax = plot_forest(subgroups[subgroups["cohort"] == "validation"], limits=limits)
 ax.set_title("Validation cohort, DMFS", loc="left")
 alt = "Forest plot: hazard ratio of high against low risk in each subgroup, validation cohort."
 chapter.figure("forest_validation", ax.figure, alt)
 
 # %% [markdown]
-# The same as numbers, with Holm's correction over the subgroups of a cohort. A subgroup of few events is
-# compatible with almost any hazard ratio; its p-value is then a statement about its size.
+# *How to read it.* Do not ask which intervals hold 1; ask which hold the ratio of *all patients*. A subgroup
+# whose interval does is compatible with the common effect. A subgroup of few events is compatible with
+# almost any hazard ratio; its p-value is then a statement about its size. In the training cohort score and
+# cut-off were fitted to these very outcomes: if the low-risk arm is nearly without events there, ratios are
+# huge in every subgroup and prove only that. The validation panel is the one that speaks of new patients.
+#
+# (subgroups-numbers)=
+# ### The same as numbers
+#
+# With Holm's correction over the subgroups of a cohort. The subgroups overlap, since each factor divides the
+# same patients anew; Holm's correction needs no independence.
 
 # %%
 holm = pd.Series(np.nan, index=subgroups.index)
@@ -216,11 +241,15 @@ table = pd.DataFrame({
 chapter.table("subgroups", table, "High against low risk by subgroup: Firth's Cox model, profile limits.")
 
 # %% [markdown]
+# *How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* says why.
+# Of the subgroups in validation {glue:text}`subgroups_below` have p < 0.05;
+# {glue:text}`subgroups_below_holm` still do once their number is allowed for.
+#
 # (subgroups-interaction)=
 # ### Interaction
 #
-# "Gail–Simon" is the paper's test. Where $Q$ is 0 no subgroup's estimate lies on the other side of 1,
-# and its p-value is QualInt's convention.
+# "Gail–Simon" is the paper's test. Where $Q$ is 0 all estimates of a factor lie on one side of 1, and the
+# p-value is QualInt's convention.
 
 # %%
 shown = interaction.rename(columns={
@@ -234,8 +263,15 @@ chapter.table(
 )
 
 # %% [markdown]
-# By chance alone, one subgroup in twenty has p < 0.05, and so has one interaction test in twenty. Tests
-# of one cohort share their patients, so they are not independent; the expectation holds all the same.
+# *How to read it.* The first p-value column cannot become small unless the score works the wrong way round
+# in some subgroup; that it is large, which the paper reports, is therefore no evidence that the score works
+# equally well everywhere. The second column can become small for a mere difference of size. Where one arm has
+# no event in a whole cohort the effect is unbounded at every level, and that test has nothing left to
+# compare: its p-value is then near 1 for want of information. The third column needs no groups and is the
+# one to trust.
+#
+# By chance alone, one interaction test in twenty has p < 0.05. Tests of one cohort share their patients, so
+# they are not independent; the expectation holds all the same.
 
 # %%
 n_tests = int(interaction["lr_groups"].notna().sum())
@@ -248,10 +284,11 @@ chapter.table("chance", chance, "How many interactions would be called significa
 
 # %% [markdown]
 # (subgroups-t2n0)=
-# ### T2N0: chemoradiotherapy and radiotherapy (Figure 5A and B)
+# ### T2N0: chemoradiotherapy and radiotherapy (Fig. 5A and B)
 #
-# Both cohorts together. Chemotherapy of any kind is compared with radiotherapy alone, in the patients in
-# whom the paper could not separate risk.
+# The counterparts of the paper's Figure 5A (DMFS) and B (OS). Both cohorts together. Chemotherapy of any kind
+# ({term}`chemoradiotherapy`) is compared with radiotherapy alone, in the patients in whom the paper could not
+# separate risk.
 
 # %%
 t2n0 = patients[patients["Clinical stage"] == "T2N0"].copy()
@@ -277,8 +314,10 @@ if len(t2n0):
 
 
 # %% [markdown]
-# The difference of the rates with its interval says how large a benefit, or harm, the data leave open;
-# a p-value near 1 does not show that treatments are equal.
+# *How to read it.* Both figures end where few are left; the table gives the rates at the horizon
+# (Kaplan–Meier, log–log limits; none where a group has no event, since such limits do not exist) and their
+# difference in percentage points, chemoradiotherapy less radiotherapy. The interval of the difference says
+# how large a benefit, or harm, the data leave open; a p-value near 1 does not show that treatments are equal.
 
 
 # %%
@@ -312,26 +351,27 @@ chapter.table("t2n0", pd.DataFrame(t2n0_rows), caption)
 # Cells without an estimate, and why:
 
 # %%
-reasons = pd.DataFrame({"what": not_estimable.keys(), "reason": not_estimable.values()})
-chapter.table("not_estimable", reasons, "What these data cannot give.")
+chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
 
 # %% [markdown]
 # ## Against the paper
 #
-# The truth column exists for a synthetic cohort only. For a hazard ratio it is the ratio of the arms'
-# mean cumulative hazards at the horizon as they were planted; for a rate it is the mean planted
-# probability of no metastasis with the treatment given.
+# The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a hazard ratio it is the
+# ratio of the arms' mean cumulative hazards at five years as they were planted; for a rate it is the mean
+# planted probability of no metastasis with the treatment given. Only what the paper printed for the same
+# score and horizon is set beside it.
 
 # %%
-for cohort in COHORTS:
+as_printed = model == "dl_combined"  # print has the risk groups of this model only
+for cohort in COHORTS if as_printed else ():
     row = subgroups[(subgroups["cohort"] == cohort) & (subgroups["level"] == "T2N0")]
     for hr, low, high, p in row[["hr", "hr_low", "hr_high", "p_value"]].dropna().to_numpy():
         chapter.record(f"text.{cohort}.subgroup_hr.t2n0", hr, low=low, high=high, p_value=p)
 for track, column in (("as published", "gail_simon"), ("recommended", "lr_groups")):
-    if interaction[column].notna().any():
+    if as_printed and interaction[column].notna().any():
         chapter.record("text.both.subgroup_interaction_p", interaction[column].min(), track=track)
 for (key, arm), (value, low, high) in rates.items():
-    if np.isfinite(value):
+    if np.isfinite(value) and horizon_months == 60:
         chapter.record(f"text.t2n0.{key}_5y.{arm}", value, low=low, high=high)
 for key, p in t2n0_p.items():
     if np.isfinite(p):
@@ -347,7 +387,7 @@ if truth is not None:
     )
     for cohort, part in planted.groupby("cohort"):
         means = part.groupby("risk_group")["hazard"].mean()
-        if len(means) == 2:
+        if len(means) == 2 and as_printed:
             chapter.record(f"text.{cohort}.subgroup_hr.t2n0", means["high"] / means["low"], track="truth")
     given = np.where(planted["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy")
     for arm, value in planted.groupby(given)["free"].mean().items():
@@ -355,10 +395,37 @@ if truth is not None:
     chapter.record("text.t2n0.dmfs_5y.all", planted["free"].mean(), track="truth")
 chapter.against_paper()
 
+# %% [markdown]
+# *What agreement means.* The printed interval of T2N0 in training reaches from
+# {glue:text}`subgroups_printed_low` to {glue:text}`subgroups_printed_high`: almost any result agrees with
+# them, so that agreement here is no achievement. [Chapter 00](00_printed_numbers) derives from print how
+# many metastases such an interval rests on. Nor does agreement in "all interactions p > 0.05" mean much,
+# for the reason given above: by that test such a result is expected whenever the score does not rank
+# patients backwards somewhere. On a synthetic cohort the truth column shows what the same few patients
+# would have given had their risks been known instead of estimated.
+#
+# ```{admonition} Try this
+# :class: tip
+# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+#
+# - `age_cut = 60`: the older group becomes small. Its interval widens and its ratio may jump, while nothing
+#   about the score has changed: a picture of how much a forest plot owes to where one divides.
+# - `model = "clinical"`: risk groups of the model without images. In the subgroups by rENE and stage one arm
+#   may be empty, because these factors make the score; the list of what cannot be estimated grows.
+# ```
+
 # %% tags=["hide-input"]
 levels = subgroups[single]
 events = levels["events_high"] + levels["events_low"]
 glue("subgroups_n_levels", str(len(levels)), display=False)
+in_validation = levels[levels["cohort"] == "validation"]
+glue("subgroups_tested", str(in_validation["p_value"].notna().sum()), display=False)
+glue("subgroups_below", str((in_validation["p_value"] < 0.05).sum()), display=False)
+glue("subgroups_below_holm", str((in_validation["p_holm"] < 0.05).sum()), display=False)
+glue("subgroups_horizon", str(horizon_months), display=False)
+print_row = lookup("text.training.subgroup_hr.t2n0")
+glue("subgroups_printed_low", print_row["low_printed"], display=False)
+glue("subgroups_printed_high", print_row["high_printed"], display=False)
 glue("subgroups_fewest_events", str(events.min()), display=False)
 glue("subgroups_most_events", str(events.max()), display=False)
 for cohort in COHORTS:
@@ -373,7 +440,7 @@ glue("subgroups_smallest_gail_simon", format_p(interaction["gail_simon"].min()),
 glue("subgroups_smallest_lr", format_p(interaction["lr_groups"].min()), display=False)
 for arm in ARMS:
     value, low, high = rates["dmfs", arm]
-    text = f"{value:.1f} % ({format_ci(low, high, 1)})" if np.isfinite(value) else "not estimable"
+    text = f"{format_estimate(value, low, high, 1)} %" if np.isfinite(value) else "not estimable"
     glue(f"subgroups_t2n0_dmfs_{arm}", text, display=False)
 
 # %% [markdown]
@@ -386,8 +453,12 @@ for arm in ARMS:
 # - Gail and Simon's test is about a change of sign. "No interaction" in the paper's sense therefore does
 #   not mean "the same effect everywhere".
 # - Risk groups come from an optimised cut-off ([chapter 06](06_km)): in the training cohort all hazard
-#   ratios of this page are optimistic; the validation cohort's are not.
-# - T2N0 patients were not randomised to chemotherapy. The comparison is unadjusted, as in the paper.
+#   ratios of this page are optimistic; the validation cohort's are not. The continuous score of the training
+#   patients is out of fold.
+# - Patients without an EBV DNA value are missing from that factor only. If their risk differs, its two levels
+#   do not add up to the cohort.
+# - T2N0 patients were not randomised to chemotherapy. The comparison is unadjusted, as in the paper, and has
+#   too few events to be adjusted.
 # - In the text DMFS of all T2N0 patients is printed as lower than in each of the two arms; see
 #   [what can be checked from print](00_printed_numbers).
 #
