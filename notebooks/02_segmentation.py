@@ -241,6 +241,10 @@ chapter.figure("network", fig, alt)
 # could be seen meanwhile, so for the default cohort the validation column is not a wholly blind test; a
 # cohort drawn with another seed is. Mirroring was chosen on the kept-out patients alone.
 #
+# Lightning Fabric (`fabric` below) provides the device: a CPU in single precision, or a GPU in bfloat16 where
+# that is safe. Several GPUs deal the parts of each batch among themselves and add up their gradients, so that
+# their number changes the result by rounding only.
+#
 # ```{literalinclude} ../npcbook/training.py
 # :pyobject: _train_epoch
 # ```
