@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from npcbook import images, predict, training
 from npcbook.__main__ import main
-from npcbook.cohort import SEQUENCES
+from npcbook.cohort import SEQUENCES, image_path
 from npcbook.network import NetworkSettings
 from npcbook.prognosis import fit_cox_head, fit_softmax_head, load_head, save_head
 from npcbook.runs import SYNTHETIC_LABEL, open_chapter
@@ -280,3 +280,20 @@ def test_the_model_card_says_what_a_user_must_know(run, tmp_path):
     ):
         assert words in text
     assert "Planted" not in text
+
+
+@pytest.mark.book
+def test_a_held_out_patient_of_the_book_gets_the_book_s_scores(smoke_run, smoke_cohort, tmp_path):
+    cohort = pd.read_csv(smoke_run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str})
+    patient = cohort.loc[cohort["cohort"] == "validation", "patient_id"].iloc[0]
+    files = {sequence: image_path(smoke_cohort, patient, sequence) for sequence in SEQUENCES}
+    assert main(command(smoke_run, files, tmp_path / "out")) == 0
+    found = pd.read_csv(tmp_path / "out" / "scores.csv").set_index(["track", "score"])
+    for track, name in (("as published", "scores"), ("recommended", "scores_recommended")):
+        table = pd.read_csv(smoke_run / "03_dl_training" / f"{name}.csv", dtype={"patient_id": str})
+        stored = table.set_index("patient_id").loc[patient]
+        for score in SCORES:
+            value = found.loc[(track, score), "value"]
+            assert value == pytest.approx(stored[f"dl_{score}"], rel=1e-2, abs=1e-3)
+        assert found.loc[(track, "combined"), "risk_group"] in ("high", "low")
+    assert SYNTHETIC_LABEL in (smoke_run / "03_dl_training" / "model_card.md").read_text()
