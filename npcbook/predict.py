@@ -32,6 +32,7 @@ __all__ = [
     "Model",
     "Prediction",
     "SequenceResult",
+    "check_empty",
     "model_card",
     "predict",
     "read_model",
