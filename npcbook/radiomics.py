@@ -270,13 +270,35 @@ class _SharedRegion:
         return region.levels
 
 
+class _SharedPercentiles(_SharedRegion):
+    """Takes all percentiles of the first-order class at once; it would sort the region for each of them."""
+
+    def _initCalculation(self, voxelCoordinates=None):
+        super()._initCalculation(voxelCoordinates)
+        levels = (10, 25, 50, 75, 90)
+        self.percentile = dict(zip(levels, np.percentile(self.targetVoxelArray, levels, axis=1), strict=True))
+
+    def get10PercentileFeatureValue(self):
+        return self.percentile[10]
+
+    def get90PercentileFeatureValue(self):
+        return self.percentile[90]
+
+    def getMedianFeatureValue(self):
+        return self.percentile[50]
+
+    def getInterquartileRangeFeatureValue(self):
+        return self.percentile[75] - self.percentile[25]
+
+
 @cache
 def _calculator(feature_class: str) -> type:
     base = getFeatureClasses()[feature_class]
     if feature_class == "shape":
         return base
+    shared = _SharedPercentiles if feature_class == "firstorder" else _SharedRegion
     # The module's name decides which logger the class writes to: pyradiomics' own, which is quiet.
-    return type(f"Shared{base.__name__}", (_SharedRegion, base), {"__module__": base.__module__})
+    return type(f"Shared{base.__name__}", (shared, base), {"__module__": base.__module__})
 
 
 def _region(image: sitk.Image, mask: sitk.Image, box: np.ndarray, options: Mapping) -> _Region:
@@ -357,8 +379,8 @@ def extract_images(
         region = _region(filtered, mask, box, options)
         original = region if name == "original" else original
         for feature_class, features in wanted.get(name, {}).items():
-            pair = whole if feature_class == "shape" else (filtered, mask)
-            calculator = _calculator(feature_class)(*pair, **options, region=region)
+            # But for shape, a class asks the picture itself only for its spacing: the smallest will do.
+            calculator = _calculator(feature_class)(*whole, **options, region=region)
             found = _class_values(calculator, features)
             values |= {(name, feature_class, feature): value for feature, value in found.items()}
     return values, original
