@@ -54,6 +54,8 @@ STYLES = {
     "rc": (PINK, LONG),
     "dc": (GREEN, DASHED),
     "truth": ("black", DOTTED),
+    "as published": (VERMILION, DASHED),
+    "recommended": (BLUE, SOLID),
 }
 SPARE = [(PINK, SOLID), (PALETTE[5], DASHED), (PALETTE[9], DASH_DOT), (BLUE, DOTTED), (VERMILION, LONG)]
 LABELS = {
@@ -402,7 +404,8 @@ def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | 
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))
         axis.set_major_locator(MaxNLocator(5))
     if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="upper left", fontsize=SMALL)
+        # Limits of observed risks may fill every corner of the axes.
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=SMALL, frameon=False)
     return ax
 
 
