@@ -25,8 +25,9 @@
 # - The clinical model's training C-index falls from {glue:text}`stress_apparent` to
 #   {glue:text}`stress_corrected` when the bootstrap repeats the selection of covariates too
 #   ([optimism](stress-optimism)).
-# - In the validation cohort the DC model's calibration slope is {glue:text}`stress_slope`, and observed
-#   over expected metastases are {glue:text}`stress_o_e` ([calibration](stress-calibration)).
+# - In the validation cohort the DC model's {term}`calibration` slope is {glue:text}`stress_slope` if its
+#   training scores are those of patients it was fitted on, and {glue:text}`stress_slope_recommended` if they
+#   are not; 1 is right ([calibration](stress-calibration)).
 # - With outcomes dealt to the wrong patients the validation C-index of the clinical
 #   model is {glue:text}`stress_permuted` on average; chance is 0.5 ([leakage](stress-permuted)).
 # - Estimating the {glue:text}`stress_parameters` clinical candidates with little overfitting takes about
@@ -52,7 +53,7 @@ from npcbook.plots import LABELS, plot_calibration, small_multiples, style_of
 from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.survival import kaplan_meier
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p
+from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
 from npcbook.validation import (
     calibrate,
     cumulative_incidence,
@@ -77,8 +78,11 @@ seed = 2023  # of all random numbers here
 # %% [markdown]
 # ## Data
 #
-# Scores, outcomes and the clinical covariates, coded as in chapter 05. `not_estimable` collects what the
-# data cannot give, with the reason.
+# Scores, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models): the scores as
+# published, and the recommended ones, in which no training patient is scored by a model that has seen that
+# patient. Unless a section says otherwise the event is {term}`distant metastasis`, deaths are
+# {term}`censored <censoring>`, and times are months. `not_estimable` collects what the data cannot give, with
+# the reason.
 
 # %%
 chapter = open_chapter("09_stress_tests", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -87,6 +91,8 @@ MODELS = ["radiomics_combined", "clinical", "dl_combined", "rc", "dc"]
 not_estimable = {}
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
 scores = chapter.read("05_cox_models/scores").set_index("patient_id").loc[patients.index]
+unseen = chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
+TRACKS = {"as published": scores, "recommended": unseen}
 groups = chapter.read("06_km/groups").set_index("patient_id").loc[patients.index]
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
 
@@ -113,11 +119,18 @@ chapter.table("events", overview, "Patients and events of the stress tests.")
 # find; what it finds then is what chance and the method add. **Again**: the same procedure on bootstrap
 # samples, or in other patients. **Otherwise**: another defensible choice in place of the one made.
 #
-# Optimism is measured as follows. In each bootstrap sample $b$ the whole procedure is repeated, selection
-# included; the model's C-index there, $C_b$, less its C-index in the original patients, $C_b^0$, is how
-# much it flatters itself:
+# No test of this kind is in the paper. They are those that textbooks and reporting guides ask of a prediction
+# model {cite}`steyerberg2009`.
+#
+# {term}`Optimism` is measured as follows {cite}`harrell1996`. In each bootstrap sample $b$ the whole
+# procedure is repeated, selection included; the model's C-index there, $C_b$, less its C-index in the
+# original patients, $C_b^0$, is how much it flatters itself:
 #
 # $$C_{\text{corrected}} = C_{\text{apparent}} - \frac1B \sum_{b=1}^{B} \left(C_b - C_b^0\right).$$
+#
+# ```{literalinclude} ../npcbook/validation.py
+# :pyobject: optimism_corrected_c
+# ```
 
 # %% [markdown]
 # ## Result
@@ -125,8 +138,9 @@ chapter.table("events", overview, "Patients and events of the stress tests.")
 # (stress-cutpoint)=
 # ### The best cut-off of a useless score
 #
-# The training cohort's own outcomes, and random scores. Under no effect a p-value is below any $x$ in a
-# share $x$ of analyses: its curve lies on the diagonal.
+# The training cohort's own outcomes, and {glue:text}`stress_repeats` random scores, whose best
+# {term}`cut-off` is searched as in [chapter 06](06_km). Under no effect a p-value is below any $x$ in a share
+# $x$ of analyses: its curve lies on the diagonal.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -135,9 +149,10 @@ null = attempt(
     n_repeats=n_repeats, rng=rng,
 )  # fmt: skip
 fig, (ax,) = small_multiples(1, panel_height=4.2, width=5.2)
-names = {"p_naive": "naive: cut-off taken as given", "p_corrected": "corrected for the search"}
-for position, (column, name) in enumerate(names.items() if null is not None else ()):
-    color, line = style_of(column, position)
+shown = {"p_naive": ("as published", "naive: cut-off taken as given"),
+         "p_corrected": ("recommended", "corrected for the search")}  # fmt: skip
+for column, (track, name) in shown.items() if null is not None else ():
+    color, line = style_of(track)
     ax.ecdf(null[column], label=name, color=color, linestyle=line)
 ax.plot([0, 1], [0, 1], color="0.45", linewidth=0.9, linestyle=(0, (4, 3)), label="what a p-value must do")
 ax.set(xlabel="p-value", ylabel="Share of random scores with a smaller one", xlim=(0, 1), ylim=(0, 1))
@@ -161,19 +176,24 @@ glue("stress_naive_rejections", naive, display=False)
 glue("stress_corrected_rejections", corrected, display=False)
 glue("stress_null_hr", middle, display=False)
 glue("stress_null_hr_upper", upper, display=False)
+glue("stress_repeats", n_repeats, display=False)
+glue("stress_printed_hr", lookup("text.training.km_hr.dl_combined")["printed"], display=False)
 
 # %% [markdown]
-# Of random scores {glue:text}`stress_naive_rejections` look significant at 5 % when the search is
-# ignored, {glue:text}`stress_corrected_rejections` when it is corrected for. The hazard ratio is inflated
-# with them: the median under no effect is {glue:text}`stress_null_hr` where the truth is 1, and one score
-# in twenty passes {glue:text}`stress_null_hr_upper`.
+# *How to read it.* A curve above the diagonal finds effects that are not there; one on or below it does
+# not. Of random scores {glue:text}`stress_naive_rejections` look significant at 5 % when the search is
+# ignored, {glue:text}`stress_corrected_rejections` when it is corrected for. The {term}`hazard ratio` is
+# inflated with them: the median under no effect is {glue:text}`stress_null_hr` where the truth is 1, and
+# one score in twenty passes {glue:text}`stress_null_hr_upper`. The paper's DL hazard ratio in training,
+# {glue:text}`stress_printed_hr`, must be seen against this, not against 1. The simulation covers the search
+# only: a score that was fitted to the outcomes has a further advantage, which no random score has.
 #
 # (stress-optimism)=
 # ### Optimism of the training C-index
 #
 # Four procedures: the clinical model with its covariates chosen by p < 0.05 in univariable and
-# multivariable analysis, the same with the covariates given, and the RC and DC models, whose scores enter
-# as fixed.
+# multivariable analysis, the same with the covariates given, and the RC and DC models as published, whose
+# scores enter as fixed. Patients with an unknown covariate are left out of the first (complete cases).
 
 
 # %%
@@ -227,113 +247,141 @@ glue("stress_corrected", optimism["corrected"].iloc[0], display=False)
 chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimism, and external.")
 
 # %% [markdown]
-# The correction covers the steps that are repeated, and no others. Selecting covariates is one of them in
-# the first row; making the radiomics and the DL score is not in the last two, so these stay too good:
-# there only the validation column is honest (chapter 05 shows scores from networks that did not see the
-# patient).
+# *How to read it.* From *apparent* to *corrected* is what a model owes to being judged on its own patients,
+# as far as it can be known without others; from *corrected* to *validation* is what other hospitals change
+# beyond that. The correction covers the steps that are repeated, and no others. Selecting covariates is one
+# of them in the first row; making the radiomics and the DL score is not in the last two, so these stay too
+# good: there only the validation column is honest.
 #
 # (stress-calibration)=
 # ### Calibration by the horizon
 #
-# A score ranks patients; a decision needs a probability. Each score is turned into one by a Cox model of
-# that score in the training cohort. Slope: below 1, high risks are overstated and low ones understated.
-# O/E: observed over expected metastases. ICI: mean distance between predicted and (smoothed) observed
-# risk.
+# A score ranks patients; a decision needs a probability. Each score is turned into one by a
+# {term}`Cox model` of that score in the training cohort, once with the published scores of the training
+# patients, once with those from models that had not seen them. The probability is then tried on the
+# validation cohort, where nothing is fitted. Slope: below 1, high risks are overstated and low ones
+# understated. O/E: observed over expected metastases, above 1 if risk is understated on the whole. ICI: mean
+# distance between predicted and (smoothed) observed risk. Observed risks are one minus
+# {term}`Kaplan–Meier <Kaplan–Meier curve>`.
 
 # %%
 time, event = outcome(cohort["training"])
 absolute = {}
-for model in MODELS:
-    risk = scores.loc[cohort["training"], model]
-    note = f"Absolute risk: {LABELS[model]}"
-    absolute[model] = attempt(not_estimable, note, fit_absolute_risk, time, event, risk, horizon_months)
+for track, table in TRACKS.items():
+    for model in MODELS:
+        data = (time, event, table.loc[cohort["training"], model], horizon_months)
+        note = f"Absolute risk: {LABELS[model]}, {track}"
+        absolute[track, model] = attempt(not_estimable, note, fit_absolute_risk, *data)
 places = {"validation": cohort["validation"]}
 for center, part in patients.loc[cohort["validation"]].groupby("center"):
     places[f"validation, centre {center}"] = part.index
 
 
-def calibration(model, place):
+def calibration(track, model, place):
     """Return the calibration of a model's probabilities among the patients of a place, or None."""
-    if absolute[model] is None:
+    if absolute[track, model] is None:
         return None
-    data = (*outcome(places[place]), absolute[model].predict(scores.loc[places[place], model]))
-    return attempt(not_estimable, f"Calibration: {LABELS[model]}, {place}", calibrate, *data, horizon_months)
+    predicted = absolute[track, model].predict(TRACKS[track].loc[places[place], model])
+    note = f"Calibration: {LABELS[model]}, {track}, {place}"
+    return attempt(not_estimable, note, calibrate, *outcome(places[place]), predicted, horizon_months)
 
 
-calibrations = {(model, place): calibration(model, place) for model in MODELS for place in places}
+calibrations = {(t, model, place): calibration(t, model, place) for model in MODELS for t in TRACKS
+                for place in places}  # fmt: skip
 
 # %%
 rows = []
-for (model, place), result in calibrations.items():
-    row = {"model": LABELS[model], "patients of": place}
+for (track, model, place), result in calibrations.items():
+    row = {"model": LABELS[model], "scores": track, "patients of": place}
     if result is not None:
         row["slope (95 % CI)"] = format_estimate(result.slope, result.slope_low, result.slope_high)
         row["expected"], row["observed"] = percent(result.expected), percent(result.observed)
         row["O/E (95 % CI)"] = format_estimate(result.o_e, result.o_e_low, result.o_e_high)
         row["ICI"] = percent(result.ici)
     rows.append(row)
-columns = ["model", "patients of", "slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"]
-shown = pd.DataFrame(rows).reindex(columns=columns).fillna(MISSING)
-dc = shown[(shown["model"] == LABELS["dc"]) & (shown["patients of"] == "validation")].iloc[0]
-glue("stress_slope", dc["slope (95 % CI)"], display=False)
-glue("stress_o_e", dc["O/E (95 % CI)"], display=False)
-chapter.table("calibration", shown, f"Calibration of the risk of metastasis by {horizon_months} months.")
+columns = ["model", "scores", "patients of", "slope (95 % CI)", "expected", "observed", "O/E (95 % CI)"]
+shown = pd.DataFrame(rows).reindex(columns=[*columns, "ICI"]).fillna(MISSING)
+whole = shown[shown["patients of"] == "validation"].drop(columns="patients of")
+dc = whole[whole["model"] == LABELS["dc"]].set_index("scores")
+glue("stress_slope", dc.loc["as published", "slope (95 % CI)"], display=False)
+glue("stress_slope_recommended", dc.loc["recommended", "slope (95 % CI)"], display=False)
+caption = f"Calibration of the risk of metastasis by {horizon_months} months, validation cohort."
+chapter.table("calibration", whole, caption)
 
 # %%
-fig, axes = small_multiples(2, panel_height=4.6, width=5.0)
-for ax, model in zip(axes, ["dl_combined", "dc"], strict=True):
+by_center = shown[(shown["patients of"] != "validation") & (shown["model"] == LABELS["dc"])]
+chapter.table("calibration_centres", by_center, "Calibration of the DC model in each validation centre.")
+
+# %%
+fig, axes = small_multiples(2, panel_height=5.0, width=5.0)
+for ax, track in zip(axes, TRACKS, strict=True):
     parts = [
         result.groups.assign(cohort=place)
-        for (name, place), result in calibrations.items()
-        if name == model and result is not None and (place != "validation" or len(places) == 1)
+        for (name, model, place), result in calibrations.items()
+        if (name, model) == (track, "dc") and result is not None and place in list(places)[1:]
     ]
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
-        ax.legend(loc="lower right", fontsize=8)  # the upper left holds the limits of the riskiest fifth
-    ax.set_title(f"{LABELS[model]}" + ("" if parts else ": not estimable"))
-alt = "Observed against predicted risk of metastasis by fifths of predicted risk, one panel a model."
+    ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"))
+alt = (
+    "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk and by centre."
+)
 chapter.figure("calibration", fig, alt)
 
 # %% [markdown]
-# Points are fifths of predicted risk with 95 % limits; on the dashed line predictions are right on
-# average. A model can rank well (a high C-index) and still be far from this line, in particular if its
-# score was fitted on patients whose score looked better than it was: the DC model's slope is
-# {glue:text}`stress_slope` in the validation cohort.
+# *How to read it.* Points are fifths of predicted risk with 95 % limits; on the dashed line predictions are
+# right on average, above it risk is understated. A model can rank well (a high C-index) and still be far from
+# this line, in particular if it learnt what a score is worth from patients in whom the score looked better
+# than it was: the DC model's slope is {glue:text}`stress_slope` with scores as published and
+# {glue:text}`stress_slope_recommended` with recommended ones. Points that crowd at the left edge stand for
+# patients who are told that they have almost no risk. Each fifth holds few events, by centre fewer still, so
+# a single point says little; the slope and O/E of the table say more.
 #
 # (stress-decision)=
 # ### Decision curve
 #
-# Whether to act on a probability depends on how many patients one would treat in vain to treat one rightly.
-# A threshold of 10 % means nine. The net benefit counts those treated rightly less those in vain at that
-# rate; a model is of use at a threshold where its curve lies above both treating all and treating none.
+# Whether to act on a probability depends on how many patients one would treat in vain to treat one rightly: a
+# threshold of $p$ means $(1-p)/p$ of them. The {term}`net benefit` counts those treated rightly less those in
+# vain at that rate,
+#
+# $$\text{net benefit}(p) = \frac{\text{true positives}}{n} - \frac{\text{false positives}}{n}\,
+# \frac{p}{1-p};$$
+#
+# a model is of use at a threshold where its curve lies above both treating all and treating none.
 
 # %%
 thresholds = np.linspace(0.01, 0.4, 40)
 time, event = outcome(cohort["validation"])
-curves = {"Treat all": np.ones(len(time))}
-for model in ("clinical", "dl_combined", "dc"):
-    if absolute[model] is not None:
-        curves[model] = absolute[model].predict(scores.loc[cohort["validation"], model])
-fig, (ax,) = small_multiples(1, panel_height=4.2, width=5.6)
-for name, predicted in curves.items():
-    data = (time, event, predicted, horizon_months, thresholds)
-    benefit = attempt(not_estimable, f"Net benefit: {LABELS.get(name, name)}", net_benefit, *data)
-    if benefit is not None:
-        color, line = style_of(name) if name in LABELS else ("0.45", "-")
-        ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=LABELS.get(name, name))
-ax.axhline(0, color="black", linewidth=0.9, label="Treat none")
 top = max(100 * event.mean(), 1)
-ax.set(
-    xlabel="Threshold probability, %", ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.1 * top)
-)
-ax.legend(fontsize=8)
-alt = "Net benefit of treating by each model, all or none, by threshold probability."
+fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
+for ax, (track, table) in zip(axes, TRACKS.items(), strict=True):
+    curves = {"Treat all": np.ones(len(time))}
+    for model in ("clinical", "dl_combined", "dc"):
+        if absolute[track, model] is not None:
+            curves[model] = absolute[track, model].predict(table.loc[cohort["validation"], model])
+    for name, predicted in curves.items():
+        data = (time, event, predicted, horizon_months, thresholds)
+        benefit = attempt(
+            not_estimable, f"Net benefit: {LABELS.get(name, name)}, {track}", net_benefit, *data
+        )
+        if benefit is not None:
+            color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
+            label = LABELS.get(name, name)
+            ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=label)
+    ax.axhline(0, color="black", linewidth=0.9, label="Treat none")
+    ax.set(ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.1 * top), title=f"Scores {track}")
+    ax.legend(fontsize=8)
+axes[-1].set_xlabel("Threshold probability, %")
+alt = "Net benefit of treating by each model, all or none, by threshold probability; one panel a track."
 chapter.figure("decision_curve", fig, alt)
 
 # %% [markdown]
-# A curve at the height of *treat none* marks thresholds at which the model changes nothing for the
-# better. It has a gap where nobody above the threshold was followed to the horizon. A wrong calibration
-# costs benefit even where the ranking is right.
+# *How to read it.* Choose the threshold at which you would act, and go up: the highest curve is the best
+# policy there. A curve at the height of *treat none* marks thresholds at which the model changes nothing for
+# the better. It has a gap where nobody above the threshold was followed to the horizon. A wrong calibration
+# costs benefit even where the ranking is right, so that a model may look useless in one panel and useful in
+# the other without ranking patients differently. "Treat" assumes a treatment that works and does equal good
+# to all who will have the event, which [chapter 08](08_ccnd) leaves open.
 #
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients
@@ -357,13 +405,19 @@ for name in COHORTS if permuted is not None else ():
     rows[-1] |= {"permutations": len(permuted)}
 chance = pd.DataFrame(rows or [{"C-index in": "not estimable"}])
 glue("stress_permuted", rows[1]["mean"] if rows else MISSING, display=False)
+glue("stress_permutations", n_permutations, display=False)
 chapter.table("permuted", chance, "C-index of the clinical model after permuting the outcomes.")
 
 # %% [markdown]
+# *How to read it.* The validation row should hold 0.5 in its middle: here its mean is
+# {glue:text}`stress_permuted`, of {glue:text}`stress_permutations` permutations. The width of its range is
+# what chance alone does to a C-index with this many events; a model inside it has shown nothing. The training
+# row lies above 0.5 because fitting finds something in any data.
+#
 # (stress-sample-size)=
 # ### Events per parameter
 #
-# Riley's criteria ask for an expected shrinkage of at least 0.9 and an optimism of at most 0.05 in R²
+# Riley's criteria ask for an expected shrinkage of at least 0.9 and an {term}`optimism` of at most 0.05 in R²
 # relative to its maximum; R² is assumed to be 15 % of that maximum. Parameters are all those that were
 # tried, not those kept.
 
@@ -389,15 +443,18 @@ glue("stress_patients", n, display=False)
 chapter.table("sample_size", needs, f"Sample size for {events} events among {n} training patients.")
 
 # %% [markdown]
-# Shrinkage is the factor by which the fitted coefficients should be multiplied to hold in new patients;
-# 0.9 or more means little overfitting. The criteria are for models without penalty: the LASSO shrinks,
-# but what it selects from so many features is as uncertain as the last row says.
+# *How to read it.* Shrinkage is the factor by which the fitted coefficients should be multiplied to hold in
+# new patients; 0.9 or more means little {term}`overfitting`. What counts is events, not patients: adding
+# patients without metastasis hardly helps. The criteria are for models without penalty: the {term}`LASSO`
+# shrinks, but what it selects from so many features is as uncertain as the last row says. For a network no
+# such count exists; it has more coefficients than there are features.
 #
 # (stress-uno)=
 # ### Uno's C beside Harrell's
 #
-# Harrell's C averages over the pairs that censoring happened to leave; Uno's weighs them so that
-# follow-up no longer matters. Both use events up to the horizon.
+# Harrell's {term}`C <C-index>` averages over the pairs that censoring happened to leave; Uno's
+# {cite}`uno2011` weighs them so that follow-up no longer matters, if censoring has nothing to do with the
+# covariates. Both use events up to the horizon, and the scores as published.
 
 # %%
 rows = []
@@ -420,13 +477,16 @@ glue("stress_uno_largest", format_number(None if np.isnan(largest) else largest,
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
 
 # %% [markdown]
-# The largest difference between the two is {glue:text}`stress_uno_largest`.
+# *How to read it.* The largest difference between the two is {glue:text}`stress_uno_largest`. Small ones say
+# that the pattern of follow-up is not what made a C-index high or low; they say nothing about overfitting,
+# which both share.
 #
 # (stress-definition)=
 # ### What counts as an event
 #
-# The paper does not say whether a death without metastasis ends DMFS. Counting metastasis only (the
-# default here) estimates something other than counting both, as most trials do.
+# The paper does not say whether a death without metastasis is an event of {term}`DMFS`. Counting metastasis
+# only (the default here, for the reason given in [chapter 01](01_cohorts)) estimates something other than
+# counting both, as most trials do.
 
 # %%
 DEFINITIONS = {"metastasis, deaths censored": "dm", "metastasis or death": "both"}
@@ -455,20 +515,21 @@ for text, kind in DEFINITIONS.items():
             row[f"C-index, {LABELS[model]}"] = c and format_estimate(c.c, c.low, c.high)
         rows.append(row)
 definitions = pd.DataFrame(rows)
-glue("stress_events_dm", definitions["events"].iloc[0], display=False)
-glue("stress_events_both", definitions["events"].iloc[2], display=False)
+glue("stress_events_dm", int(definitions["events"].iloc[0]), display=False)
+glue("stress_events_both", int(definitions["events"].iloc[2]), display=False)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")
 
 # %% [markdown]
-# In the training cohort there are {glue:text}`stress_events_dm` events by the first definition and
-# {glue:text}`stress_events_both` by the second. A score made to predict metastasis says less about deaths
-# from other causes, so its C-index usually falls when these count.
+# *How to read it.* In the training cohort there are {glue:text}`stress_events_dm` events by the first
+# definition and {glue:text}`stress_events_both` by the second. A score made to predict metastasis says less
+# about deaths from other causes, so its C-index usually falls when these count.
 #
 # (stress-competing)=
 # ### Death as a competing event
 #
-# One minus Kaplan–Meier is the risk of metastasis if nobody died of anything else. The share of patients
-# who will actually be seen with metastasis is the cumulative incidence (Aalen–Johansen).
+# One minus Kaplan–Meier is the risk of metastasis if nobody died of anything else, and if those who died
+# would have had the same risk as those who lived. The share of patients who will actually be seen with
+# metastasis, death being a {term}`competing risk`, is the cumulative incidence (Aalen–Johansen).
 
 # %%
 rows = []
@@ -488,13 +549,14 @@ competing = pd.DataFrame(rows).fillna(MISSING)
 chapter.table("competing", competing, f"Risk of metastasis by {horizon_months} months.")
 
 # %% [markdown]
-# Where few die without metastasis the two columns agree; in an older cohort they would not.
+# *How to read it.* Where few die without metastasis by the horizon the two columns agree; in an older cohort
+# they would not, and the first would be too high.
 #
 # (stress-missing)=
 # ### Missing laboratory values
 #
-# The paper leaves out patients with unknown LDH or EBV DNA, which assumes that values are missing by
-# chance alone. First, where they are missing:
+# The paper leaves out patients with unknown {term}`LDH` or {term}`EBV DNA`, which assumes that values are
+# missing by chance alone. First, where they are missing:
 
 # %%
 unknown = candidates[["ldh_abnormal", "ebv_detectable"]].isna()
@@ -510,9 +572,9 @@ for center, part in patients.groupby("center"):
 chapter.table("missing", pd.DataFrame(rows), "Unknown laboratory values by centre; metastases among them.")
 
 # %% [markdown]
-# Second, the multivariable model in the training cohort by complete cases and by multiple imputation: each
-# unknown value is drawn from a model of all other covariates and of the outcome (event and cumulative
-# hazard), twenty times, and the fits are pooled by Rubin's rules.
+# Second, the multivariable model in the training cohort by complete cases and by {term}`multiple imputation`
+# {cite}`jakobsen2017`: each unknown value is drawn from a model of all other covariates and of the outcome
+# (event and cumulative hazard), twenty times, and the fits are pooled by Rubin's rules.
 
 
 # %%
@@ -540,16 +602,15 @@ if imputed is not None:
 chapter.table("imputation", shown, "Multivariable model of distant metastasis, training cohort.")
 
 # %% [markdown]
-# Where the two columns differ by much of an interval, leaving patients out was not harmless. Imputation in
-# turn assumes that what is missing can be told from what is known.
+# *How to read it.* Where the two columns differ by much of an interval, leaving patients out was not
+# harmless. The last column is the share of an estimate's uncertainty that comes from not knowing the
+# values. Imputation in turn assumes that what is missing can be told from what is known: if, say, EBV DNA
+# was measured in those who looked ill, and this is not in the table, both columns are wrong.
 #
 # What these data could not give, with the reason:
 
 # %%
-reasons = pd.DataFrame(not_estimable.items(), columns=["estimate", "why there is none"])
-if reasons.empty:
-    reasons = pd.DataFrame({"estimate": ["none"], "why there is none": ["every estimate could be had"]})
-chapter.table("not_estimable", reasons, "Estimates that the data do not allow.")
+chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
 
 # %% [markdown]
 # ## Against the paper
@@ -573,8 +634,10 @@ beside = pd.DataFrame(
         ("DL hazard ratio at the best cut-off, training", printed("text.training.km_hr.dl_combined"),
          "chapter 06", f"{middle} (median) with a useless score"),
         ("C-index of DC, validation", printed("table4.validation.c_index.dc"),
-         uno["validation, Harrell"].iloc[-1], f"calibration slope {dc['slope (95 % CI)']}"),
-        ("5-year DMFS, training, %", printed("table1.training.dmfs_5y"), definitions.iloc[0, 3],
+         uno["validation, Harrell"].iloc[-1],
+         f"calibration slope {dc.loc['as published', 'slope (95 % CI)']}"),
+        ("5-year DMFS, training, %" + ("" if horizon_months == 60 else f" (here {horizon_months} months)"),
+         printed("table1.training.dmfs_5y"), definitions.iloc[0, 3],
          f"{definitions.iloc[2, 3]} if deaths count"),
     ],
     columns=["what", "printed", "as published, here", "recommended, here"],
@@ -582,6 +645,23 @@ beside = pd.DataFrame(
 chapter.table("against_paper", beside, "Printed numbers that these checks bear on.")
 
 # %% [markdown]
+# *What agreement means.* There is nothing to agree with: the last column holds what the printed number
+# leaves out. The checks do not show that the paper's results are wrong. They show how large a result of
+# that kind can become without an effect, with these numbers of patients and events, and therefore which of
+# the printed ones would need the missing check before anybody acts on them. {term}`Truth <planted truth>`
+# is not shown because each check is its own comparison: with chance, with other patients, or with another
+# choice.
+#
+# ```{admonition} Try this
+# :class: tip
+# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+#
+# - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
+#   optimism of the model with given covariates usually grows, its validation C-index usually does not.
+# - `horizon_months = 36`: fewer events by then. Limits of the calibration table widen; slopes should stay
+#   about the same, because they do not depend on how far one looks if hazards are proportional.
+# ```
+#
 # ## Limits and deviations
 #
 # - Random scores are continuous. A score with few values, like the clinical one, offers fewer cuts and
@@ -590,6 +670,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #   page; their optimism shows as the step from the training to the validation column.
 # - Calibration rests on few events per fifth of predicted risk, per centre most of all: the limits say
 #   how few.
+# - No p-value on this page is corrected for the number of checks; they are descriptions, not findings.
 # - Riley's criteria assume a share of explainable variation; with another share the numbers change, the
 #   order of magnitude does not.
 #
