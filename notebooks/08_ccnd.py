@@ -298,8 +298,15 @@ chapter.table("balance", shown, "Covariates by dose group; differences in standa
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(6, 0.3 * len(balance) + 1.4), layout="constrained")
 ordered = balance.sort_values("before")
-ax.plot(ordered["before"], ordered["covariate"], "o", color=style_of("high")[0], label="as treated")
-ax.plot(ordered["after"], ordered["covariate"], "s", color=style_of("low")[0], mfc="none", label="weighted")
+ax.plot(ordered["before"], ordered["covariate"], "o", color=style_of("as published")[0], label="as treated")
+ax.plot(
+    ordered["after"],
+    ordered["covariate"],
+    "s",
+    color=style_of("recommended")[0],
+    mfc="none",
+    label="weighted",
+)
 ax.axvline(0.1, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
 ax.set(xlabel="Largest standardised difference between dose groups", xlim=(0, None))
 ax.spines[["right", "top"]].set_visible(False)
