@@ -792,6 +792,8 @@ def score_correlation(readings):
 # %%
 def summarise(table):
     """Return agreement by kind of feature and family of images, as text."""
+    if table.empty:
+        return pd.DataFrame([{"block": "all", "features": 0, "note": "no case has both readings"}])
     groups = table.groupby(["block", "family"], sort=False)
     rows = groups[["icc", "low", "rank"]].median().map(format_number)
     share = groups["low"].agg(lambda low: f"{100 * (low > limit).mean():.0f} %")
@@ -959,16 +961,17 @@ chapter.table("bins", shown, f"Bin width, texture and model: unfiltered CET1W, {
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 known_c = bins.dropna(subset="c").astype({"c": float, "low": float, "high": float})
 reach = known_c[["low", "high"]].sub(known_c["c"], axis=0).abs().fillna(0).T.to_numpy()
-ax.errorbar(
-    known_c["levels"], known_c["c"], reach, fmt="o", color=style_of("radiomics_combined")[0], capsize=3
-)
+colour = style_of("radiomics_combined")[0]
+ax.errorbar(known_c["levels"], known_c["c"], reach, fmt="o", color=colour, capsize=3)
 for row in known_c.itertuples():
     ax.annotate(row.bins, (row.levels, row.c), xytext=(6, 6), textcoords="offset points", fontsize=8)
 ax.axhline(0.5, color="0.5", linestyle=":", linewidth=1)
-ax.set(xscale="log", xlabel="median grey levels in the region", ylabel="C, validation sample", ylim=(0, 1))
-ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-ax.xaxis.set_major_formatter("{x:g}")
-ax.xaxis.set_minor_formatter(NullFormatter())
+ax.set(xlabel="median grey levels in the region", ylabel="C, validation sample", ylim=(0, 1))
+if len(known_c):
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 sns.despine(fig)
 alt = "C-index with 95 % limits of models built at three bin widths, against the grey levels these give."
 chapter.figure("bins", fig, alt)
