@@ -22,13 +22,13 @@
 #   them; {glue:text}`cohorts_excluded` were read but not analysed ([flow](cohorts-flow)).
 # - The cohorts differ at p < 0.05 in {glue:text}`cohorts_differing` ([Table 1](cohorts-table-1)).
 # - Distant metastases: {glue:text}`cohorts_events_training` in training and
-#   {glue:text}`cohorts_events_validation` in validation. Every model of this book lives on these few
-#   events ([survival](cohorts-survival)).
-# - 5-year DMFS is {glue:text}`cohorts_dmfs_training` and {glue:text}`cohorts_dmfs_validation`
-#   ([survival](cohorts-survival)).
-# - Whether EBV DNA is missing depends on the hospital with {glue:text}`cohorts_missing_p`
-#   ([hospitals](cohorts-hospitals)).
-# - Best C-index that any model could reach: {glue:text}`cohorts_oracle_training` in training and
+#   {glue:text}`cohorts_events_validation` in validation, over all follow-up. Every model of this book lives
+#   on these events ([survival](cohorts-survival)).
+# - {term}`DMFS` at {glue:text}`cohorts_horizon` months is {glue:text}`cohorts_dmfs_training` and
+#   {glue:text}`cohorts_dmfs_validation` ([survival](cohorts-survival)).
+# - Tested for a relation of missing {term}`EBV DNA` to the hospital: {glue:text}`cohorts_missing_p`
+#   ([missing values](cohorts-missing)).
+# - Best {term}`C-index` that any model could reach: {glue:text}`cohorts_oracle_training` in training and
 #   {glue:text}`cohorts_oracle_validation` in validation ([difficulty](cohorts-difficulty)).
 #
 # **Reads** a cohort on disk, synthetic or your own. **Writes** `cohort.csv`, the analysed patients, for
@@ -48,6 +48,7 @@ from npcbook.cohort import COLUMNS, DISPLAY_NAMES, SEQUENCES, patient_flow, read
 from npcbook.concordance import harrell_c
 from npcbook.datasheet import plot_slice, widest_slice
 from npcbook.plots import plot_kaplan_meier, small_multiples
+from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.survival import kaplan_meier, reverse_km
 from npcbook.tables import attempt, format_ci, format_estimate, format_number, format_p
@@ -61,9 +62,13 @@ patients_shown = 4  # rows of the montage
 # %% [markdown]
 # ## Data
 #
-# A cohort is a folder: one table with a row per patient, three MR sequences per patient, and contours of
-# tumour and lymph nodes for each sequence. `python -m npcbook check` lists everything that is wrong with
-# one; this chapter stops at a table with errors.
+# The patients of the paper have {term}`stage II` {term}`nasopharyngeal carcinoma`, were treated with
+# intensity-modulated radiotherapy at three hospitals, and {glue:text}`cohorts_printed_patients` of them were
+# analysed. Their data are not public. A cohort is here a folder: one table with a row per patient, three MR
+# sequences per patient, and contours of tumour and lymph nodes for each sequence; by default a
+# {term}`synthetic cohort`, drawn in the same format and read by the same code as one's own
+# ([how it was made](11_datasheet)). `python -m npcbook check` lists everything that is wrong with a cohort;
+# this chapter stops at a table with errors.
 
 # %%
 chapter = open_chapter("01_cohorts", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -80,7 +85,8 @@ chapter.table("flow", flow.rename(columns=columns), "Patients read, excluded and
 # %% [markdown]
 # (cohorts-flow)=
 # The same as a flow chart, the counterpart of the paper's Figure 1. Reasons of exclusion come from the
-# cohort's own column `exclusion`; none are invented.
+# cohort's own column `exclusion`; none are invented, so that a simulated cohort, which draws only patients
+# who qualify, shows none.
 
 # %%
 reasons = [f"{row.step.removeprefix('excluded: ')}: n = {row.all}" for row in flow.iloc[1:-1].itertuples()]
@@ -102,22 +108,30 @@ alt = "Flow chart: patients read, left out with the reason, and analysed, by coh
 chapter.figure("flow", fig, alt)
 
 # %% [markdown]
-# ## Method
-#
-# The paper describes both cohorts in its Table 1 and compares them: counts by Pearson's χ² test or, where
-# few patients are expected in a cell, Fisher's exact test; age by the Mann–Whitney test; survival by
-# Kaplan–Meier,
+# **As published.** The paper describes both cohorts in its Table 1 and compares them: counts by Pearson's χ²
+# test or, where few patients are expected in a cell, Fisher's exact test; age by the Mann–Whitney test;
+# survival by {term}`Kaplan–Meier <Kaplan–Meier curve>`,
 #
 # $$\hat S(t) = \prod_{t_i \le t} \left(1 - \frac{d_i}{n_i}\right),$$
 #
-# and the log-rank test. DMFS counts distant metastasis only, deaths without it are censored: in the
-# training cohort the paper's DMFS lies above its OS, which no other definition allows.
+# with $d_i$ events among the $n_i$ patients still followed at $t_i$, and the {term}`log-rank test`.
 #
-# Two things are added. A p-value says how surprising a difference would be by chance, not how large it is;
-# the **standardised difference** says how large: for a share $p$ in the two cohorts,
+# **What is an event.** {term}`DMFS` counts {term}`distant metastasis` only; deaths without it are
+# {term}`censored <censoring>`. The paper does not say so, but prints a DMFS at five years of
+# {glue:text}`cohorts_printed_dmfs` % and an {term}`OS` of {glue:text}`cohorts_printed_os` % in training: if
+# deaths were events of DMFS, it could not lie above OS. Two assumptions come with it. Patients who are
+# censored, by death or by the end of follow-up, must be like those still followed; and death must not hide a
+# metastasis that was on its way ([chapter 09](09_stress_tests) drops both in turn).
+#
+# **Added.** A p-value says how surprising a difference would be by chance, not how large it is; the
+# *standardised difference* says how large: for a share $p$ in the two cohorts,
 # $|p_1 - p_2| / \sqrt{(p_1(1-p_1) + p_2(1-p_2))/2}$, with 0.1 often taken as the limit of balance. And
-# follow-up is estimated by **reverse Kaplan–Meier** (death censors, the end of follow-up is the event),
-# because the median of observed times is shortened by early deaths.
+# follow-up is estimated by *reverse Kaplan–Meier* (death censors, the end of follow-up is the event), because
+# the median of observed times is shortened by early deaths. The function, from the library's source:
+#
+# ```{literalinclude} ../npcbook/survival.py
+# :pyobject: reverse_km
+# ```
 
 # %% [markdown]
 # ## Result
@@ -167,10 +181,12 @@ if len(COHORTS) == 2:
 chapter.table("table_1", table, "Patients of both cohorts: counts with per cent, medians with quartiles.")
 
 # %% [markdown]
-# Rows whose p-value is small while the standardised difference is below 0.1 differ by little, in many
-# patients; the reverse is a difference that the cohorts are too small to show. Models trained on one
+# *How to read it.* One p-value per characteristic, beside its first level; none is corrected for their
+# number. Rows whose p-value is small while the standardised difference is below 0.1 differ by little, in
+# many patients; the reverse is a difference that the cohorts are too small to show. Models trained on one
 # cohort meet the other one's mix in validation: a difference here is the first suspect when a model loses
-# there.
+# there. It is no flaw in itself, for a validation cohort that equals the training cohort tests little. What
+# the table does not show is the images, which differ between hospitals in ways that no row names.
 #
 # (cohorts-survival)=
 # ### Survival and follow-up
@@ -190,6 +206,11 @@ for ax, (endpoint, (time, event)) in zip(axes, ENDPOINTS.items(), strict=True):
 chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, training against validation cohort.")
 
 # %% [markdown]
+# *How to read it.* The bands, not the curves, say whether the cohorts differ; where they overlap widely the
+# data cannot tell. The numbers below the axis show how many patients the right end of a curve still stands
+# on. Curves that are nearly flat after some years mean that most metastases that will come have come, or that
+# few were followed long enough to show more: follow-up decides which.
+#
 # How long patients were followed depends on what is counted. The paper does not say which of these it
 # prints; here the reverse Kaplan–Meier estimate stands beside it.
 
@@ -211,10 +232,14 @@ shown = follow_up.assign(
 chapter.table("follow_up", shown, "Follow-up in months by three definitions: median and quartiles.")
 
 # %% [markdown]
+# *How to read it.* A rate at the {term}`horizon` rests on the patients followed to it. If the lower
+# quartile of follow-up lies beyond the horizon, few were lost before; if the median lies below it, the rate
+# is mostly an extrapolation from others.
+#
 # (cohorts-hospitals)=
 # ### Hospitals
 #
-# The validation cohort is more than one hospital, and what is true of the cohort need not be true of each.
+# A cohort may be more than one hospital, and what is true of the cohort need not be true of each.
 
 # %%
 centers = sorted(patients["center"].unique())
@@ -223,9 +248,14 @@ headings = {name: f"{name} (n = {(patients['center'] == name).sum()})" for name 
 chapter.table("hospitals", as_printed(by_center, headings), "Patients by hospital.")
 
 # %% [markdown]
-# The paper calls LDH and EBV DNA missing completely at random. If they were, the share of missing values
-# would be the same in every hospital, stage and outcome; each is tested here. A small p-value refutes
-# "completely at random"; a large one does not prove it.
+# *How to read it.* Compare hospitals of the same cohort first: what differs between them is case mix or
+# custom, not the division into training and validation.
+#
+# (cohorts-missing)=
+# ### Missing values
+#
+# The paper calls {term}`LDH` and EBV DNA missing completely at random and analyses complete cases. If values
+# were missing so, their share would be the same in every hospital, stage and outcome; each is tested here.
 
 # %%
 lines = []
@@ -240,13 +270,18 @@ missingness = pd.DataFrame(lines, columns=["value", "missing", "related to", "p"
 chapter.table("missing", missingness, "Is it by chance who lacks a laboratory value?")
 
 # %% [markdown]
+# *How to read it.* A small p-value refutes "completely at random"; a large one does not prove it. A relation
+# with the hospital alone does less harm, since models are fitted and judged by cohort; hospitals may simply
+# have taken up a test at different times. A relation with the outcome would bias every complete-case analysis
+# of the book.
+#
 # (cohorts-difficulty)=
 # ### How difficult is it?
 #
-# Where the truth was planted, its own concordance is known: no model can be expected to rank patients
-# better than the true linear predictor. The parts show where the information lies: what the clinic knows,
-# what lies inside the contour (heterogeneity), what lies outside it (infiltration), and what no one sees
-# (frailty). For real patients there is no such number.
+# Where the {term}`truth was planted <planted truth>`, its own {term}`concordance` is known: no model can be
+# expected to rank patients better than the true linear predictor. The parts show where the information
+# lies: what the clinic knows, what lies inside the contour (heterogeneity), what lies outside it
+# (infiltration), and what no one sees (frailty). For real patients there is no such number.
 
 
 # %%
@@ -276,6 +311,13 @@ for name in COHORTS:
 chapter.table("difficulty", difficulty, "Concordance of planted risks with distant metastasis (95 % CI).")
 
 # %% [markdown]
+# *How to read it.* The first row is the ceiling for every model of this book, the second for the clinical
+# one. Rows near 0.5 carry no information about metastasis. {term}`Radiomics <radiomics>` can see what lies
+# inside the contour only, so the row of the infiltration outside it is what a network has to itself: the
+# paper's argument for deep learning, here as a quantity that was chosen. Infinite follow-up would not bring
+# the first row to 1, because chance decides who with a given risk has the event.
+#
+# (cohorts-images)=
 # ### The images
 #
 # For a few patients, from the hospitals in turn, the slice with the largest tumour in the three
@@ -298,11 +340,16 @@ alt = "Axial MR slices of example patients in three sequences, with the contours
 chapter.figure("montage", fig, alt)
 
 # %% [markdown]
-# What to look for: fat is bright and fluid dark on T1W, fluid is bright on T2W, and the tumour takes up
-# contrast on CET1W. The same tissue need not be equally bright at two hospitals, nor at both ends of one
-# image, which is why the next chapter corrects and normalises the images before any network sees them.
+# *What to look for.* Fat is bright and fluid dark on {term}`T1W`, fluid is bright on {term}`T2W`, and the
+# tumour takes up contrast on {term}`CET1W`. The same tissue need not be equally bright at two hospitals,
+# nor at both ends of one image, which is why the next chapter corrects and normalises the images before any
+# network sees them. Stages stand above the slices; that a tumour looks small or large in one slice says
+# little about its volume. [The viewer](13_viewer) shows whole volumes.
 #
 # ## Against the paper
+#
+# Every number of the paper's Table 1 with the same number of this cohort. {term}`Truth <planted truth>`
+# exists for DMFS at five years only: the mean planted probability of having no metastasis by then.
 
 # %%
 SUBJECTS = {
@@ -348,12 +395,32 @@ for name in sorted({"1", "2", "3"} & set(centers)):
 # %%
 chapter.against_paper("The paper's Table 1 beside this cohort.")
 
+# %% [markdown]
+# *What agreement means.* In the default synthetic cohort the margins of this table are what it was drawn to
+# have, so agreement shows that the generator keeps its specification, and that the tests computed here are
+# the ones behind print. Where a p-value differs although the counts agree, the printed one does not follow
+# from the printed counts, on which [chapter 00](00_printed_numbers) has more. In a scenario with other
+# patients, or in one's own cohort, differences are expected and are what the reader of later chapters must
+# know. Rates and follow-up depend on chance even where margins are fixed.
+#
+# ```{admonition} Try this
+# :class: tip
+# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+#
+# - `horizon_months = 96`: fewer patients are followed so far, so the rates fall and their intervals widen;
+#   they are no longer set beside print, which has five years.
+# - `cohort_folder`: point it at another cohort, for example one made by
+#   `python -m npcbook simulate --scenario shift`, and give `run_folder` a new name. Standardised differences
+#   grow where the case mix of the other hospitals was shifted; the truth column says by how much risk did.
+# ```
+
 # %% tags=["hide-input"]
 significant = rows[(rows["p_value"] < 0.05)].drop_duplicates("characteristic")["characteristic"]
 glue("cohorts_differing", ", ".join(significant) or "nothing", display=False)
 glue("cohorts_excluded", str(int(excluded.sum())), display=False)
 by_hospital = missingness[(missingness["value"] == "EBV DNA") & (missingness["related to"] == "hospital")]
-glue("cohorts_missing_p", f"p {by_hospital['p'].iloc[0]}", display=False)
+p = by_hospital["p"].iloc[0]
+glue("cohorts_missing_p", p if p == "nothing to compare" else f"p {p}", display=False)
 for name in ("training", "validation"):
     group = patients[patients["cohort"] == name]
     glue(f"cohorts_n_{name}", str(len(group)), display=False)
@@ -366,6 +433,10 @@ for name in ("training", "validation"):
         text = format_estimate(*(100 * v[0] for v in (rate.survival, rate.low, rate.high)), 1) + " %"
     glue(f"cohorts_dmfs_{name}", text, display=False)
     glue(f"cohorts_oracle_{name}", concordance_text(name, "linear_predictor"), display=False)
+glue("cohorts_horizon", str(horizon_months), display=False)
+PRINTED = {"patients": "total.n", "dmfs": "training.dmfs_5y", "os": "training.os_5y"}
+for name, published_id in PRINTED.items():
+    glue(f"cohorts_printed_{name}", lookup(f"table1.{published_id}")["printed"], display=False)
 
 # %% [markdown]
 # ## Limits and deviations
@@ -373,11 +444,11 @@ for name in ("training", "validation"):
 # - A synthetic cohort is drawn from the margins of Table 1. That its table agrees with print shows that the
 #   generator keeps its specification, and nothing about the paper or about patients. What was planted is
 #   listed in [the datasheet](11_datasheet).
-# - Table 1 tests nine characteristics without correction, as the paper does.
+# - Table 1 tests its characteristics without correction for their number, as the paper does.
 # - LDH and EBV DNA are tested with "unknown" as a level, as the printed p-values suggest; what changes
 #   without it is worked out in [what can be checked from print](00_printed_numbers).
 # - The paper gives T and N categories, not the stage of each patient; stage II is T1N1, T2N0 and T2N1.
-# - "5-year" is 60 months from the cohort's time zero, which the paper does not define.
+# - "5-year" is sixty months from the cohort's time zero, which the paper does not define.
 #
 # Next: [segmentation](02_segmentation), which needs the images and contours shown above. A cohort without
 # images can still be described here.
