@@ -15,17 +15,17 @@
 # # The printed numbers
 #
 # **What can be checked of the paper without a single patient?** A published table is data: counts imply
-# p-values, a confidence interval implies a standard error, a standard error implies a number of events. This
-# chapter recomputes what print allows, as a careful reviewer would.
+# p-values, a {term}`confidence interval` implies a standard error, a standard error implies a number of
+# events. This chapter recomputes what print allows {cite}`hu2023`, as a careful reviewer would.
 #
 # ## In short
 #
 # - {glue:text}`printed_checks` checks, of which {glue:text}`printed_reproduce` reproduce; every hazard ratio,
 #   C-index and AUC lies in the middle of its interval ([intervals](printed-intervals)).
-# - Two hazard ratios, those of the RC model, cannot compare two groups of patients: they would need at least
-#   {glue:text}`printed_rc_training` and {glue:text}`printed_rc_validation` metastases, where the printed
-#   survival leaves at most {glue:text}`printed_most_training` and {glue:text}`printed_most_validation` within
-#   five years ([events](printed-events)).
+# - Two {term}`hazard ratios <hazard ratio>`, those of the RC model, cannot compare two groups of patients:
+#   they would need at least {glue:text}`printed_rc_training` and {glue:text}`printed_rc_validation`
+#   metastases, where the printed survival leaves at most {glue:text}`printed_most_training` and
+#   {glue:text}`printed_most_validation` within five years ([events](printed-events)).
 # - Six rows of Table 2 imply {glue:text}`printed_events_low` to {glue:text}`printed_events_high` metastases
 #   in the training cohort over all follow-up ([events](printed-events)).
 # - The limits and p of the two T2N0 hazard ratios come out with **one** event in each arm, and with no other
@@ -84,6 +84,10 @@ chapter.table("sources", counts, "Transcribed numbers by place in the paper.")
 # each stands how sure one can be: *certain* (arithmetic), *high* (one mild assumption) or *moderate* (an
 # approximation).
 #
+# A number reproduces if at least one set of values that would have been printed so gives it. None of this
+# is a significance test, so that the number of checks needs no correction.
+#
+# (printed-table-1)=
 # ## Table 1: counts, percentages and p-values
 #
 # The levels of a characteristic must add up to the cohort, and percentages must follow from counts.
@@ -95,7 +99,8 @@ caption = f"Sums and percentages that do not reproduce, of {len(sums)} checked."
 chapter.table("sums", odd.drop(columns="topic"), caption)
 
 # %% [markdown]
-# Where the verdict speaks of adjusting, the percentages as rounded one by one would not add up to 100.
+# *How to read it.* Where the verdict speaks of adjusting, the percentages as rounded one by one would not
+# add up to 100. Rounding percentages so that they do is common and harmless.
 #
 # The paper used "Pearson's chi-square or Fisher's exact tests"; both, and the chi-square with continuity
 # correction (the default of R's `chisq.test` for two levels), are computed, with and without the *unknown*
@@ -106,10 +111,13 @@ tests = pd.concat([checks.check_age(), checks.check_baseline_tests()], ignore_in
 chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values recomputed from its counts.")
 
 # %% [markdown]
-# Most p-values are Pearson's, uncorrected. A p-value that none of the tests gives cannot come from the counts
-# beside it. For LDH the small p needs the unknown values counted as a level of their own: among known values
-# the cohorts do not differ beyond chance, although the methods announce a complete-case analysis.
+# *How to read it.* Most p-values are Pearson's, uncorrected. A p-value that none of the tests gives cannot
+# come from the counts beside it; a table updated after its tests were run would look like this. No
+# conclusion of the paper changes with them. For {term}`LDH` the small p needs the unknown values counted as
+# a level of their own: among known values the cohorts do not differ beyond chance, although the methods
+# announce a complete-case analysis.
 #
+# (printed-missing)=
 # ## Missing at random, against the counts
 #
 # "Missing data at complete random" would mean equal shares of missing values in both cohorts.
@@ -123,8 +131,9 @@ chapter.table(
 )
 
 # %% [markdown]
-# Missing values depend on the centre, so they are not missing *completely* at random over the whole study.
-# Within one centre they may be.
+# *How to read it.* Missing values depend on the centre, so they are not missing *completely* at random over
+# the whole study. Within one centre they may be, and since models are fitted in one centre only, complete
+# cases can still be right there. [Chapter 09](09_stress_tests) imputes them and looks at what changes.
 #
 # (printed-intervals)=
 # ## Estimates and their intervals
@@ -142,15 +151,18 @@ chapter.write("tables/intervals_all", intervals)
 chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against their intervals.")
 
 # %% [markdown]
-# Tables 2 and 4 and the hazard ratios of Figure 3 are of one piece: estimate, interval and p belong together.
+# *How to read it.* Tables 2 and 4 and the hazard ratios of Figure 3 are of one piece: estimate, interval
+# and p belong together. What does not fit
+# below is therefore more likely a question of *which* quantity was printed.
 #
 # (printed-firth)=
 # ## Two hazard ratios whose p is not Wald's
 #
-# The T2N0 subgroup was analysed with Firth's penalised likelihood. Let $d_1, d_0$ be the events in the high-
-# and low-risk arm and $x$ the log hazard ratio plus the log ratio of those at risk. With constant shares at
-# risk the penalised log likelihood is $(d_1 + \tfrac12)\,x - (d_1 + d_0 + 1)\log(1 + e^x)$: limits and p
-# follow from the hazard ratio and the **events alone**, so print tells the events.
+# The T2N0 subgroup was analysed with {term}`Firth's penalty` {cite}`firth1993,heinze2001`. Let $d_1, d_0$
+# be the events in the high- and low-risk arm and $x$ the log hazard ratio plus the log ratio of those at
+# risk. With constant shares at risk the penalised log likelihood is $(d_1 + \tfrac12)\,x - (d_1 + d_0 +
+# 1)\log(1 + e^x)$: limits and p follow from the hazard ratio and the **events alone**, so print tells the
+# events.
 
 # %%
 firth = checks.check_firth()
@@ -169,11 +181,11 @@ caption = f"Of {len(splits) // 2} splits of events in each cohort, those that gi
 chapter.table("firth_splits", fitting, caption)
 
 # %% [markdown]
-# {glue:text}`printed_wald_splits` of the splits would give the printed limits as Wald limits instead. The
-# pooled T2N0 rate and the bound from Table 2's N row tell of as few events. With equal events in both arms
-# Firth's estimate is the ratio of the numbers at risk, and the profile interval is symmetric on the log
-# scale, which is why it passes for a Wald interval while its p does not. The hazard ratio then only says how
-# the model divides T2N0 patients, not how they fare.
+# *How to read it.* {glue:text}`printed_wald_splits` of the splits would give the printed limits as Wald
+# limits instead. The pooled T2N0 rate and the bound from Table 2's N row tell of as few events. With equal
+# events in both arms Firth's estimate is the ratio of the numbers at risk, and the profile interval is
+# symmetric on the log scale, which is why it passes for a Wald interval while its p does not. The hazard
+# ratio then only says how the model divides T2N0 patients, not how they fare.
 
 # %%
 rows = []
@@ -192,8 +204,9 @@ chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one even
 #
 # The paper prints no number of metastases. Three roads lead there.
 #
-# **From the survival rates.** A Kaplan–Meier curve loses at least $1/n$ of its start at each event, and by
-# Greenwood's formula few events cannot give a narrow interval. Both limits hold whatever the censoring.
+# **From the survival rates.** A {term}`Kaplan–Meier curve` loses at least $1/n$ of its start at each event,
+# and by Greenwood's formula few events cannot give a narrow interval. Both limits hold whatever the
+# censoring.
 
 # %%
 by_rate = checks.events_by_rate()
@@ -207,8 +220,9 @@ shown["kind of interval"] = by_rate["interval"]
 chapter.table("events_by_rate", shown, "Events by five years that the printed rates and intervals allow.")
 
 # %% [markdown]
-# The effective size is that of a cohort without censoring with the same standard error; near the full number
-# of patients it says that few were lost before five years.
+# *How to read it.* The effective size is that of a cohort without {term}`censoring` with the same standard
+# error; near the full number of patients it says that few were lost before five years. Metastases after five
+# years are not in this table: the curve is read at five years.
 #
 # **From Table 2.** The standard error of a two-level row is close to $1/\sqrt{d\,\pi(1-\pi)}$, where $\pi$ is
 # the exposed share weighted by the hazard ratio; Table 1 has the shares. Each row then tells the number of
@@ -226,8 +240,14 @@ caption = "Events in the training cohort that each univariable row of Table 2 im
 chapter.table("events_by_row", shown, caption)
 
 # %% [markdown]
-# Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA rests on the
-# patients with a known value.)
+# *How to read it.* Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA
+# rests on the patients with a known value.) This is the number that the whole study stands on. The network,
+# the filter over all radiomic features and the search for the best cut-off all feed on it, and no number of
+# images makes it larger.
+#
+# ```{literalinclude} ../npcbook/reported.py
+# :pyobject: events_from_hr
+# ```
 #
 # **A bound for any two groups.** With a binary covariate the information is a sum over events of $p(1-p)$,
 # and the $p$ add up to the events of the high group, so that
@@ -243,10 +263,10 @@ columns = ["check", "printed", "fewest events", "fewest in an arm", "most by 5 y
 chapter.table("event_bounds", bounds[columns], "Each high-against-low hazard ratio and the events it needs.")
 
 # %% [markdown]
-# The interval of the RC model is far too narrow for two groups. One reading fits: it may be the hazard ratio
-# **per unit of the RC score**. A Cox model's linear predictor, fitted again on its own cohort, has
-# coefficient 1 and hazard ratio $e$; the training value is close to that, though not equal to it within
-# rounding.
+# *How to read it.* The interval of the RC model is far too narrow for two groups. One reading fits: it may
+# be the hazard ratio **per unit of the RC score**. A Cox model's linear predictor, fitted again on its own
+# cohort, has coefficient 1 and hazard ratio $e$; the training value is close to that, though not equal to
+# it within rounding.
 
 # %%
 rows = []
@@ -280,10 +300,12 @@ chapter.table(
 )
 
 # %% [markdown]
-# All of them are C-indexes of the validation cohort; the AUCs of the same models give no such trouble. This
-# assumes that interval and p-value rest on the same variance, as they do in R's `compareC` and `timeROC`; an
-# interval from another program differs a little, never by the factor that is needed here.
+# *How to read it.* All of them are {term}`C-indexes <C-index>` of the validation cohort; the
+# {term}`AUCs <AUC>` of the same models give no such trouble. This assumes that interval and p-value rest on
+# the same variance, as they do in R's `compareC` and `timeROC`; an interval from another program differs a
+# little, never by the factor that is needed here.
 #
+# (printed-subcohort)=
 # ## Which patients are the sub-cohort?
 #
 # Stage II is T1N1, T2N0 or T2N1, so Table 1's margins tell all three numbers, and with the chemotherapy rows
@@ -294,9 +316,12 @@ subcohort = checks.check_subcohort()
 chapter.table("subcohort", subcohort.drop(columns="topic"), "The T1-2N1 sub-cohort against Table 1's counts.")
 
 # %% [markdown]
-# The sub-cohort closes only if it holds patients with radiotherapy alone beside those with cisplatin or
-# nedaplatin, that is if it leaves out other drugs. The sentence in print says otherwise.
+# *How to read it.* The sub-cohort closes only if it holds patients with radiotherapy alone beside those with
+# cisplatin or nedaplatin, that is if it leaves out other drugs. The sentence in print says otherwise; the
+# comparison that follows it in the paper, in which radiotherapy alone is one of three groups, agrees with the
+# counts.
 #
+# (printed-pooled)=
 # ## Groups against the whole
 #
 # A pooled rate lies between the rates of its groups. (With unequal censoring a Kaplan–Meier curve of the pool
@@ -307,9 +332,10 @@ rates = pd.concat([checks.check_pooled_rates(), checks.check_rates()], ignore_in
 chapter.table("rates", rates.drop(columns="topic"), "Five-year rates of groups against those of the whole.")
 
 # %% [markdown]
-# If DMFS is above OS, some who died had no event of DMFS: deaths without metastasis must be censored. This
-# book uses that definition by default.
+# *How to read it.* If {term}`DMFS` is above {term}`OS`, some who died had no event of DMFS: deaths without
+# metastasis must be censored. This book uses that definition by default.
 #
+# (printed-dose)=
 # ## What the dose groups could show
 #
 # The numbers of patients per dose group are in a picture only. From the printed rates one can say how many
@@ -330,10 +356,12 @@ columns = ["over 160 mg/m² against", "5-year DMFS, %", "of the other, %", "pati
 chapter.table("dose_arms", pd.DataFrame(rows, columns=columns), "High risk: arms needed for p < 0.05.")
 
 # %% [markdown]
-# All **three** groups together hold {glue:text}`printed_high_low` to {glue:text}`printed_high_high` high-risk
-# patients, by the share that the pooled DMFS implies (above). The printed p is one test of three groups; it
-# may rest on the group of 160 mg/m² or less, which did worse than radiotherapy alone.
+# *How to read it.* All **three** groups together hold {glue:text}`printed_high_low` to
+# {glue:text}`printed_high_high` high-risk patients, by the share that the pooled DMFS implies (above). The
+# printed p is one test of three groups; it may rest on the group of 160 mg/m² or less, which did worse than
+# radiotherapy alone.
 #
+# (printed-dl-clinical)=
 # ## The deep-learning model against the clinical one
 #
 # The summary says that the model outperformed the clinical model; no p-value for that pair is printed. How
@@ -354,9 +382,12 @@ columns = ["", "DL (combined)", "Clinical", "threshold, lowest", "threshold, hig
 chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Correlation from which p < 0.05.")
 
 # %% [markdown]
-# The two columns are the ends of what rounding leaves: with a correlation above the second the difference is
-# significant, below the first it is not, and in between print cannot tell.
+# *How to read it.* The two columns are the ends of what rounding leaves: with a correlation above the
+# second the difference is significant, below the first it is not, and in between print cannot tell. Scores
+# that share information, as images and stage do, are usually correlated; how strongly these were is not
+# printed.
 #
+# (printed-repeats)=
 # ## Numbers printed twice, and settings
 #
 # What is printed in two places should agree, and versions should agree with the links beside them.
@@ -374,7 +405,8 @@ chapter.table(
 # (printed-claims)=
 # ## Claims and the tests that bear on them
 #
-# A reading of the text, not a computation: each claim, the test that would support it, and what is printed.
+# A reading of the text, not a computation: each claim, the test that would support it, and what is printed. A
+# claim without its test may still be true.
 
 # %%
 claims = read_claims()
@@ -410,6 +442,23 @@ notable["check"] = notable.pop("topic") + ": " + notable["check"]
 chapter.table("against_paper", notable, "Printed numbers that do not reproduce, or only under a condition.")
 
 # %% [markdown]
+# *What reproducing means.* That a number reproduces says that it belongs to the others beside it, never
+# that it is right about patients: a perfectly computed analysis of an unlucky sample reproduces in every
+# digit. That one does not says that something is missing between data and print. The findings that matter
+# for what a reader may conclude are few: the number of metastases behind everything
+# ([events](printed-events)), what the T2N0 subgroup rests on ([Firth](printed-firth)), the hazard ratios of
+# the RC model, and the comparisons that a claim needs and print does not hold ([claims](printed-claims)).
+#
+# ```{admonition} Try this
+# :class: tip
+# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+#
+# - `largest_arm = 8`: more splits of T2N0 events are tried. Look whether any other than the one found gives
+#   the printed limits and p.
+# - `claimed_alpha = 0.01`: the correlation that DL and clinical scores would need for a difference at this
+#   stricter level. The thresholds rise; some leave what is possible between a model and another.
+# ```
+#
 # ## Limits and deviations
 #
 # - Print was read from the text of the article. A dash lost in that text, as may have happened to a dose, is
