@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -286,37 +286,34 @@ def _ridge_path(scaled: np.ndarray, time, event, penalties, n_components) -> np.
 
 
 def out_of_fold_risk(
-    features: np.ndarray,
-    time: np.ndarray,
-    event: np.ndarray,
-    *,
-    n_folds: int = 5,
-    rng: np.random.Generator,
-    **options,
+    fit: Callable, features: np.ndarray, *outcome: np.ndarray, n_folds: int = 5, rng: np.random.Generator
 ) -> np.ndarray:
     """Return, for each training patient, the risk from a head that was fitted without that patient.
 
     Parameters
     ----------
-    features, time, event
-        As in `fit_cox_head`.
+    fit : callable
+        From features and outcome to a head with a method ``risk``; all that it chooses, a penalty say, is
+        chosen anew for each fold.
+    features : numpy.ndarray, shape (N, features)
+        Of the training patients.
+    *outcome : numpy.ndarray, shape (N,)
+        What `fit` learns from; the last one is the event (1 = distant metastasis), spread over the folds.
     n_folds : int
-        Outer folds; within each the penalty is chosen anew, by folds of its own.
+        Folds.
     rng : numpy.random.Generator
         Deals patients to folds.
-    **options
-        Passed to `fit_cox_head`.
 
     Returns
     -------
     numpy.ndarray, shape (N,)
-        Log hazard ratio to the average patient of the other folds; higher = worse.
+        On the scale of the head; higher = worse.
     """
-    features, fold = np.asarray(features, dtype=float), stratified_folds(event, n_folds, rng=rng)
+    features, fold = np.asarray(features, dtype=float), stratified_folds(outcome[-1], n_folds, rng=rng)
     risk = np.empty(len(fold))
     for number in range(fold.max() + 1):
         inside = fold != number
-        head = fit_cox_head(features[inside], time[inside], event[inside], rng=rng, **options)
+        head = fit(features[inside], *(values[inside] for values in outcome))
         risk[~inside] = head.risk(features[~inside])
     return risk
 

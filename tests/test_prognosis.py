@@ -1,5 +1,7 @@
 """Heads: the Cox loss against reference programs, choices made inside training, nothing from elsewhere."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
@@ -73,8 +75,9 @@ def test_out_of_fold_risk_of_noise_is_chance():
     for _ in range(6):
         features, time = rng.normal(size=(240, 40)), rng.exponential(size=240)
         event = (rng.random(240) < 0.25).astype(int)
-        apparent = prognosis.fit_cox_head(features, time, event, penalties=(0.1,), rng=rng).risk(features)
-        honest = prognosis.out_of_fold_risk(features, time, event, rng=rng, penalties=(0.1,))
+        fit = partial(prognosis.fit_cox_head, penalties=(0.1,), rng=rng)
+        apparent = fit(features, time, event).risk(features)
+        honest = prognosis.out_of_fold_risk(fit, features, time, event, rng=rng)
         found.append([harrell_c(time, event, risk).c for risk in (apparent, honest)])
     flattered, chance = np.mean(found, axis=0)
     assert flattered > 0.7
@@ -83,12 +86,17 @@ def test_out_of_fold_risk_of_noise_is_chance():
 
 def test_out_of_fold_risk_ignores_a_patient_s_own_outcome(cohort):
     features, time, event = cohort
-    options = {"penalties": (0.5,), "n_folds": 3}
-    before = prognosis.out_of_fold_risk(features, time, event, rng=np.random.default_rng(2), **options)
+    fit = partial(prognosis.fit_cox_head, penalties=(0.5,), rng=np.random.default_rng(0))
+
+    def score(time: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(2)
+        return prognosis.out_of_fold_risk(fit, features, time, event, n_folds=3, rng=rng)
+
+    before = score(time)
     fold = stratified_folds(event, 3, rng=np.random.default_rng(2))
     changed = time.copy()
     changed[fold == 0] = np.random.default_rng(5).permutation(time[fold == 0])
-    after = prognosis.out_of_fold_risk(features, changed, event, rng=np.random.default_rng(2), **options)
+    after = score(changed)
     np.testing.assert_allclose(after[fold == 0], before[fold == 0], atol=1e-6)
     assert np.abs(after[fold != 0] - before[fold != 0]).max() > 1e-3
 
