@@ -99,7 +99,8 @@ CHAPTERS = (
         reads_cohort=True,
     ),
     ChapterPlan("11_datasheet", ("01_cohorts",), reads_cohort=True),
-    ChapterPlan("12_register"),
+    ChapterPlan("12_register", ("01_cohorts", "03_dl_training", "06_km"), reads_cohort=True),
+    ChapterPlan("13_viewer", ("02_segmentation",), reads_cohort=True),
     ChapterPlan(
         "10_ledger",
         (

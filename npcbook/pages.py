@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as markup
+import lzma
 import shutil
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def build_pages(run_folder: Path) -> Path:
     key = files_fingerprint(inputs, relative_to=source)
     stamp = source / "_build" / "inputs.key"
     if stamp.exists() and stamp.read_text() == key and not missing_pages(html):
-        copy_results(run_folder, html)
+        copy_beside(run_folder, html)
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     shutil.rmtree(source / "_build", ignore_errors=True)
@@ -166,16 +167,22 @@ def build_pages(run_folder: Path) -> Path:
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
-    copy_results(run_folder, html)
+    copy_beside(run_folder, html)
     with atomic_path(stamp) as temporary:
         temporary.write_text(key)
     return html / "index.html"
 
 
-def copy_results(run_folder: Path, html: Path) -> None:
-    """Put a run's results into the built book, so that its pages can be moved with what they offer."""
-    shutil.rmtree(html / "results", ignore_errors=True)
+def copy_beside(run_folder: Path, html: Path) -> None:
+    """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
+    for name in ("results", "viewer"):
+        shutil.rmtree(html / name, ignore_errors=True)
     shutil.copytree(run_folder / "results", html / "results")
+    shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
+    shutil.copy(run_folder / "13_viewer" / "viewer" / "volumes.js", html / "viewer")
+    (packed,) = (html / "viewer").glob("niivue-*.js.xz")
+    (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
+    packed.unlink()
 
 
 def missing_pages(html: Path) -> list[str]:

@@ -105,12 +105,12 @@ def source_label(cohort_folder: str | os.PathLike) -> str:
     return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
 
 
-def screen_image(path: Path) -> tuple[bytes, int]:
-    """Return a saved figure as a light PNG for the page, and its width there in CSS pixels."""
+def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
+    """Return a saved figure as a light PNG of few colours for the page, and its width in CSS pixels."""
     picture = PIL.Image.open(path).convert("RGB").reduce(FILE_DPI // SCREEN_DPI)
     buffer = io.BytesIO()
     # A palette makes a page of twenty figures a fifth as heavy; the files on offer keep all colours.
-    picture.quantize(256, dither=PIL.Image.Dither.NONE).save(buffer, "PNG")
+    picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
 
@@ -245,7 +245,9 @@ class Chapter:
                 fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
-        pixels, width = screen_image(target.with_suffix(".png"))
+        # Pictures show steps of grey that lines and areas do not have.
+        colours = 256 if any(ax.images for ax in fig.axes) else 64
+        pixels, width = screen_image(target.with_suffix(".png"), colours)
         marks = {"figure": f"{self.name}/{name}"}
         display(Image(pixels, width=width, alt=f"{alt} {self.label}.", metadata=marks))
 

@@ -16,9 +16,33 @@ from playwright.sync_api import sync_playwright
 
 from npcbook import book, cohort
 from npcbook.pages import expected_pages
+from npcbook.published import read_published
+from npcbook.results import list_shown
 from npcbook.runs import SYNTHETIC_LABEL
 
 ROOT = Path(__file__).parents[1]
+PAPER_WIDTH = 718  # CSS pixels between the margins of an A4 page
+# Bytes of a page with all that it loads, as they travel.
+WEIGHT = """performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
+    .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
+# What paper would cut: whatever is wider than the page, or longer than its own frame.
+CUT = """[...document.querySelectorAll('main table, main pre, main img, main .text_html')].filter(e =>
+    e.getBoundingClientRect().right > innerWidth + 1 || (getComputedStyle(e).overflowY != 'visible'
+    && e.scrollHeight > e.clientHeight + 1)).map(e => e.outerHTML.slice(0, 120))"""
+# Contrast of an element's text against the first ground behind it that is not transparent (WCAG 2).
+CONTRAST = """element => {
+    const light = colour => {
+        const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    let ground = element;
+    const clear = e => /rgba\\(.*, 0\\)/.test(getComputedStyle(e).backgroundColor);
+    while (clear(ground) && ground.parentElement) ground = ground.parentElement;
+    const [high, low] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor]
+        .map(light).sort((a, b) => b - a);
+    return (high + 0.05) / (low + 0.05);
+}"""
 pytestmark = pytest.mark.book
 
 
@@ -76,13 +100,23 @@ def visits(browser, site):
         log["formulas"] = page.locator("mjx-container").count()
         log["raw"] = page.locator("span.math, div.math").count()
         log["text"] = page.inner_text("body")
-        log["no_alt"] = page.locator("main img:not([alt]), main img[alt='']").count()
+        log["alt"] = page.eval_on_selector_all(
+            "img", "images => images.map(i => i.getAttribute('alt') || '')"
+        )
+        log["landmarks"] = {name: page.locator(name).count() for name in ("main", "nav", "h1")}
+        log["bytes"] = page.evaluate(WEIGHT)
         log["links"] = page.eval_on_selector_all(
             "a[href]", "links => links.map(link => link.getAttribute('href'))"
         )
         log["broken_images"] = page.evaluate(
             "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
         )
+        page.set_viewport_size({"width": 390, "height": 844})
+        log["phone_width"] = page.evaluate("document.documentElement.scrollWidth")
+        page.set_viewport_size({"width": PAPER_WIDTH, "height": 1000})
+        page.emulate_media(media="print")
+        log["cut_in_print"] = page.evaluate(CUT)
+        log["bars_in_print"] = page.locator(".bd-sidebar-primary:visible, .bd-header-article:visible").count()
         seen[name] = log
         page.close()
     return seen
@@ -144,6 +178,129 @@ def test_internal_links_resolve(visits, html):
     assert broken == []
 
 
+def test_every_picture_is_put_into_words(visits):
+    for name, log in visits.items():
+        assert [alt for alt in log["alt"] if not re.fullmatch(r"[A-Z].*[a-z].* .*\.", alt)] == [], name
+    figures = [alt for log in visits.values() for alt in log["alt"] if SYNTHETIC_LABEL in alt]
+    assert len(figures) >= 30
+
+
+def test_a_page_has_its_landmarks(visits):
+    for name, log in visits.items():
+        assert log["landmarks"]["main"] == 1, name
+        assert log["landmarks"]["nav"] >= 1, name
+
+
+def test_no_page_scrolls_sideways_on_a_telephone(visits):
+    assert {name: log["phone_width"] for name, log in visits.items() if log["phone_width"] > 390} == {}
+
+
+def test_paper_shows_everything_and_no_bars(visits):
+    assert {name: log["cut_in_print"] for name, log in visits.items() if log["cut_in_print"]} == {}
+    assert {name: log["bars_in_print"] for name, log in visits.items() if log["bars_in_print"]} == {}
+
+
+def test_pages_are_light(visits):
+    heavy = {name: log["bytes"] for name, log in visits.items() if log["bytes"] > 3e6}
+    # The viewer brings its own drawing library and the volumes.
+    assert set(heavy) <= {"notebooks/13_viewer.html"}, heavy
+    assert heavy.get("notebooks/13_viewer.html", 0) < 8e6
+
+
+def test_every_figure_and_table_can_be_downloaded(visits, smoke_run):
+    offered = {link for log in visits.values() for link in log["links"] if "results/" in link}
+    for item in list_shown(smoke_run):
+        for copy in item.copies():
+            assert f"../results/{copy}" in offered, copy
+            assert f"results/{copy}" in offered, copy
+
+
+def test_a_printed_page_is_a_pdf(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}/notebooks/06_km.html")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_either_light(browser, site, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(f"{site}/notebooks/06_km.html")
+    assert page.get_attribute("html", "data-theme") == scheme
+    for selector in ("main p", "main td", "main th", "main a", "main h2"):
+        assert page.eval_on_selector(selector, CONTRAST) >= 4.5, selector
+    card = page.eval_on_selector(
+        "main img", "i => getComputedStyle(i).backgroundColor + getComputedStyle(i).filter"
+    )
+    assert card == "rgb(255, 255, 255)none"
+    page.close()
+
+
+def test_the_keyboards_place_is_visible(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}/notebooks/06_km.html")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        style = "e => getComputedStyle(e).outlineStyle + getComputedStyle(e).boxShadow"
+        assert page.eval_on_selector(":focus", style) != "nonenone"
+    page.close()
+
+
+@pytest.mark.parametrize("how", ["server", "file"])
+def test_search_finds_a_word(browser, site, html, how):
+    page = browser.new_page()
+    page.goto((site if how == "server" else html.as_uri()) + "/search.html?q=metastasis")
+    page.wait_for_selector("#search-results li")
+    assert page.locator("#search-results li").count() >= 5
+    page.close()
+
+
+def test_the_viewer_shows_volumes_from_a_folder(browser, html):
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=ready]")
+    empty = page.locator("#mri-viewer canvas").screenshot()
+    page.get_by_label("sequence").select_option("T2W")
+    page.get_by_label("masks").select_option("both")
+    page.wait_for_selector("#mri-viewer[data-shown$='T2W, both']")
+    page.wait_for_timeout(300)
+    assert page.locator("#mri-viewer canvas").screenshot() != empty
+    assert errors == []
+    page.close()
+
+
+def test_without_webgl_the_picture_stays(browser, html):
+    page = browser.new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=no-webgl]")
+    assert "WebGL" in page.inner_text("#mri-viewer")
+    assert page.locator("main img").first.is_visible()
+    page.close()
+
+
+def test_the_ledger_is_filtered_without_a_server(browser, html):
+    page = browser.new_page()
+    page.goto((html / "notebooks" / "10_ledger.html").as_uri())
+    rows = page.locator(".tag_filterable tbody tr:visible")
+    everything = rows.count()
+    assert everything == len(read_published())
+    page.get_by_label("agreement").select_option("outside the printed interval")
+    page.get_by_label("chapter").select_option("05_cox_models")
+    assert 0 < rows.count() < everything
+    page.get_by_label("text").fill("no such number")
+    assert rows.count() == 0
+    page.emulate_media(media="print")
+    assert rows.count() == everything
+    page.close()
+    plain = browser.new_page(java_script_enabled=False)
+    plain.goto((html / "notebooks" / "10_ledger.html").as_uri())
+    assert plain.locator(".tag_filterable tbody tr:visible").count() == everything
+    plain.close()
+
+
 def test_no_page_shows_a_path_of_the_machine_it_ran_on(visits):
     # Parameters are given from the project's root, so nothing has a reason to name what lies above it.
     above = str(ROOT.parent) + "/"
@@ -157,8 +314,6 @@ def test_every_result_page_is_labelled_synthetic(visits):
 
 
 def test_the_ledger_covers_every_printed_number(smoke_run):
-    from npcbook.published import read_published
-
     values = [path for path in smoke_run.glob("*/values.csv")]
     assert len(values) >= 7
     manifest = json.loads((smoke_run / "manifest.json").read_text())

@@ -1,0 +1,66 @@
+// MR volumes with their masks, in the page: NiiVue draws what volumes.js holds, so nothing is fetched and a page
+// opened from a folder works. Without WebGL the message says so, and the picture above stays.
+(async () => {
+  const place = document.getElementById("mri-viewer");
+  const message = place.querySelector("p");
+  const patients = window.npcbookVolumes;
+  if (!patients || !window.niivue) return;
+  if (!document.createElement("canvas").getContext("webgl2")) {
+    message.textContent = "This browser draws no WebGL 2; the picture above shows the same patients.";
+    place.dataset.state = "no-webgl";
+    return;
+  }
+  // Colours of background, tumour and node: the reader's warm, the network's cold.
+  const colours = {
+    reader: { R: [0, 230, 255], G: [0, 60, 200], B: [0, 40, 0] },
+    network: { R: [0, 0, 120], G: [0, 170, 230], B: [0, 255, 255] },
+  };
+  const opacity = { R: [], G: [], B: [], A: [0, 140, 140], I: [0, 1, 2], labels: ["", "tumour", "node"] };
+
+  const bar = document.createElement("form");
+  bar.className = "filters";
+  const patient = choice("patient", patients.map((one) => one.title));
+  const sequence = choice("sequence", Object.keys(patients[0].image));
+  const masks = choice("masks", ["reader's", "network's", "both", "none"]);
+  bar.addEventListener("input", show);
+
+  const canvas = document.createElement("canvas");
+  canvas.setAttribute("aria-label", "MR volume in three planes; click to move the cross");
+  const frame = document.createElement("div");
+  frame.className = "viewer-frame";
+  frame.append(canvas);
+  place.append(bar, frame);
+  const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], crosshairWidth: 0.5, loadingText: "", dragAndDropEnabled: false });
+  await view.attachToCanvas(canvas);
+  await show();
+  message.textContent = "Click to move the cross, scroll through slices with the wheel, drag with the right button to change contrast.";
+  place.dataset.state = "ready";
+
+  async function show() {
+    const shown = patients[patient.selectedIndex];
+    const key = sequence.value;
+    const readers = { "reader's": ["reader"], "network's": ["network"], both: ["reader", "network"], none: [] }[masks.value];
+    const image = await load(shown.image[key]);
+    const overlays = await Promise.all(readers.filter((who) => shown[who][key]).map(async (who) => {
+      const mask = await load(shown[who][key]);
+      mask.setColormapLabel({ ...opacity, ...colours[who] });
+      return mask;
+    }));
+    while (view.volumes.length) view.removeVolume(view.volumes[0]);
+    [image, ...overlays].forEach((volume) => view.addVolume(volume));
+    place.dataset.shown = [shown.title, key, masks.value].join(", ");
+  }
+
+  function load(base64) {
+    return niivue.NVImage.loadFromBase64({ base64, name: "volume.nii.gz", colormap: "gray" });
+  }
+
+  function choice(name, values) {
+    const select = document.createElement("select");
+    select.append(...values.map((value) => new Option(value)));
+    const label = document.createElement("label");
+    label.append(name, " ", select);
+    bar.append(label);
+    return select;
+  }
+})();
