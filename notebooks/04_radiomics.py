@@ -52,6 +52,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from joblib import Parallel, delayed
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 from myst_nb import glue
@@ -683,29 +684,30 @@ def concordance(risk, rows=slice(None)):
     return 0.5 if np.ptp(risk) == 0 else harrell_c(months.iloc[rows], happened.iloc[rows], risk).c
 
 
-def select_again(drawn):
-    """Return the selection fitted on a bootstrap sample, and its optimism."""
-    own = np.unique(drawn)
-    fold = pd.Series(stratified_folds(happened.iloc[own], n_folds, rng=rng), index=own)[drawn].to_numpy()
+def select_again(drawn, seed):
+    """Return the features selected in a bootstrap sample, and their signature's optimism."""
+    own, fold_rng = np.unique(drawn), np.random.default_rng(seed)
+    fold = pd.Series(stratified_folds(happened.iloc[own], n_folds, rng=fold_rng), index=own)[drawn].to_numpy()
     sample = everything.iloc[drawn]
     refit = select_features(sample, months.iloc[drawn], happened.iloc[drawn], max_correlation, folds=fold)
-    return refit, concordance(refit.risk(sample), drawn) - concordance(refit.risk(everything))
+    excess = concordance(refit.risk(sample), drawn) - concordance(refit.risk(everything))
+    return list(refit.selected), excess
 
 
 # %%
 signature = list(fits["combined"].selected)
 scaled = (everything - everything.mean()) / everything.std(ddof=0).replace(0, np.inf)
 related = (scaled[signature].T @ scaled / len(scaled)).abs() > max_correlation
+draws = rng.choice(len(everything), (resamples, len(everything)))
+jobs = (delayed(attempt)({}, "", select_again, drawn, seed) for seed, drawn in enumerate(draws))
+refits = [refit for refit in Parallel(n_jobs=workers)(jobs) if refit is not None]
+if len(refits) < resamples:
+    notes["bootstrap"] = f"{resamples - len(refits)} of {resamples} samples could not be fitted."
+sizes, optimism = [len(selected) for selected, _ in refits], [excess for _, excess in refits]
 again = pd.DataFrame(0, index=signature, columns=["itself", "itself or related"])
-sizes, optimism = [], []
-for _ in range(resamples):
-    refitted = attempt(notes, "bootstrap", select_again, rng.choice(len(everything), len(everything)))
-    if refitted is not None:
-        refit, excess = refitted
-        sizes.append(len(refit.selected))
-        optimism.append(excess)
-        again["itself"] += [name in refit.selected for name in signature]
-        again["itself or related"] += related[list(refit.selected)].any(axis=1)
+for selected, _ in refits:
+    again["itself"] += [name in selected for name in signature]
+    again["itself or related"] += related[selected].any(axis=1)
 
 # %%
 percent = (100 * again / max(len(sizes), 1)).rename_axis("feature").reset_index()
