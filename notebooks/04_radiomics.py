@@ -127,33 +127,32 @@ kept = kept.reindex(index=radiomics.IMAGES, columns=classes)
 copied = layout[layout["copy_of"] != ""].groupby(["image", "feature_class"]).size().unstack(fill_value=0)
 copied = copied.reindex(index=kept.index, columns=kept.columns, fill_value=0)
 overwritten = lost["lost"].value_counts()
-short = {"firstorder": "first-\norder", "shape": "shape"} | {
-    name: name.upper() for name in radiomics.TEXTURES
-}
+tops = ["first-\norder", "shape", *(name.upper() for name in radiomics.TEXTURES), "sum"]
+colours = {"kept": "#bcdcf2", "copy of a column above": "#f6d9a8", "not computed": "#f3f3f3"}
 rows = [
     name.replace("log-sigma-", "LoG ").replace("-0-mm-3D", " mm").replace("-", " ") for name in kept.index
 ]
 
 # %%
-colours = {"kept": "#bcdcf2", "copy of a column above": "#f6d9a8", "not computed": "#f3f3f3"}
 fig, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
+centred = {"ha": "center", "va": "center"}
 for (y, image), (x, name) in ((a, b) for a in enumerate(kept.index) for b in enumerate(kept.columns)):
-    count, copies = kept.loc[image, name], copied.loc[image, name]
-    kind = "not computed" if not count else "copy of a column above" if copies else "kept"
+    count = kept.loc[image, name]
+    kind = "copy of a column above" if copied.loc[image, name] else "kept" if count else "not computed"
     ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colours[kind], edgecolor="white", linewidth=2))
-    ax.text(x + 0.5, y + 0.42, count or "", ha="center", va="center", color="black")
+    ax.text(x + 0.5, y + 0.42, count or "", color="black", **centred)
     if count and name in overwritten:
-        ax.text(x + 0.5, y + 0.78, f"{overwritten[name]} lost", ha="center", va="center", fontsize=7)
-for x, total in enumerate(kept.sum()):
-    ax.text(x + 0.5, len(kept) + 0.5, total, ha="center", va="center", weight="bold")
-for y, total in enumerate([*kept.sum(axis=1), kept.to_numpy().sum()]):
-    ax.text(len(classes) + 0.5, y + 0.5, total, ha="center", va="center", weight="bold")
-ax.set(xlim=(0, len(classes) + 1), ylim=(len(kept) + 1, 0), yticks=np.arange(len(kept) + 1) + 0.5)
-ax.set_xticks(np.arange(len(classes) + 1) + 0.5, [*short.values(), "sum"])
-ax.set_yticklabels([*rows, "sum"])
+        ax.text(x + 0.5, y + 0.78, f"{overwritten[name]} lost", color="black", fontsize=7, **centred)
+for x, total in enumerate([*kept.sum(), kept.to_numpy().sum()]):
+    ax.text(x + 0.5, len(kept) + 0.5, total, weight="bold", **centred)
+for y, total in enumerate(kept.sum(axis=1)):
+    ax.text(len(classes) + 0.5, y + 0.5, total, weight="bold", **centred)
+ax.set(xlim=(0, len(tops)), ylim=(len(rows) + 1, 0))
+ax.set_xticks(np.arange(len(tops)) + 0.5, tops)
+ax.set_yticks(np.arange(len(rows) + 1) + 0.5, [*rows, "sum"])
 ax.tick_params(length=0, labeltop=True, labelbottom=False)
-ax.legend(handles=[Patch(color=c, label=k) for k, c in colours.items()], ncols=3, loc="upper center",
-          bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8)  # fmt: skip
+handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
+fig.legend(handles=handles, ncols=3, loc="outside lower center", frameon=False, fontsize=8)
 sns.despine(fig, left=True, bottom=True)
 alt = (
     "Grid of images by classes of features with the number of columns in each cell: first-order features "
@@ -768,6 +767,7 @@ def draw(rows):
     return rng.choice(able, min(stability_patients, len(able)), replace=False)
 
 
+# %%
 def share_stable(table):
     """Return the share of features whose lower limit of the ICC is above the limit, as text."""
     return f"{100 * (table['low'] > limit).mean():.0f} %" if len(table) else "–"
@@ -805,6 +805,7 @@ def summarise(table):
     return rows.rename(columns=names).reset_index()
 
 
+# %%
 def plot_agreement(table, value, label):
     """Draw how a measure of agreement is spread over features, by kind and family."""
     fig, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
@@ -1063,6 +1064,8 @@ before, after = (
 )
 glue("radiomics_centre_before", before, display=False)
 glue("radiomics_centre_after", after, display=False)
+
+# %%
 table = offsets.groupby(["centre", "images"])["distance"].median().unstack().map(format_number)
 sizes = {centre: len(group) for centre, group in picked.items()}
 table.insert(0, "patients", table.index.map(sizes))
@@ -1082,10 +1085,10 @@ chapter.table(
 )
 
 # %% [markdown]
-# **Conclusion.** Outside the training centre the median feature lies {glue:text}`radiomics_distance_as`
-# standard deviations off, and {glue:text}`radiomics_distance_scale` on the scale learned on training;
-# standardising within each centre takes the combined signature's validation C-index from
-# {glue:text}`radiomics_centre_before` to {glue:text}`radiomics_centre_after`.
+# **Conclusion.** In centres that took no part in training the median feature lies
+# {glue:text}`radiomics_distance_as` standard deviations off, and {glue:text}`radiomics_distance_scale` on the
+# scale learned on training; standardising within each centre takes the combined signature's validation
+# C-index from {glue:text}`radiomics_centre_before` to {glue:text}`radiomics_centre_after`.
 #
 # ## Against the paper
 
