@@ -152,7 +152,7 @@ ax.set_xticks(np.arange(len(tops)) + 0.5, tops)
 ax.set_yticks(np.arange(len(rows) + 1) + 0.5, [*rows, "sum"])
 ax.tick_params(length=0, labeltop=True, labelbottom=False)
 handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
-fig.legend(handles=handles, ncols=3, loc="outside lower center", frameon=False, fontsize=8)
+ax.legend(handles=handles, ncols=3, loc="upper left", bbox_to_anchor=(0, 0), frameon=False, fontsize=8)
 sns.despine(fig, left=True, bottom=True)
 alt = (
     "Grid of images by classes of features with the number of columns in each cell: first-order features "
@@ -523,7 +523,20 @@ chapter.table("signatures", signatures, "Features in each signature, with coeffi
 # ## C-indices
 #
 # Training values are apparent: the same patients chose the features. The validation column is the one to
-# read. Where a truth is known, its columns show the ceiling (the C-index of the planted linear predictor).
+# read. As in the paper's table of models, p-values compare each signature with one of them, here the combined
+# one. Where a truth is known, its columns show the ceiling (the C-index of the planted linear predictor).
+
+
+# %%
+def against_combined(name, cohort):
+    """Return the p-value of equal C-indices of a signature and the combined one, as text."""
+    rows = cohorts[cohort]
+    pair = [scores[column][rows] for column in (name, "combined")]
+    if name == "combined" or min(risk.nunique() for risk in pair) == 1:
+        return "–"
+    found = attempt(notes, f"{name} against combined, {cohort}", compare_c, time[rows], event[rows], *pair)
+    return format_p(found and found.p_value)
+
 
 # %%
 rows = []
@@ -532,6 +545,7 @@ for name, risk in scores.items():
     for cohort in cohorts:
         c = c_index(risk, cohort, shown_names[name])
         row[f"C, {cohort} (95 % CI)"] = format_estimate(**c)
+        row[f"p, {cohort}"] = against_combined(name, cohort)
         if c["value"] is not None:
             chapter.record(f"text.{cohort}.c_index.radiomics_{name}", **c)
         if truth is not None:
