@@ -133,7 +133,7 @@ rows = [
     name.replace("log-sigma-", "LoG ").replace("-0-mm-3D", " mm").replace("-", " ") for name in kept.index
 ]
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
 centred = {"ha": "center", "va": "center"}
 for (y, image), (x, name) in ((a, b) for a in enumerate(kept.index) for b in enumerate(kept.columns)):
@@ -200,7 +200,7 @@ copies.insert(1, "kept as", "original_shape_" + copies["feature"])
 copies = copies.rename(columns={"feature": "shape feature", "image": "copied beside"})
 chapter.table("copies", copies, f"The {total['copies']} columns of a sequence that repeat another.")
 
-# %%
+# %% tags=["hide-input"]
 glue("radiomics_columns", str(three["columns"]), display=False)
 glue("radiomics_per_sequence", str(total["columns"]), display=False)
 glue("radiomics_copies", str(total["copies"]), display=False)
@@ -356,7 +356,7 @@ levels = pd.DataFrame(
     ]
 )
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 sns.boxplot(
     levels, x="bins", y="levels", hue="sequence", palette="colorblind", linewidth=1, fliersize=2, ax=ax
@@ -434,7 +434,7 @@ chapter.table("steps", counts, "Features left after each step.")
 # last step depends on one number, the penalty. The curve shows what the cross-validation sees, from a heavy
 # penalty that keeps nothing (left) to a light one (right).
 
-# %%
+# %% tags=["hide-input"]
 lasso = fits["combined"].lasso
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 ax.errorbar(lasso.lambdas, lasso.cv_mean, lasso.cv_se, fmt="o", markersize=3, linewidth=0.7, color="0.35")
@@ -461,7 +461,7 @@ chapter.figure("penalty", fig, alt)
 # deviance is within one standard error of it. Where the curve is flat the two can be far apart:
 
 
-# %%
+# %% tags=["hide-input"]
 def one_se_risk(fit):
     """Return the score (higher = worse) at the penalty one standard error above the lowest deviance."""
     coef = fit.lasso.path.loc[fit.lasso.lambda_1se]
@@ -655,7 +655,7 @@ glue("radiomics_volume_partial", rows[-1].get("with outcome, volume fixed", "not
 glue("radiomics_volume_outcome", rows[-1].get("with outcome", "not defined"), display=False)
 chapter.table("volume", volume_table, "Signatures beside the volume of the contours, validation cohort.")
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for happened, (colour, marker, text) in {
     0: ("0.6", "o", "no metastasis seen"),
@@ -722,7 +722,7 @@ for selected, _ in refits:
     again["itself"] += [name in selected for name in signature]
     again["itself or related"] += related[selected].any(axis=1)
 
-# %%
+# %% tags=["hide-input"]
 percent = (100 * again / max(len(sizes), 1)).rename_axis("feature").reset_index()
 often = percent.sort_values(["itself or related", "itself"], ascending=False).head(20)
 fig, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * max(len(often), 1)), layout="constrained")
@@ -756,7 +756,8 @@ chapter.table("bootstrap", frequency, caption)
 # %% [markdown]
 # **Conclusion.** The bootstrap signatures hold {glue:text}`radiomics_signature_sizes` features (median
 # {glue:text}`radiomics_signature_median`), so the size of a signature is itself a draw; without its
-# optimism the combined signature's training C-index is {glue:text}`radiomics_c_corrected`.
+# optimism the combined signature's training C-index is {glue:text}`radiomics_c_corrected`. A sample that
+# selects nothing has no optimism to show, so where that happens the correction is too small.
 #
 # (radiomics-stability)=
 # ### Redrawn contours
@@ -781,7 +782,7 @@ def draw(rows):
     return rng.choice(able, min(stability_patients, len(able)), replace=False)
 
 
-# %%
+# %% tags=["hide-input"]
 def share_stable(table):
     """Return the share of features whose lower limit of the ICC is above the limit, as text."""
     return f"{100 * (table['low'] > limit).mean():.0f} %" if len(table) else "–"
@@ -805,7 +806,7 @@ def score_correlation(readings):
     return format_number(risk[0].corr(risk[1], method="spearman"))
 
 
-# %%
+# %% tags=["hide-input"]
 def summarise(table):
     """Return agreement by kind of feature and family of images, as text."""
     if table.empty:
@@ -819,7 +820,7 @@ def summarise(table):
     return rows.rename(columns=names).reset_index()
 
 
-# %%
+# %% tags=["hide-input"]
 def plot_agreement(table, value, label):
     """Draw how a measure of agreement is spread over features, by kind and family."""
     fig, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
@@ -974,7 +975,7 @@ glue("radiomics_bins_rank", format_number(bins["rank"].min()), display=False)
 sample = ", ".join(f"{len(ids)} {name}" for name, ids in sampled.items())
 chapter.table("bins", shown, f"Bin width, texture and model: unfiltered CET1W, {sample} patients.")
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 known_c = bins.dropna(subset="c").astype({"c": float, "low": float, "high": float})
 reach = known_c[["low", "high"]].sub(known_c["c"], axis=0).abs().fillna(0).T.to_numpy()
@@ -1045,7 +1046,7 @@ offsets = pd.concat({names[k]: distances(found.xs(k, level="reading")[list(kinds
 offsets = offsets.stack().rename_axis(["images", "centre", "column"]).rename("distance").reset_index()
 offsets["block"] = offsets["column"].map(kinds)
 
-# %%
+# %% tags=["hide-input"]
 reference = set(patients["center"][training])
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 others = offsets[~offsets["centre"].isin(reference)]
