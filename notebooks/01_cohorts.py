@@ -191,17 +191,18 @@ chapter.table("table_1", table, "Patients of both cohorts: counts with per cent,
 # (cohorts-survival)=
 # ### Survival and follow-up
 #
-# DMFS and OS of both cohorts. The axis does not begin at 0, because few patients have an event. The limits
-# here are log–log ones, which cannot leave the range from 0 to 100 %; those of Table 1 are of the log kind,
-# the default of the program that the paper used.
+# DMFS and OS of both cohorts. Where few patients have an event the axis does not begin at 0, and says so.
+# The limits here are log–log ones, which cannot leave the range from 0 to 100 %; those of Table 1 are of
+# the log kind, the default of the program that the paper used.
 
 # %%
 ENDPOINTS = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
 fig, axes = small_multiples(2, panel_height=4.0)
 for ax, (endpoint, (time, event)) in zip(axes, ENDPOINTS.items(), strict=True):
+    lowest = 0.5 if patients[event].mean() < 0.15 else 0.0
     plot_kaplan_meier(
         patients[time], patients[event], patients["cohort"], horizon_months=horizon_months,
-        endpoint=endpoint, order=COHORTS, lowest=0.5, ax=ax,
+        endpoint=endpoint, order=COHORTS, lowest=lowest, ax=ax,
     )  # fmt: skip
 chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, training against validation cohort.")
 
