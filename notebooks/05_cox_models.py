@@ -48,6 +48,7 @@ from npcbook.cohort import code_covariates, read_truth
 from npcbook.concordance import compare_c, harrell_c, uno_c
 from npcbook.firth import fit_cox_or_firth, fit_firth_cox
 from npcbook.plots import LABELS, plot_roc, small_multiples
+from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.selection import stratified_folds
 from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
@@ -305,9 +306,9 @@ shown = pd.DataFrame({
 chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the training cohort.")
 
 # %% [markdown]
-# *How to read it.* A model's rows are one patient's risk, term by term. Ratios of scores are per unit of the
-# score; since a unit may be more than any two patients differ by (the published DL score is a probability,
-# mostly small), the next column gives them per standard deviation in the training cohort. If a score
+# *How to read it.* A model's rows are one patient's risk, term by term. Ratios of scores are per unit of
+# the score; since a unit may be more than any two patients differ by (the published DL score is a
+# probability), the next column gives them per standard deviation in the training cohort. If a score
 # separates the training patients almost completely, its coefficient becomes huge and its Wald interval
 # useless, wide and holding 1 although the likelihood has risen steeply: then the model has learnt these
 # patients, and only new patients can tell what it is worth.
@@ -436,6 +437,8 @@ def difference_text(test):
 
 
 for cohort in COHORTS:
+    printed = lookup(f"table4.{cohort}.c_index.dl_combined")["printed"]
+    glue(f"cox_printed_{cohort}", printed, display=False)
     glue(f"cox_dc_{cohort}", c_text(found[cohort, "dc"]["c_index"]), display=False)
     glue(f"cox_dc_dl_{cohort}", difference_text(tests[cohort, "dc", "dl_combined"]["c_index"]), display=False)
 glue("cox_comparisons", len(tests) * len(MEASURES), display=False)
@@ -558,6 +561,7 @@ if truth is not None:
     table = {f"{c}, C": [c_text(planted[c, column]["c_index"]) for column in PLANTED] for c in COHORTS}
     oracle = pd.DataFrame({"planted": PLANTED.values()} | table)
 ceiling = "unknown, as this cohort is not synthetic" if truth is None else oracle["validation, C"].iloc[0]
+ceiling = "none, as nothing was planted" if ceiling == MISSING else ceiling
 glue("cox_ceiling", ceiling, display=False)
 chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
 
@@ -602,16 +606,18 @@ chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the 
 chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 
 # %% [markdown]
-# *What agreement means.* On a synthetic cohort, Table 2 was planted from the paper's own ratios; that they
-# come back within their intervals shows that coding, likelihood and events are handled as they should be.
-# Agreement in Table 4 would show that networks of this size find on phantoms what the paper's found on
-# patients; disagreement shows the contrary. Neither says that the paper is right or wrong: the phantoms are
-# this book's, and how much they show was this book's choice. On a real cohort agreement is replication, in so
-# far as the patients are alike and none of them belonged to the paper.
+# *What agreement means.* On a synthetic cohort the ratios of Table 2 were planted; estimates are expected
+# between 1 and the truth, up to chance, and one interval in twenty misses its target even if all is right.
+# If they do, coding, likelihood and events are handled as they should be. Agreement in Table 4 would show
+# that networks of this size find on phantoms what the paper's found on patients; disagreement shows the
+# contrary. Neither says that the paper is right or wrong: the phantoms are this book's, and how much they
+# show was this book's choice. On a real cohort agreement is replication, in so far as the patients are
+# alike and none of them belonged to the paper.
 #
-# *What to look at first.* In the paper the DL score has nearly the same C-index in training and in
-# validation. A network trained on the outcomes of the training patients is expected to lose on new patients;
-# whether it does here stands in the two columns of DL and DC above.
+# *What to look at first.* In the paper the DL score's C-index is {glue:text}`cox_printed_training` in
+# training and {glue:text}`cox_printed_validation` in validation. A network trained on the outcomes of the
+# training patients is expected to lose on new patients; whether it does here stands in the two columns of
+# DL and DC above.
 #
 # ```{admonition} Try this
 # :class: tip
