@@ -153,12 +153,13 @@ for cohort in COHORTS:
         rows += [compare_arms(part, cohort, factor, level) for level, part in in_cohort.groupby(factor)]
 subgroups = pd.DataFrame(rows)
 single = subgroups["level"] != ""
-print(f"{single.sum()} subgroups, {subgroups.loc[single, 'hr'].notna().sum()} of them with an estimate")
+glue("subgroups_estimable", str(subgroups.loc[single, "hr"].notna().sum()), display=False)
 
 # %% [markdown]
 # ## Result
 #
-# Interaction tests use the estimates above (Gail–Simon) or the patients (likelihood ratio), at the levels
+# Of the {glue:text}`subgroups_n_levels` subgroups {glue:text}`subgroups_estimable` have an estimate.
+# Interaction tests use these estimates (Gail–Simon) or the patients (likelihood ratio), at the levels
 # that have an estimate. Each factor has one p-value per cohort and test, none of them corrected.
 
 # %%
