@@ -153,17 +153,19 @@ chapter.table("arms", table, "Patients and events by risk group and dose group, 
 # (ccnd-km)=
 # ### Survival by dose (Fig. 5C to F)
 #
-# The counterparts of the paper's Figure 5C and D (low risk, DMFS and OS) and E and F (high risk). The axes of
-# the low-risk figures begin at one half, because few patients have an event.
+# The counterparts of the paper's Figure 5C and D (low risk, DMFS and OS) and E and F (high risk). Where few
+# patients have an event the axis does not begin at 0, and says so.
 
 
 # %% tags=["hide-input"]
-def plot_risk_group(risk, endpoint, lowest):
+def plot_risk_group(risk, endpoint):
     """Draw the dose groups of one risk group."""
     part = patients[patients["risk_group"] == risk]
     if part.empty:
         return None
     name, time, event = ENDPOINTS[endpoint]
+    # Where few have an event, an axis from 0 would hide what there is to see.
+    lowest = 0.5 if part[event].mean() < 0.15 else 0.0
     ax = plot_kaplan_meier(part[time], part[event], part["dose_group"].replace(OTHER_NAMES), endpoint=name,
                            horizon_months=horizon_months, lowest=lowest)  # fmt: skip
     ax.set_title(f"{LABELS[risk]}, {name}", loc="left")
@@ -171,16 +173,16 @@ def plot_risk_group(risk, endpoint, lowest):
     return chapter.figure(f"{risk}_{endpoint}", ax.figure, alt)
 
 
-plot_risk_group("low", "dmfs", lowest=0.5)
+plot_risk_group("low", "dmfs")
 
 # %% tags=["hide-input"]
-plot_risk_group("low", "os", lowest=0.5)
+plot_risk_group("low", "os")
 
 # %% tags=["hide-input"]
-plot_risk_group("high", "dmfs", lowest=0.0)
+plot_risk_group("high", "dmfs")
 
 # %% tags=["hide-input"]
-plot_risk_group("high", "os", lowest=0.0)
+plot_risk_group("high", "os")
 
 # %% [markdown]
 # *How to read it.* Compare the curves with their numbers at risk: a dose group of a few dozen high-risk
@@ -191,7 +193,7 @@ plot_risk_group("high", "os", lowest=0.0)
 # (ccnd-rates)=
 # ### Rates at the horizon
 #
-# Kaplan–Meier, log–log limits; four log-rank tests, not corrected for their number.
+# Kaplan–Meier estimates with log–log limits. The log-rank tests are not corrected for their number.
 
 # %%
 not_estimable = {}
@@ -227,7 +229,8 @@ shown = shown.pivot(index=["risk_group", "endpoint"], columns="dose_group", valu
 shown["log-rank p"] = [
     format_p(logrank_p[tuple(row)]) for row in shown[["risk_group", "endpoint"]].to_numpy()
 ]
-shown = shown.replace({"endpoint": {key: names[0] for key, names in ENDPOINTS.items()}}).rename(columns=NAMES)
+shown = shown.replace({"endpoint": {key: names[0] for key, names in ENDPOINTS.items()}})
+shown = shown.rename(columns=NAMES | {"risk_group": "risk group"})
 chapter.table("rates", shown, f"Rates in per cent at {horizon_months} months (95 % CI), as published.")
 
 # %% [markdown]
@@ -362,7 +365,7 @@ text = adjusted.assign(
     text=[format_estimate(*row, 1) for row in adjusted[["rate", "low", "high"]].to_numpy()]
 )
 text = text.pivot(index=["risk_group", "endpoint"], columns="dose_group", values="text")
-text = text.reindex(columns=ARMS).reset_index().rename(columns=NAMES)
+text = text.reindex(columns=ARMS).reset_index().rename(columns=NAMES | {"risk_group": "risk group"})
 text["endpoint"] = text["endpoint"].map({key: names[0] for key, names in ENDPOINTS.items()})
 keys = ["risk_group", "endpoint", "dose_group"]
 chapter.write("rates", rates.merge(adjusted, on=keys, how="left", suffixes=("", "_weighted")))
