@@ -22,8 +22,8 @@
 #   {glue:text}`stress_naive_rejections` of searches for the best cut-off when the search is ignored, and in
 #   {glue:text}`stress_corrected_rejections` when it is corrected for; their median hazard ratio is
 #   {glue:text}`stress_null_hr` ([cut-off](stress-cutpoint)).
-# - The clinical model's training C-index falls from {glue:text}`stress_apparent` to
-#   {glue:text}`stress_corrected` when the bootstrap repeats the selection of covariates too
+# - The clinical model's training C-index is {glue:text}`stress_apparent`, and {glue:text}`stress_corrected`
+#   after correction by a bootstrap that repeats the selection of covariates too
 #   ([optimism](stress-optimism)).
 # - In the validation cohort the DC model's {term}`calibration` slope is {glue:text}`stress_slope` if its
 #   training scores are those of patients it was fitted on, and {glue:text}`stress_slope_recommended` if they
@@ -344,10 +344,10 @@ chapter.figure("calibration", fig, alt)
 # threshold of $p$ means $(1-p)/p$ of them. The {term}`net benefit` counts those treated rightly less those in
 # vain at that rate,
 #
-# $$\text{net benefit}(p) = \frac{\text{true positives}}{n} - \frac{\text{false positives}}{n}\,
-# \frac{p}{1-p};$$
+# $$B(p) = \frac{TP}{n} - \frac{FP}{n}\,\frac{p}{1-p},$$
 #
-# a model is of use at a threshold where its curve lies above both treating all and treating none.
+# with $TP$ patients above the threshold who have the event, and $FP$ who have not, of $n$. A model is of
+# use at a threshold where its curve lies above both treating all and treating none.
 
 # %%
 thresholds = np.linspace(0.01, 0.4, 40)
