@@ -22,7 +22,7 @@
 # - The paper's {glue:text}`ledger_rows` transcribed numbers: {glue:text}`ledger_compared` compared with this
 #   run, {glue:text}`ledger_missing` results not computed in it, {glue:text}`ledger_settings` settings and
 #   numbers from the literature ([by chapter](ledger-chapters), [row by row](ledger-rows)).
-# - Of the {glue:text}`ledger_with_ci` compared numbers that are printed with a confidence interval,
+# - Of the {glue:text}`ledger_with_ci` compared numbers that are printed with a {term}`confidence interval`,
 #   {glue:text}`ledger_inside` have this run's value inside it ([intervals](ledger-intervals)).
 # - {glue:text}`ledger_checks_odd` of {glue:text}`ledger_checks` checks of print against print do not simply
 #   reproduce ([print](ledger-print)).
@@ -56,7 +56,7 @@ chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_
 #
 # Chapters record their values under the id of the printed number, on one of three tracks: **as published**
 # (the paper's method on these data), **recommended** (what a careful statistician would do), and **truth**
-# (what was planted, in a synthetic cohort only).
+# (what was planted, in a {term}`synthetic cohort` only).
 
 # %%
 values = read_run_values(chapter.run_folder)
@@ -102,8 +102,8 @@ chapter.table("counts", counts, "Printed results by the chapter that reproduces 
 # (ledger-intervals)=
 # ## Inside the printed intervals
 #
-# The bars are the printed 95 % intervals of C-indexes and AUCs, the dots this run's values by the paper's
-# method.
+# The bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`, the dots
+# this run's values by the paper's method.
 
 # %%
 with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
@@ -155,14 +155,16 @@ chapter.table("print_checks", verdicts, caption, label=PRINT_LABEL)
 # nothing of a run beside them.
 
 # %% tags=["full-width", "filterable"]
-agreement = {"yes": "inside the printed interval", "no": "outside the printed interval"}
-rows["agreement"] = rows["in printed CI"].map(agreement)
-rows["agreement"] = rows["agreement"].fillna(
-    rows["status"].replace("compared", "compared, no interval printed")
+words = {"compared": "none printed", "not computed in this run": "not computed"}
+interval = rows["in printed CI"].map({"yes": "inside", "no": "outside"})
+rows["printed interval"] = interval.fillna(rows["status"].replace(words))
+names = {"what": "printed number", "source": "place"}
+columns = ["chapter", "what", "source", "printed", "here", "recommended", "truth", "difference"]
+every = (
+    rows[[*columns, "printed interval"]]
+    .replace({"chapter": {"": "none"}})
+    .sort_values("chapter", kind="stable")
 )
-names = {"what": "printed number", "source": "place in the paper"}
-columns = ["chapter", "what", "source", "printed", "here", "recommended", "truth", "difference", "agreement"]
-every = rows[columns].replace({"chapter": {"": "none"}}).sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
 
 # %% [markdown]
@@ -173,6 +175,13 @@ chapter.table("rows", every.rename(columns=names), "Every printed number beside 
 #   interval of this run's as well; it stands in the chapter.
 # - Several rows tell the same thing (a count and its percentage, a number and its repetition): counts of rows
 #   are not counts of independent agreements.
+#
+# ## Try this
+#
+# - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
+#   can be compared with those of another run drawn on the same axis.
+# - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: with fewer patients more
+#   dots leave the printed bars, by chance alone.
 #
 # ## Hand-over
 #

@@ -138,7 +138,8 @@ p_values = {"as if given": cut and format_p(cut.p_naive), "corrected": cut and f
 measured.append(("Cut-off", "p-value of the cut-off, training", p_values))
 
 # %% [markdown]
-# A model judged by the patients it was fitted on, or by patients it has not seen: the clinical Cox model
+# A model judged by the patients it was fitted on, or by patients it has not seen ({term}`out of fold`): the
+# clinical Cox model
 # (with Firth's penalty, so that a fold without some event can be fitted).
 
 # %%
@@ -161,7 +162,8 @@ judged = {
 measured.append(("Scores of training patients", "C-index of the clinical model, training", judged))
 
 # %% [markdown]
-# Ties and penalty in the clinical Cox model, and the two definitions of DMFS:
+# Ties ({term}`Efron`, {term}`Breslow`) and penalty ({term}`Firth`) in the clinical {term}`Cox model`, and
+# the two definitions of {term}`DMFS`:
 
 # %%
 last = covariates.columns[-1]

@@ -58,8 +58,8 @@ cohort_path, predictions = project_path(cohort_folder), chapter.input_path("02_s
 # %% [markdown]
 # ## Data
 #
-# Patients of the validation cohort, ordered by the Dice overlap of tumour and nodes together, averaged over
-# the sequences; those shown are evenly spaced in that order.
+# Patients of the {term}`validation cohort`, ordered by the {term}`Dice overlap` of tumour and nodes
+# together, averaged over the sequences; those shown are evenly spaced in that order.
 
 # %%
 dice = chapter.read("02_segmentation/dice")
@@ -133,6 +133,12 @@ the same patients.</p></div>
 # - The volumes are as scanned, before any correction; the network saw them corrected, normalised and on its
 #   own grid, which may be coarser than the picture.
 # - The built pages hold the images of the patients shown. With a cohort of your own, mind who may see them.
+#
+# ## Try this
+#
+# - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether
+#   agreement falls evenly or only among the worst.
+# - `patients_shown = 1`: only the best, which is what a paper's figure tends to show.
 #
 # ## Hand-over
 #

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import yaml
 
 from npcbook.book import CHAPTERS
@@ -18,8 +19,23 @@ from npcbook.fingerprints import files_fingerprint
 from npcbook.results import SUFFIXES, list_shown
 from npcbook.runs import atomic_path, project_path
 
-__all__ = ["BuildFailed", "add_downloads", "build_pages", "expected_pages"]
+__all__ = ["BuildFailed", "add_downloads", "build_pages", "expected_pages", "front_page"]
 
+FRONT_PICTURE = "10_ledger/figures/discrimination.*"
+FRONT_ROWS = (
+    "table3.validation.cet1w",
+    "table4.validation.c_index.clinical",
+    "table4.validation.c_index.radiomics_combined",
+    "table4.validation.c_index.dl_combined",
+    "table4.validation.c_index.dc",
+    "text.validation.km_hr.dl_combined",
+    "text.ccnd.high.dmfs_5y.over_160",
+    "text.ccnd.high.dmfs_5y.radiotherapy",
+)
+"""Ids of the printed numbers on the front page."""
+FRONT_CAPTION = """**{label}.** Discrimination of every model: bars are the printed 95 % intervals, dots what
+the paper's method gives on the patients of this run. The table sets some of the numbers side by side; the
+[ledger](notebooks/10_ledger.ipynb) has them all."""
 DOWNLOADS = """# Results to take away
 
 All tables and figures of this run, as files; each says where its data come from.
@@ -80,7 +96,9 @@ def stage(run_folder: Path) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
-    # Chapters show the library's own source.
+    (source / "README.md").write_text(front_page(run_folder))
+    # Chapters show the library's own source, and contributors the template.
+    shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in CHAPTERS:
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
@@ -88,6 +106,38 @@ def stage(run_folder: Path) -> Path:
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def front_page(run_folder: Path) -> str:
+    """Return README.md with the run's result, one picture and one table, in its place.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        A run in which every chapter has been executed.
+
+    Returns
+    -------
+    str
+        MyST text. Where the file is read outside the book, a comment stands in the result's place.
+    """
+    (picture,) = [item for item in list_shown(run_folder) if item.sources(run_folder)[0].match(FRONT_PICTURE)]
+    rows = pd.read_csv(run_folder / "10_ledger" / "ledger.csv", dtype=str, keep_default_na=False)
+    rows = rows.set_index("id").loc[list(FRONT_ROWS)]
+    alt = markup.escape(f"{picture.caption} {picture.label}.", quote=True)
+    lines = [
+        "## The result of this run",
+        "",
+        f'<img src="results/{picture.copies()[-1]}" alt="{alt}" width="620">',
+        "",
+        FRONT_CAPTION.format(label=picture.label),
+        "",
+        "| number | printed | as published, here | recommended, here | planted truth |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    cells = ["what", "printed", "here", "recommended", "truth"]
+    lines += [f"| {' | '.join(row[cells])} |" for _, row in rows.iterrows()]
+    return project_path("README.md").read_text().replace("<!-- result -->", "\n".join(lines))
 
 
 def file_links(kind: str, name: str, *, root: str) -> str:

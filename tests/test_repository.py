@@ -116,9 +116,35 @@ def test_readme_commands_exist():
         assert word in targets
 
 
-def test_readme_links_resolve():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+def test_links_and_commands_of_readme_and_contributing_exist():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", README + contributing):
         assert (ROOT / target).exists(), target
+    (block,) = re.findall(r"```bash\n(.*?)```", contributing, re.S)
+    assert len(block.splitlines()) == 5
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z]+)", contributing):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_every_module_has_its_place_in_the_api_reference():
+    pages = "".join(path.read_text() for path in (ROOT / "notebooks").glob("api_*.md"))
+    modules = {path.stem for path in (ROOT / "npcbook").glob("*.py")} - {"__init__", "__main__"}
+    assert sorted(re.findall(r"automodule:: npcbook\.(\w+)", pages)) == sorted(modules)
+
+
+def test_the_glossary_has_each_term_once():
+    text = (ROOT / "notebooks" / "glossary.md").read_text()
+    blocks = re.findall(r"```{glossary}\n(.*?)```", text, re.S)
+    terms = [line for block in blocks for line in block.splitlines() if line and not line.startswith(" ")]
+    assert len(terms) == len(set(terms)) >= 40
+
+
+def test_the_viewers_library_comes_with_its_licences():
+    folder = ROOT / "notebooks" / "viewer"
+    (packed,) = folder.glob("niivue-*.js.xz")
+    assert packed.stat().st_size < 1e6
+    assert packed.name.removesuffix(".xz") in (folder / "LICENSES.txt").read_text()
 
 
 def test_help_of_every_command_explains_itself(capsys):
