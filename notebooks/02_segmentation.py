@@ -58,7 +58,7 @@ from npcbook.overlap import STRUCTURES, measure_overlap, store_prediction
 from npcbook.runs import atomic_path, open_chapter, project_path
 from npcbook.simulate import rebuild_anatomy
 from npcbook.tables import format_number
-from npcbook.training import TrainingSettings, extract_features, store_features, train_segmentation
+from npcbook.training import TrainingSettings, store_features, train_segmentation
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -295,10 +295,10 @@ for sequence in SEQUENCES:
         folder=chapter.folder / "networks" / sequence,
     )
     history.append(trained.history.assign(sequence=sequence))
-    features = extract_features(trained.network, pixels, device=training_settings.device)
-    predictions[sequence] = features.labels
-    made_from[sequence] = hashlib.blake2b(features.labels).hexdigest()
-    store_features(chapter.folder / f"features_{sequence}.parquet", features, patients.index)
+    path = chapter.folder / f"features_{sequence}.parquet"
+    device = training_settings.device
+    predictions[sequence] = store_features(path, trained.network, pixels, patients.index, device=device)
+    made_from[sequence] = hashlib.blake2b(predictions[sequence]).hexdigest()
 history = pd.concat(history, ignore_index=True)
 chapter.write("history", history)
 

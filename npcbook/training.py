@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -503,10 +504,17 @@ def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: Networ
 
 
 def _training_key(images, labels, network_settings, settings) -> str:
+    data = [_digest(array) for array in (images, labels)]
+    return fingerprint(_code(), data, asdict(network_settings), asdict(settings), torch.__version__)
+
+
+def _code() -> str:
     here = Path(__file__).parent
-    code = files_fingerprint([here / "network.py", here / "training.py"], relative_to=here)
-    data = [hashlib.blake2b(np.ascontiguousarray(array)).hexdigest() for array in (images, labels)]
-    return fingerprint(code, data, asdict(network_settings), asdict(settings), torch.__version__)
+    return files_fingerprint([here / "network.py", here / "training.py"], relative_to=here)
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array)).hexdigest()
 
 
 def _split(n: int, settings: TrainingSettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -698,19 +706,40 @@ def features_table(features: Features) -> pd.DataFrame:
     return pd.concat([pooled, features.region], axis=1)
 
 
-def store_features(path: str | os.PathLike, features: Features, patient_ids) -> None:
-    """Write the features of one sequence as a table for the heads.
+def store_features(
+    path: str | os.PathLike, network: UNet3d, images: np.ndarray, patient_ids: Sequence[str], *, device: str
+) -> np.ndarray:
+    """Segment patients and store what the heads learn from, unless that was done before.
 
     Parameters
     ----------
     path : str or path
-        Ends in ``.parquet``.
-    features : Features
-        As extracted; the labels are not written.
+        Ends in ``.parquet``: a row a patient, ``patient_id`` first. Masks are kept beside it, as ``.npz``.
+    network, images, device
+        As in `extract_features`.
     patient_ids : sequence of str
-        One for each row.
+        One for each image.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, Z, Y, X), uint8
+        Predicted masks on the network's grid.
     """
+    path = Path(path)
+    weights = [tensor.cpu().contiguous().numpy() for tensor in network.state_dict().values()]
+    key = fingerprint(_code(), *map(_digest, [images, *weights]), list(patient_ids), torch.__version__)
+    masks = path.with_suffix(".npz")
+    if masks.exists() and path.exists():
+        with np.load(masks) as stored:
+            if str(stored["key"]) == key:
+                return stored["labels"]
+    features = extract_features(network, images, device=device)
     table = features_table(features)
     table.insert(0, "patient_id", list(patient_ids))
+    # The masks go last, with the key that says that both files are whole.
+    masks.unlink(missing_ok=True)
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)
+    with atomic_path(masks) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, labels=features.labels, key=key)
+    return features.labels

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from npcbook import training
-from npcbook.network import NetworkSettings
+from npcbook.network import NetworkSettings, UNet3d
 from npcbook.training import TrainingSettings
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
@@ -128,9 +129,18 @@ def test_learns_and_sees_new_patients(tmp_path):
     assert features.labels.shape == (6, 8, 16, 16)
     assert features.bottleneck.shape == (6, 16)
     assert np.isfinite(features.region.to_numpy()).all()
-    training.store_features(tmp_path / "features.parquet", features, list("abcdef"))
-    stored = pd.read_parquet(tmp_path / "features.parquet")
-    assert stored["patient_id"].tolist() == list("abcdef")
+
+
+def test_features_are_stored_and_only_made_anew_for_other_images(tmp_path, monkeypatch):
+    images, path = patients(6)[0], tmp_path / "features.parquet"
+    network = UNet3d(NETWORK).eval()
+    store = partial(training.store_features, path, network, patient_ids=list("abcdef"), device="cpu")
+    labels = store(images)
+    assert pd.read_parquet(path)["patient_id"].tolist() == list("abcdef")
+    monkeypatch.setattr(training, "extract_features", lambda *_, **__: pytest.fail("made anew"))
+    np.testing.assert_array_equal(store(images), labels)
+    with pytest.raises(pytest.fail.Exception, match="made anew"):
+        store(images + 1)
 
 
 def test_stopped_and_resumed_is_the_same_as_undisturbed(tmp_path):
@@ -242,6 +252,7 @@ import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
 from dataclasses import replace
+from functools import partial
 import test_training as t
 t.training.train_segmentation(
     *t.patients(60), network_settings=t.NETWORK, settings=replace(t.SETTINGS, epochs=8), folder=sys.argv[1])
