@@ -456,7 +456,7 @@ chapter.table("against_paper", notable, "Printed numbers that do not reproduce, 
 # - `largest_arm = 8`: more splits of T2N0 events are tried. Look whether any other than the one found gives
 #   the printed limits and p.
 # - `claimed_alpha = 0.01`: the correlation that DL and clinical scores would need for a difference at this
-#   stricter level. The thresholds rise; some leave what is possible between a model and another.
+#   stricter level. The thresholds rise.
 # ```
 #
 # ## Limits and deviations
