@@ -423,6 +423,8 @@ in_validation = levels[levels["cohort"] == "validation"]
 glue("subgroups_tested", str(in_validation["p_value"].notna().sum()), display=False)
 glue("subgroups_below", str((in_validation["p_value"] < 0.05).sum()), display=False)
 glue("subgroups_below_holm", str((in_validation["p_holm"] < 0.05).sum()), display=False)
+
+# %% tags=["hide-input"]
 glue("subgroups_horizon", str(horizon_months), display=False)
 print_row = lookup("text.training.subgroup_hr.t2n0")
 glue("subgroups_printed_low", print_row["low_printed"], display=False)
