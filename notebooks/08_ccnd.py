@@ -546,6 +546,8 @@ for track, df in (("as published", rates), ("recommended", adjusted)) if as_prin
 for (risk, endpoint), p in logrank_p.items():
     if np.isfinite(p) and as_printed:
         chapter.record(f"text.ccnd.{risk}.{endpoint}_p", p)
+
+# %%
 truth, effect = read_truth(cohort_folder), {}
 if truth is not None:
     planted = truth.loc[patients["patient_id"]].groupby(patients["risk_group"].to_numpy())
@@ -593,6 +595,8 @@ for risk in RISKS:
 for arm in ("radiotherapy", "up_to_160"):
     text = lookup(f"text.ccnd.high.dmfs_5y.{arm}")["printed"]
     glue(f"ccnd_printed_{arm.removesuffix('_160')}", text, display=False)
+
+# %% tags=["hide-input"]
 glue("ccnd_interaction_p", format_p(interaction["risk group × dose group"]), display=False)
 glue("ccnd_interaction_df", grouped.degrees_of_freedom if grouped else MISSING, display=False)
 glue("ccnd_effective", f"{weights.effective_n.min():.0f}", display=False)
