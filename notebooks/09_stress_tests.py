@@ -352,19 +352,23 @@ chapter.figure("calibration", fig, alt)
 # %%
 thresholds = np.linspace(0.01, 0.4, 40)
 time, event = outcome(cohort["validation"])
-top = max(100 * event.mean(), 1)
-fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
-for ax, (track, table) in zip(axes, TRACKS.items(), strict=True):
-    curves = {"Treat all": np.ones(len(time))}
+benefits = {}
+for track, table in TRACKS.items():
+    predicted = {"Treat all": np.ones(len(time))}
     for model in ("clinical", "dl_combined", "dc"):
         if absolute[track, model] is not None:
-            curves[model] = absolute[track, model].predict(table.loc[cohort["validation"], model])
-    for name, predicted in curves.items():
-        data = (time, event, predicted, horizon_months, thresholds)
-        benefit = attempt(
-            not_estimable, f"Net benefit: {LABELS.get(name, name)}, {track}", net_benefit, *data
-        )
-        if benefit is not None:
+            predicted[model] = absolute[track, model].predict(table.loc[cohort["validation"], model])
+    for name, risk in predicted.items():
+        note = f"Net benefit: {LABELS.get(name, name)}, {track}"
+        data = (time, event, risk, horizon_months, thresholds)
+        benefits[track, name] = attempt(not_estimable, note, net_benefit, *data)
+
+# %%
+top = max(100 * event.mean(), 1)
+fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
+for ax, track in zip(axes, TRACKS, strict=True):
+    for (of, name), benefit in benefits.items():
+        if of == track and benefit is not None:
             color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
             label = LABELS.get(name, name)
             ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=label)
@@ -501,6 +505,7 @@ def defined(index, kind):
     return first, ((rows["dm_event"] == 1) | (rows["os_event"] == 1)).astype(int).to_numpy()
 
 
+# %%
 rows = []
 for text, kind in DEFINITIONS.items():
     for name in COHORTS:
