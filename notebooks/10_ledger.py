@@ -116,7 +116,7 @@ chapter.table("outside", shown, "Values of this run outside the printed interval
 # %%
 printed = read_published().set_index("id")
 drawn = with_ci[with_ci["id"].str.match(r"table4\..*\.(c_index|auc)\.")].set_index("id")
-fig, ax = plt.subplots(figsize=(7, 0.28 * len(drawn) + 1.2))
+fig, ax = plt.subplots(figsize=(6.5, 0.28 * len(drawn) + 1), layout="constrained")
 for height, published_id in enumerate(reversed(drawn.index)):
     row = printed.loc[published_id]
     ax.plot([row["low"], row["high"]], [height, height], color="0.6", linewidth=5, solid_capstyle="butt")

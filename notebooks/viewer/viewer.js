@@ -30,7 +30,7 @@
   frame.className = "viewer-frame";
   frame.append(canvas);
   place.append(bar, frame);
-  const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], crosshairWidth: 0.1, crosshairColor: [0.5, 0.9, 0.5, 0.8], loadingText: "", dragAndDropEnabled: false });
+  const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, crosshairWidth: 0.1, crosshairColor: [0.5, 0.9, 0.5, 0.8], loadingText: "", dragAndDropEnabled: false });
   await view.attachToCanvas(canvas);
   await show();
   message.textContent = "Click to move the cross, scroll through slices with the wheel, drag with the right button to change contrast.";
