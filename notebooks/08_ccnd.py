@@ -562,12 +562,14 @@ if truth is not None:
 chapter.against_paper()
 
 # %% [markdown]
-# *What agreement means.* On a synthetic cohort rates of this size were planted, so that agreement of the
-# observed rates with print is no discovery. The instructive comparison is with the truth: the planted
-# difference between all and none with a high dose is {glue:text}`ccnd_planted` (percentage points), and each
-# track can be judged by how near it comes. Where the recommended column is no nearer than the published one,
-# confounding was small beside chance, which weighting cannot mend. On a real cohort that column is empty, and
-# no table can tell which track is right.
+# *What agreement means.* On a synthetic cohort how often metastasis occurs was planted to match print, so
+# that agreement of the observed rates is no discovery. The instructive comparison is with the truth: the
+# planted difference between all and none with a high dose is {glue:text}`ccnd_planted` (percentage points),
+# and each track can be judged by how near it comes. Where the recommended column is no nearer than the
+# published one, confounding was small beside chance, which weighting cannot mend. Where the observed rates
+# of the two risk groups lie farther apart than the planted ones, a likely reason is that the groups of the
+# training patients were cut on their own outcomes. On a real cohort there is no such column, and no table
+# can tell which track is right.
 #
 # *What would settle it.* A randomised comparison of doses with the score measured beforehand. For patients of
 # low risk by the clinic there is one of radiotherapy with and without concurrent chemotherapy, without such a
