@@ -79,7 +79,7 @@ chapter.table("patients", shown, "Patients shown, by the agreement of network an
 # the right: a solid line around the tumour, a broken one around lymph nodes.
 
 # %%
-fig, axes = small_multiples(6 * len(chosen), columns=6, width=9, panel_height=1.8)
+fig, axes = small_multiples(6 * len(chosen), columns=6, width=9, panel_height=1.6)
 panels = iter(axes)
 for patient in chosen.index:
     for sequence, name in DISPLAY_NAMES.items():

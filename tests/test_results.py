@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import openpyxl
@@ -67,3 +68,16 @@ def test_results_that_are_current_are_left_alone(smoke_run, smoke_cohort, result
     before = (results / "manifest.json").stat().st_mtime_ns
     write_results(smoke_run, cohort_folder=Path(smoke_cohort))
     assert (results / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
+    run = tmp_path / "run"
+    heavy = shutil.ignore_patterns("pages", "preprocessed", "predicted", "networks", "patients-*")
+    shutil.copytree(smoke_run, run, ignore=heavy)
+    # The chapter no longer shows its last table.
+    listed = pd.read_csv(run / "06_km" / "shown.csv")
+    listed.iloc[:-1].to_csv(run / "06_km" / "shown.csv", index=False)
+    gone = listed.iloc[-1]
+    write_results(run, cohort_folder=Path(smoke_cohort))
+    assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
+    assert list(run.glob(".results-*")) == []
