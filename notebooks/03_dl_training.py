@@ -31,6 +31,9 @@
 # - In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect
 #   reader of the pictures would reach with these patients: {glue:text}`dl_planted_traits` in validation (a
 #   dash in a real cohort; [more patients, or better features](dl-ceiling)).
+# - Of the planted traits, changed one at a time in otherwise equal pictures, the score answers most to
+#   {glue:text}`dl_answers` per standard deviation; in a real cohort this cannot be asked
+#   ([what the score rests on](dl-attribution)).
 # - The best single sequence in validation is {glue:text}`dl_best_sequence`; all three together differ
 #   from it by {glue:text}`dl_combined_gain` ([C-indices](dl-c-index)).
 #
@@ -60,9 +63,9 @@ from npcbook.concordance import harrell_c
 from npcbook.predict import model_card, store_model, write_model_card
 from npcbook.prognosis import fit_cox_head, fit_scaling, fit_softmax_head, out_of_fold_risk
 from npcbook.runs import open_chapter, project_path
-from npcbook.simulate import rebuild_anatomy
+from npcbook.simulate import rebuild_anatomy, render_again
 from npcbook.tables import attempt, format_estimate, format_number
-from npcbook.training import load_network, predict_labels
+from npcbook.training import extract_features, load_network, predict_labels
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -393,7 +396,8 @@ chapter.table(
 scored = pd.Series(recommended["combined"], index=patients.index)[~training]
 explained = scored.nlargest(explained_patients).index
 planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
-plane_mm = json.loads(chapter.input_path("02_segmentation/input.json").read_text())["plane_mm"]
+seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
+plane_mm = seen["plane_mm"]
 networks, pictures, infiltrated = {}, {}, {}
 for sequence in SEQUENCES:
     networks[sequence] = load_network(chapter.input_path(f"02_segmentation/networks/{sequence}")).network
@@ -478,6 +482,38 @@ alt = (
     "Attribution of the score drawn over the three sequences, for the trained network and for random weights."
 )
 chapter.figure("attribution", fig, alt)
+
+# %% [markdown]
+# Where the random network does as well as the trained one, the place of an attribution says nothing about
+# what was learnt. Of synthetic patients more can be asked: the same patient can be imaged again with one
+# trait changed and all else equal, scanner and noise included, and the score must answer. Below, the change
+# of the combined recommended score per standard deviation of a trait (from one below the mean to one above
+# it), beside what the trait adds to the planted hazard. The score is shrunk, so that proportions count.
+
+
+# %%
+def score_again(patient: str, **latents: float) -> float:
+    """Return the combined recommended score of a patient imaged with other latent variables."""
+    parts = []
+    for sequence, volume in render_again(cohort_folder, patient, **latents).items():
+        clean = images.preprocess(images.Volume(volume.image, None, volume.spacing), order=seen["order"])
+        picture = images.fit_grid(clean, grid, field_mm=images.plane_field(clean, plane_mm)).image
+        parts.append(extract_features(networks[sequence], picture[None]).region.to_numpy())
+    return float(heads["combined"].risk(np.hstack(parts))[0])
+
+
+answers = []
+for trait in ("size", "heterogeneity", "infiltration"):
+    changes = [(score_again(p, **{trait: 1.0}) - score_again(p, **{trait: -1.0})) / 2 for p in planted_in]
+    if changes:
+        slope = np.polyfit(truth[trait], truth["lp_imaging"], 1)[0]
+        answers.append((trait, slope, np.mean(changes), np.std(changes, ddof=1)))
+names = ["trait", "planted, log hazard ratio per SD", "score, mean change per SD", "SD over patients"]
+answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
+answers = pd.DataFrame(answers, columns=names)
+strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
+glue("dl_answers", f"{strongest.iloc[0]} ({format_number(strongest.iloc[2])})", display=False)
+chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
 
 # %% [markdown]
 # (dl-ceiling)=

@@ -29,6 +29,7 @@ from scipy.special import expit, logit
 from npcbook import __version__, phantom
 from npcbook.cohort import COLUMNS, SEQUENCES, data_dictionary, image_path, mask_path, read_truth
 from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.images import Volume
 from npcbook.progress import progress
 from npcbook.runs import atomic_path, project_path
 
@@ -38,6 +39,7 @@ __all__ = [
     "Margins",
     "Specification",
     "rebuild_anatomy",
+    "render_again",
     "simulate_table",
     "specification",
     "write_cohort",
@@ -774,15 +776,7 @@ def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> di
     FileNotFoundError
         If the cohort has no truth: nothing is planted in real patients.
     """
-    folder, truth = project_path(folder), read_truth(folder)
-    if truth is None:
-        raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
-    generator = _stored(folder)["Generator"]
-    protocols = _protocols(generator["scenario"])
-    table = pd.read_csv(folder / "participants.tsv", sep="\t", dtype={"patient_id": str, "center": str})
-    wanted = table[table["patient_id"].isin(patient_ids)]
-    people = wanted.merge(truth.reset_index(), on="patient_id", validate="one_to_one")
-    traits = {row.patient_id: _traits(row) for row in people.itertuples(index=False)}
+    generator, protocols, traits = _planted(folder, patient_ids)
     anatomies = {}
     for patient_id in patient_ids:
         anatomies[patient_id] = phantom.build_anatomy(
@@ -792,6 +786,50 @@ def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> di
             extent_scale=next(iter(protocols[traits[patient_id].center].values())).extent_scale,
         )
     return anatomies
+
+
+def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -> dict[str, Volume]:
+    """Return a synthetic patient's images as they would be with other latent variables, all else equal.
+
+    Parameters
+    ----------
+    folder : str or path
+        A synthetic cohort, absolute or from the project's root.
+    patient_id : str
+        One of its patients.
+    **latents : float
+        New values of ``size``, ``heterogeneity`` or ``infiltration``; none gives the patient's own images.
+
+    Returns
+    -------
+    dict of str to Volume
+        By sequence; the draws of anatomy, scanner, noise and reader are the patient's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort has no truth.
+    """
+    generator, protocols, traits = _planted(folder, [patient_id])
+    return phantom.render_patient(
+        replace(traits[patient_id], **latents),
+        tuple(generator["grid"]),
+        _patient_rng(generator["seed"], patient_id),
+        protocols=protocols,
+    )
+
+
+def _planted(folder: str | os.PathLike, patient_ids: Sequence[str]) -> tuple[dict, dict, dict]:
+    """Return how a cohort was made, its protocols, and the traits of some patients."""
+    folder, truth = project_path(folder), read_truth(folder)
+    if truth is None:
+        raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
+    generator = _stored(folder)["Generator"]
+    table = pd.read_csv(folder / "participants.tsv", sep="\t", dtype={"patient_id": str, "center": str})
+    wanted = table[table["patient_id"].isin(patient_ids)]
+    people = wanted.merge(truth.reset_index(), on="patient_id", validate="one_to_one")
+    traits = {row.patient_id: _traits(row) for row in people.itertuples(index=False)}
+    return generator, _protocols(generator["scenario"]), traits
 
 
 def _write_nifti(path: Path, array: np.ndarray, spacing) -> None:

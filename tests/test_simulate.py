@@ -13,9 +13,9 @@ import pytest
 from sksurv.metrics import concordance_index_censored
 
 from npcbook import published, simulate
-from npcbook.cohort import check_cohort, code_covariates, mask_path, read_cohort, read_truth
+from npcbook.cohort import check_cohort, code_covariates, image_path, mask_path, read_cohort, read_truth
 from npcbook.cox import fit_cox
-from npcbook.images import read_mask
+from npcbook.images import read_mask, read_volume
 from npcbook.simulate import (
     DEFAULT_SEED,
     HazardRatios,
@@ -361,6 +361,20 @@ def test_the_planted_anatomy_is_the_one_behind_the_images(tmp_path):
     planted = anatomy.tumour_mm < 0
     assert 2 * (drawn & planted).sum() / (drawn.sum() + planted.sum()) > 0.7
     assert not (anatomy.infiltration > 0.5)[anatomy.tumour_mm < -5].any()
+
+
+def test_a_patient_rendered_again_is_the_same_but_for_what_was_changed(tmp_path):
+    folder = simulate.write_cohort(tmp_path / "cohort", patients=30, grid=(8, 32, 32), workers=1)
+    patient = read_truth(folder).index[5]
+    stored = read_volume(image_path(folder, patient, "t2w"), mask_path(folder, patient, "t2w"))
+    same = simulate.render_again(folder, patient)["t2w"]
+    np.testing.assert_allclose(same.image, stored.image, atol=0.51)
+    np.testing.assert_array_equal(same.mask, stored.mask)
+    infiltrated = simulate.render_again(folder, patient, infiltration=3.0)["t2w"]
+    np.testing.assert_array_equal(infiltrated.mask, stored.mask)
+    assert np.abs(infiltrated.image - same.image).max() > 10 * np.median(
+        np.abs(infiltrated.image - same.image)
+    )
 
 
 def test_real_patients_have_no_planted_anatomy(tmp_path):
