@@ -17,7 +17,8 @@ import yaml
 from npcbook.book import CHAPTERS
 from npcbook.fingerprints import files_fingerprint
 from npcbook.results import SUFFIXES, list_shown
-from npcbook.runs import atomic_path, project_path
+from npcbook.runs import SYNTHETIC_LABEL, atomic_path, project_path
+from npcbook.simulate import SMALL_COHORT
 
 __all__ = ["BuildFailed", "add_downloads", "build_pages", "expected_pages", "front_page"]
 
@@ -102,6 +103,8 @@ def stage(run_folder: Path) -> Path:
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in CHAPTERS:
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        add_notice(notebook, notice(run_folder))
+        fold_code(notebook)
         add_downloads(notebook)
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
@@ -128,6 +131,8 @@ def front_page(run_folder: Path) -> str:
     lines = [
         "## The result of this run",
         "",
+        notice(run_folder),
+        "",
         f'<img src="results/{picture.copies()[-1]}" alt="{alt}" width="620">',
         "",
         FRONT_CAPTION.format(label=picture.label),
@@ -138,6 +143,36 @@ def front_page(run_folder: Path) -> str:
     cells = ["what", "printed", "here", "recommended", "truth"]
     lines += [f"| {' | '.join(row[cells])} |" for _, row in rows.iterrows()]
     return project_path("README.md").read_text().replace("<!-- result -->", "\n".join(lines))
+
+
+def notice(run_folder: Path) -> str:
+    """Return what a reader of any page of a run has to know first; nothing for a cohort of one's own."""
+    # The datasheet always shows a synthetic cohort; the cohorts' chapter shows the run's own.
+    labels = {item.label for item in list_shown(run_folder) if item.chapter == "01_cohorts"}
+    if SYNTHETIC_LABEL not in labels:
+        return ""
+    patients = len(pd.read_csv(run_folder / "01_cohorts" / "cohort.csv"))
+    if patients >= SMALL_COHORT:
+        return f"{SYNTHETIC_LABEL}."
+    return (
+        f"{SYNTHETIC_LABEL}. This is a trial run on {patients} patients, too few for any result to mean "
+        "much; events were made more frequent than in print, so that there is something to fit."
+    )
+
+
+def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
+    """Put a notice, if there is one, below the title of an executed chapter."""
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    if text:
+        notebook.cells[0].source = f"{title}\n\n```{{warning}}\n{text}\n```\n{rest}"
+
+
+def fold_code(notebook: nbformat.NotebookNode) -> None:
+    """Fold the code of an executed chapter away, but for its parameters: the page reads without it."""
+    for cell in notebook.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if cell.cell_type == "code" and not {"parameters", "hide-input"} & set(tags):
+            tags.append("hide-input")
 
 
 def file_links(kind: str, name: str, *, root: str) -> str:

@@ -320,6 +320,11 @@ def test_every_result_page_is_labelled_synthetic(visits):
             assert SYNTHETIC_LABEL in visits[f"notebooks/{plan.name}.html"]["text"], plan.name
 
 
+def test_a_trial_run_says_so_below_every_title(html):
+    for page in ["README", *(f"notebooks/{plan.name}" for plan in book.CHAPTERS)]:
+        assert "This is a trial run on 120 patients" in (html / f"{page}.html").read_text(), page
+
+
 def test_the_ledger_covers_every_printed_number(smoke_run):
     values = [path for path in smoke_run.glob("*/values.csv")]
     assert len(values) >= 7

@@ -9,6 +9,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from npcbook.pages import notice
 from npcbook.results import SOURCE_COLUMN, list_shown, used_parameters, write_results, write_workbook
 from npcbook.runs import SYNTHETIC_LABEL
 
@@ -81,3 +82,12 @@ def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
     write_results(run, cohort_folder=Path(smoke_cohort))
     assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
     assert list(run.glob(".results-*")) == []
+
+
+def test_a_cohort_of_ones_own_gets_no_notice(tmp_path):
+    (tmp_path / "01_cohorts").mkdir()
+    shown = pd.DataFrame(
+        {"kind": ["table"], "name": ["flow"], "caption": ["Flow."], "label": ["Cohort: mine"]}
+    )
+    shown.to_csv(tmp_path / "01_cohorts" / "shown.csv", index=False)
+    assert notice(tmp_path) == ""
