@@ -205,7 +205,8 @@ def list_problems(folder: Path, *, images: bool) -> int:
     for problem in problems:
         print(problem)
     if problems:
-        print(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {folder}", file=sys.stderr)
+        rows = "; the table's header is row 1" if any(problem.row for problem in problems) else ""
+        print(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {folder}{rows}", file=sys.stderr)
     return 3 if problems else 0
 
 

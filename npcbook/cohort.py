@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -412,8 +413,7 @@ def _description_problems(folder: Path) -> list[Problem]:
 
 
 def _table_problems(table: pd.DataFrame, file: str) -> list[Problem]:
-    missing = [c.name for c in COLUMNS if c.required and c.name not in table]
-    problems = [Problem(None, name, file, "the column is missing: add it.") for name in missing]
+    problems = _missing_columns(table, file)
     if table.empty:
         return [*problems, Problem(None, "", file, "holds no patient.")]
     found = []
@@ -422,6 +422,18 @@ def _table_problems(table: pd.DataFrame, file: str) -> list[Problem]:
             found += _column_problems(table[column.name], column, file)
     found += _id_problems(table, file) + _consistency_problems(table, file)
     return problems + sorted(found, key=lambda problem: problem.row)
+
+
+def _missing_columns(table: pd.DataFrame, file: str) -> list[Problem]:
+    """Return columns that are not there, and optional ones that another case of letters would hide."""
+    problems, others = [], {name.lower(): name for name in table}
+    for name, required in ((c.name, c.required) for c in COLUMNS if c.name not in table):
+        if name in others:
+            message = f"the column is missing; found {others[name]}: rename it to {name}."
+            problems.append(Problem(None, name, file, message))
+        elif required:
+            problems.append(Problem(None, name, file, "the column is missing: add it."))
+    return problems
 
 
 def _row(index: int) -> int:
@@ -443,10 +455,12 @@ def _column_problems(values: pd.Series, column: Column, file: str) -> list[Probl
     else:
         return problems
     bad &= ~empty
-    message = "is {!r}; " + allowed
-    return problems + [
-        Problem(_row(i), column.name, file, message.format(values[i])) for i in values.index[bad]
-    ]
+    for i in values.index[bad]:
+        message = f"is {values[i]!r}; {allowed}"
+        if column.is_number and re.fullmatch(r"[+-]?\d+,\d+", values[i]):
+            message += f" If the comma is a decimal one, write {values[i].replace(',', '.')}."
+        problems.append(Problem(_row(i), column.name, file, message))
+    return problems
 
 
 def _numbers(values: pd.Series) -> pd.Series:
@@ -522,15 +536,14 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
             problems.append(Problem(row, "", str(path.relative_to(folder)), message))
         if absent:
             continue
-        problem = _volume_problem(image, mask)
-        if problem:
-            path, message = problem
-            problems.append(Problem(row, "", str(path.relative_to(folder)), message))
+        for path, message in _volume_problems(image, mask):
+            shown = message.replace(f"{folder}{os.sep}", "")
+            problems.append(Problem(row, "", str(path.relative_to(folder)), shown))
     return problems
 
 
-def _volume_problem(image: Path, mask: Path) -> tuple[Path, str] | None:
-    """Return the file to blame and why, or None."""
+def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
+    """Return each problem as the file to blame and why."""
     for path in (image, mask):
         try:
             # The NIfTI reader fills what a cut-off file lacks with zeros and says nothing.
@@ -539,12 +552,19 @@ def _volume_problem(image: Path, mask: Path) -> tuple[Path, str] | None:
                     pass
             read_volume(path)
         except (ValueError, RuntimeError, OSError, EOFError, zlib.error) as error:
-            return path, f"cannot be read: {' '.join(str(error).split())}"
-    try:
-        volume = read_volume(image, mask)
-    except ValueError as error:
-        return mask, str(error)
-    return None if (volume.mask > 0).any() else (mask, "holds no voxel of tumour or node: contour again.")
+            return [(path, f"cannot be read: {' '.join(str(error).split())}")]
+    found = []
+    # The second time on the mask's own voxels: another geometry must not hide wrong labels.
+    for picture in (image, mask):
+        try:
+            volume = read_volume(picture, mask)
+        except ValueError as error:
+            found.append(str(error))
+            continue
+        if not (volume.mask > 0).any():
+            found.append("holds no voxel of tumour or node: contour again.")
+        break
+    return [(mask, message) for message in dict.fromkeys(found)]
 
 
 def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """A cohort on disk is read as it was written, and every way to break it is reported with its place."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
+from npcbook.__main__ import main
 from npcbook.cohort import (
     COLUMNS,
     SEQUENCES,
@@ -20,6 +22,7 @@ from npcbook.cohort import (
     read_cohort,
     read_truth,
 )
+from npcbook.runs import project_path
 from npcbook.simulate import write_cohort
 
 GRID = (6, 24, 24)
@@ -161,6 +164,38 @@ def test_a_missing_column_is_reported(table_only, column):
     assert (None, column) in [(p.row, p.column) for p in check_cohort(table_only)]
 
 
+@pytest.mark.parametrize(("column", "found"), [("ebv_dna", "EBV_DNA"), ("scanner", "Scanner")])
+def test_a_column_in_another_case_is_recognised(table_only, column, found):
+    path = table_only / "participants.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table = table.assign(**{found: table.get(column, "")}).drop(columns=column, errors="ignore")
+    table.to_csv(path, sep="\t", index=False)
+    (problem,) = check_cohort(table_only)
+    assert f"found {found}: rename it to {column}" in problem.message
+
+
+def test_a_decimal_comma_is_explained(table_only):
+    edit(table_only, 4, "age", "46,5")
+    (problem,) = check_cohort(table_only)
+    assert "write 46.5" in problem.message
+
+
+def test_the_description_that_the_documentation_shows_is_accepted(table_only):
+    text = project_path("data/README.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (table_only / "dataset_description.json").write_text(example)
+    assert check_cohort(table_only) == []
+    assert not read_cohort(table_only).is_synthetic
+
+
+def test_the_check_says_once_how_rows_are_counted(table_only, capsys):
+    edit(table_only, 3, "sex", "?")
+    edit(table_only, 4, "sex", "?")
+    assert main(["check", str(table_only)]) == 3
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("header") == 1
+
+
 def test_duplicate_patients_are_reported_where_they_repeat(table_only):
     edit(table_only, 9, "patient_id", first_patient(table_only))
     (problem,) = check_cohort(table_only)
@@ -258,6 +293,17 @@ def test_another_geometry_of_the_contours_is_reported(folder):
     picture.SetSpacing([1.0, 1.0, 1.0])
     sitk.WriteImage(picture, str(path))
     assert "spacing" in only_problem(folder, path)
+
+
+def test_another_geometry_does_not_hide_wrong_labels_and_paths_start_in_the_cohort(folder):
+    path = mask_path(folder, first_patient(folder), "t1w")
+    picture = sitk.ReadImage(str(path)) * 7
+    picture.SetSpacing([1.0, 1.0, 1.0])
+    sitk.WriteImage(picture, str(path))
+    geometry, labels = check_cohort(folder)
+    assert "spacing" in geometry.message
+    assert "labels" in labels.message
+    assert str(folder) not in geometry.message + labels.message
 
 
 def test_another_size_of_the_contours_is_reported(folder):
