@@ -12,8 +12,7 @@ from pathlib import Path
 import filelock
 import yaml
 
-from npcbook import book
-from npcbook.runs import project_path
+# Each command imports what it needs, so that --help and wrong arguments answer at once.
 
 EXIT_CODES = (
     "exit codes: 0 done; 1 a chapter or the build failed; 2 unusable arguments; 3 the cohort has problems; "
@@ -113,10 +112,17 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
-def cohort_path(name: str) -> Path:
-    """Return the folder of a cohort given as a path or as a name below ``data/cohorts``."""
+def existing_folder(name: str, below: str) -> Path:
+    """Return a folder given as a path or as a name below ``data/cohorts`` or ``data/runs``."""
     folder = Path(name).resolve()
-    return folder if folder.is_dir() else project_path(Path("data/cohorts") / name)
+    if not folder.is_dir():
+        from npcbook.runs import project_path
+
+        folder = project_path(Path(below) / name)
+    if not folder.is_dir():
+        kind = below.removeprefix("data/").removesuffix("s")
+        raise FileNotFoundError(f"There is no {kind} {folder}: give its folder, or a name below {below}.")
+    return folder
 
 
 def synthetic_name(scenario: str, profile: str, seed: int | None) -> str:
@@ -133,7 +139,7 @@ def run_name(profile: str, cohort: str) -> str:
 
 def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, force: bool = False) -> Path:
     """Write the synthetic cohort that a profile asks for, unless it is there, and return its folder."""
-    # Imported here: the simulation brings the imaging libraries, which --help and check do not need.
+    from npcbook import book
     from npcbook.simulate import DEFAULT_SEED, write_cohort
 
     settings = book.read_profile(profile)
@@ -149,8 +155,10 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
 
 def run_book(arguments: argparse.Namespace) -> int:
     """Run chapters and, if all were asked for, build the pages."""
+    from npcbook import book
     from npcbook.pages import BuildFailed, build_pages
     from npcbook.results import write_results
+    from npcbook.runs import project_path
 
     start = time.monotonic()
     overrides = dict(item.split("=", 1) for item in arguments.parameter)
@@ -161,7 +169,7 @@ def run_book(arguments: argparse.Namespace) -> int:
         print("synthetic cohort ...", flush=True)
         cohort_folder = write_synthetic(arguments.profile, "paper")
     else:
-        cohort_folder = cohort_path(arguments.cohort)
+        cohort_folder = existing_folder(arguments.cohort, "data/cohorts")
         if problems := list_problems(cohort_folder, images=True):
             return problems
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
@@ -212,11 +220,7 @@ def list_problems(folder: Path, *, images: bool) -> int:
 
 def check_cohort(arguments: argparse.Namespace) -> int:
     """Check a cohort and say so when nothing is wrong."""
-    folder = cohort_path(arguments.cohort)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {folder}: give a cohort's folder, or a name below data/cohorts."
-        )
+    folder = existing_folder(arguments.cohort, "data/cohorts")
     status = list_problems(folder, images=not arguments.no_images)
     if not status:
         print(f"nothing is wrong with {folder}")
@@ -225,23 +229,26 @@ def check_cohort(arguments: argparse.Namespace) -> int:
 
 def predict_patient(arguments: argparse.Namespace) -> int:
     """Predict for one patient, write everything, and print the scores."""
+    run_folder = existing_folder(arguments.run, "data/runs")
+    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
+    if missing := [path for path in files.values() if not Path(path).is_file()]:
+        raise FileNotFoundError(f"There is no image file {missing[0]}.")
     from npcbook import predict
 
-    given = Path(arguments.run).resolve()
-    run_folder = given if given.is_dir() else project_path(Path("data/runs") / arguments.run)
     predict.check_empty(Path(arguments.out))
-    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
     model = predict.read_model(run_folder)
     prediction = predict.predict(model, files)
     predict.write_prediction(arguments.out, prediction, model, files)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
-    print(*prediction.notes, sep="\n")
+    print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
     return 0
 
 
 def remove_results(arguments: argparse.Namespace) -> int:
     """Remove runs and synthetic cohorts."""
+    from npcbook.runs import project_path
+
     runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
     descriptions = project_path("data/cohorts").glob("*/dataset_description.json")
     # A name proves nothing, and a cohort that is only half written has no table yet.
@@ -254,6 +261,8 @@ def remove_results(arguments: argparse.Namespace) -> int:
 
 def sync_notebooks(arguments: argparse.Namespace) -> int:
     """Derive the notebooks, or tell which are out of date."""
+    from npcbook import book
+
     if not arguments.check:
         for path in book.sync_notebooks():
             print(f"wrote {path.name}")

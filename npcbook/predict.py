@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from npcbook import images
@@ -44,7 +45,13 @@ __all__ = [
 TRACKS = ("as published", "recommended")
 SUFFIXES = ("", "_recommended")
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
+#: What a score says; in both tracks, higher is worse.
+SCALES = {
+    "as published": "softmax probability that a metastasis is seen (0 to 1)",
+    "recommended": "log hazard ratio to the average training patient (0 = average)",
+}
 NOTICE = "Research software: not for clinical use"
+OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 #: How far an image's field may be from those that the networks learnt from.
 FIELD_TOLERANCE = 1.33
 
@@ -101,12 +108,15 @@ class Prediction:
     scores : pandas.DataFrame
         One row for each track and score: ``track``, ``score``, ``value`` (higher = worse), ``cutoff`` and
         ``risk_group`` (high above the cut-off; both empty where the run has no cut-off).
+    reading : tuple of str
+        How to read the scores: scale, direction, cut-off, and which track where the two disagree.
     notes : tuple of str
-        What a reader of the scores should know.
+        What else a reader of the scores should know.
     """
 
     sequences: dict[str, SequenceResult]
     scores: pd.DataFrame
+    reading: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -199,14 +209,12 @@ def read_model(run_folder: str | os.PathLike) -> Model:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or no trained model in it.
+        If there is no trained model in the folder.
     ValueError
         If the networks are not those that the heads were fitted on.
     """
     run_folder = Path(run_folder)
     folder, paths = run_folder / "03_dl_training" / "model", _network_files(run_folder)
-    if not run_folder.is_dir():
-        raise FileNotFoundError(f"There is no run {run_folder}: give a run's folder, or one below data/runs.")
     networks = [load_network(path.parent) for path in paths]
     if None in networks or not (folder / "model.json").exists():
         raise FileNotFoundError(
@@ -274,6 +282,8 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
     paths = {sequence: Path(files[sequence]) for sequence in SEQUENCES}
     if len({path.resolve() for path in paths.values()}) < len(paths):
         raise ValueError("Two of the three images are the same file: give one file for each sequence.")
+    if missing := [path for path in paths.values() if not path.is_file()]:
+        raise FileNotFoundError(f"There is no image file {missing[0]}.")
     sequences = {sequence: _predict_sequence(model, sequence, path) for sequence, path in paths.items()}
     features = pd.concat([result.features for result in sequences.values()])
     rows = []
@@ -282,7 +292,25 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
         cutoff = model.cutoffs.get(track) if name == "combined" else None
         group = "" if cutoff is None else "high" if value > cutoff else "low"
         rows.append({"track": track, "score": name, "value": value, "cutoff": cutoff, "risk_group": group})
-    return Prediction(sequences, pd.DataFrame(rows), _notes(model, sequences, features))
+    scores = pd.DataFrame(rows)
+    return Prediction(sequences, scores, _reading(scores), _notes(model, sequences, features))
+
+
+def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
+    groups = scores[scores["score"] == "combined"].set_index("track")["risk_group"]
+    lines = [f"Score {track}: {scale}." for track, scale in SCALES.items()]
+    lines.append(
+        "Higher = worse in both; their scales differ. A cut-off is this run's own, from its training "
+        "patients, and holds for no other run."
+    )
+    if all(groups) and groups.nunique() > 1:
+        said = ", ".join(f"{groups[track]} risk {track}" for track in TRACKS)
+        lines.append(
+            f"The two disagree: {said}. Read the recommended one: it knows the length of follow-up, and its "
+            "cut-off comes from out-of-fold scores. The published one knows only whether a metastasis was "
+            "seen, and its cut-off comes from scores of the patients it was fitted to."
+        )
+    return tuple(lines)
 
 
 def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult:
@@ -312,8 +340,6 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
 
 def _turn_image(model: Model, sequence: str, path: Path, target: Path) -> sitk.Image:
     """Write an image turned to the run's orientation, and return it as it was given."""
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no image file {path}.")
     try:
         original = sitk.ReadImage(os.fspath(path))
     except RuntimeError as error:
@@ -393,6 +419,7 @@ def write_prediction(
             "images": {sequence: Path(path).name for sequence, path in files.items()},
             "scores": json.loads(prediction.scores.to_json(orient="records", double_precision=15)),
             "volumes_ml": {sequence: _volumes(r.mask) for sequence, r in prediction.sequences.items()},
+            "how_to_read": prediction.reading,
             "notes": prediction.notes,
             "model": {key: model.about[key] for key in ("run", "label", "synthetic", "versions")},
         }
@@ -414,26 +441,43 @@ def _volumes(mask: sitk.Image) -> dict[str, float]:
 
 
 def plot_check(prediction: Prediction, model: Model) -> Figure:
-    """Draw each image where the predicted mask is largest, with its outline, to be judged by eye."""
-    fig = Figure(figsize=(10, 4.4), layout="constrained")
-    for ax, (sequence, result) in zip(fig.subplots(1, 3), prediction.sequences.items(), strict=True):
-        mask, areas = result.volume.mask, (result.volume.mask > 0).sum(axis=(1, 2))
-        shown = int(areas.argmax()) if areas.any() else len(mask) // 2
-        aspect = result.volume.spacing[1] / result.volume.spacing[2]
-        ax.imshow(result.volume.image[shown], cmap="gray", vmin=-2, vmax=3, aspect=aspect)
-        for label, color in ((1, "#d7301f"), (2, "#ffd92f")):
-            if (mask[shown] == label).any():
-                ax.contour(mask[shown] == label, [0.5], colors=color, linewidths=1.2)
-        title = f"{DISPLAY_NAMES[sequence]}, slice {shown + 1} of {len(mask)}"
-        ax.set(title=title, xticks=[], yticks=[])
+    """Draw each image where the predicted tumour and nodes are largest, outlined, to be judged by eye."""
+    fig = Figure(figsize=(10, 8.8), layout="constrained")
+    axes = fig.subplots(2, 3)
+    for column, (sequence, result) in zip(axes.T, prediction.sequences.items(), strict=True):
+        toward = model.about["geometry"][sequence]["orientation"][0]
+        for ax, label, name in zip(column, (1, 2), ("tumour", "nodes"), strict=True):
+            ax.set(xticks=[], yticks=[])
+            areas = (result.volume.mask == label).sum(axis=(1, 2))
+            if areas.any():
+                shown = int(areas.argmax())
+                _draw_slice(ax, result.volume, shown, toward)
+                said = f"largest {name}, slice {shown + 1} of {len(areas)}"
+            else:
+                ax.set_frame_on(False)
+                said = f"no {name} found"
+            ax.set_title(f"{DISPLAY_NAMES[sequence]}: {said}", fontsize=10)
     combined = prediction.scores[prediction.scores["score"] == "combined"]
     said = [
         f"{row.track}: {row.value:.3g}" + (f" ({row.risk_group} risk)" if row.risk_group else "")
         for row in combined.itertuples()
     ]
-    fig.suptitle(f"Red, tumour; yellow, nodes. Combined score, {'; '.join(said)}", fontsize=10)
+    heading = f"Red, tumour; yellow, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
+    fig.suptitle("\n".join([heading, *prediction.reading]), fontsize=8)
     fig.supxlabel(f"Model: {model.about['label']}. {NOTICE}.", fontsize=8, color="#b02a2a")
     return fig
+
+
+def _draw_slice(ax: Axes, volume: images.Volume, shown: int, toward: str) -> None:
+    """Draw a slice with its outlines; `toward` is the patient's side that x runs to."""
+    aspect = volume.spacing[1] / volume.spacing[2]
+    ax.imshow(volume.image[shown], cmap="gray", vmin=-2, vmax=3, aspect=aspect)
+    for label, color in ((1, "#d7301f"), (2, "#ffd92f")):
+        if (volume.mask[shown] == label).any():
+            ax.contour(volume.mask[shown] == label, [0.5], colors=color, linewidths=1.2)
+    style = {"color": "white", "transform": ax.transAxes, "va": "center", "weight": "bold"}
+    ax.text(0.02, 0.5, OPPOSITE[toward], ha="left", **style)
+    ax.text(0.98, 0.5, toward, ha="right", **style)
 
 
 def model_card(about: dict, dice: pd.DataFrame, c_index: pd.DataFrame) -> pd.DataFrame:

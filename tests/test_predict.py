@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from dataclasses import asdict
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -159,7 +161,45 @@ def test_the_command_writes_everything_and_says_where_it_comes_from(run, tmp_pat
     )
     said = capsys.readouterr().out
     assert SYNTHETIC_LABEL in said
+    for words in ("softmax probability", "log hazard ratio", "Higher = worse", "this run's own"):
+        assert words in said
+        assert words in " ".join(written["how_to_read"])
     assert str(tmp_path) not in (out / "prediction.json").read_text()
+
+
+def test_a_disagreement_of_the_tracks_is_said_and_which_to_read():
+    scores = pd.DataFrame({"track": predict.TRACKS, "score": "combined", "risk_group": ["high", "low"]})
+    said = predict._reading(scores)[-1]
+    assert "disagree: high risk as published, low risk recommended. Read the recommended" in said
+    for groups in (["low", "low"], ["", "low"]):
+        assert "disagree" not in " ".join(predict._reading(scores.assign(risk_group=groups)))
+
+
+def test_the_picture_shows_the_largest_nodes_too_and_the_patient_s_sides(run):
+    model = predict.read_model(run[0])
+    found = predict.predict(model, files_of(run[1], 3))
+    volume = found.sequences["t1w"].volume
+    mask = np.zeros_like(volume.mask)
+    mask[2, 8:12, 8:12], mask[5, 3:9, 3:9] = 1, 2
+    result = replace(found.sequences["t1w"], volume=replace(volume, mask=mask))
+    axes = predict.plot_check(replace(found, sequences=found.sequences | {"t1w": result}), model).axes
+    assert [ax.get_title() for ax in axes[::3]] == [
+        "T1W: largest tumour, slice 3 of 8",
+        "T1W: largest nodes, slice 6 of 8",
+    ]
+    assert [text.get_text() for text in axes[0].texts] == ["R", "L"]  # x runs to the patient's left
+    result = replace(result, volume=replace(volume, mask=np.zeros_like(mask)))
+    axes = predict.plot_check(replace(found, sequences=found.sequences | {"t1w": result}), model).axes
+    assert [ax.get_title() for ax in axes[::3]] == ["T1W: no tumour found", "T1W: no nodes found"]
+
+
+def test_a_wrong_run_loads_no_heavy_library(tmp_path):
+    code = "import sys\nfrom npcbook.__main__ import main\nstatus = main(sys.argv[1:])\n"
+    code += "print(status, {'torch', 'SimpleITK', 'jupytext'} & set(sys.modules))"
+    given = command("no-such-run", files_of(tmp_path, 0), tmp_path / "out")
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2 set()"
+    assert "no run" in done.stderr
 
 
 def spoil(path, how):
