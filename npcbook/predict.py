@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import tempfile
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -463,7 +464,8 @@ def plot_check(prediction: Prediction, model: Model) -> Figure:
         for row in combined.itertuples()
     ]
     heading = f"Red, tumour; yellow, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
-    fig.suptitle("\n".join([heading, *prediction.reading]), fontsize=8)
+    lines = (textwrap.fill(line, 150) for line in (heading, *prediction.reading))
+    fig.suptitle("\n".join(lines), fontsize=8)
     fig.supxlabel(f"Model: {model.about['label']}. {NOTICE}.", fontsize=8, color="#b02a2a")
     return fig
 
