@@ -75,7 +75,7 @@ head_learning_rate = 1e-3  # paper: 1e-4, with about nine steps an epoch
 n_folds = 5  # folds of the recommended head, inner and outer
 seed = 2023  # of the heads' first weights and of the folds
 n_seeds = 3  # times that the heads are fitted again with other seeds
-explained_patients = 6  # patients of highest risk whose scores are attributed to voxels
+explained_patients = 4  # patients of highest risk whose scores are attributed to voxels
 
 # %% [markdown]
 # ## Data

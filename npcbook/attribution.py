@@ -89,7 +89,7 @@ def integrated_gradients(
     picture: np.ndarray,
     *,
     baseline: np.ndarray | None = None,
-    steps: int = 16,
+    steps: int = 12,
 ) -> Attribution:
     """Return how much each voxel contributes to a score, by integrated gradients.
 
@@ -115,10 +115,11 @@ def integrated_gradients(
     """
     target = torch.as_tensor(np.asarray(picture), dtype=torch.float32)
     start = torch.zeros_like(target) if baseline is None else torch.as_tensor(baseline, dtype=torch.float32)
-    gradient = torch.zeros_like(target)
-    for step in range(steps):
-        point = (start + (step + 0.5) / steps * (target - start))[None, None].requires_grad_()
-        gradient += torch.autograd.grad(score(point).sum(), point)[0][0, 0] / steps
+    # All points on the line in one batch: a network of this size would mostly wait on single pictures.
+    places = ((torch.arange(steps) + 0.5) / steps).view(-1, 1, 1, 1, 1)
+    points = (start + places * (target - start)).contiguous(memory_format=torch.channels_last_3d)
+    points.requires_grad_()
+    gradient = torch.autograd.grad(score(points).sum(), points)[0].mean(dim=(0, 1))
     with torch.no_grad():
         scores = [float(score(p[None, None])[0]) for p in (target, start)]
     return Attribution(((target - start) * gradient).numpy(), *scores)

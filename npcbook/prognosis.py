@@ -166,6 +166,8 @@ def fit_scaling(features: np.ndarray) -> Scaling:
     return Scaling(np.mean(features, axis=0, dtype=float), np.maximum(sd, 0.05 * typical))
 
 
+# The arrays are small: threads would spend their time on waiting for one another.
+@threadpool_limits.wrap(limits=1)
 def fit_softmax_head(
     features: np.ndarray, event: np.ndarray, *, epochs: int = 500, learning_rate: float = 1e-4, seed: int = 0
 ) -> SoftmaxHead:
@@ -209,7 +211,6 @@ def fit_softmax_head(
     return SoftmaxHead(head, scaling, np.array(losses))
 
 
-# The arrays are small: threads would spend their time on waiting for one another.
 @threadpool_limits.wrap(limits=1)
 def fit_cox_head(
     features: np.ndarray,
