@@ -197,7 +197,7 @@ chapter.table("table_1", table, "Patients of both cohorts: counts with per cent,
 
 # %%
 ENDPOINTS = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
-fig, axes = small_multiples(2, panel_height=4.0)
+fig, axes = small_multiples(2, panel_height=5.0)
 for ax, (endpoint, (time, event)) in zip(axes, ENDPOINTS.items(), strict=True):
     lowest = 0.5 if patients[event].mean() < 0.15 else 0.0
     plot_kaplan_meier(
@@ -209,8 +209,9 @@ chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, traini
 # %% [markdown]
 # *How to read it.* The bands, not the curves, say whether the cohorts differ; where they overlap widely the
 # data cannot tell. The numbers below the axis show how many patients the right end of a curve still stands
-# on. Curves that are nearly flat after some years mean that most metastases that will come have come, or that
-# few were followed long enough to show more: follow-up decides which.
+# on; where fewer than ten are at risk it is thin and has no band. Curves that are nearly flat after some
+# years mean that most metastases that will come have come, or that few were followed long enough to show
+# more: follow-up decides which.
 #
 # How long patients were followed depends on what is counted. The paper does not say which of these it
 # prints; here the reverse Kaplan–Meier estimate stands beside it.

@@ -152,7 +152,7 @@ for model in MODELS:
         row |= {"cut-off": format_number(cut.value, 3), "cut-offs tried": len(cut.candidates)}
         row |= {"high risk: events / patients": f"{cut.events_high} / {cut.n_high}"}
         row |= {"low risk: events / patients": f"{cut.events_low} / {cut.n_low}"}
-        row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected)}
+        row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected, cut.p_floor)}
         chapter.record(f"text.cutoff.{model}", cut.value)
     rows.append(row)
 cutoffs = pd.DataFrame([{"model": model, "cutoff": cut.value} for model, cut in cuts.items()])
@@ -171,15 +171,16 @@ groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
 chapter.write("groups", groups.reset_index())
 dl_cut = cuts.get("dl_combined")
 glue("km_p_naive", format_p(dl_cut and dl_cut.p_naive), display=False)
-glue("km_p_corrected", format_p(dl_cut and dl_cut.p_corrected), display=False)
+p_corrected = format_p(dl_cut.p_corrected, dl_cut.p_floor) if dl_cut else MISSING
+glue("km_p_corrected", p_corrected, display=False)
 glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=False)
 
 # %% [markdown]
 # *How to read it.* The naive p-value of the DL score is {glue:text}`km_p_naive`, the corrected one
-# {glue:text}`km_p_corrected`. The correction can be no smaller than one over the number of permutations
-# plus one, so a score that truly separates survives it, and one that separates only by the search usually
-# fails. It does not undo that the score itself was fitted to these patients' outcomes: a network that has
-# learnt its training patients by heart passes this test with ease.
+# {glue:text}`km_p_corrected`. It can be no smaller than one over the number of permutations plus one; a value
+# at that floor is a bound and marked ≤. A score that truly separates survives it, and one that separates only
+# by the search usually fails. It does not undo that the score itself was fitted to these patients' outcomes:
+# a network that has learnt its training patients by heart passes this test with ease.
 #
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
@@ -232,7 +233,8 @@ for (model, cohort, outcome), result in results.items():
         "log-rank p": format_p(result["test"] and result["test"].p_value),
     }
     searched = outcome == "DMFS" and cohort == "training"
-    row["corrected p"] = format_p(cuts[model].p_corrected) if searched else MISSING
+    cut = cuts[model]
+    row["corrected p"] = format_p(cut.p_corrected, cut.p_floor) if searched else MISSING
     tested = result["fit"] is not None and result["fit"].method == "Cox"
     row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0]) if tested else MISSING
     rows.append(row)
@@ -275,15 +277,16 @@ for group in ("low", "high"):
 # ### Distant metastasis-free survival (Fig. 3)
 #
 # The counterpart of the paper's Figure 3, panels A to E above F to J: one figure a model, training above
-# validation. Bands are 95 % limits, ticks are censored patients; a curve ends where fewer than ten patients
-# are at risk. Below each panel stand, for every twelfth month, the patients at risk and the events and
-# censorings so far.
+# validation. Bands are 95 % limits, ticks are censored patients; where fewer than ten patients are at risk a
+# curve is thin and has no band, whatever the size of its group. Below each panel stand, for every twelfth
+# month, the patients at risk and the events and censorings so far; † marks a hazard ratio by
+# {term}`Firth's penalty`.
 
 
 # %%
 def draw(model, outcome):
     """Draw one model's curves in both cohorts and save the figure."""
-    fig, axes = small_multiples(len(COHORTS), panel_height=4.6)
+    fig, axes = small_multiples(len(COHORTS), panel_height=5.4)
     for ax, cohort in zip(axes, COHORTS, strict=True):
         ax.set_title(f"{LABELS[model]} model, {cohort} cohort")
         if model not in cuts:
@@ -293,7 +296,7 @@ def draw(model, outcome):
         time, event = (rows[column] for column in OUTCOMES[outcome])
         searched = outcome == "DMFS" and cohort == "training"
         tests = {"hr": results[model, cohort, outcome]["fit"]}
-        tests["p_corrected"] = cuts[model].p_corrected if searched else None
+        tests["cut"] = cuts[model] if searched else None
         shown = {"horizon_months": horizon_months, "endpoint": outcome, "ax": ax}
         plot_kaplan_meier(time, event, groups.loc[rows.index, model], **tests, **shown)
     alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]}, in both cohorts."
@@ -318,9 +321,10 @@ draw("dc", "DMFS")
 # *How to read it.* Look at the vertical distance at the broken line, and at how many patients each curve
 # still stands on there. The absolute difference at the horizon, in the legend, is what matters to a patient;
 # the hazard ratio does not tell it: the same ratio means a large difference where metastasis is frequent and
-# a small one where it is rare. Steps late in follow-up rest on few patients. In training the curves show how
-# well the model describes the patients that it and its cut-off were fitted to; only the lower panels
-# speak of others.
+# a small one where it is rare. Thin steps rest on fewer than ten patients: one more event would move them
+# far, and a rate in the legend that is read off a thin curve is no firmer. In training the curves show how
+# well the model describes the patients that it and its cut-off were fitted to; only the lower panels speak of
+# others.
 #
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)

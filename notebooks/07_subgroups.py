@@ -315,10 +315,11 @@ if len(t2n0):
 
 
 # %% [markdown]
-# *How to read it.* Both figures end where few are left; the table gives the rates at the horizon
-# (Kaplan–Meier, log–log limits; none where a group has no event, since such limits do not exist) and their
-# difference in percentage points, chemoradiotherapy less radiotherapy. The interval of the difference says
-# how large a benefit, or harm, the data leave open; a p-value near 1 does not show that treatments are equal.
+# *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band. The table gives
+# the rates at the horizon (Kaplan–Meier, log–log limits; none where a group has no event, since such limits
+# do not exist) and their difference in percentage points, chemoradiotherapy less radiotherapy. The interval
+# of the difference says how large a benefit, or harm, the data leave open; a p-value near 1 does not show
+# that treatments are equal.
 
 
 # %%

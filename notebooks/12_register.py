@@ -134,7 +134,10 @@ ratios = {
 measured.append(("Cut-off", "HR of high DL risk, validation", ratios))
 searched = (time[training], event[training], read_combined("03_dl_training/scores")[training])
 cut = attempt(not_estimable, "Cut-off", optimal_cutpoint, *searched)
-p_values = {"as if given": cut and format_p(cut.p_naive), "corrected": cut and format_p(cut.p_corrected)}
+p_values = {
+    "as if given": cut and format_p(cut.p_naive),
+    "corrected": cut and format_p(cut.p_corrected, cut.p_floor),
+}
 measured.append(("Cut-off", "p-value of the cut-off, training", p_values))
 
 # %% [markdown]

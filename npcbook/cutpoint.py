@@ -32,6 +32,8 @@ class Cutpoint:
     p_lau92, p_lau94 : float
         Approximations for a continuum of cuts (Lausen and Schumacher 1992), and by an improved Bonferroni
         inequality for the cuts there are (Lausen, Sauerbrei and Schumacher 1994); at most 1.
+    p_floor : float
+        Smallest value that `p_corrected` can take: one over the permutations plus one; 0 without them.
     p_permutation : float or None
         Share of permutations (this one counted) with at least this maximum.
     n_low, n_high, events_low, events_high : int
@@ -44,6 +46,7 @@ class Cutpoint:
     statistic: float
     p_naive: float
     p_corrected: float
+    p_floor: float
     p_lau92: float
     p_lau94: float
     p_permutation: float | None
@@ -128,6 +131,7 @@ def optimal_cutpoint(
         statistic=statistic,
         p_naive=logrank(time, event, high).p_value,
         p_corrected=min(lau92, lau94) if permuted is None else permuted,
+        p_floor=1 / (permutations + 1) if permutations else 0.0,
         p_lau92=lau92,
         p_lau94=lau94,
         p_permutation=permuted,

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
-from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 from numpy.typing import ArrayLike
 
 from npcbook import survival
@@ -75,6 +75,7 @@ LABELS = {
     "truth": "Planted truth",
 }
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
+THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
 ROW = 10.0  # points between the lines of the table of numbers at risk
 REFERENCE = {"color": "0.45", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
 
@@ -136,20 +137,23 @@ def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
     return known + sorted((name for name in present if name not in known), key=str)
 
 
-def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> tuple:
-    """Draw a curve with band and censor ticks while enough are at risk; return its last time and survival."""
+def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> float:
+    """Draw a curve, with a band while enough are at risk and thin after that; return its last time."""
     curve = survival.kaplan_meier(time, event)
-    # A group smaller than the limit is drawn whole: its band shows how little is known.
-    enough = curve.n_at_risk >= (min_at_risk if curve.n_patients >= min_at_risk else 1)
-    t = np.concatenate([[0.0], curve.time[enough]])
+    t = np.concatenate([[0.0], curve.time])
+    values, low, high = (np.concatenate([[1.0], v]) for v in (curve.survival, curve.low, curve.high))
     color, line = style_of(key, position)
-    values, low, high = (np.concatenate([[1.0], v[enough]]) for v in (curve.survival, curve.low, curve.high))
+    # The last point with enough at risk ends the one part and begins the other.
+    n_enough = int((curve.n_at_risk >= min_at_risk).sum())
+    enough, few = slice(n_enough + 1 if n_enough else 0), slice(n_enough, None)
     # Before the first event the limits do not exist; the band begins with the first event.
-    ax.fill_between(t, low, high, step="post", color=color, alpha=0.15, linewidth=0)
-    ax.step(t, values, where="post", color=color, linestyle=line, linewidth=1.8)
-    censored = np.concatenate([[False], curve.n_censored[enough] > 0])
+    ax.fill_between(t[enough], low[enough], high[enough], step="post", color=color, alpha=0.15, linewidth=0)
+    for part, style in ((enough, {"linewidth": 1.8}), (few, THIN)):
+        if len(t[part]) > 1:
+            ax.step(t[part], values[part], where="post", color=color, linestyle=line, **style)
+    censored = np.concatenate([[False], curve.n_censored > 0])
     ax.plot(t[censored], values[censored], "|", color=color, markersize=4, markeredgewidth=0.7, alpha=0.7)
-    return float(t[-1]), float(values[-1])
+    return float(t[-1])
 
 
 def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
@@ -163,8 +167,8 @@ def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) 
     return f"{name} (n = {len(time)}): {text}"
 
 
-def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write, under the axis, the numbers at risk and the events and censorings so far, at each tick."""
+def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
+    """Write numbers at risk, and events and censorings so far, under each tick; return where they end."""
     data = blended_transform_factory(ax.transData, ax.transAxes)
 
     def below(base, row):
@@ -183,19 +187,20 @@ def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
         write(row + 1, "events", table["tick"], table["events"], color="0.3")
         write(row + 2, "censored", table["tick"], table["censored"], color="0.3")
         row += 3.3
+    return below(ax.transAxes, row - 0.5)
 
 
-def _comparison_text(time, event, group, hr, p_corrected) -> str:
+def _comparison_text(time, event, group, fit, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
     lines = []
-    if hr is not None:
-        hr, low, high = (float(np.ravel(value)[0]) for value in (hr.hr, hr.hr_low, hr.hr_high))
-        lines.append(f"HR {format_hr(hr, low, high)}")
+    if fit is not None:
+        hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
+        lines.append(f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else ""))
     # Without an event, or with one group, there is nothing to test.
     if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
-    if p_corrected is not None:
-        lines.append(f"p corrected for the optimised cut-off {format_p(p_corrected)}")
+    if cut is not None:
+        lines.append(f"p corrected for the optimised cut-off {format_p(cut.p_corrected, cut.p_floor)}")
     return "\n".join(lines)
 
 
@@ -208,7 +213,7 @@ def plot_kaplan_meier(
     endpoint: str = "DMFS",
     order: Sequence[str] | None = None,
     hr: object | None = None,
-    p_corrected: float | None = None,
+    cut: object | None = None,
     min_at_risk: int = 10,
     tick_months: float = 12,
     lowest: float = 0.0,
@@ -230,12 +235,12 @@ def plot_kaplan_meier(
         What the curves show, such as ``"DMFS"``.
     order : sequence of str, optional
         Groups in the order of legend and table; groups left out are not drawn.
-    hr : result with ``hr``, ``hr_low``, ``hr_high``, optional
-        Hazard ratio to state (fit of `npcbook.cox` or `npcbook.firth`); its first covariate is used.
-    p_corrected : float, optional
-        p-value corrected for the choice of the cut-off, to be stated beside the log-rank p-value.
+    hr : fit of `npcbook.cox` or `npcbook.firth`, optional
+        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    cut : result of `npcbook.cutpoint.optimal_cutpoint`, optional
+        Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
     min_at_risk : int, default 10
-        Each curve ends where fewer patients are at risk.
+        Where fewer patients are at risk, a curve is thin and pale, without a band; the axis says so.
     tick_months : float, default 12
         Distance of ticks and of the numbers at risk, months.
     lowest : float, default 0
@@ -246,28 +251,28 @@ def plot_kaplan_meier(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, with 95 % bands (log-log), censor ticks, and numbers at risk aligned to the ticks.
+        The axes, with 95 % bands (log-log), censor ticks, and below them numbers at risk aligned to the
+        ticks, and the legend.
 
     Raises
     ------
     ValueError
         For bad survival data (see `npcbook.survival.kaplan_meier`), or if no group in `order` has patients.
     """
-    ax = _axes(ax, 6.0, 4.4)
     time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
     names = _groups(group, order)
     if not names:
         raise ValueError(
             f"group holds {sorted(set(group.tolist()))}, none of them in order {order}: name them."
         )
+    ax = _axes(ax, 6.0, 4.0 + 0.65 * len(names))
     drawn = np.isin(group, names)
     members = {name: group == name for name in names}
     ends = [
         _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=min_at_risk)
         for i, (name, rows) in enumerate(members.items())
     ]
-    last = max(end[0] for end in ends)
-    ticks = np.arange(0, max(last, horizon_months) + tick_months, tick_months)
+    ticks = np.arange(0, max(*ends, horizon_months) + tick_months, tick_months)
     ax.axvline(horizon_months, **REFERENCE)
     handles, entries, tables = [], [], {}
     for i, (name, rows) in enumerate(members.items()):
@@ -277,16 +282,23 @@ def plot_kaplan_meier(
             _legend_entry(time[rows], event[rows], LABELS.get(name, name), horizon_months, endpoint)
         )
         tables[LABELS.get(name, name)] = survival.at_risk_table(time[rows], event[rows], ticks)
-    title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, p_corrected)
-    # The lower left is free unless a curve falls that far.
-    free = min(end[1] for end in ends) > lowest + 0.4 * (1 - lowest)
-    place = {"loc": "lower left" if free else "best", "framealpha": 0.85}
-    legend = ax.legend(handles, entries, title=title, fontsize=SMALL, title_fontsize=SMALL, **place)
+    title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, cut)
+    # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": _draw_numbers(ax, tables)}
+    legend = ax.legend(
+        handles,
+        entries,
+        title=title,
+        fontsize=SMALL,
+        title_fontsize=SMALL,
+        frameon=False,
+        borderpad=0,
+        **place,
+    )
     legend.set_alignment("left")
-    _draw_numbers(ax, tables)
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
     ax.set(
-        xlabel="Months",
+        xlabel=f"Months (thin: fewer than {min_at_risk} at risk)",
         ylabel=f"{endpoint}{note}",
         xticks=ticks,
         xlim=(-2, ticks[-1] + 2),
@@ -356,7 +368,7 @@ def plot_cutpoint(cut: object, *, ax: Axes | None = None) -> Axes:
     ax.plot(
         cut.value, cut.statistic, "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=1.8
     )
-    text = f"naive p {format_p(cut.p_naive)}, corrected p {format_p(cut.p_corrected)}"
+    text = f"naive p {format_p(cut.p_naive)}, corrected p {format_p(cut.p_corrected, cut.p_floor)}"
     ax.set_title(f"cut {format_number(cut.value, 3)}: {text}", fontsize=SMALL + 1, loc="right")
     ax.set(
         xlabel="Cut-off of the score", ylabel="|log-rank statistic|", ylim=(0, max(2.2, 1.1 * cut.statistic))

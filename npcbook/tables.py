@@ -72,19 +72,21 @@ def format_number(value: float | None, decimals: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def format_p(p_value: float | None) -> str:
+def format_p(p_value: float | None, floor: float = 0.0) -> str:
     """Return a p-value as text.
 
     Parameters
     ----------
     p_value : float or None
         Between 0 and 1; None and NaN give a dash.
+    floor : float, default 0
+        Smallest p-value that the test can give, as where permutations are counted; 0 for none.
 
     Returns
     -------
     str
         Three decimals below 0.1, where decisions are taken, two above; ``"<0.001"`` and ``">0.99"`` at
-        the ends.
+        the ends. At the floor ``"≤0.003"``, rounded up, since only a bound is known.
 
     Raises
     ------
@@ -97,6 +99,8 @@ def format_p(p_value: float | None) -> str:
         raise ValueError(f"p_value is {p_value}; a p-value lies between 0 and 1.")
     if p_value < 0.001:
         return "<0.001"
+    if p_value <= floor:
+        return f"≤{math.ceil(1000 * floor) / 1000:.3f}"
     if p_value > 0.99:
         return ">0.99"
     return f"{p_value:.{3 if p_value < 0.1 else 2}f}"

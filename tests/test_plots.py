@@ -18,6 +18,7 @@ from npcbook.plots import (
     small_multiples,
     style_of,
 )
+from npcbook.tables import format_p
 from npcbook.timeroc import auc_at
 
 
@@ -53,15 +54,34 @@ def curves(ax):
     return [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
 
 
-def test_curves_equal_the_estimator_and_end_with_ten_at_risk(data):
+def test_curves_equal_the_estimator_and_are_thin_below_ten_at_risk(data):
     ax = plot_kaplan_meier(data["time"], data["event"], data["group"])
-    for line, name in zip(curves(ax), ["low", "high"], strict=True):
-        part = data[data["group"] == name]
-        end = line.get_xdata()[-1]
+    for i, name in enumerate(["low", "high"]):
+        part, (firm, thin) = data[data["group"] == name], curves(ax)[2 * i : 2 * i + 2]
+        end = firm.get_xdata()[-1]
         assert (part["time"] >= end).sum() == 10
-        expected = survival.kaplan_meier(part["time"], part["event"], at=[end]).survival[0]
-        assert line.get_ydata()[-1] == pytest.approx(expected)
-        assert to_hex(line.get_color()) == to_hex(style_of(name)[0])
+        assert thin.get_linewidth() < firm.get_linewidth()
+        assert thin.get_xdata()[[0, -1]].tolist() == [end, part["time"].max()]
+        for line in (firm, thin):
+            at = survival.kaplan_meier(part["time"], part["event"], at=line.get_xdata()[1:])
+            np.testing.assert_allclose(line.get_ydata()[1:], at.survival)
+            assert to_hex(line.get_color()) == to_hex(style_of(name)[0])
+
+
+def test_a_group_of_fewer_than_ten_is_thin_from_the_start(data):
+    part = data.head(9)
+    ax = plot_kaplan_meier(part["time"], part["event"], np.repeat("low", 9))
+    (line,) = curves(ax)
+    assert line.get_linewidth() < 1.5
+    assert line.get_xdata()[[0, -1]].tolist() == [0, part["time"].max()]
+    assert all(len(path.vertices) == 0 for band in ax.collections for path in band.get_paths())
+
+
+def test_the_legend_covers_neither_curves_nor_numbers(data):
+    ax = plot_kaplan_meier(data["time"], data["event"], data["group"])
+    ax.figure.canvas.draw()
+    top = ax.get_legend().get_window_extent().y1
+    assert all(text.get_window_extent().y0 >= top for text in ax.texts)
 
 
 def test_numbers_at_risk_stand_under_their_ticks(data):
@@ -74,15 +94,14 @@ def test_numbers_at_risk_stand_under_their_ticks(data):
 
 def test_tests_and_estimates_are_stated(data):
     fit = fit_cox(data["time"], data["event"], (data["group"] == "high").astype(float))
+    cut = optimal_cutpoint(data["time"], data["event"], data["risk"])
     text = texts(
-        plot_kaplan_meier(
-            data["time"], data["event"], data["group"], hr=fit, p_corrected=0.012, endpoint="OS"
-        )
+        plot_kaplan_meier(data["time"], data["event"], data["group"], hr=fit, cut=cut, endpoint="OS")
     )
     assert f"HR {fit.hr[0]:.2f}" in text
     p_value = survival.logrank(data["time"], data["event"], data["group"]).p_value
     assert f"log-rank p {p_value:.3f}" in text
-    assert "corrected for the optimised cut-off 0.012" in text
+    assert f"corrected for the optimised cut-off {format_p(cut.p_corrected)}" in text
     assert "OS at 60 months" in text
 
 
@@ -90,7 +109,7 @@ def test_tests_and_estimates_are_stated(data):
 def test_small_groups_without_events_are_drawn(data, rows):
     part = data.head(rows)
     ax = plot_kaplan_meier(part["time"], np.zeros(rows), part["group"])
-    assert len(curves(ax)) == part["group"].nunique()
+    assert len({line.get_color() for line in curves(ax)}) == part["group"].nunique()
     assert "log-rank" not in texts(ax)
     ax.figure.canvas.draw()
 

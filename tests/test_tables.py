@@ -38,6 +38,12 @@ def test_an_impossible_p_value_is_refused():
         format_p(1.2)
 
 
+def test_a_p_value_at_its_floor_is_a_bound():
+    assert format_p(1 / 401, floor=1 / 401) == "≤0.003"
+    assert format_p(1 / 2001, floor=1 / 2001) == "<0.001"
+    assert format_p(2 / 401, floor=1 / 401) == "0.005"
+
+
 def test_hazard_ratios_read_as_in_print_and_lose_empty_digits():
     assert format_hr(3.71, 2.0, 6.88) == "3.71 (2.00–6.88)"
     assert format_hr(16.05) == "16.05"
