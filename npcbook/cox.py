@@ -482,10 +482,13 @@ def fit_cox(
         runs_off = [True] * len(names)
     monotone = tuple(name for name, off in zip(names, runs_off, strict=True) if off)
     if monotone and on_monotone == "raise":
-        raise ValueError(
-            f"The likelihood is monotone in {list(monotone)}: the hazard ratio has no finite estimate, "
-            f"usually because one group has no events. Use firth.fit_firth_cox, or on_monotone='report'."
+        error = ValueError(
+            f"The hazard ratio of {', '.join(map(str, monotone))} has no finite estimate, usually because "
+            f"one group has no events (monotone likelihood)."
         )
+        # A note is shown to who reads the traceback, and not in tables of reasons.
+        error.add_note("Use npcbook.firth.fit_firth_cox, or on_monotone='report'.")
+        raise error
     score_statistic = score @ np.linalg.pinv(information_null) @ score
     # A coefficient that ran off has no standard error; `monotone` names it to the caller.
     with np.errstate(over="ignore", invalid="ignore") if monotone else nullcontext():
