@@ -40,8 +40,9 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from npcbook.printed_checks import PRINT_LABEL
-from npcbook.published import ledger, read_published, read_run_values
+from npcbook.published import ledger, printed_decimals, read_published, read_run_values
 from npcbook.runs import open_chapter
+from npcbook.tables import format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
@@ -79,8 +80,9 @@ glue("ledger_rows", f"{len(rows)}", display=False)
 glue("ledger_compared", f"{(rows['status'] == 'compared').sum()}", display=False)
 glue("ledger_missing", f"{(rows['status'] == 'not computed in this run').sum()}", display=False)
 glue("ledger_settings", f"{(~result).sum()}", display=False)
-synthetic = """**These data are synthetic.** The cohort was drawn to resemble the printed one, so agreement
-shows that the pipeline recovers what was planted. It never shows that the paper is right."""
+synthetic = """**These data are synthetic.** What was planted was either taken from print or set otherwise on
+purpose, as chapter 11 tells. Agreement shows at most that the pipeline recovers what was planted, never that
+the paper is right; a difference may have been planted too."""
 real = """**These are other patients than the paper's.** A difference may come from case mix, treatment or
 chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
 Markdown(synthetic if chapter.is_synthetic else real)
@@ -105,16 +107,23 @@ chapter.table("counts", counts, "Printed results by the chapter that reproduces 
 # The bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`, the dots
 # this run's values by the paper's method.
 
+
 # %%
+def in_print_digits(table):
+    """Return the rows with the difference as text, to as many decimals as the paper prints."""
+    pairs = zip(table["difference"], table["id"].map(printed["printed"]), strict=True)
+    return table.assign(difference=[format_number(value, printed_decimals(text)) for value, text in pairs])
+
+
+printed = read_published().set_index("id")
 with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
 glue("ledger_with_ci", f"{len(with_ci)}", display=False)
 glue("ledger_inside", f"{(with_ci['in printed CI'] == 'yes').sum()}", display=False)
 outside = with_ci[with_ci["in printed CI"] == "no"]
-shown = outside[["what", "printed", "here", "recommended", "truth", "difference"]]
+shown = in_print_digits(outside)[["what", "printed", "here", "difference", "recommended", "truth"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
 
 # %%
-printed = read_published().set_index("id")
 drawn = with_ci[with_ci["id"].str.match(r"table4\..*\.(c_index|auc)\.")].set_index("id")
 fig, ax = plt.subplots(figsize=(6.5, 0.28 * len(drawn) + 1), layout="constrained")
 for height, published_id in enumerate(reversed(drawn.index)):
@@ -150,21 +159,18 @@ chapter.table("print_checks", verdicts, caption, label=PRINT_LABEL)
 # (ledger-rows)=
 # ## Against the paper
 #
-# Every row, in the order of the chapters. Above the table, choose a chapter, or the rows inside or outside
-# the printed interval, or type a word. Settings, and numbers that the paper takes from the literature, have
-# nothing of a run beside them.
+# Every row, in the order of the chapters, whose number stands first. Above the table, choose a chapter, or
+# the rows inside or outside the printed interval, or type a word. Settings, and numbers that the paper takes
+# from the literature, have nothing of a run beside them.
 
 # %% tags=["full-width", "filterable"]
 words = {"compared": "none printed", "not computed in this run": "not computed"}
 interval = rows["in printed CI"].map({"yes": "inside", "no": "outside"})
 rows["printed interval"] = interval.fillna(rows["status"].replace(words))
 names = {"what": "printed number", "source": "place"}
-columns = ["chapter", "what", "source", "printed", "here", "recommended", "truth", "difference"]
-every = (
-    rows[[*columns, "printed interval"]]
-    .replace({"chapter": {"": "none"}})
-    .sort_values("chapter", kind="stable")
-)
+columns = ["chapter", "what", "printed", "here", "printed interval", "difference", "recommended", "truth"]
+every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2].replace("", "none"))
+every = every[[*columns, "source"]].sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
 
 # %% [markdown]

@@ -18,6 +18,7 @@ __all__ = [
     "ledger",
     "lookup",
     "parse_number",
+    "printed_decimals",
     "read_claims",
     "read_published",
     "read_register",
@@ -190,7 +191,8 @@ def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
     return pd.concat([pd.read_csv(file).assign(recorded_by=file.parent.name) for file in files])
 
 
-def _decimals(printed: str) -> int:
+def printed_decimals(printed: str) -> int:
+    """Return the digits after the point of a number as printed; 2 where nothing is printed."""
     return len(printed.strip().partition(".")[2]) if printed else 2
 
 
@@ -209,7 +211,7 @@ def _run_text(row: pd.Series, track: str) -> str:
     value, low, high, p_value = (row[f"{name} {track}"] for name in ("value", "low", "high", "p_value"))
     if row["quantity"] == "p-value":
         return format_p(p_value if pd.notna(p_value) else value)
-    decimals = _decimals(row["printed"])
+    decimals = printed_decimals(row["printed"])
     text = format_number(value, decimals)
     if pd.notna(low) and pd.notna(high):
         text += f" ({format_ci(low, high, decimals)})"
