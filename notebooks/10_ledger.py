@@ -61,7 +61,8 @@ chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_
 
 # %%
 values = read_run_values(chapter.run_folder)
-recorded = values.groupby(["recorded_by", "track"], sort=False).size().unstack(fill_value=0).reset_index()
+by_track = values.rename(columns={"recorded_by": "chapter"}).groupby(["chapter", "track"], sort=False)
+recorded = by_track.size().unstack(fill_value=0).reset_index()
 chapter.table("recorded", recorded, "Values that each chapter of this run recorded, by track.")
 
 # %% [markdown]
