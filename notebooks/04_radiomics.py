@@ -569,8 +569,10 @@ chapter.table("c_index", pd.DataFrame(rows), "C-index of each signature for dist
 latents = [] if truth is None else ["size", "heterogeneity", "infiltration", "lp_clinical"]
 rows = []
 for name, risk in scores.items():
-    varies = risk.nunique() > 1
-    found_in = {latent: risk.corr(truth[latent], method="spearman") if varies else None for latent in latents}
+    found_in = {}
+    for latent in latents:
+        varies = risk.nunique() > 1 and truth[latent].nunique() > 1
+        found_in[latent] = risk.corr(truth[latent], method="spearman") if varies else None
     rows.append({"signature": shown_names[name]} | {k: format_number(v) for k, v in found_in.items()})
 if latents:
     best = complete.rank().corrwith(truth["heterogeneity"].rank()).abs().max()
