@@ -31,18 +31,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("cohort", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=16)
     options = parser.parse_args()
-    settings = TrainingSettings(
-        epochs=options.epochs,
-        batch_size=2,
-        learning_rate=3e-3,
-        loss="dice and cross-entropy",
-        schedule="one cycle",
-    )
     patients = pd.read_csv(options.run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str})
     training = (patients["cohort"] == "training").to_numpy()
     seen = json.loads((options.run / "02_segmentation" / "input.json").read_text())
+    settings = TrainingSettings(**seen["training"])
     rows, features = [], {seed: [] for seed in options.seeds}
     for sequence in SEQUENCES:
         pictures, contours = _read(options, patients["patient_id"], sequence, seen)
