@@ -1,8 +1,10 @@
 import ast
 import json
+import os
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -314,6 +316,8 @@ def test_the_same_call_runs_on_a_dask_cluster(tmp_path):
     cases = write_cases(tmp_path, n_patients=6)
     here = radiomics.extract_cohort(cases, folder=tmp_path / "here", workers=1)
     with (
+        # Dask sets numbers of threads for its workers in the parent's environment, and leaves them there.
+        patch.dict(os.environ),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
         parallel_config(backend="dask"),
