@@ -62,6 +62,7 @@ from npcbook.cohort import SEQUENCES, image_path, read_truth
 from npcbook.concordance import harrell_c
 from npcbook.predict import model_card, store_model, write_model_card
 from npcbook.prognosis import fit_cox_head, fit_scaling, fit_softmax_head, out_of_fold_risk
+from npcbook.published import lookup
 from npcbook.runs import open_chapter, project_path
 from npcbook.simulate import rebuild_anatomy, render_again
 from npcbook.tables import attempt, format_estimate, format_number
@@ -336,9 +337,9 @@ chapter.table(
 
 # %% [markdown]
 # The scores by outcome, combined model, as published above and as recommended below. The printed cut-off
-# of the combined score is 0.501. Cross-entropy on an outcome as rare as metastasis drives most
-# probabilities far below one half, unless events are weighted or the scores are scaled; the paper
-# describes neither.
+# of the combined score is {glue:text}`dl_printed_cutoff`. Cross-entropy on an outcome as rare as metastasis
+# drives most probabilities far below one half, unless events are weighted or the scores are scaled; the
+# paper describes neither.
 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained", sharex="row")
@@ -351,6 +352,7 @@ for row, (track, scores) in zip(axes, tracks.items(), strict=True):
             ax.hist(values, bins=edges, density=True, histtype="step", linestyle=style, label=name)
         ax.set(title=f"{where.capitalize()}, {track}", xlabel="score (higher = worse)", ylabel="density")
 axes[0, 0].legend()
+glue("dl_printed_cutoff", lookup("text.cutoff.dl_combined")["printed"], display=False)
 alt = "Histograms of the scores of patients with and without metastasis, by cohort and track."
 chapter.figure("scores", fig, alt)
 
@@ -398,12 +400,13 @@ explained = scored.nlargest(explained_patients).index
 planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
 seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
 plane_mm = seen["plane_mm"]
-networks, pictures, infiltrated = {}, {}, {}
+networks, pictures, masks, infiltrated = {}, {}, {}, {}
 for sequence in SEQUENCES:
     networks[sequence] = load_network(chapter.input_path(f"02_segmentation/networks/{sequence}")).network
     grid, source = networks[sequence].settings.grid, chapter.input_path("02_segmentation")
     files = [(images.preprocessed_path(source, patient, sequence), None) for patient in explained]
     pictures[sequence] = images.stack_on_grid(files, grid, plane_mm=plane_mm)[0]
+    masks[sequence] = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
 for patient, anatomy in planted_in.items():
     share = images.Volume(anatomy.infiltration, None, anatomy.spacing)
     field_mm = images.plane_field(share, plane_mm)
@@ -411,27 +414,25 @@ for patient, anatomy in planted_in.items():
 
 
 # %%
-def explain(sequence: str, *, learnt: bool) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the masks of the explained patients and what each voxel adds to their scores."""
-    network = networks[sequence] if learnt else randomise(networks[sequence].settings, seed=seed)
-    labels = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
+def explain(sequence: str, *, learnt: bool) -> list[np.ndarray]:
+    """Return what each voxel adds to the scores of the explained patients."""
     width = len(heads["combined"].coef) // len(SEQUENCES)
     start = width * list(SEQUENCES).index(sequence)
-    head, columns = heads["combined"], slice(start, start + width)
+    network, head, columns = networks[sequence], heads["combined"], slice(start, start + width)
     if not learnt:
-        head, columns = random_head(network, pictures[sequence], labels, seed=seed), slice(None)
-    scores = [score_function(network, mask, head, columns) for mask in labels]
-    found = [integrated_gradients(*pair).values for pair in zip(scores, pictures[sequence], strict=True)]
-    return labels, found
+        network, columns = randomise(network.settings, seed=seed), slice(None)
+        head = random_head(network, pictures[sequence], masks[sequence], seed=seed)
+    scores = [score_function(network, mask, head, columns) for mask in masks[sequence]]
+    return [integrated_gradients(*pair).values for pair in zip(scores, pictures[sequence], strict=True)]
 
 
 # %%
 rows, maps = [], {}
 for sequence in SEQUENCES:
-    labels, maps[sequence] = explain(sequence, learnt=True)
-    maps[sequence, "random"] = explain(sequence, learnt=False)[1]
+    maps[sequence] = explain(sequence, learnt=True)
+    maps[sequence, "random"] = explain(sequence, learnt=False)
     for patient, mask, learnt, untrained in zip(
-        explained, labels, maps[sequence], maps[sequence, "random"], strict=True
+        explained, masks[sequence], maps[sequence], maps[sequence, "random"], strict=True
     ):
         row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt, mask == 1)}
         if patient in infiltrated:
@@ -462,7 +463,7 @@ chapter.table(
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9, 6.2), layout="constrained")
 for column, sequence in zip(axes.T, SEQUENCES, strict=True):
-    mask = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence][:1])[:, None])[0] == 1
+    mask = masks[sequence][0] == 1
     at = int(mask.sum(axis=(1, 2)).argmax())
     for ax, key, title in zip(
         column, (sequence, (sequence, "random")), ("trained", "random weights"), strict=True

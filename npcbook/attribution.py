@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from npcbook.network import NetworkSettings, UNet3d
-from npcbook.prognosis import CoxHead, fit_scaling
+from npcbook.prognosis import FARTHEST, CoxHead, fit_scaling
 from npcbook.training import region_features
 
 __all__ = [
@@ -79,7 +79,7 @@ def score_function(
 
     def score(pictures: torch.Tensor) -> torch.Tensor:
         _, features = region_features(network, pictures, mask.expand(len(pictures), -1, -1, -1))
-        return ((features - mean) / sd).clamp(-5, 5) @ coef
+        return ((features - mean) / sd).clamp(-FARTHEST, FARTHEST) @ coef
 
     return score
 
@@ -111,7 +111,7 @@ def integrated_gradients(
 
     References
     ----------
-    Sundararajan, Taly, Yan, ICML 2017; agrees with ``captum.attr.IntegratedGradients`` (riemann_middle).
+    Sundararajan, Taly, Yan, ICML 2017.
     """
     target = torch.as_tensor(np.asarray(picture), dtype=torch.float32)
     start = torch.zeros_like(target) if baseline is None else torch.as_tensor(baseline, dtype=torch.float32)

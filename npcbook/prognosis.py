@@ -26,6 +26,7 @@ from npcbook.selection import stratified_folds
 from npcbook.validate import check_survival
 
 __all__ = [
+    "FARTHEST",
     "PENALTIES",
     "CoxHead",
     "Scaling",
@@ -39,6 +40,8 @@ __all__ = [
     "save_head",
 ]
 
+#: Standard deviations from the mean as which farther values count.
+FARTHEST = 5.0
 PENALTIES = tuple(float(p) for p in np.logspace(2, -1, 7))
 
 
@@ -148,7 +151,7 @@ class Scaling:
     Notes
     -----
     Channels that are all but silent get no voice: their deviation counts as a twentieth of the median one at
-    least. Values beyond five deviations count as five: a patient unlike all others must not decide.
+    least. Values beyond `FARTHEST` deviations count as that: a patient unlike all others must not decide.
     """
 
     mean: np.ndarray
@@ -156,7 +159,7 @@ class Scaling:
 
     def apply(self, features: np.ndarray) -> np.ndarray:
         """Return standardised features, shape (N, features)."""
-        return np.clip((np.asarray(features, dtype=float) - self.mean) / self.sd, -5, 5)
+        return np.clip((np.asarray(features, dtype=float) - self.mean) / self.sd, -FARTHEST, FARTHEST)
 
 
 def fit_scaling(features: np.ndarray) -> Scaling:
