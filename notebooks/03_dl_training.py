@@ -45,9 +45,11 @@
 # ## Setup
 
 # %%
+import inspect
 import json
 from functools import partial
 
+import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -60,6 +62,7 @@ from npcbook import images
 from npcbook.attribution import integrated_gradients, random_head, randomise, score_function, share_within
 from npcbook.cohort import SEQUENCES, image_path, read_truth
 from npcbook.concordance import harrell_c
+from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint
 from npcbook.predict import model_card, store_model, write_model_card
 from npcbook.prognosis import fit_cox_head, fit_scaling, fit_softmax_head, out_of_fold_risk
 from npcbook.published import lookup
@@ -503,12 +506,29 @@ def score_again(patient: str, **latents: float) -> float:
     return float(heads["combined"].risk(np.hstack(parts))[0])
 
 
+def answers_by_patient() -> pd.DataFrame:
+    """Return how much each explained patient's score answers to each trait, per standard deviation."""
+    rows = [
+        (trait, patient, (score_again(patient, **{trait: 1.0}) - score_again(patient, **{trait: -1.0})) / 2)
+        for trait in ("size", "heterogeneity", "infiltration")
+        for patient in planted_in
+    ]
+    return pd.DataFrame(rows, columns=["trait", "patient_id", "change"])
+
+
+# %%
+weights = [chapter.input_path(f"02_segmentation/networks/{s}/network.safetensors") for s in SEQUENCES]
+made_from = [
+    code_fingerprint("simulate", "images", "training", "prognosis"),
+    [inspect.getsource(function) for function in (score_again, answers_by_patient)],
+    files_fingerprint(weights, relative_to=chapter.run_folder),
+    [joblib.hash(heads["combined"]), list(planted_in), seen],
+]
+changes = chapter.cached("answers_by_patient", fingerprint(made_from), answers_by_patient)
 answers = []
-for trait in ("size", "heterogeneity", "infiltration"):
-    changes = [(score_again(p, **{trait: 1.0}) - score_again(p, **{trait: -1.0})) / 2 for p in planted_in]
-    if changes:
-        slope = np.polyfit(truth[trait], truth["lp_imaging"], 1)[0]
-        answers.append((trait, slope, np.mean(changes), np.std(changes, ddof=1)))
+for trait, change in changes.groupby("trait", sort=False)["change"]:
+    slope = np.polyfit(truth[trait], truth["lp_imaging"], 1)[0]
+    answers.append((trait, slope, change.mean(), change.std()))
 names = ["trait", "planted, log hazard ratio per SD", "score, mean change per SD", "SD over patients"]
 answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
 answers = pd.DataFrame(answers, columns=names)

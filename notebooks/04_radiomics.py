@@ -48,11 +48,11 @@
 from dataclasses import replace
 from functools import partial
 
+import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from joblib import Parallel, delayed
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 from myst_nb import glue
@@ -62,9 +62,10 @@ from npcbook import images, radiomics
 from npcbook.cohort import SEQUENCES, image_path, mask_path, read_truth
 from npcbook.concordance import compare_c, harrell_c
 from npcbook.cox import fit_cox
+from npcbook.fingerprints import code_fingerprint, fingerprint
 from npcbook.plots import style_of
 from npcbook.runs import open_chapter, project_path
-from npcbook.selection import select_features, stratified_folds
+from npcbook.selection import bootstrap_selection, select_features, stratified_folds
 from npcbook.survival import kaplan_meier
 from npcbook.tables import attempt, format_estimate, format_number, format_p, list_reasons
 
@@ -691,36 +692,23 @@ chapter.figure("volume", fig, alt)
 # the new signature has one that correlates with it above the limit.
 
 # %%
-everything, months, happened = complete.loc[training], time[training], event[training]
-
-
-def concordance(risk, rows=slice(None)):
-    """Return C among training patients; a constant score counts one half."""
-    return 0.5 if np.ptp(risk) == 0 else harrell_c(months.iloc[rows], happened.iloc[rows], risk).c
-
-
-def select_again(drawn, seed):
-    """Return the features selected in a bootstrap sample, and their signature's optimism."""
-    own, fold_rng = np.unique(drawn), np.random.default_rng(seed)
-    fold = pd.Series(stratified_folds(happened.iloc[own], n_folds, rng=fold_rng), index=own)[drawn].to_numpy()
-    sample = everything.iloc[drawn]
-    refit = select_features(sample, months.iloc[drawn], happened.iloc[drawn], max_correlation, folds=fold)
-    excess = concordance(refit.risk(sample), drawn) - concordance(refit.risk(everything))
-    return list(refit.selected), excess
-
-
-# %%
-signature = list(fits["combined"].selected)
+signature, everything = list(fits["combined"].selected), complete.loc[training]
 scaled = (everything - everything.mean()) / everything.std(ddof=0).replace(0, np.inf)
 related = (scaled[signature].T @ scaled / len(scaled)).abs() > max_correlation
 draws = rng.choice(len(everything), (resamples, len(everything)))
-jobs = (delayed(attempt)({}, "", select_again, drawn, seed) for seed, drawn in enumerate(draws))
-refits = [refit for refit in Parallel(n_jobs=workers)(jobs) if refit is not None]
-if len(refits) < resamples:
-    notes["bootstrap"] = f"{resamples - len(refits)} of {resamples} samples could not be fitted."
-sizes, optimism = [len(selected) for selected, _ in refits], [excess for _, excess in refits]
+data = (everything, time[training], event[training], draws, max_correlation)
+samples = chapter.cached(
+    "bootstrap_samples",
+    fingerprint(code_fingerprint("selection"), joblib.hash(data), n_folds),
+    lambda: bootstrap_selection(*data, n_folds=n_folds, workers=workers),
+)
+fitted = samples[samples["reason"].isna()]
+if len(fitted) < resamples:
+    notes["bootstrap"] = f"{resamples - len(fitted)} of {resamples} samples could not be fitted."
+chosen = [names.split() for names in fitted["selected"].fillna("")]
+sizes, optimism = list(map(len, chosen)), fitted["c_sample"] - fitted["c_original"]
 again = pd.DataFrame(0, index=signature, columns=["itself", "itself or related"])
-for selected, _ in refits:
+for selected in chosen:
     again["itself"] += [name in selected for name in signature]
     again["itself or related"] += related[selected].any(axis=1)
 
@@ -746,7 +734,7 @@ if frequency.empty:
     frequency.loc[0] = ["the combined signature is empty", "–", "–"]
 low, middle, high = np.percentile(sizes, [0, 50, 100]) if sizes else (np.nan,) * 3
 apparent = c_index(scores["combined"], "training", "Combined")["value"]
-corrected = apparent - np.mean(optimism) if optimism else None
+corrected = apparent - optimism.mean() if len(optimism) else None
 if corrected is not None:
     chapter.record("text.training.c_index.radiomics_combined", corrected, track="recommended")
 glue("radiomics_signature_sizes", f"{low:.0f} to {high:.0f}", display=False)
@@ -771,7 +759,7 @@ chapter.table("bootstrap", frequency, caption)
 # rank correlation of that sequence's signature between two readings.
 
 # %%
-limit = 0.75
+limit, kept = 0.75, chapter.folder / "readings"
 families = {"original": "original", "log": "Laplacian of Gaussian", "wavelet": "wavelet"}
 contrast = cases[(cases["sequence"] == "cet1w") & (report["status"] != "failed").to_numpy()]
 contrast = contrast.set_index("patient_id", drop=False)
@@ -839,7 +827,7 @@ def plot_agreement(table, value, label):
 # %% tags=["remove-stderr"]
 own = contrast.loc[draw(training)]
 redrawn = radiomics.redrawn_cases(own, 3, amplitude_mm=1.5, rng=rng)
-readings = radiomics.extract_readings(redrawn, settings=settings, workers=workers)
+readings = radiomics.extract_readings(redrawn, folder=kept / "redrawn", settings=settings, workers=workers)
 icc, icc_score = agreement(readings), score_correlation(readings)
 glue("radiomics_stable", share_stable(icc), display=False)
 glue("radiomics_icc_limit", str(limit), display=False)
@@ -867,7 +855,7 @@ chapter.figure("stability", fig, alt)
 unseen = draw(held)
 drawn = {who: [contour_path(patient, "cet1w", who) for patient in unseen] for who in ("manual", "predicted")}
 pair = [contrast.loc[unseen].assign(mask_path=found_paths) for found_paths in drawn.values()]
-readings = radiomics.extract_readings(pair, settings=settings, workers=workers)
+readings = radiomics.extract_readings(pair, folder=kept / "contours", settings=settings, workers=workers)
 usable = int(readings["original_shape_VoxelVolume"].unstack("reading").notna().all(axis=1).sum())
 agreed, agreed_score = agreement(readings), score_correlation(readings) if usable > 1 else "–"
 glue("radiomics_contours_share", share_stable(agreed), display=False)
@@ -897,7 +885,7 @@ chapter.figure("contours", fig, alt)
 # %% tags=["remove-stderr"]
 scans = own.assign(image_path=[image_path(cohort_path, patient, "cet1w") for patient in own.index])
 orders = [scans.assign(prepare=[partial(images.preprocess, order=o)] * len(scans)) for o in images.ORDERS]
-readings = radiomics.extract_readings(orders, settings=settings, workers=workers)
+readings = radiomics.extract_readings(orders, folder=kept / "order", settings=settings, workers=workers)
 ordered, ordered_score = agreement(readings), score_correlation(readings)
 glue("radiomics_order_rank", format_number(ordered["rank"].median()), display=False)
 glue("radiomics_order_share", share_stable(ordered), display=False)
@@ -954,7 +942,8 @@ def choose_and_score(values):
 rows, binned = [], {}
 for name in ("five times finer", "this run", "four times coarser"):
     own_settings = replace(settings, images=("original",), bin_width=spans[name])
-    found = radiomics.extract_readings([both], settings=own_settings, workers=workers)
+    where = kept / f"bins-{spans[name]:g}"
+    found = radiomics.extract_readings([both], folder=where, settings=own_settings, workers=workers)
     binned[name] = found.droplevel("reading")[columns]
 for name, values in binned.items():
     tried = attempt(notes, f"bins, {name}", choose_and_score, values)
@@ -1026,6 +1015,7 @@ standard = np.mean([images.intensity_landmarks(volume) for volume in volumes_lea
 match = partial(images.match_landmarks, standard=standard)
 found = radiomics.extract_readings(
     [some, some.assign(prepare=[match] * len(some))],
+    folder=kept / "centres",
     settings=replace(settings, images=("original",)),
     workers=workers,
 )

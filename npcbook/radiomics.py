@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
@@ -20,6 +20,7 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
@@ -618,22 +619,35 @@ def _made_by(settings: Settings) -> str:
 
 def _patient_features(rows: list[dict], folder: Path, settings: Settings, made_by: str):
     """Return one patient's values by column and one report row per case, from the store if still valid."""
+
+    def make() -> dict:
+        found = [_case_features(row, settings) for row in rows]
+        values = {name: value for case, _ in found for name, value in case.items()}
+        return {"values": values, "report": [case for _, case in found]}
+
+    key = fingerprint(made_by, _asked(rows))
+    content = _kept(folder / f"{rows[0]['patient_id']}.json", key, make)
+    return content["values"], content["report"]
+
+
+def _asked(rows: list[dict]) -> list:
+    """Return what the features of some cases depend on: files, their content, and preparations."""
     paths = [Path(row[which]) for row in rows for which in ("image_path", "mask_path")]
-    here = [path for path in paths if path.is_file()]
-    base = Path("/") if not here else here[0].parents[-1]
-    cases = [(row["sequence"], str(row["image_path"]), str(row["mask_path"])) for row in rows]
-    key = fingerprint(made_by, cases, files_fingerprint(here, relative_to=base))
-    stored = folder / f"{rows[0]['patient_id']}.json"
-    if stored.exists():
-        content = json.loads(stored.read_text())
-        if content["key"] == key:
-            return content["values"], content["report"]
-    found = [_case_features(row, settings) for row in rows]
-    values = {name: value for case, _ in found for name, value in case.items()}
-    report = [case for _, case in found]
-    with atomic_path(stored) as temporary:
-        temporary.write_text(json.dumps({"key": key, "values": values, "report": report}))
-    return values, report
+    content = [files_fingerprint([path], relative_to=path.parent) for path in paths if path.is_file()]
+    prepare = [joblib.hash(row["prepare"]) for row in rows if "prepare" in row]
+    return [[row.get("sequence") for row in rows], list(map(str, paths)), content, prepare]
+
+
+def _kept(path: Path, key: str, make: Callable[[], dict]) -> dict:
+    """Return plain values from a file if they were made under the same key, else make and keep them."""
+    if path.exists():
+        stored = json.loads(path.read_text())
+        if stored["key"] == key:
+            return stored
+    made = {"key": key} | make()
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(made))
+    return made
 
 
 def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dict]:
@@ -703,7 +717,7 @@ def _reason(error: Exception) -> str:
 
 
 def extract_readings(
-    readings: Sequence[pd.DataFrame], *, settings: Settings | None = None, workers: int = 2
+    readings: Sequence[pd.DataFrame], *, folder: Path, settings: Settings | None = None, workers: int = 2
 ) -> pd.DataFrame:
     """Compute features of the same cases under several contours, or after several preparations.
 
@@ -711,7 +725,10 @@ def extract_readings(
     ----------
     readings : sequence of pandas.DataFrame
         Cases as for `extract_cohort`, of one sequence, once per reading; they differ in their paths, or in a
-        column ``prepare``: what is done to the volume before, a function of it (as in `redrawn_cases`).
+        column ``prepare``: what is done to the volume before, a function of it that can be pickled (as in
+        `redrawn_cases`).
+    folder : path
+        Where each reading is kept; used again as in `extract_cohort`, if `prepare` is unchanged too.
     settings : Settings, optional
         The paper's if not given.
     workers : int, optional
@@ -724,8 +741,13 @@ def extract_readings(
         extracted is a row of NaN.
     """
     settings = settings or Settings()
+    made_by = _made_by(settings)
     rows = [(number, row) for number, cases in enumerate(readings) for row in cases.to_dict("records")]
-    values = Parallel(n_jobs=workers)(delayed(_one_reading)(row, settings) for _, row in rows)
+    jobs = (
+        delayed(_one_reading)(row, Path(folder) / f"{row['patient_id']}-{number}.json", settings, made_by)
+        for number, row in rows
+    )
+    values = Parallel(n_jobs=workers)(jobs)
     index = pd.MultiIndex.from_tuples(
         [(row["patient_id"], number) for number, row in rows], names=["patient_id", "reading"]
     )
@@ -764,15 +786,18 @@ def _redrawn(volume: Volume, *, amplitude_mm: float, seed: int) -> Volume:
     return replace(volume, mask=moved)
 
 
-def _one_reading(row: dict, settings: Settings) -> dict[str, float]:
-    try:
-        volume = read_case(row["image_path"], row["mask_path"])
-        if "prepare" in row:
-            volume = row["prepare"](volume)
-        return extract_features(volume, settings=settings).values.to_dict()
-    except FAILURES:
-        # The same case has its reason in the report of `extract_cohort`.
-        return {}
+def _one_reading(row: dict, path: Path, settings: Settings, made_by: str) -> dict[str, float]:
+    def make() -> dict:
+        try:
+            volume = read_case(row["image_path"], row["mask_path"])
+            if "prepare" in row:
+                volume = row["prepare"](volume)
+            return {"values": extract_features(volume, settings=settings).values.dropna().to_dict()}
+        except FAILURES:
+            # The same case has its reason in the report of `extract_cohort`.
+            return {"values": {}}
+
+    return _kept(path, fingerprint(made_by, _asked([row])), make)["values"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ provides the device, the precision and the talk between devices.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -294,11 +295,13 @@ def _generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels) -> UNet3d:
-    """Return an untrained network that expects each label as often as it occurs.
+def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels, start) -> UNet3d:
+    """Return a copy of `start`, or an untrained network that expects each label as often as it occurs.
 
     Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node.
     """
+    if start is not None:
+        return copy.deepcopy(start).to(memory_format=torch.channels_last_3d)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = UNet3d(network_settings)
@@ -400,6 +403,7 @@ def train_segmentation(
     network_settings: NetworkSettings,
     settings: TrainingSettings,
     folder: str | os.PathLike,
+    start: UNet3d | None = None,
     stop_after: int | None = None,
 ) -> TrainedNetwork | None:
     """Train a segmentation network, or take it from `folder` if the same training was done before.
@@ -417,6 +421,9 @@ def train_segmentation(
     folder : str or path
         Where checkpoints and the finished network are kept: ``checkpoint.pt`` after every epoch, in the end
         ``network.safetensors`` and ``history.csv``.
+    start : UNet3d, optional
+        Network of another sequence whose weights are the first ones; default, random weights. Head and neck
+        look alike on all sequences, so that much of what one network has learnt serves the next.
     stop_after : int, optional
         Most epochs to run in this call; the next call goes on from there.
 
@@ -428,7 +435,8 @@ def train_segmentation(
     Raises
     ------
     ValueError
-        If images and labels differ in shape, or do not lie on the network's grid.
+        If images and labels differ in shape, or do not lie on the network's grid, or `start` was built from
+        other settings.
     FloatingPointError
         If the loss or its gradient is no longer finite.
     torch.multiprocessing.ProcessRaisedException
@@ -441,13 +449,18 @@ def train_segmentation(
     processes from a notebook work before the first use of a GPU only.
     """
     _check_data(images, labels, network_settings)
-    key = _training_key(images, labels, network_settings, settings)
+    if start is not None and start.settings != network_settings:
+        raise ValueError(
+            f"start was built from {start.settings}, and {network_settings} is asked for: give a network of "
+            f"the same width and grid, or none."
+        )
+    key = _training_key(images, labels, network_settings, settings, start)
     folder = Path(folder)
     finished = load_network(folder, key=key)
     if finished is not None:
         return finished
     pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
-    work = (pixels, masks, network_settings, settings, folder, key)
+    work = (pixels, masks, network_settings, settings, start, folder, key)
     if settings.devices == 1:
         _train(*work, stop_after)
     else:
@@ -464,7 +477,7 @@ def _train_on_device(rank: int, port: int, *work) -> None:
     torch.distributed.destroy_process_group()
 
 
-def _train(images, labels, network_settings, settings: TrainingSettings, folder, key, stop_after) -> None:
+def _train(images, labels, network_settings, settings, start, folder, key, stop_after) -> None:
     """Run the epochs that are left, and store the network after the last one."""
     fabric = Fabric(
         accelerator=settings.device,
@@ -476,7 +489,7 @@ def _train(images, labels, network_settings, settings: TrainingSettings, folder,
         plugins=[LightningEnvironment()],
     )
     fabric.launch()
-    network = fabric.to_device(_new_network(network_settings, settings, labels))
+    network = fabric.to_device(_new_network(network_settings, settings, labels, start))
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     history = _resume(folder / "checkpoint.pt", key, network, optimiser)
     steps, monitor = _split(len(images), settings)
@@ -503,9 +516,13 @@ def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: Networ
         )
 
 
-def _training_key(images, labels, network_settings, settings) -> str:
-    data = [_digest(array) for array in (images, labels)]
+def _training_key(images, labels, network_settings, settings, start) -> str:
+    data = [_digest(array) for array in (images, labels, *([] if start is None else _weights(start)))]
     return fingerprint(_code(), data, asdict(network_settings), asdict(settings), torch.__version__)
+
+
+def _weights(network: UNet3d) -> list[np.ndarray]:
+    return [tensor.cpu().contiguous().numpy() for tensor in network.state_dict().values()]
 
 
 def _code() -> str:
@@ -726,8 +743,9 @@ def store_features(
         Predicted masks on the network's grid.
     """
     path = Path(path)
-    weights = [tensor.cpu().contiguous().numpy() for tensor in network.state_dict().values()]
-    key = fingerprint(_code(), *map(_digest, [images, *weights]), list(patient_ids), torch.__version__)
+    key = fingerprint(
+        _code(), *map(_digest, [images, *_weights(network)]), list(patient_ids), torch.__version__
+    )
     masks = path.with_suffix(".npz")
     if masks.exists() and path.exists():
         with np.load(masks) as stored:

@@ -440,8 +440,8 @@ def test_readings_of_one_case_begin_with_its_own_contour(tmp_path):
     first, second = (
         radiomics.redrawn_cases(cases, 2, amplitude_mm=5, rng=np.random.default_rng(1)) for _ in range(2)
     )
-    found = radiomics.extract_readings(first, workers=1)
-    again = radiomics.extract_readings(second, workers=1)
+    found = radiomics.extract_readings(first, folder=tmp_path / "first", workers=1)
+    again = radiomics.extract_readings(second, folder=tmp_path / "second", workers=1)
     pd.testing.assert_frame_equal(found, again, check_exact=True)
     own = radiomics.extract_cohort(cases, folder=tmp_path / "store", workers=1).features
     drawn = found.xs(0, level="reading").add_prefix("t1w_")
@@ -455,7 +455,7 @@ def test_volumes_are_prepared_before_they_are_read_and_other_images_stay_empty(t
     lift = partial(raised, by=2.0)
     settings = radiomics.Settings(images=("original",))
     readings = [cases, cases.assign(prepare=[lift] * len(cases))]
-    found = radiomics.extract_readings(readings, settings=settings, workers=1)
+    found = radiomics.extract_readings(readings, folder=tmp_path / "lifted", settings=settings, workers=1)
     means = found["original_firstorder_Mean"].unstack("reading")
     np.testing.assert_allclose(means[1] - means[0], 200, rtol=1e-5)
     computed = found.columns[found.notna().all()]
@@ -463,6 +463,36 @@ def test_volumes_are_prepared_before_they_are_read_and_other_images_stay_empty(t
     assert found.drop(columns=computed).isna().all(axis=None)
     table = radiomics.extract_cohort(cases, folder=tmp_path / "store", settings=settings, workers=1)
     assert (table.report["status"] == "ok").all()
+
+
+def test_a_reading_is_kept_until_its_preparation_its_image_or_the_settings_change(tmp_path, monkeypatch):
+    cases = write_cases(tmp_path).query("sequence == 't1w'")
+    settings, computed = radiomics.Settings(images=("original",)), []
+    extract = radiomics.extract_features
+    monkeypatch.setattr(
+        radiomics,
+        "extract_features",
+        lambda volume, settings: computed.append(1) or extract(volume, settings=settings),
+    )
+
+    def read(by, settings=settings):
+        computed.clear()
+        lifted = cases.assign(prepare=[partial(raised, by=by)] * len(cases))
+        found = radiomics.extract_readings([lifted], folder=tmp_path / "kept", settings=settings, workers=1)
+        return found, len(computed)
+
+    first, n = read(2.0)
+    assert n == len(cases)
+    again, n = read(2.0)
+    assert n == 0
+    pd.testing.assert_frame_equal(again, first, check_exact=True)
+    other, n = read(3.0)
+    assert n == len(cases)
+    assert (other["original_firstorder_Mean"] > first["original_firstorder_Mean"]).all()
+    assert read(3.0, replace(settings, bin_width=10.0))[1] == len(cases)
+    image = sitk.ReadImage(cases["image_path"].iloc[0])
+    sitk.WriteImage(image + 1, cases["image_path"].iloc[0])
+    assert read(3.0, replace(settings, bin_width=10.0))[1] == 1
 
 
 def raised(volume, by):

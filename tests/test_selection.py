@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npcbook.cox import fit_cox
-from npcbook.selection import fit_lasso_cox, select_features, stratified_folds, uncorrelated_features
+from npcbook.selection import (
+    bootstrap_selection,
+    fit_lasso_cox,
+    select_features,
+    stratified_folds,
+    uncorrelated_features,
+)
 
 STATISTICS = Path(__file__).parent / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "cox_lasso" / "cases.json").read_text())["cases"]
@@ -183,3 +189,26 @@ def test_bad_input_of_the_selection():
         select_features(features * 0, time, event, folds=folds)
     with pytest.raises(ValueError, match="unique names"):
         select_features(features[["f0", "f0"]], time, event, folds=folds)
+
+
+def test_bootstrap_finds_signal_again_and_corrects_its_apparent_c():
+    features, time, event, _ = simulated(n=150, p=20)
+    draws = np.random.default_rng(5).choice(150, (6, 150))
+    table = bootstrap_selection(features, time, event, draws, n_folds=3, workers=1)
+    # f19 is nearly a copy of f0: either may stand for it.
+    assert all({"f0", "f19"} & set(names.split()) for names in table["selected"])
+    assert table["c_original"].between(0.7, 1).all()
+    assert 0 < (table["c_sample"] - table["c_original"]).mean() < 0.1
+    shuffled = features.sample(frac=1, random_state=1).set_axis(features.index)
+    nothing = bootstrap_selection(shuffled, time, event, draws, n_folds=3, workers=1)
+    assert nothing["c_original"].mean() < 0.6
+    assert (nothing.loc[nothing["selected"] == "", ["c_sample", "c_original"]] == 0.5).all(axis=None)
+
+
+def test_a_bootstrap_sample_without_events_says_so_and_the_others_stay():
+    features, time, event, _ = simulated(n=150, p=5)
+    draws = np.vstack([np.flatnonzero(event == 0)[np.arange(150) % (event == 0).sum()], np.arange(150)])
+    table = bootstrap_selection(features, time, event, draws, n_folds=3, workers=1)
+    assert table["reason"].ne("").tolist() == [True, False]
+    assert np.isnan(table["c_sample"][0])
+    assert table["c_sample"][1] == table["c_original"][1]

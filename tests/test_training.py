@@ -131,6 +131,26 @@ def test_learns_and_sees_new_patients(tmp_path):
     assert np.isfinite(features.region.to_numpy()).all()
 
 
+def test_a_network_that_starts_from_another_is_ahead_and_is_stored_as_its_own(tmp_path):
+    data, options = patients(40), {"network_settings": NETWORK}
+    first = training.train_segmentation(
+        *data, settings=replace(SETTINGS, epochs=8), folder=tmp_path / "first", **options
+    )
+    before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
+    # Another sequence: the same patients with other contrast.
+    other, settings = (0.5 * data[0] + 0.2, data[1]), replace(SETTINGS, epochs=2)
+    cold = training.train_segmentation(*other, settings=settings, folder=tmp_path / "other", **options)
+    warm = training.train_segmentation(
+        *other, settings=settings, folder=tmp_path / "other", start=first.network, **options
+    )
+    assert warm.history["loss"].iloc[0] < cold.history["loss"].iloc[0]
+    assert warm.history["monitor_dice"].iloc[-1] > cold.history["monitor_dice"].iloc[-1]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in first.network.state_dict().items())
+    wider = UNet3d(replace(NETWORK, width="small"))
+    with pytest.raises(ValueError, match="start was built from"):
+        training.train_segmentation(*other, settings=settings, folder=tmp_path, start=wider, **options)
+
+
 def test_features_are_stored_and_only_made_anew_for_other_images(tmp_path, monkeypatch):
     images, path = patients(6)[0], tmp_path / "features.parquet"
     network = UNet3d(NETWORK).eval()

@@ -37,6 +37,7 @@ def main() -> None:
     seen = json.loads((options.run / "02_segmentation" / "input.json").read_text())
     settings = TrainingSettings(**seen["training"])
     rows, features = [], {seed: [] for seed in options.seeds}
+    networks = dict.fromkeys(options.seeds)
     for sequence in SEQUENCES:
         pictures, contours = _read(options, patients["patient_id"], sequence, seen)
         for seed in options.seeds:
@@ -46,7 +47,9 @@ def main() -> None:
                 network_settings=NetworkSettings(grid=tuple(seen["grid"])),
                 settings=replace(settings, seed=seed),
                 folder=options.run / "network_seeds" / f"{sequence}-{seed}",
+                start=networks[seed] if seen["warm_start"] else None,
             )
+            networks[seed] = trained.network
             found = extract_features(trained.network, pictures)
             features[seed].append(found.region.to_numpy())
             both = (found.labels > 0)[~training], (contours > 0)[~training]
