@@ -44,7 +44,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import code_covariates, read_truth
+from npcbook.cohort import COVARIATES, code_covariates, read_truth
 from npcbook.concordance import compare_c, harrell_c, uno_c
 from npcbook.firth import fit_cox_or_firth, fit_firth_cox
 from npcbook.plots import LABELS, plot_roc, small_multiples
@@ -133,18 +133,9 @@ chapter.table("events", summary, "Patients and events of the analysis.")
 # Covariates are coded against the paper's reference levels.
 
 # %%
-NAMES = {
-    "age": "Age, per year",
-    "female": "Sex: female (male)",
-    "t2": "T category: T2 (T1)",
-    "n1": "N category: N1 (N0)",
-    "ldh_abnormal": "LDH: abnormal (normal)",
-    "ebv_detectable": "EBV DNA: detectable (undetectable)",
-    "rene_g1": "rENE: G1 (without)",
-    "rene_g2": "rENE: G2 (without)",
-    "chemotherapy": "Chemotherapy: yes (no)",
-}
-FACTORS = [["rene_g1", "rene_g2"] if name == "rene_g1" else [name] for name in NAMES if name != "rene_g2"]
+FACTORS = [
+    ["rene_g1", "rene_g2"] if name == "rene_g1" else [name] for name in COVARIATES if name != "rene_g2"
+]
 covariates = code_covariates(patients)
 
 # %% [markdown]
@@ -190,7 +181,7 @@ univariable = pd.concat([fit_model(in_training[factor]) for factor in usable if 
 )
 multivariable = fit_model(in_training).set_index("covariate")
 penalised = fit_model(in_training, firth=True).set_index("covariate")
-left_out = [NAMES[name] for name in NAMES if name not in multivariable.index]
+left_out = [COVARIATES[name] for name in COVARIATES if name not in multivariable.index]
 
 
 def hr_columns(fit, title):
@@ -214,10 +205,10 @@ def record_fit(fit, kind, track):
 
 # %%
 counts = {}
-for name in NAMES:
+for name in COVARIATES:
     at_level = training.index[in_training[name] == 1] if name != "age" else training.index
     counts[name] = f"{training.loc[at_level, 'dm_event'].sum()} / {len(at_level)}"
-table_2 = pd.DataFrame({"covariate (reference)": NAMES, "events / patients": counts})
+table_2 = pd.DataFrame({"covariate (reference)": COVARIATES, "events / patients": counts})
 parts = [univariable[univariable["method"] == method] for method in ("Cox", "Firth")]
 table_2 = table_2.join(pd.concat([hr_columns(part, "univariable") for part in parts]))
 table_2 = table_2.join(hr_columns(multivariable, "multivariable")).join(hr_columns(penalised, "Firth"))
@@ -295,7 +286,7 @@ glue("cox_ph_tested", len(constant), display=False)
 glue("cox_ph_below", int((constant < 0.05).sum()), display=False)
 shown = pd.DataFrame({
     "model": coefficients["model"].map(LABELS),
-    "covariate": coefficients["covariate"].map(NAMES | LABELS),
+    "covariate": coefficients["covariate"].map(COVARIATES | LABELS),
     "coefficient": coefficients["coef"],
     "HR (95 % CI)": [format_hr(*row) for row in coefficients[["hr", "hr_low", "hr_high"]].to_numpy()],
     "HR per standard deviation": [format_hr(value) for value in np.exp(coefficients["coef"] * spread)],

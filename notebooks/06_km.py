@@ -43,6 +43,7 @@
 import numpy as np
 import pandas as pd
 from myst_nb import glue
+from scipy.stats import norm
 
 from npcbook.cutpoint import optimal_cutpoint
 from npcbook.firth import fit_cox_or_firth
@@ -50,7 +51,7 @@ from npcbook.plots import LABELS, plot_cutpoint, plot_kaplan_meier, small_multip
 from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.selection import stratified_folds
-from npcbook.survival import kaplan_meier, logrank
+from npcbook.survival import kaplan_meier, logrank, rmst
 from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
 
 # %% tags=["parameters"]
@@ -59,6 +60,7 @@ run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # where survival is read off the curves, as in the paper
 min_fraction = 0.1  # least share of patients on either side of a cut-off, as in survminer
 permutations = 2000  # for the corrected p-value of the search
+resamples = 200  # recommended track only: bootstrap samples in which the cut-offs are searched again
 n_folds = 5  # recommended track only: folds of the cross-validated cut-off
 seed = 2023  # of the permutations and the folds
 
@@ -181,6 +183,44 @@ glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=Fal
 # at that floor is a bound and marked ≤. A score that truly separates survives it, and one that separates only
 # by the search usually fails. It does not undo that the score itself was fitted to these patients' outcomes:
 # a network that has learnt its training patients by heart passes this test with ease.
+#
+# (km-spread)=
+# ### Where the cut would fall in other patients
+#
+# The search is repeated in bootstrap samples of the training patients. Printed cut-offs have no interval; the
+# middle 95 % of these cuts is one, and the share of patients called high risk says what it means for them.
+
+
+# %%
+def search_again(model, drawn):
+    """Return the cut-off found in a sample of the training patients, None if there is none."""
+    sample = training.iloc[drawn]
+    note = f"Cut-off in a bootstrap sample: {LABELS[model]}"
+    data = (sample["dmfs_months"], sample["dm_event"], scores.loc[sample.index, model], min_fraction)
+    found = attempt(not_estimable, note, optimal_cutpoint, *data)
+    return None if found is None else found.value
+
+
+draws = np.random.default_rng(seed).integers(len(training), size=(resamples, len(training)))
+rows = []
+for model, cut in cuts.items():
+    risk = scores.loc[training.index, model].to_numpy()
+    found = [value for drawn in draws if (value := search_again(model, drawn)) is not None]
+    high = [100 * (risk > value).mean() for value in found]
+    middle = [np.percentile(values, [2.5, 97.5]) if found else (None, None) for values in (found, high)]
+    row = {"model": LABELS[model], "samples": len(found)}
+    row["cut-off (middle 95 % of samples)"] = format_estimate(cut.value, *middle[0], 3)
+    row["high risk, % (the same)"] = format_estimate(100 * (risk > cut.value).mean(), *middle[1], 0)
+    rows.append(row)
+by_model = {row["model"]: row["high risk, % (the same)"] for row in rows}
+glue("km_spread_high", by_model.get(LABELS["dl_combined"], MISSING), display=False)
+caption = "Cut-offs searched again in bootstrap samples of the training patients."
+chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
+
+# %% [markdown]
+# *How to read it.* By the DL score's cut-off {glue:text}`km_spread_high` per cent of the training patients
+# are at high risk: so far does the group itself depend on who was in the sample, before anything is
+# compared. The spread is of the search alone; scores that were fitted again would move too.
 #
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
@@ -326,6 +366,45 @@ draw("dc", "DMFS")
 # well the model describes the patients that it and its cut-off were fitted to; only the lower panels speak of
 # others.
 #
+# (km-rmst)=
+# ### The same in months
+#
+# The {term}`restricted mean survival time` is the area under a curve of Fig. 3 up to the horizon: the
+# months of it that an average patient of the group spends free of metastasis. Their difference needs no
+# {term}`proportional hazards` and no Cox model, and is in a unit that a patient knows.
+
+
+# %%
+def restricted_mean(cohort, model, group):
+    """Return the mean months free of metastasis up to the horizon in one group, None if there is none."""
+    rows = patients[(patients["cohort"] == cohort) & (groups[model] == group)]
+    note = f"Restricted mean: {LABELS[model]}, {cohort}, {group} risk"
+    return attempt(not_estimable, note, rmst, rows["dmfs_months"], rows["dm_event"], horizon_months)
+
+
+rows = []
+for model, cohort in ((m, c) for m in cuts for c in COHORTS):
+    mean = {group: restricted_mean(cohort, model, group) for group in ("high", "low")}
+    row = {"model": LABELS[model], "cohort": cohort}
+    for group, found in mean.items():
+        limits = (found.value, found.low, found.high) if found else (None, None, None)
+        row[f"{group} risk, months"] = format_estimate(*limits, 1)
+    row["difference"] = MISSING
+    if all(mean.values()):
+        difference = mean["low"].value - mean["high"].value
+        reach = norm.isf(0.025) * np.hypot(mean["low"].se, mean["high"].se)
+        row["difference"] = format_estimate(difference, difference - reach, difference + reach, 1)
+    rows.append(row)
+by_group = {(row["model"], row["cohort"]): row["difference"] for row in rows}
+glue("km_rmst", by_group.get((LABELS["dl_combined"], "validation"), MISSING), display=False)
+caption = f"Mean months free of metastasis within {horizon_months}, by risk group (95 % CI)."
+chapter.table("rmst", pd.DataFrame(rows), caption)
+
+# %% [markdown]
+# *How to read it.* In validation the DL score's groups differ by {glue:text}`km_rmst` months out of
+# {glue:text}`km_horizon`. Where metastasis is rare this is small beside any hazard ratio: most patients of
+# either group spend the whole period without it.
+#
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
 #
@@ -459,8 +538,8 @@ chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
 #   patients.
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests) shows how large they become without any effect.
-# - A patient's group is taken as known. The cut-off would be another in another sample, and no interval here
-#   includes that.
+# - A patient's group is taken as known. The cut-off would be another in another sample
+#   ([by how much](km-spread)), and no interval of a hazard ratio includes that.
 # - Deaths without metastasis are censored, so one minus DMFS is not the share of patients who will be seen
 #   with metastasis where death is frequent ([competing events](stress-competing)).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.

@@ -488,5 +488,14 @@ glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
 #   not fitted to patients' images.
 # - Sharing of scanners, fields and protocols among the real hospitals is not printed.
 #
+# ```{admonition} Try this
+# :class: tip
+#
+# - `probed_patients`, a half: the estimates of how well a planted trait can be read off the image become less
+#   certain, not lower.
+# - `drawn_voxels`, a half of the default: the montage shows what a network sees whose grid is as coarse; look
+#   for the smallest node that can still be told from a vessel.
+# ```
+#
 # **Hand-over.** How the drawn cohort compares with print, and how hard its truth is to find, is told in
 # [the cohorts](01_cohorts). No chapter uses what is on this page as input.

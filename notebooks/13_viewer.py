@@ -134,11 +134,13 @@ the same patients.</p></div>
 #   own grid, which may be coarser than the picture.
 # - The built pages hold the images of the patients shown. With a cohort of your own, mind who may see them.
 #
-# ## Try this
+# ```{admonition} Try this
+# :class: tip
 #
 # - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether
 #   agreement falls evenly or only among the worst.
 # - `patients_shown = 1`: only the best, which is what a paper's figure tends to show.
+# ```
 #
 # ## Hand-over
 #

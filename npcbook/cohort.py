@@ -24,6 +24,7 @@ from npcbook.runs import project_path
 
 __all__ = [
     "COLUMNS",
+    "COVARIATES",
     "SEQUENCES",
     "Cohort",
     "Column",
@@ -594,6 +595,20 @@ def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+#: Covariates as `code_covariates` gives them, in words, reference level in brackets.
+COVARIATES = {
+    "age": "Age, per year",
+    "female": "Sex: female (male)",
+    "t2": "T category: T2 (T1)",
+    "n1": "N category: N1 (N0)",
+    "ldh_abnormal": "LDH: abnormal (normal)",
+    "ebv_detectable": "EBV DNA: detectable (undetectable)",
+    "rene_g1": "rENE: G1 (without)",
+    "rene_g2": "rENE: G2 (without)",
+    "chemotherapy": "Chemotherapy: yes (no)",
+}
+
+
 def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
     """Code the candidate covariates of the paper's Table 2 against its reference levels.
 
@@ -605,8 +620,7 @@ def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of float
-        ``age`` in years, the others 0 or 1: ``female``, ``t2``, ``n1``, ``ldh_abnormal``, ``ebv_detectable``,
-        ``rene_g1``, ``rene_g2``, ``chemotherapy`` (any). NaN where LDH or EBV DNA is unknown.
+        Columns of `COVARIATES`: ``age`` in years, the others 0 or 1. NaN where LDH or EBV DNA is unknown.
     """
     coded = pd.DataFrame(
         {

@@ -133,7 +133,7 @@ def front_page(run_folder: Path) -> str:
         "",
         notice(run_folder),
         "",
-        f'<img src="results/{picture.copies()[-1]}" alt="{alt}" width="620">',
+        f'<p><img src="results/{picture.copies()[-1]}" alt="{alt}" width="620"></p>',
         "",
         FRONT_CAPTION.format(label=picture.label),
         "",

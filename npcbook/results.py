@@ -19,6 +19,7 @@ from openpyxl import Workbook
 from openpyxl.styles import Font
 
 from npcbook.book import CHAPTERS
+from npcbook.cohort import COVARIATES
 from npcbook.fingerprints import code_fingerprint, files_fingerprint
 from npcbook.runs import FIGURE_METADATA, SYNTHETIC_LABEL, project_path, source_label
 
@@ -42,6 +43,10 @@ lower right corner. Keep both when you pass a file on.
 """
 
 
+START_OF_TRAINING = {
+    True: "the network of the sequence before (the first from random weights)",
+    False: "random weights",
+}
 METHODS = """
 Patients. The training cohort had {training_patients} patients with {training_events} distant metastases,
 the validation cohort {validation_patients} with {validation_events}. Distant metastasis-free survival
@@ -52,7 +57,7 @@ Segmentation. T1-weighted (T1W), T2-weighted (T2W) and contrast-enhanced T1-weig
 {preprocessing}, and resampled to {02_network_grid} voxels (slices, rows, columns). One three-dimensional
 U-Net a sequence (width "{02_network_width}") was trained on the reader's contours of tumour and nodes for
 {02_epochs} epochs with batches of {02_batch_size}, the loss "{02_loss}" and a learning rate of at most
-{02_learning_rate:g}.
+{02_learning_rate:g}, starting from {start}.
 
 Deep-learning score. As published, a fully connected head with softmax and cross-entropy ({03_head_epochs}
 steps, learning rate {03_head_learning_rate:g}) read metastasis, yes or no, from the globally pooled
@@ -66,12 +71,13 @@ Laplacian-of-Gaussian and wavelet images. Features were standardised; of two str
 one with the lower univariable Cox p-value was kept; a LASSO-Cox model with the penalty of the least
 cross-validated error made the score.
 
-Models. Cox models (Efron's treatment of ties) used {covariates} alone and together with the radiomics or
-the deep-learning score. Discrimination was measured by Harrell's C-index, compared between models by its
-covariance, and by the time-dependent area under the ROC curve at {05_horizon_months} months with inverse
-probability of censoring weights. Risk groups were formed at the cut-off with the largest standardised
-log-rank statistic in the training cohort, with at least {06_min_fraction:g} of the patients on either side;
-its p-value was corrected for the search by {06_permutations} permutations.
+Models. Cox models (Efron's treatment of ties) used the clinical covariates (reference in brackets)
+{covariates}, alone and together with the radiomics or the deep-learning score. Discrimination was
+measured by Harrell's C-index, compared between models by its covariance, and by the time-dependent area
+under the ROC curve at {05_horizon_months} months with inverse probability of censoring weights. Risk
+groups were formed at the cut-off with the largest standardised log-rank statistic in the training cohort,
+with at least {06_min_fraction:g} of the patients on either side; its p-value was corrected for the search
+by {06_permutations} permutations.
 
 Subgroups and dose. Hazard ratios in subgroups of the risk groups by "{07_model}" are from Cox models with
 Firth's penalty and profile likelihood limits. The cumulative cisplatin or nedaplatin dose was grouped as
@@ -255,7 +261,9 @@ def methods_text(run_folder: Path, *, synthetic: bool) -> str:
     first = values["02_preprocessing_order"].startswith("n4")
     steps = ["bias field corrected by N4", "normalised to mean 0 and standard deviation 1 of the head"]
     values["preprocessing"] = " and then ".join(steps if first else steps[::-1])
-    values["covariates"] = values["05_clinical_covariates"].replace(",", ", ")
+    chosen = [name.strip() for name in values["05_clinical_covariates"].split(",") if name.strip()]
+    values["covariates"] = ", ".join(COVARIATES[name] for name in chosen) or "no covariate"
+    values["start"] = START_OF_TRAINING[bool(values["02_warm_start"])]
     versions = json.loads((run_folder / "manifest.json").read_text())["versions"]
     values["versions"] = ", ".join(
         f"{name} {versions[name]}" for name in sorted(versions) if name != "platform"

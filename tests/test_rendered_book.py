@@ -278,6 +278,35 @@ def test_the_viewer_shows_volumes_from_a_folder(browser, html):
     page.close()
 
 
+def test_the_viewer_is_used_from_the_keyboard(browser, html):
+    page = browser.new_page()
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=ready]")
+    page.get_by_label("masks").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    before, places = page.locator("#mri-viewer canvas").screenshot(), []
+    for key in ("ArrowLeft", "ArrowUp", "PageUp"):
+        for _ in range(6):
+            page.keyboard.press(key)
+        places.append(page.inner_text("#mri-viewer output"))
+    assert len(set(places)) == 3
+    assert re.search(r"mm right, .* grey value \d+; reader: (background|tumour|node)", places[0])
+    assert page.locator("#mri-viewer canvas").screenshot() != before
+    page.close()
+
+
+def test_letters_in_figures_keep_their_size_on_a_telephone(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    drawn = page.locator(".cell_output img").evaluate_all(
+        "images => images.map(i => [i.clientWidth, i.parentElement.clientWidth])"
+    )
+    page.close()
+    assert drawn
+    assert all(width > 1.3 * frame for width, frame in drawn)
+
+
 def test_without_webgl_the_picture_stays(browser, html):
     page = browser.new_page()
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")

@@ -55,6 +55,8 @@ def test_the_methods_hold_this_runs_settings(smoke_run, results):
     used = used_parameters(smoke_run)
     assert f"{used['06_km']['permutations']} permutations" in text
     assert "{" not in text
+    assert "T category: T2 (T1), rENE: G1 (without)" in text
+    assert "starting from the network of the sequence before" in text
     patients = pd.read_csv(smoke_run / "01_cohorts" / "cohort.csv")
     assert f"had {(patients['cohort'] == 'training').sum()} patients" in text
 

@@ -25,23 +25,35 @@
   bar.addEventListener("input", show);
 
   const canvas = document.createElement("canvas");
-  canvas.setAttribute("aria-label", "MR volume in three planes; click to move the cross");
+  canvas.setAttribute("aria-label", "MR volume in three planes; arrow keys, Page Up and Page Down move the cross");
+  canvas.tabIndex = 0;
+  canvas.addEventListener("keydown", move);
   const frame = document.createElement("div");
   frame.className = "viewer-frame";
   frame.append(canvas);
-  place.append(bar, frame);
-  const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, crosshairWidth: 0.1, crosshairColor: [0.5, 0.9, 0.5, 0.8], loadingText: "", dragAndDropEnabled: false });
+  const where = document.createElement("output");
+  where.setAttribute("aria-live", "polite");
+  place.append(bar, frame, where);
+  const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, crosshairWidth: 0.4, crosshairColor: [0.5, 0.9, 0.5, 0.8], loadingText: "", dragAndDropEnabled: false });
+  let readers = [];
+  view.onLocationChange = ({ mm, values: [grey, ...labels] }) => {
+    const sides = [["right", "left"], ["anterior", "posterior"], ["superior", "inferior"]];
+    const at = sides.map(([more, less], axis) => `${Math.abs(mm[axis]).toFixed(0)} mm ${mm[axis] < 0 ? less : more}`);
+    const marked = labels.map(({ value }, n) => `${readers[n]}: ${["background", "tumour", "node"][value]}`);
+    where.textContent = [`Cross ${at.join(", ")} of the origin`, `grey value ${grey.value.toFixed(0)}`, ...marked].join("; ") + ".";
+  };
   await view.attachToCanvas(canvas);
   await show();
-  message.textContent = "Click to move the cross, scroll through slices with the wheel, drag with the right button to change contrast.";
+  message.textContent = "Click or tap to move the cross, or use the arrow keys; go through slices with the wheel, or Page Up and Page Down; drag with the right button to change contrast.";
   place.dataset.state = "ready";
 
   async function show() {
     const shown = patients[patient.selectedIndex];
     const key = sequence.value;
-    const readers = { "reader's": ["reader"], "network's": ["network"], both: ["reader", "network"], none: [] }[masks.value];
+    readers = { "reader's": ["reader"], "network's": ["network"], both: ["reader", "network"], none: [] }[masks.value];
     const image = await load(shown.image[key]);
-    const overlays = await Promise.all(readers.filter((who) => shown[who][key]).map(async (who) => {
+    readers = readers.filter((who) => shown[who][key]);
+    const overlays = await Promise.all(readers.map(async (who) => {
       const mask = await load(shown[who][key]);
       mask.setColormapLabel({ ...opacity, ...colours[who] });
       return mask;
@@ -49,6 +61,17 @@
     while (view.volumes.length) view.removeVolume(view.volumes[0]);
     [image, ...overlays].forEach((volume) => view.addVolume(volume));
     place.dataset.shown = [shown.title, key, masks.value].join(", ");
+  }
+
+  // The patient's right is on the left of the picture.
+  function move(event) {
+    const step = {
+      ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
+      PageUp: [0, 0, 1], PageDown: [0, 0, -1],
+    }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    view.moveCrosshairInVox(...step);
   }
 
   function load(base64) {
