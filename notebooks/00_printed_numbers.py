@@ -111,10 +111,10 @@ tests = pd.concat([checks.check_age(), checks.check_baseline_tests()], ignore_in
 chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values recomputed from its counts.")
 
 # %% [markdown]
-# *How to read it.* Most p-values are Pearson's, uncorrected. A p-value that none of the tests gives cannot
-# come from the counts beside it; a table updated after its tests were run would look like this. No
-# conclusion of the paper changes with them. For {term}`LDH` the small p needs the unknown values counted as
-# a level of their own: among known values the cohorts do not differ beyond chance, although the methods
+# *How to read it.* Most p-values are Pearson's, uncorrected. A p-value that does not reproduce was not made
+# from these counts by any test tried here; a table updated after its tests were run would look like this. No
+# conclusion of the paper changes with them. For {term}`LDH` the small p needs the unknown values counted as a
+# level of their own: among known values the cohorts do not differ beyond chance, although the methods
 # announce a complete-case analysis.
 #
 # (printed-missing)=

@@ -28,7 +28,8 @@
 #   {glue:text}`cohorts_dmfs_validation` ([survival](cohorts-survival)).
 # - Tested for a relation of missing {term}`EBV DNA` to the hospital: {glue:text}`cohorts_missing_p`
 #   ([missing values](cohorts-missing)).
-# - Best {term}`C-index` that any model could reach: {glue:text}`cohorts_oracle_training` in training and
+# - {term}`C-index` of the planted risk itself, the most that a model can be expected to reach in patients
+#   whom it was not fitted on: {glue:text}`cohorts_oracle_training` in training and
 #   {glue:text}`cohorts_oracle_validation` in validation ([difficulty](cohorts-difficulty)).
 #
 # **Reads** a cohort on disk, synthetic or your own. **Writes** `cohort.csv`, the analysed patients, for
@@ -274,16 +275,16 @@ chapter.table("missing", missingness, "Is it by chance who lacks a laboratory va
 # %% [markdown]
 # *How to read it.* A small p-value refutes "completely at random"; a large one does not prove it. A relation
 # with the hospital alone does less harm, since models are fitted and judged by cohort; hospitals may simply
-# have taken up a test at different times. A relation with the outcome would bias every complete-case analysis
+# have taken up a test at different times. A relation with the outcome could bias the complete-case analyses
 # of the book.
 #
 # (cohorts-difficulty)=
 # ### How difficult is it?
 #
 # Where the {term}`truth was planted <planted truth>`, its own {term}`concordance` is known: no model can be
-# expected to rank patients better than the true linear predictor. The parts show where the information
-# lies: what the clinic knows, what lies inside the contour (heterogeneity), what lies outside it
-# (infiltration), and what no one sees (frailty). For real patients there is no such number.
+# expected to rank patients whom it was not fitted on better than the true linear predictor does. The parts
+# show where the information lies: what the clinic knows, what lies inside the contour (heterogeneity), what
+# lies outside it (infiltration), and what no one sees (frailty). For real patients there is no such number.
 
 
 # %%
@@ -298,7 +299,7 @@ def concordance_text(cohort_name, name):
 
 # %%
 PARTS = {
-    "linear_predictor": "everything (the best possible)",
+    "linear_predictor": "everything (the best to be expected)",
     "lp_clinical": "clinical covariates",
     "lp_imaging": "the three imaging variables",
     "size": "size of the tumour, given its stage",
@@ -313,11 +314,13 @@ for name in COHORTS:
 chapter.table("difficulty", difficulty, "Concordance of planted risks with distant metastasis (95 % CI).")
 
 # %% [markdown]
-# *How to read it.* The first row is the ceiling for every model of this book, the second for the clinical
-# one. Rows near 0.5 carry no information about metastasis. {term}`Radiomics <radiomics>` can see what lies
-# inside the contour only, so the row of the infiltration outside it is what a network has to itself: the
-# paper's argument for deep learning, here as a quantity that was chosen. Infinite follow-up would not bring
-# the first row to 1, because chance decides who with a given risk has the event.
+# *How to read it.* The first row is the ceiling in patients whom a model has not seen, the second that of a
+# clinical model; in its own training patients an overfitted model passes it. A row near 0.5 tells little by
+# itself where events are few. Infiltration was put outside the contour so that a network should have an
+# advantage over {term}`radiomics`, the paper's argument for deep learning. It is a partial one: filtered
+# features reach across the contour, and contours are inexact. How much of it is left,
+# [chapter 03](03_dl_training) and [chapter 04](04_radiomics) show. Infinite follow-up would not bring the
+# first row to 1, because chance decides who with a given risk has the event.
 #
 # (cohorts-images)=
 # ### The images
@@ -409,8 +412,8 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 # :class: tip
 # Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
 #
-# - `horizon_months = 96`: fewer patients are followed so far, so the rates fall and their intervals widen;
-#   they are no longer set beside print, which has five years.
+# - `horizon_months = 96`: more metastases have happened by then, so the rates fall; fewer patients are
+#   followed so far, so the intervals widen. The rates are no longer set beside print, which has five years.
 # - `cohort_folder`: point it at another cohort, for example one made by
 #   `python -m npcbook simulate --scenario shift`, and give `run_folder` a new name. Standardised differences
 #   grow where the case mix of the other hospitals was shifted; the truth column says by how much risk did.

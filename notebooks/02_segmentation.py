@@ -51,7 +51,7 @@ from matplotlib.patches import Rectangle
 from myst_nb import glue
 
 from npcbook import images
-from npcbook.cohort import SEQUENCES, image_path, mask_path, read_truth
+from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, mask_path, read_truth
 from npcbook.fingerprints import files_fingerprint, fingerprint
 from npcbook.network import NetworkSettings, UNet3d
 from npcbook.overlap import STRUCTURES, measure_overlap, store_prediction
@@ -86,7 +86,6 @@ workers = 2  # processes for preprocessing and measuring
 chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort_path = project_path(cohort_folder)
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")[["cohort", "center"]]
-shown = {"t1w": "T1W", "t2w": "T2W", "cet1w": "CET1W"}
 counts = patients.groupby(["cohort", "center"]).size().rename("patients").reset_index()
 chapter.table("patients", counts, "Patients by cohort and centre.")
 
@@ -146,7 +145,7 @@ for row, sequence in zip(axes, SEQUENCES, strict=True):
         picture = ax.imshow(panel[middle], cmap="viridis" if title == "N4's field" else "gray", **limits)
         ax.set(xticks=[], yticks=[], title=title if sequence == "t1w" else "")
         fig.colorbar(picture, ax=ax, shrink=0.7)
-    row[0].set_ylabel(shown[sequence])
+    row[0].set_ylabel(DISPLAY_NAMES[sequence])
 alt = "One slice in each sequence: as scanned, the field that N4 finds, and the result of either order."
 chapter.figure("preprocessing", fig, alt)
 
@@ -312,8 +311,8 @@ chapter.write("history", history)
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-", "--", ":"), strict=True):
-    axes[0].plot(rows["epoch"], rows["loss"], style, label=shown[sequence])
-    axes[1].plot(rows["epoch"], rows["monitor_dice"], style, label=shown[sequence])
+    axes[0].plot(rows["epoch"], rows["loss"], style, label=DISPLAY_NAMES[sequence])
+    axes[1].plot(rows["epoch"], rows["monitor_dice"], style, label=DISPLAY_NAMES[sequence])
 axes[0].set(xlabel="epoch", ylabel=f"loss ({loss})")
 axes[1].set(xlabel="epoch", ylabel="mean Dice, kept-out\ntraining patients", ylim=(0, 1))
 axes[0].legend()
@@ -352,9 +351,13 @@ package = Path(images.__file__).parent
 code = files_fingerprint([package / "images.py", package / "overlap.py"], relative_to=package)
 contour_files = [mask_path(cohort_path, *key) for key in keys if mask_path(cohort_path, *key).exists()]
 drawn = files_fingerprint(contour_files, relative_to=cohort_path)
+masks = [images.predicted_mask_path(chapter.folder, *key) for key in keys if key[0] in patients.index]
+if not all(path.exists() for path in masks):
+    # Masks are written while they are measured.
+    (chapter.folder / "dice.key").unlink(missing_ok=True)
 dice = chapter.cached(
     "dice",
-    fingerprint(made_from, patients.index.tolist(), code, drawn, plane_mm),
+    fingerprint(made_from, patients.reset_index().to_numpy().tolist(), code, drawn, plane_mm),
     lambda: pd.concat([measure(sequence) for sequence in SEQUENCES]).merge(
         patients.reset_index(), on="patient_id"
     )[["patient_id", "cohort", "center", "sequence", "structure", "dice", "hd95_mm", "volume_error"]],
@@ -377,7 +380,7 @@ def mean_sd(values: pd.Series) -> str:
 
 
 both = dice[dice["structure"] == "tumour and nodes"]
-table_3 = pd.DataFrame({"Sequence": [shown[s] for s in ("cet1w", "t1w", "t2w")]})
+table_3 = pd.DataFrame({"Sequence": [DISPLAY_NAMES[s] for s in ("cet1w", "t1w", "t2w")]})
 for name in ("training", "validation"):
     groups = {
         s: both[(both["sequence"] == s) & (both["cohort"] == name)]["dice"]
@@ -410,7 +413,7 @@ summary = by.agg(
     hd95=("hd95_mm", mean_sd),
     volume=("volume_error", lambda values: format_number(100 * values.median(), 0)),
 ).reset_index()
-summary["sequence"] = summary["sequence"].map(shown)
+summary["sequence"] = summary["sequence"].map(DISPLAY_NAMES)
 summary.columns = [
     *(
         "Structure",
@@ -430,7 +433,7 @@ chapter.table("structures", summary, "Agreement of predicted and drawn masks, me
 palette = sns.color_palette("colorblind", 3)
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True, layout="constrained")
 for ax, structure in zip(axes, STRUCTURES, strict=True):
-    part = dice[dice["structure"] == structure].assign(Sequence=lambda df: df["sequence"].map(shown))
+    part = dice[dice["structure"] == structure].assign(Sequence=lambda df: df["sequence"].map(DISPLAY_NAMES))
     sns.boxplot(
         part, x="center", y="dice", hue="Sequence", ax=ax, palette=palette, fliersize=1.5, linewidth=0.8,
         legend="brief" if structure == "tumour and nodes" else False,
@@ -499,7 +502,7 @@ for row, (name, patient) in zip(axes, cases.items(), strict=True):
             for label, color in ((1, "#d7301f"), (2, "#ffd92f")):
                 if (mask[middle] == label).any():
                     ax.contour(mask[middle] == label, [0.5], colors=color, linestyles=style, linewidths=1.2)
-        ax.set(xticks=[], yticks=[], title=shown[sequence] if name == "best" else "")
+        ax.set(xticks=[], yticks=[], title=DISPLAY_NAMES[sequence] if name == "best" else "")
     row[0].set_ylabel(f"{name}: {patient}, mean Dice {format_number(ranked[patient], 2)}")
 alt = "Best, median and worst validation patient: drawn and predicted contours on three sequences."
 chapter.figure("cases", fig, alt)
@@ -530,7 +533,8 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 # - `loss = "dice"`, the paper's: with few epochs, look at *Dice = 0* for the nodes in the table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #
-# A training takes minutes; the notebook goes back to a stored one when the parameters are set back.
+# A training takes minutes and replaces the stored network, so that setting the parameters back trains again;
+# another `run_folder`, with chapter 01 run into it first, keeps both.
 # ```
 #
 # ## Hand-over

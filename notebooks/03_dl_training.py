@@ -35,7 +35,8 @@
 #   {glue:text}`dl_answers` per standard deviation; in a real cohort this cannot be asked
 #   ([what the score rests on](dl-attribution)).
 # - The best single sequence in validation is {glue:text}`dl_best_sequence`; all three together differ
-#   from it by {glue:text}`dl_combined_gain` ([C-indices](dl-c-index)).
+#   from it by {glue:text}`dl_combined_gain` (it is the best of three on these same patients, which favours
+#   it) ([C-indices](dl-c-index)).
 #
 # **Reads** `01_cohorts/cohort` and the features that chapter 02 stored. **Writes** `scores.csv` (as
 # published; training patients scored by heads fitted on them), `scores_out_of_fold.csv` (the same heads,
@@ -59,8 +60,15 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
 from npcbook import images
-from npcbook.attribution import integrated_gradients, random_head, randomise, score_function, share_within
-from npcbook.cohort import SEQUENCES, image_path, read_truth
+from npcbook.attribution import (
+    Attribution,
+    integrated_gradients,
+    random_head,
+    randomise,
+    score_function,
+    share_within,
+)
+from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, read_truth
 from npcbook.concordance import harrell_c
 from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint
 from npcbook.predict import model_card, store_model, write_model_card
@@ -99,7 +107,7 @@ time, event = patients["dmfs_months"].to_numpy(), patients["dm_event"].to_numpy(
 cohorts = {name: (patients["cohort"] == name).to_numpy() for name in ("training", "validation")}
 training = cohorts["training"]
 models = {**{s: (s,) for s in SEQUENCES}, "combined": tuple(SEQUENCES)}
-shown = {"t1w": "T1W", "t2w": "T2W", "cet1w": "CET1W", "combined": "Combined"}
+shown = DISPLAY_NAMES | {"combined": "Combined"}
 counts = patients.groupby("cohort")["dm_event"].agg(patients="size", metastases="sum").reset_index()
 counts["without images"] = [
     int((cohort["cohort"] == name).sum() - n) for name, n in counts.iloc[:, :2].to_numpy()
@@ -207,7 +215,8 @@ chapter.figure("heads", fig, alt)
 # ## Result
 #
 # Harrell's C-index with its 95 % confidence interval. "Planted" is the C-index of the planted hazard
-# itself: no score made from these patients can be expected to exceed it but by chance.
+# itself: no score is expected to exceed it in patients that it was not fitted on, but by chance; in training,
+# {term}`overfitting` does.
 
 # %%
 truth = read_truth(project_path(cohort_folder))
@@ -387,11 +396,13 @@ chapter.table(
 # ### What the score rests on
 #
 # The paper names it as a limitation that nobody knows what its network looks at. For validation patients of
-# highest risk, integrated gradients share the recommended score out to the voxels of the three pictures. The
+# highest risk, integrated gradients share the recommended score out to the voxels of the three pictures: what
+# each voxel adds to it in comparison with the same place on the other side of the patient's head. The
 # head averages over the predicted tumour and shells around it, and so has to look there; a network of random
 # weights, with a random head, shows how much of the pattern comes from that alone. Where infiltration was
 # planted, the part of the attribution that falls on it can be told (voxels in which at least a tenth of the
-# tissue is infiltrated).
+# tissue is infiltrated). Attributions should add up to the difference between the scores of the picture and
+# of its mirror image; the last columns say how far they do.
 #
 # ```{literalinclude} ../npcbook/attribution.py
 # :pyobject: integrated_gradients
@@ -417,7 +428,7 @@ for patient, anatomy in planted_in.items():
 
 
 # %%
-def explain(sequence: str, *, learnt: bool) -> list[np.ndarray]:
+def explain(sequence: str, *, learnt: bool) -> list[Attribution]:
     """Return what each voxel adds to the scores of the explained patients."""
     width = len(heads["combined"].coef) // len(SEQUENCES)
     start = width * list(SEQUENCES).index(sequence)
@@ -426,7 +437,7 @@ def explain(sequence: str, *, learnt: bool) -> list[np.ndarray]:
         network, columns = randomise(network.settings, seed=seed), slice(None)
         head = random_head(network, pictures[sequence], masks[sequence], seed=seed)
     scores = [score_function(network, mask, head, columns) for mask in masks[sequence]]
-    return [integrated_gradients(*pair).values for pair in zip(scores, pictures[sequence], strict=True)]
+    return [integrated_gradients(*pair) for pair in zip(scores, pictures[sequence], strict=True)]
 
 
 # %%
@@ -437,22 +448,19 @@ for sequence in SEQUENCES:
     for patient, mask, learnt, untrained in zip(
         explained, masks[sequence], maps[sequence], maps[sequence, "random"], strict=True
     ):
-        row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt, mask == 1)}
+        row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt.values, mask == 1)}
         if patient in infiltrated:
             region = infiltrated[patient]
-            row["planted infiltration"] = share_within(learnt, region)
-            row["the same, random network"] = share_within(untrained, region)
+            row["planted infiltration"] = share_within(learnt.values, region)
+            row["the same, random network"] = share_within(untrained.values, region)
             row["infiltration's share of the volume"] = region.mean()
         row["rank correlation with random"] = spearmanr(
-            np.abs(learnt), np.abs(untrained), axis=None
+            np.abs(learnt.values), np.abs(untrained.values), axis=None
         ).statistic
+        row["score less the mirror image's"] = learnt.score - learnt.baseline_score
+        row["missing from the sum, size"] = abs(learnt.gap)
         rows.append(row)
 attributed = pd.DataFrame(rows).groupby("Sequence", sort=False).mean()
-glue(
-    "dl_on_infiltration",
-    format_number(100 * attributed.get("planted infiltration", pd.Series(np.nan)).mean(), 0),
-    display=False,
-)
 chapter.table(
     "attribution",
     attributed.map(format_number).reset_index(),
@@ -471,8 +479,8 @@ for column, sequence in zip(axes.T, SEQUENCES, strict=True):
     for ax, key, title in zip(
         column, (sequence, (sequence, "random")), ("trained", "random weights"), strict=True
     ):
-        found = maps[key][0][at]
-        limit = np.quantile(np.abs(maps[key][0]), 0.999) or 1.0
+        values = maps[key][0].values
+        found, limit = values[at], np.quantile(np.abs(values), 0.999) or 1.0
         ax.imshow(pictures[sequence][0][at], cmap="gray", vmin=-2, vmax=3)
         ax.imshow(found, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=np.clip(np.abs(found) / limit, 0, 1))
         if mask[at].any():

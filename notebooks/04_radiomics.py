@@ -27,9 +27,9 @@
 #   patient is dropped ([extraction](radiomics-extraction)).
 # - From all sequences together the {term}`LASSO` keeps {glue:text}`radiomics_selected` features
 #   ([selection](radiomics-selection)). The signature's {term}`C-index` is
-#   {glue:text}`radiomics_c_training` in training, {glue:text}`radiomics_c_corrected` there without
-#   {term}`optimism` ([bootstrap](radiomics-bootstrap)), and {glue:text}`radiomics_c_validation` in
-#   validation ([C-indices](radiomics-c-index)).
+#   {glue:text}`radiomics_c_training` in training, {glue:text}`radiomics_c_out_of_fold` there if the
+#   selection has not seen the patient ([out of fold](radiomics-out-of-fold)), and
+#   {glue:text}`radiomics_c_validation` in validation ([C-indices](radiomics-c-index)).
 # - Volume alone reaches {glue:text}`radiomics_volume_validation` in validation; the rank correlation of
 #   signature and volume is {glue:text}`radiomics_volume_correlation` ([volume](radiomics-volume)).
 # - When contours are redrawn, {glue:text}`radiomics_stable` of the features keep a lower limit of the
@@ -40,11 +40,13 @@
 # **Reads** `01_cohorts/cohort`, the preprocessed images and predicted contours of `02_segmentation`, the
 # cohort's images and contours. **Writes** `features.parquet` (one row a patient), `selection.csv` (features
 # in each signature, with the z-score they need), `scores.csv` (four scores a patient, higher = worse),
+# `scores_recommended.csv` (the same, training patients scored out of fold),
 # `cases.csv` (what became of each image) and `steps.csv` (every parameter from scan to feature).
 #
 # ## Setup
 
 # %%
+import inspect
 from dataclasses import replace
 from functools import partial
 
@@ -53,17 +55,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from joblib import Parallel, delayed
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 from myst_nb import glue
 from scipy import stats
 
 from npcbook import images, radiomics
-from npcbook.cohort import SEQUENCES, image_path, mask_path, read_truth
+from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, mask_path, read_truth
 from npcbook.concordance import compare_c, harrell_c
 from npcbook.cox import fit_cox
 from npcbook.fingerprints import code_fingerprint, fingerprint
 from npcbook.plots import style_of
+from npcbook.prognosis import out_of_fold_risk
 from npcbook.runs import open_chapter, project_path
 from npcbook.selection import bootstrap_selection, select_features, stratified_folds
 from npcbook.survival import kaplan_meier
@@ -92,7 +96,7 @@ training = cohorts["training"]
 truth = read_truth(cohort_path)
 truth = None if truth is None else truth.reindex(patients.index)
 settings = radiomics.Settings(mask=region, bin_width=bin_width)
-shown_names = {"t1w": "T1W", "t2w": "T2W", "cet1w": "CET1W", "combined": "Combined"}
+shown_names = DISPLAY_NAMES | {"combined": "Combined"}
 notes = {}
 
 # %% [markdown]
@@ -260,6 +264,8 @@ chapter.table("steps_from_scan", steps, "From scan to feature: every step of thi
 
 # %% tags=["remove-stderr"]
 stage = chapter.input_path("02_segmentation/preprocessed").parent
+if contours not in ("manual", "predicted"):
+    raise ValueError(f"contours is {contours!r}; it must be 'manual' or 'predicted'.")
 
 
 def contour_path(patient, sequence, drawn_by):
@@ -409,8 +415,8 @@ chapter.table("grey_levels", middle, "Grey levels spanned per region, median (ra
 
 # %%
 max_correlation, n_folds = 0.85, 10
-rng = np.random.default_rng(20230)
-folds = stratified_folds(event[training], n_folds, rng=rng)
+seed = 20230
+folds = stratified_folds(event[training], n_folds, rng=np.random.default_rng(seed))
 complete = features.fillna(features[training].mean()).fillna(0.0)
 fits = {}
 for name in (*SEQUENCES, "combined"):
@@ -562,9 +568,9 @@ chapter.table("c_index", pd.DataFrame(rows), "C-index of each signature for dist
 
 # %% [markdown]
 # What has a signature picked up? Where latent variables were planted, their rank correlations with the
-# scores over all patients answer that: heterogeneity lies inside the contour, where radiomics can see it,
-# and infiltration outside. The last rows show how well the best single feature measures heterogeneity, and
-# what a perfect measurement of it alone would be worth in validation.
+# scores over all patients answer that: heterogeneity lies inside the contour, and infiltration outside,
+# where only filtered features and inexact contours reach. The last rows show how well the best single
+# feature measures heterogeneity, and what a perfect measurement of it alone would be worth in validation.
 
 # %%
 latents = [] if truth is None else ["size", "heterogeneity", "infiltration", "lp_clinical"]
@@ -588,7 +594,70 @@ chapter.table("latents", known, "Rank correlation of the signatures with what wa
 # %% [markdown]
 # ## As recommended
 #
-# None of what follows changes the scores handed on; it shows what they can bear.
+# The first section below makes the scores that the recommended track goes on with; the others change no score
+# and show what the scores can bear.
+#
+# (radiomics-out-of-fold)=
+# ### Training patients scored by a selection that has not seen them
+#
+# Later chapters fit models on the scores of training patients. A signature that was selected on the same
+# patients looks better there than it is, and such a model would trust it too much. So the training patients
+# are divided into folds, and the whole selection, from the z-score on, is repeated without each fold, which
+# it then scores. Validation patients keep the score above.
+
+# %%
+outer_folds, everything = 5, complete.loc[training]
+names_of = {name: [c for c in complete if name == "combined" or c.startswith(f"{name}_")] for name in fits}
+
+
+def score_out_of_fold(name):
+    """Return the scores of the training patients by selections that have not seen them, NaN if impossible."""
+    own = np.random.default_rng([seed, 1])
+
+    def select(values, months, happened):
+        inner = stratified_folds(happened, n_folds, rng=own)
+        return select_features(values, months, happened, max_correlation, folds=inner)
+
+    data = (everything[names_of[name]], time[training], event[training])
+    risk = attempt({}, name, out_of_fold_risk, select, *data, n_folds=outer_folds, rng=own)
+    return np.full(len(everything), np.nan) if risk is None else risk
+
+
+def score_all_out_of_fold():
+    """Return the scores of `score_out_of_fold`, a column a signature."""
+    return pd.DataFrame(
+        dict(zip(fits, Parallel(workers)(map(delayed(score_out_of_fold), fits)), strict=True))
+    )
+
+
+data = joblib.hash((everything, time[training], event[training], n_folds, outer_folds, max_correlation))
+code = [code_fingerprint("selection", "prognosis"), inspect.getsource(score_out_of_fold)]
+crossed = chapter.cached("out_of_fold", fingerprint(code, data), score_all_out_of_fold)
+for name in crossed.columns[crossed.isna().any()]:
+    notes[f"{name}, out of fold"] = "too few events to repeat the selection; training scores stay apparent."
+recommended = scores.copy()
+recommended.loc[training] = crossed.set_index(everything.index).fillna(scores[training])
+chapter.write("scores_recommended", recommended.add_prefix("radiomics_").reset_index())
+
+# %%
+rows = []
+for name in fits:
+    judged = {"apparent": scores[name], "out of fold": recommended[name]}
+    row = {f"training, {how}": c_index(risk, "training", f"{name}, {how}") for how, risk in judged.items()}
+    row["validation"] = c_index(scores[name], "validation", f"{name}, validation")
+    found = row["training, out of fold"]
+    if found["value"] is not None:
+        chapter.record(f"text.training.c_index.radiomics_{name}", **found, track="recommended")
+    rows.append({"signature": shown_names[name]} | {what: format_estimate(**c) for what, c in row.items()})
+glue("radiomics_c_out_of_fold", rows[-1]["training, out of fold"], display=False)
+chapter.table(
+    "out_of_fold_shown", pd.DataFrame(rows), "C-index of patients that a selection has and has not seen."
+)
+
+# %% [markdown]
+# **Conclusion.** The combined signature's training C-index is {glue:text}`radiomics_c_training` as published
+# and {glue:text}`radiomics_c_out_of_fold` if no patient is scored by a selection that has seen that patient.
+# Where the two lie far apart, the training column further up tells about the selection, not about patients.
 #
 # (radiomics-volume)=
 # ### Volume in disguise
@@ -692,10 +761,10 @@ chapter.figure("volume", fig, alt)
 # the new signature has one that correlates with it above the limit.
 
 # %%
-signature, everything = list(fits["combined"].selected), complete.loc[training]
+signature = list(fits["combined"].selected)
 scaled = (everything - everything.mean()) / everything.std(ddof=0).replace(0, np.inf)
 related = (scaled[signature].T @ scaled / len(scaled)).abs() > max_correlation
-draws = rng.choice(len(everything), (resamples, len(everything)))
+draws = np.random.default_rng([seed, 2]).choice(len(everything), (resamples, len(everything)))
 data = (everything, time[training], event[training], draws, max_correlation)
 samples = chapter.cached(
     "bootstrap_samples",
@@ -735,8 +804,6 @@ if frequency.empty:
 low, middle, high = np.percentile(sizes, [0, 50, 100]) if sizes else (np.nan,) * 3
 apparent = c_index(scores["combined"], "training", "Combined")["value"]
 corrected = apparent - optimism.mean() if len(optimism) else None
-if corrected is not None:
-    chapter.record("text.training.c_index.radiomics_combined", corrected, track="recommended")
 glue("radiomics_signature_sizes", f"{low:.0f} to {high:.0f}", display=False)
 glue("radiomics_signature_median", f"{middle:.0f}", display=False)
 glue("radiomics_c_corrected", format_number(corrected), display=False)
@@ -745,9 +812,10 @@ chapter.table("bootstrap", frequency, caption)
 
 # %% [markdown]
 # **Conclusion.** The bootstrap signatures hold {glue:text}`radiomics_signature_sizes` features (median
-# {glue:text}`radiomics_signature_median`), so the size of a signature is itself a draw; without its
-# optimism the combined signature's training C-index is {glue:text}`radiomics_c_corrected`. A sample that
-# selects nothing has no optimism to show, so where that happens the correction is too small.
+# {glue:text}`radiomics_signature_median`), so the size of a signature is itself a draw. Less the optimism,
+# the combined signature's training C-index is {glue:text}`radiomics_c_corrected`. For a search over so many
+# features this correction is too small: a bootstrap sample holds about two thirds of the patients in whom
+# its signature is then tested. Compare the value [out of fold](radiomics-out-of-fold).
 #
 # (radiomics-stability)=
 # ### Redrawn contours
@@ -769,7 +837,7 @@ ready = patients.index.isin(contrast.index)
 def draw(rows):
     """Return some of these patients, of those whose CET1W could be extracted."""
     able = patients.index[rows & ready]
-    return rng.choice(able, min(stability_patients, len(able)), replace=False)
+    return np.random.default_rng([seed, 3]).choice(able, min(stability_patients, len(able)), replace=False)
 
 
 # %% tags=["hide-input"]
@@ -826,7 +894,7 @@ def plot_agreement(table, value, label):
 
 # %% tags=["remove-stderr"]
 own = contrast.loc[draw(training)]
-redrawn = radiomics.redrawn_cases(own, 3, amplitude_mm=1.5, rng=rng)
+redrawn = radiomics.redrawn_cases(own, 3, amplitude_mm=1.5, rng=np.random.default_rng([seed, 4]))
 readings = radiomics.extract_readings(redrawn, folder=kept / "redrawn", settings=settings, workers=workers)
 icc, icc_score = agreement(readings), score_correlation(readings)
 glue("radiomics_stable", share_stable(icc), display=False)
@@ -911,22 +979,22 @@ chapter.figure("order", fig, alt)
 #
 # All patients with a metastasis, and as many others, drawn at random within each cohort, are extracted anew
 # with finer and with coarser bins, on the unfiltered CET1W image. The selection is repeated on the training
-# part with each. Such enriched samples rank patients as the whole cohort does, so C-indices can be compared
-# with one another; they are less certain than those of the whole cohort.
+# part with each. In such samples more pairs are of two patients with metastasis, which are harder to order:
+# the three C-indices may be compared with one another, not with those of the whole cohort.
 
 
 # %%
 def enriched(rows):
     """Return the patients with a metastasis, and as many without."""
     ill, others = (patients.index[rows & ready & (event == happened)] for happened in (1, 0))
-    return [*ill, *rng.choice(others, min(len(ill), len(others)), replace=False)]
+    return [*ill, *np.random.default_rng([seed, 5]).choice(others, min(len(ill), len(others)), replace=False)]
 
 
 sampled = {name: enriched(rows) for name, rows in cohorts.items()}
 both = contrast.loc[[*sampled["training"], *sampled["validation"]]]
 columns = list(layout.loc[(layout["image"] == "original"), "column"])
 textures = [column for column in columns if "_gl" in column or "_ngtdm" in column]
-fold = stratified_folds(event[sampled["training"]], n_folds, rng=rng)
+fold = stratified_folds(event[sampled["training"]], n_folds, rng=np.random.default_rng([seed, 6]))
 
 
 def choose_and_score(values):
@@ -1121,7 +1189,8 @@ chapter.table("notes", list_reasons(notes), "Estimates that these data do not al
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.
 #
-# Either extracts all patients anew, which takes minutes; all other parameters answer in seconds.
+# Either, like `contours`, extracts all patients anew, which takes minutes; more `stability_patients` or
+# `resamples` take longer in proportion.
 # ```
 #
 # ## Limits and deviations

@@ -44,7 +44,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import COVARIATES, code_covariates, read_truth
+from npcbook.cohort import COVARIATES, code_covariates, covariate_names, read_truth
 from npcbook.concordance import compare_c, harrell_c, uno_c
 from npcbook.firth import fit_cox_or_firth, fit_firth_cox
 from npcbook.plots import LABELS, plot_roc, small_multiples
@@ -77,18 +77,22 @@ MODELS = ["radiomics_combined", "clinical", "dl_combined", "rc", "dc"]
 not_estimable = {}
 
 
-def with_scores(dl_table):
-    """Return the patients with their radiomics and DL scores."""
+def with_scores(name):
+    """Return the patients with the DL and radiomics scores of that name."""
     df = chapter.read("01_cohorts/cohort")
-    for table in ("04_radiomics/scores", dl_table):
-        df = df.merge(chapter.read(table), on="patient_id", how="left", validate="one_to_one")
+    for stage in ("04_radiomics", "03_dl_training"):
+        df = df.merge(chapter.read(f"{stage}/{name}"), on="patient_id", how="left", validate="one_to_one")
     return df.set_index("patient_id")
 
 
-patients = with_scores("03_dl_training/scores")
+patients = with_scores("scores")
 training = patients[patients["cohort"] == "training"]
-summary = patients.groupby("cohort")["dm_event"].agg(["size", "sum"]).reset_index()
-summary.columns = ["cohort", "patients", "distant metastases"]
+scored = patients[["radiomics_combined", "dl_combined"]].notna().all(axis=1)
+summary = patients.assign(scored=scored).groupby("cohort")
+summary = summary.agg(
+    n=("dm_event", "size"), events=("dm_event", "sum"), scored=("scored", "sum")
+).reset_index()
+summary.columns = ["cohort", "patients", "distant metastases", "with radiomics and DL scores"]
 chapter.table("events", summary, "Patients and events of the analysis.")
 
 # %% [markdown]
@@ -251,7 +255,7 @@ glue("cox_ties", f"{event_times.duplicated(keep=False).sum()} of {len(event_time
 # were themselves fitted on these patients is not accounted for, and is what the recommended track mends.
 
 # %%
-clinical = [name for name in clinical_covariates.split(",") if name.strip()]
+clinical = covariate_names(clinical_covariates)
 
 
 def inputs(table):
@@ -318,15 +322,15 @@ chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the 
 
 
 # %%
-def survival_of(cohort):
-    """Return time and event of a cohort, in the order of its rows."""
-    rows = patients[patients["cohort"] == cohort]
+def survival_of(cohort, scored):
+    """Return patients of a cohort who have all scores of a table, their time and event."""
+    rows = patients[(patients["cohort"] == cohort) & scored.reindex(patients.index).notna().all(axis=1)]
     return rows.index, rows["dmfs_months"].to_numpy(), rows["dm_event"].to_numpy()
 
 
 def performance(table, cohort, model):
     """Return C-index and AUC of a model in a cohort; None where it cannot be estimated."""
-    index, time, event = survival_of(cohort)
+    index, time, event = survival_of(cohort, table[[model]])
     where, risk = f"{LABELS.get(model, model)}, {cohort}", table.loc[index, model].to_numpy()
     return {
         "c_index": attempt(not_estimable, f"C-index: {where}", harrell_c, time, event, risk),
@@ -337,7 +341,7 @@ def performance(table, cohort, model):
 # %%
 def differences(table, cohort, model, other):
     """Return the comparisons of two models' C-index and AUC in a cohort; None where there is none."""
-    index, time, event = survival_of(cohort)
+    index, time, event = survival_of(cohort, table[[model, other]])
     where = f"{LABELS[model]} against {LABELS[other]}, {cohort}"
     data = (time, event, table.loc[index, model].to_numpy(), table.loc[index, other].to_numpy())
     return {
@@ -476,24 +480,22 @@ chapter.figure("figure_2_roc", fig, alt)
 # (cox-recommended)=
 # ### Recommended: no patient judged by a model that has seen that patient
 #
-# The DL scores of training patients come {term}`out of fold`, from prognosis heads that were fitted without
-# them (chapter 03). The three Cox models score every training patient from a fit on the other folds,
-# stratified by event; validation patients are scored by the model fitted on all training patients. The
-# radiomics score still stems from features selected on all training patients, so its training value, and
-# part of RC's, stays apparent.
+# The DL and radiomics scores of training patients come {term}`out of fold`, from prognosis heads (chapter 03)
+# and feature selections (chapter 04) that were made without them. The three Cox models score every training
+# patient from a fit on the other folds, stratified by event; validation patients are scored by the model
+# fitted on all training patients.
 
 
 # %%
 def cross_fit(design):
     """Return scores of the training patients, each from a model fitted without that patient's fold."""
     design = design.loc[training.index]
-    n_splits = min(n_folds, int(training["dm_event"].sum()))
-    fold = stratified_folds(training["dm_event"], n_splits, rng=np.random.default_rng(seed))
-    parts = [score(design[fold == k], fit_model(design[fold != k])) for k in range(n_splits)]
+    fold = stratified_folds(training["dm_event"], n_folds, rng=np.random.default_rng(seed))
+    parts = [score(design[fold == k], fit_model(design[fold != k])) for k in range(fold.max() + 1)]
     return pd.concat(parts)
 
 
-recommended = with_scores("03_dl_training/scores_recommended")
+recommended = with_scores("scores_recommended")
 designs = inputs(recommended)
 fitted = {name: fit_model(design.loc[training.index]) for name, design in designs.items()}
 scores_recommended = five_scores(recommended, fitted)
@@ -514,7 +516,7 @@ for model in MODELS:
     row["training, apparent"] = c_text(found["training", model]["c_index"])
     row["training, not seen"] = c_text(found_recommended["training", model]["c_index"])
     row["validation"] = c_text(found_recommended["validation", model]["c_index"])
-    index, time, event = survival_of("validation")
+    index, time, event = survival_of("validation", scores_recommended[[model]])
     risk = scores_recommended.loc[index, model].to_numpy()
     note = f"Uno's C: {LABELS[model]}, validation"
     row["validation, Uno's C"] = c_text(
@@ -534,8 +536,8 @@ chapter.table("recommended", pd.DataFrame(rows), "C-index by the recommended tra
 # ### What was planted
 #
 # For a {term}`synthetic cohort` the true linear predictor of every patient is known. Its C-index (the
-# {term}`oracle`'s) is the ceiling for any model; chance and censoring keep it below 1. A real cohort has no
-# such table.
+# {term}`oracle`'s) is the ceiling for any model on new patients; chance and censoring keep it below 1. A real
+# cohort has no such table.
 
 # %%
 truth = read_truth(cohort_folder)
@@ -599,10 +601,10 @@ chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 # %% [markdown]
 # *What agreement means.* On a synthetic cohort the ratios of Table 2 were planted; estimates are expected
 # between 1 and the truth, up to chance, and one interval in twenty misses its target even if all is right.
-# If they do, coding, likelihood and events are handled as they should be. Agreement in Table 4 would show
-# that networks of this size find on phantoms what the paper's found on patients; disagreement shows the
-# contrary. Neither says that the paper is right or wrong: the phantoms are this book's, and how much they
-# show was this book's choice. On a real cohort agreement is replication, in so far as the patients are
+# If they do, coding, likelihood and events are handled as they should be. Agreement or disagreement in
+# Table 4 mainly reflects how much signal was put into the phantoms and how small the network is. Neither says
+# that the paper is right or wrong: the phantoms are this book's, and how much they show was this book's
+# choice. On a real cohort agreement is replication, in so far as the patients are
 # alike and none of them belonged to the paper.
 #
 # *What to look at first.* In the paper the DL score's C-index is {glue:text}`cox_printed_training` in
@@ -634,6 +636,7 @@ chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 # - Centres are not strata of the baseline hazard: the training cohort of the paper is one hospital.
 # - Age and the scores enter as straight lines, as in the paper; no curvature was looked for.
 # - The comparison of nested models (DC against DL) by their C-indices has little power, and its test assumes
-#   scores that were fixed beforehand; the coefficients of the clinical covariates in the DC model say more.
+#   scores that were fixed beforehand. A likelihood ratio test with out-of-fold DL scores would say more;
+#   coefficients beside a score that has learnt these patients do not.
 #
 # **Hands over** `scores.csv`, `scores_recommended.csv` and `coefficients.csv` to chapters 06 to 10.

@@ -19,14 +19,16 @@
 #
 # ## In short
 #
-# - By the DL score, high-risk patients have a hazard of distant metastasis {glue:text}`km_hr_training`
-#   times that of low-risk patients in the training cohort and {glue:text}`km_hr_validation` times in the
-#   validation cohort ([hazard ratios](km-hazard-ratios)).
+# - By the DL score, high-risk patients have a hazard of distant metastasis {glue:text}`km_hr_validation`
+#   times that of low-risk patients in the validation cohort. In training it is {glue:text}`km_hr_training`,
+#   a number without meaning for new patients, since score and cut-off were fitted to these outcomes († marks
+#   a group without events; [hazard ratios](km-hazard-ratios)).
 # - In validation {glue:text}`km_rate_low` of low-risk and {glue:text}`km_rate_high` of high-risk patients
 #   are free of metastasis at {glue:text}`km_horizon` months ([Fig. 3](km-figure-3)).
 # - The DL score's cut-off is the best of {glue:text}`km_candidates` that were tried; the p-value is
 #   {glue:text}`km_p_naive` as if the cut had been given, {glue:text}`km_p_corrected` when corrected for
-#   the search ([cut-offs](km-cutoffs)).
+#   the search; neither allows for the score having been fitted to the same outcomes
+#   ([cut-offs](km-cutoffs)).
 # - The smallest number of metastases in any risk group of Fig. 3 is {glue:text}`km_fewest_events`: a
 #   ratio cannot be firmer than its events ([hazard ratios](km-hazard-ratios)).
 # - Split at the training median instead, with scores from models that have not seen the patient, the DL
@@ -122,13 +124,20 @@ chapter.table("events", events, "Events in each cohort.")
 #
 # The search, model by model: each dot is one cut-off that was tried, the ring is the one taken.
 
+
 # %%
+def search(risk, note, **options):
+    """Return the best cut-off of the scores of some patients (those who have one), None if there is none."""
+    risk = risk.dropna()
+    rows = patients.loc[risk.index]
+    data = (rows["dmfs_months"], rows["dm_event"], risk, min_fraction)
+    return attempt(not_estimable, note, optimal_cutpoint, *data, **options)
+
+
 cuts = {}
 for model in MODELS:
-    risk, rng = scores.loc[training.index, model], np.random.default_rng(seed)
-    data = (training["dmfs_months"], training["dm_event"], risk, min_fraction)
-    note, search = f"Cut-off: {LABELS[model]}", {"permutations": permutations, "rng": rng}
-    cut = attempt(not_estimable, note, optimal_cutpoint, *data, **search)
+    options = {"permutations": permutations, "rng": np.random.default_rng(seed)}
+    cut = search(scores.loc[training.index, model], f"Cut-off: {LABELS[model]}", **options)
     if cut is not None:
         cuts[model] = cut
 fig, axes = small_multiples(max(len(cuts), 1), panel_height=2.3)
@@ -164,9 +173,10 @@ chapter.table("cutoffs_shown", pd.DataFrame(rows).fillna(MISSING), "Cut-offs fou
 
 # %%
 def risk_groups(table, thresholds):
-    """Return high or low for every patient and model: high is above the cut-off."""
+    """Return high or low for every patient and model (high: above the cut-off), nothing without a score."""
     high = {model: np.where(table[model] > cut, "high", "low") for model, cut in thresholds.items()}
-    return pd.DataFrame(high, index=table.index).reindex(columns=MODELS)
+    high = pd.DataFrame(high, index=table.index).where(table[list(high)].notna())
+    return high.reindex(columns=MODELS)
 
 
 groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
@@ -187,24 +197,23 @@ glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=Fal
 # (km-spread)=
 # ### Where the cut would fall in other patients
 #
-# The search is repeated in bootstrap samples of the training patients. Printed cut-offs have no interval; the
-# middle 95 % of these cuts is one, and the share of patients called high risk says what it means for them.
+# The search is repeated in bootstrap samples of the training patients. Printed cut-offs have no interval. The
+# middle 95 % of these cuts gives an idea of one (for the place of a maximum the bootstrap promises no 95 %
+# coverage), and the share of patients called high risk says what it means for them.
 
 
 # %%
 def search_again(model, drawn):
     """Return the cut-off found in a sample of the training patients, None if there is none."""
-    sample = training.iloc[drawn]
-    note = f"Cut-off in a bootstrap sample: {LABELS[model]}"
-    data = (sample["dmfs_months"], sample["dm_event"], scores.loc[sample.index, model], min_fraction)
-    found = attempt(not_estimable, note, optimal_cutpoint, *data)
+    sample = scores.loc[training.index[drawn], model]
+    found = search(sample, f"Cut-off in a bootstrap sample: {LABELS[model]}")
     return None if found is None else found.value
 
 
 draws = np.random.default_rng(seed).integers(len(training), size=(resamples, len(training)))
 rows = []
 for model, cut in cuts.items():
-    risk = scores.loc[training.index, model].to_numpy()
+    risk = scores.loc[training.index, model].dropna().to_numpy()
     found = [value for drawn in draws if (value := search_again(model, drawn)) is not None]
     high = [100 * (risk > value).mean() for value in found]
     middle = [np.percentile(values, [2.5, 97.5]) if found else (None, None) for values in (found, high)]
@@ -231,7 +240,7 @@ chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
 # %%
 def compare_groups(table, cohort, model, outcome):
     """Return hazard ratio (None if there is none), log-rank test and events of high against low risk."""
-    rows = patients[patients["cohort"] == cohort]
+    rows = patients[(patients["cohort"] == cohort) & table[model].reindex(patients.index).notna()]
     time, event = (rows[column] for column in OUTCOMES[outcome])
     high, where = table.loc[rows.index, model] == "high", f"{LABELS[model]}, {cohort}, {outcome}"
     table_high = high.astype(float).to_frame("high")
@@ -332,7 +341,7 @@ def draw(model, outcome):
         if model not in cuts:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue
-        rows = patients[patients["cohort"] == cohort]
+        rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
         time, event = (rows[column] for column in OUTCOMES[outcome])
         searched = outcome == "DMFS" and cohort == "training"
         tests = {"hr": results[model, cohort, outcome]["fit"]}
@@ -425,12 +434,15 @@ draw("rc", "OS")
 
 # %%
 draw("dc", "OS")
+died = patients["os_event"] == 1
+glue("km_deaths", int(died.sum()), display=False)
+glue("km_deaths_counted", int((died & (patients["dm_event"] == 1)).sum()), display=False)
 
 # %% [markdown]
 # *How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis need
-# not part these curves as far. Nor is OS a second, independent witness: most patients who die after
-# metastasis are the same who had the event above. The groups were cut for metastasis; no p-value here is
-# corrected.
+# not part these curves as far. Nor is OS a second, independent witness: of {glue:text}`km_deaths` deaths,
+# {glue:text}`km_deaths_counted` are of patients whose metastasis was counted above. The groups were cut for
+# metastasis; no p-value here is corrected.
 #
 # (km-recommended)=
 # ### Recommended: a cut-off that was not optimised on the patients it is judged on
@@ -438,26 +450,23 @@ draw("dc", "OS")
 # Three ways to divide the training patients by the same kind of score: the optimised cut; the optimised
 # cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
 # training median, which needs no search. The last two use the recommended scores, in which training
-# patients are scored {term}`out of fold`.
+# patients are scored {term}`out of fold`: the DL head is fitted, radiomics' selection repeated and each Cox
+# model fitted without the patient's fold (the selection where there are events enough to repeat it,
+# [chapter 04](radiomics-out-of-fold)).
 
 
 # %%
 def cross_validated_groups(table):
     """Return groups of the training patients, each by a cut-off found without that patient's fold."""
-    n_splits = min(n_folds, int(training["dm_event"].sum()))
-    fold = stratified_folds(training["dm_event"], n_splits, rng=np.random.default_rng(seed))
+    fold = stratified_folds(training["dm_event"], n_folds, rng=np.random.default_rng(seed))
     parts = []
-    for k in range(n_splits):
-        kept, out = training[fold != k], training[fold == k]
-        cut = {
-            model: found.value
-            for model in MODELS
-            if (found := attempt(
-                not_estimable, f"Cut-off without fold {k + 1}: {LABELS[model]}", optimal_cutpoint,
-                kept["dmfs_months"], kept["dm_event"], table.loc[kept.index, model], min_fraction,
-            ))
-        }  # fmt: skip
-        parts.append(risk_groups(table.loc[out.index], cut))
+    for k in range(fold.max() + 1):
+        kept, out = training.index[fold != k], training.index[fold == k]
+        note = f"Cut-off without fold {k + 1}"
+        found = {model: search(table.loc[kept, model], f"{note}: {LABELS[model]}") for model in MODELS}
+        parts.append(
+            risk_groups(table.loc[out], {m: cut.value for m, cut in found.items() if cut is not None})
+        )
     return pd.concat(parts)
 
 
@@ -471,9 +480,11 @@ chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff
 rows = []
 for model in MODELS:
     median = {c: compare_groups(groups_recommended, c, model, "DMFS") for c in COHORTS}
-    crossed = groups_crossed[model].notna().all() and compare_groups(
-        groups_crossed, "training", model, "DMFS"
+    # Not if some fold gave no cut-off.
+    is_whole = (
+        groups_crossed[model].notna().sum() == scores_recommended.loc[training.index, model].notna().sum()
     )
+    crossed = is_whole and compare_groups(groups_crossed, "training", model, "DMFS")
     rows.append({
         "model": LABELS[model],
         "training, optimised cut": hr_text(results.get((model, "training", "DMFS"))),
@@ -518,9 +529,9 @@ chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
 # here it is {glue:text}`km_hr_training` and {glue:text}`km_hr_validation`. Ratios of this kind depend on the
 # score, on the cut and on the share of patients above it, so that agreement would be a coincidence of three
 # things, and disagreement has no single cause. What carries over is the pattern: how a ratio changes from
-# the patients in whom the cut was chosen to those in whom it was not. A printed ratio that is nearly the
-# same in both is unusual for a searched cut, which [chapter 09](09_stress_tests) shows by searching scores
-# without any effect.
+# the patients in whom the cut was chosen to those in whom it was not. A searched cut is expected to lose in
+# new patients, so a printed ratio that is nearly the same in both calls for an explanation.
+# [Chapter 09](09_stress_tests) shows how large a training ratio becomes by search alone.
 #
 # ```{admonition} Try this
 # :class: tip

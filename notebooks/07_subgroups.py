@@ -25,8 +25,9 @@
 #   {glue:text}`subgroups_below_holm` after correction for looking at so many
 #   ([numbers](subgroups-numbers)).
 # - T2N0 disease: HR {glue:text}`subgroups_t2n0_training` in training and
-#   {glue:text}`subgroups_t2n0_validation` in validation ([forest plots](subgroups-forest)). An interval that
-#   holds both 1 and large ratios says that the data cannot tell, not that the score fails.
+#   {glue:text}`subgroups_t2n0_validation` in validation ([forest plots](subgroups-forest)). The training
+#   ratio belongs to a score and cut-off fitted to these outcomes. An interval that holds both 1 and large
+#   ratios says that the data cannot tell, not that the score fails.
 # - Interaction: the smallest p-value is {glue:text}`subgroups_smallest_gail_simon` by the paper's test,
 #   which asks only whether the effect changes sign, and {glue:text}`subgroups_smallest_lr` by the
 #   likelihood ratio test, which asks whether it changes at all ([interaction](subgroups-interaction)).
@@ -67,7 +68,8 @@ horizon_months = 60  # 5-year rates
 # ## Data
 #
 # Patients with their risk group as [chapter 06](06_km) formed it (a {term}`cut-off` found in the training
-# cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. {term}`EBV DNA` is
+# cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. Patients without a
+# score, because an image could not be used, take no part. {term}`EBV DNA` is
 # analysed where it was measured (complete cases), as in the paper; {term}`rENE` compares none with any. The
 # event is {term}`distant metastasis`; deaths without it are {term}`censored <censoring>`.
 
@@ -80,6 +82,7 @@ scores = chapter.read("05_cox_models/scores_recommended")[["patient_id", model]]
 )
 patients = patients.merge(groups, on="patient_id", validate="one_to_one")
 patients = patients.merge(scores, on="patient_id", validate="one_to_one")
+patients = patients.dropna(subset=["risk_group", "score"]).reset_index(drop=True)
 COHORTS = ["training", "validation"]
 age_cut = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
 old = patients["age"] > age_cut
@@ -123,9 +126,9 @@ chapter.table("arms", counts, "Patients and distant metastases by cohort and ris
 # ```
 #
 # **Recommended** beside it: the likelihood ratio test of a Cox model with and without the product of risk
-# group and factor, which asks whether the effect differs *at all*; the same for the continuous score (no
-# cut-off involved, training patients scored {term}`out of fold`); and {term}`Holm's correction` for the
-# number of subgroups looked at.
+# group and factor, which asks whether the effect differs *at all*; the same for the continuous *recommended*
+# score (another head than the one behind the groups, no cut-off, training patients scored
+# {term}`out of fold`); and {term}`Holm's correction` for the number of subgroups looked at.
 
 # %%
 not_estimable = {}
@@ -255,7 +258,7 @@ chapter.table("subgroups", table, "High against low risk by subgroup: Firth's Co
 # %%
 shown = interaction.rename(columns={
     "Q": "Gail–Simon Q", "gail_simon": "p, Gail–Simon (as published)", "lr_groups": "p, LR, risk groups",
-    "lr_score": "p, LR, continuous score",
+    "lr_score": "p, LR, recommended score",
 })  # fmt: skip
 p_columns = [name for name in shown if name.startswith("p,")]
 shown[p_columns] = shown[p_columns].map(format_p)
@@ -268,15 +271,17 @@ chapter.table(
 # in some subgroup; that it is large, which the paper reports, is therefore no evidence that the score works
 # equally well everywhere. The second column can become small for a mere difference of size. Where one arm has
 # no event in a whole cohort the effect is unbounded at every level, and that test has nothing left to
-# compare: its p-value is then near 1 for want of information. The third column needs no groups and is the
-# one to trust.
+# compare: its p-value is then near 1 for want of information. The third column needs no groups; it takes the
+# recommended score and assumes that its effect is a straight line.
 #
-# By chance alone, one interaction test in twenty has p < 0.05. Tests of one cohort share their patients, so
-# they are not independent; the expectation holds all the same.
+# By chance alone, one interaction test in twenty has p < 0.05. Only cohorts with events in both arms are
+# counted: elsewhere the test cannot become small. Tests of one cohort share patients and are not independent,
+# which leaves the expectation as it is.
 
 # %%
-n_tests = int(interaction["lr_groups"].notna().sum())
-below = int((interaction["lr_groups"] < 0.05).sum())
+alive = (patients.groupby(["cohort", "risk_group"])["dm_event"].sum() > 0).groupby("cohort").all()
+counted = interaction.loc[interaction["cohort"].isin(alive.index[alive]), "lr_groups"]
+n_tests, below = int(counted.notna().sum()), int((counted < 0.05).sum())
 chance = pd.DataFrame({
     "test": ["interaction, LR on risk groups"], "tests": [n_tests], "p < 0.05": [below],
     "expected by chance": [0.05 * n_tests],
@@ -316,10 +321,11 @@ if len(t2n0):
 
 # %% [markdown]
 # *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band. The table gives
-# the rates at the horizon (Kaplan–Meier, log–log limits; none where a group has no event, since such limits
-# do not exist) and their difference in percentage points, chemoradiotherapy less radiotherapy. The interval
-# of the difference says how large a benefit, or harm, the data leave open; a p-value near 1 does not show
-# that treatments are equal.
+# the rates at the horizon (Kaplan–Meier, log–log limits) and their difference in percentage points,
+# chemoradiotherapy less radiotherapy. Where a group has no event neither its rate nor the difference has
+# limits here: the data then leave a larger difference open than the figures suggest. Elsewhere the interval
+# of the difference says how large a benefit, or harm, is left open; a p-value near 1 does not show that
+# treatments are equal.
 
 
 # %%
@@ -457,8 +463,8 @@ for arm in ARMS:
 # - Gail and Simon's test is about a change of sign. "No interaction" in the paper's sense therefore does
 #   not mean "the same effect everywhere".
 # - Risk groups come from an optimised cut-off ([chapter 06](06_km)): in the training cohort all hazard
-#   ratios of this page are optimistic; the validation cohort's are not. The continuous score of the training
-#   patients is out of fold.
+#   ratios of this page are optimistic; the validation cohort's are not. The continuous score is the
+#   recommended one, in the training patients out of fold.
 # - Patients without an EBV DNA value are missing from that factor only. If their risk differs, its two levels
 #   do not add up to the cohort.
 # - T2N0 patients were not randomised to chemotherapy. The comparison is unadjusted, as in the paper, and has

@@ -25,7 +25,9 @@
 # - Low risk: {glue:text}`ccnd_low_over`, {glue:text}`ccnd_low_up_to` and
 #   {glue:text}`ccnd_low_radiotherapy`, p {glue:text}`ccnd_low_p` ([rates](ccnd-rates)).
 # - "Significant here, not significant there" is not a test of difference. The {term}`interaction` of risk and
-#   dose has p {glue:text}`ccnd_interaction_p` ([interaction](ccnd-interaction)).
+#   dose has p {glue:text}`ccnd_interaction_p` ([interaction](ccnd-interaction)). The risk groups of training
+#   patients were cut on the outcomes that are compared here, so no p-value of this page that counts them may
+#   be taken at its word; in validation patients alone p is {glue:text}`ccnd_interaction_p_validation`.
 # - High against no dose in high-risk patients: HR {glue:text}`ccnd_hr_crude` as observed and
 #   {glue:text}`ccnd_hr_weighted` after weighting for who was given what
 #   ([by method](ccnd-methods)).
@@ -70,7 +72,7 @@ run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
 threshold_mg_m2 = 160  # highest dose of the low-dose group; the paper's threshold, its median
 horizon_months = 60  # 5-year rates
-landmark_months = 6  # recommended track: by then all chemotherapy has been given
+landmark_months = 6  # recommended track: after most chemotherapy; adjuvant cycles may last longer
 n_bootstraps = 200  # recommended track: limits of the weighted rates
 seed = 2023  # of the bootstrap
 
@@ -79,8 +81,9 @@ seed = 2023  # of the bootstrap
 #
 # T1N1 and T2N1 patients of both cohorts with radiotherapy alone or with cisplatin or nedaplatin. Other drugs
 # have no {term}`CCND` and are left out, as the paper must have done to arrive at its number. Risk groups are
-# those of [chapter 06](06_km); the continuous score, where it is used, is the recommended one, {term}`out of
-# fold <out of fold>` in training patients. Times are months; DMFS {term}`censors <censoring>` deaths.
+# those of [chapter 06](06_km); the continuous score, where it is used, is the recommended one (another head
+# than the one behind the groups), {term}`out of fold` in training patients. Times are months; DMFS
+# {term}`censors <censoring>` deaths.
 
 # %%
 chapter = open_chapter("08_ccnd", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -91,6 +94,7 @@ scores = chapter.read("05_cox_models/scores_recommended")[["patient_id", model]]
 )
 patients = patients.merge(groups, on="patient_id", validate="one_to_one")
 patients = patients.merge(scores, on="patient_id", validate="one_to_one")
+patients = patients.dropna(subset=["risk_group", "score"]).reset_index(drop=True)
 eligible = (patients["n_stage"] == "N1") & patients["chemotherapy"].isin(["none", "cisplatin_nedaplatin"])
 patients = patients[eligible].reset_index(drop=True)
 patients["dose_group"] = dose_groups(patients["ccnd_mg_m2"], threshold_mg_m2)
@@ -122,9 +126,10 @@ chapter.table("arms", table, "Patients and events by risk group and dose group, 
 #
 # **As recommended.** Four questions that these curves leave open:
 #
-# 1. *Does the effect of dose differ between the risk groups?* Only then does the score help to choose who is
-#    treated: it would be {term}`predictive`, not merely {term}`prognostic`. A likelihood ratio test of
-#    {term}`Cox models <Cox model>` with and without risk × dose.
+# 1. *Does the effect of dose differ between the risk groups?* Only then does one group gain relatively more:
+#    the score would be {term}`predictive`, not merely {term}`prognostic`. With the same ratio in all, a
+#    prognostic score still tells where treatment prevents more metastases, but not that anyone is without
+#    benefit. A likelihood ratio test of {term}`Cox models <Cox model>` with and without risk × dose.
 # 2. *Who was given how much?* Treatment followed the patient's condition
 #    ({term}`confounding by indication`). By {term}`inverse probability weighting` each patient $i$ in dose
 #    group $a_i$ with covariates $x_i$ is weighted by
@@ -136,7 +141,7 @@ chapter.table("arms", table, "Patients and events by risk group and dose group, 
 #    stays as it was. The {term}`E-value` says how strong that would have to be.
 # 3. *Was survival needed to receive the dose?* A high cumulative dose is only reached by those well
 #    enough to go on, who are therefore certain to have lived so long. Seen from a {term}`landmark` after
-#    treatment, everybody has.
+#    most of the treatment, everybody has lived until then; cycles given later remain a matter of survival.
 # 4. *How large is the effect?* Differences of rates in percentage points, and the dose as a curve instead
 #    of three groups.
 #
@@ -237,15 +242,16 @@ chapter.table("rates", shown, f"Rates in per cent at {horizon_months} months (95
 # %% [markdown]
 # *How to read it.* Along a row the three doses of one risk group; between rows of one endpoint the two risk
 # groups. The log-rank p-value is {glue:text}`ccnd_high_p` in high-risk and {glue:text}`ccnd_low_p` in
-# low-risk patients for DMFS. Two such p-values must not be compared with each other: low-risk patients have
-# few events, so that even a protection as strong as in the high-risk group could stay undetected there.
+# low-risk patients for DMFS. Two such p-values must not be compared with each other, whichever is smaller.
+# A small one may come from one dose group alone, and where metastases among low-risk training patients are
+# few or none, that is what score and cut-off were chosen for.
 #
 # (ccnd-interaction)=
 # ### Recommended: does the effect of dose depend on risk?
 #
 # The claim "high-risk patients benefit, low-risk patients do not" is a statement about a difference of
-# effects. These are its tests: dose in the three groups, dose per 100 mg/m², and dose with the score
-# itself instead of the risk group; DMFS.
+# effects. These are its tests: dose in the three groups, dose per 100 mg/m², and dose with the recommended
+# score instead of the risk group; then the first of them again in the validation patients alone; DMFS.
 
 # %%
 high = (patients["risk_group"] == "high").astype(float).rename("high")
@@ -257,29 +263,38 @@ grouped = attempt(not_estimable, "interaction, dose groups", likelihood_ratio, *
 linear = attempt(not_estimable, "interaction, dose per 100 mg/m²", likelihood_ratio, *outcome, dose, high)
 continuous = attempt(not_estimable, "interaction, dose and score", continuous_interaction, *outcome, dose,
                      patients["score"])  # fmt: skip
+new = patients["cohort"] == "validation"
+carried = attempt(not_estimable, "interaction, dose groups, validation patients only", likelihood_ratio,
+                  *(column[new] for column in (*outcome, in_groups, high)))  # fmt: skip
 interaction = {
     "risk group × dose group": grouped and grouped.p_value,
     "risk group × dose per 100 mg/m²": linear and linear.p_value,
-    "score × dose per 100 mg/m²": continuous and continuous.p_value,
+    "recommended score × dose per 100 mg/m²": continuous and continuous.p_value,
+    "risk group × dose group, validation patients only": carried and carried.p_value,
 }
 table = pd.DataFrame({"interaction": interaction.keys(), "p": [format_p(p) for p in interaction.values()]})
+everybody, validated = (int(patients.loc[rows, "dm_event"].sum()) for rows in (slice(None), new))
+table["distant metastases"] = [everybody, everybody, everybody, validated]
 chapter.table("interaction", table, "Interaction of risk and dose, DMFS; the paper reports no such test.")
 
 # %% [markdown]
 # *How to read it.* The first row has {glue:text}`ccnd_interaction_df` degrees of freedom and is the test of
-# the published claim; the second assumes that the log hazard falls in a straight line with dose, the third
-# also drops the cut-off of the score. They test one claim in three ways and are not three findings. A
-# p-value that is not small does not show that the effect is the same for all: tests of interaction need
-# several times as many events as tests of an effect. It shows that the claim "only these patients benefit"
-# has no support here. On the scale of the hazard, equal ratios in both groups still mean a larger absolute
-# benefit where risk is higher.
+# the published claim; the second assumes that the log hazard changes in a straight line with dose; the third
+# takes another score (the recommended one) and no cut-off. They are three related tests and not three
+# findings. A p-value that is not small does not show that the effect is the same for all: tests of
+# interaction need several times as many events as tests of an effect. It shows that the claim "only these
+# patients benefit" has no support here. A small p-value does not establish the claim either: it does not say
+# which dose differs or in which direction, and the groups of the training patients were formed from these
+# outcomes. The row of validation patients alone is free of that, at the price of fewer events; where one risk
+# group has none there, the test has nothing to compare and its p-value is near 1. On the scale of the hazard,
+# equal ratios in both groups still mean a larger absolute benefit where risk is higher.
 #
 # (ccnd-balance)=
 # ### Recommended: who was given how much?
 #
 # The largest standardised difference of each covariate between two dose groups, before and after
 # weighting. Beyond 0.1 groups are usually called unlike. The weights come from one model for all
-# patients, with the DL score among the covariates.
+# patients, with the recommended DL score among the covariates.
 
 # %%
 covariates = pd.DataFrame({
@@ -320,9 +335,10 @@ chapter.figure("balance", fig, alt)
 
 # %% [markdown]
 # *How to read it.* Filled points beyond the broken line are covariates in which the dose groups differ as
-# they were treated; open squares show what is left after weighting. Squares near 0 say that the weights do
-# what they should for the covariates listed, and nothing about those that nobody wrote down (general
-# condition, kidney function, consent). Weighting costs precision: the smallest dose group is worth
+# they were treated; open squares show what is left after weighting. Squares near 0 say that the weights
+# balance the covariates listed over all patients together; within one risk group, above all the smaller one,
+# imbalance may remain, and nothing is said about what nobody wrote down (general condition, kidney function,
+# consent). Weighting costs precision: over both risk groups together the smallest dose group is worth
 # {glue:text}`ccnd_effective` patients after it, and {glue:text}`ccnd_truncated` weights were cut off at the
 # ends.
 #
@@ -374,9 +390,9 @@ caption = f"Rates in per cent at {horizon_months} months after weighting (95 % C
 chapter.table("weighted_rates", text, caption)
 
 # %% [markdown]
-# *How to read it.* Beside the table of observed rates: what changes was due to the covariates, what stays was
-# not. Where a weighted rate has no limits, no patient of that group had an event by the horizon,
-# and resampling cannot invent one.
+# *How to read it.* Beside the table of observed rates: a change shows what these weights removed; no change
+# does not show that there was no confounding, only none that they could remove. Where a weighted rate has no
+# limits, no patient of that group had an event by the horizon, and resampling cannot invent one.
 #
 # (ccnd-methods)=
 # ### Recommended: one comparison, several methods
@@ -467,7 +483,9 @@ for risk in RISKS:
     if gap and set(pair) <= set(estimate.index):
         value = estimate.loc[pair[0], "dmfs"] - estimate.loc[pair[1], "dmfs"]
         drawn = stacked.loc[pair[0], "dmfs"].to_numpy() - stacked.loc[pair[1], "dmfs"].to_numpy()
-        row["weighted"] = format_estimate(value, *np.nanpercentile(drawn, [2.5, 97.5]), 1)
+        # Resampling cannot vary the rate of an arm in which nobody, or everybody, has had the event.
+        limits = np.nanpercentile(drawn, [2.5, 97.5]) if np.isfinite(gap.low) else (np.nan, np.nan)
+        row["weighted"] = format_estimate(value, *limits, 1)
     rows.append(row)
 caption = "DMFS, high dose less radiotherapy alone, percentage points (95 % CI)."
 chapter.table("differences", pd.DataFrame(rows), caption)
@@ -476,7 +494,8 @@ chapter.table("differences", pd.DataFrame(rows), caption)
 # *How to read it.* One hundred divided by a difference in points is the number of patients who must be
 # treated for one of them to stay free of metastasis because of it, if the difference is due to the dose. An
 # interval that holds 0 and also a difference worth having leaves the question open; that is a different
-# statement from "no benefit".
+# statement from "no benefit". A difference without limits has an arm in which nobody has had a metastasis by
+# the horizon, or everybody: how far it may be from the truth cannot be read off such data.
 #
 # (ccnd-curve)=
 # ### Recommended: dose as a curve
@@ -563,9 +582,10 @@ if truth is not None:
 chapter.against_paper()
 
 # %% [markdown]
-# *What agreement means.* On a synthetic cohort how often metastasis occurs was planted to match print, so
-# that agreement of the observed rates is no discovery. The instructive comparison is with the truth: the
-# planted effect, all with 240 mg/m² less all with radiotherapy alone, is {glue:text}`ccnd_planted`
+# *What agreement means.* On a synthetic cohort the overall frequency of metastasis was set beforehand; rates
+# by risk group and dose follow from planted effects, the cut and chance. Neither agreement nor disagreement
+# with print says anything about patients. The instructive comparison is with the truth: the planted effect,
+# all with 240 mg/m² less all with radiotherapy alone, is {glue:text}`ccnd_planted`
 # (percentage points), and each track can be judged by how near it comes. Where the recommended column is no
 # nearer than the published one, confounding was small beside chance, which weighting cannot mend. Where the
 # observed rates of the two risk groups lie farther apart than the planted ones, a likely reason is that the
@@ -600,6 +620,8 @@ for arm in ("radiotherapy", "up_to_160"):
 
 # %% tags=["hide-input"]
 glue("ccnd_interaction_p", format_p(interaction["risk group × dose group"]), display=False)
+new_p = interaction["risk group × dose group, validation patients only"]
+glue("ccnd_interaction_p_validation", format_p(new_p), display=False)
 glue("ccnd_interaction_df", grouped.degrees_of_freedom if grouped else MISSING, display=False)
 glue("ccnd_effective", f"{weights.effective_n.min():.0f}", display=False)
 glue("ccnd_truncated", weights.n_truncated, display=False)
@@ -625,9 +647,11 @@ for name, method in (("crude", "as observed"), ("weighted", "weighted")):
 #   radiotherapy alone. Patients who stop early because they do badly would give this picture. Weights cannot
 #   mend that unless the reason was measured.
 # - Training and validation patients are analysed together, as in the paper. The risk groups of the
-#   training patients come from a score and a cut-off fitted to their own outcome.
-# - A score that predicts outcome (prognostic) need not predict who gains from treatment (predictive).
-#   Only an interaction, best in a randomised trial, shows the latter.
+#   training patients come from a score and a cut-off fitted to their own outcome, those of the validation
+#   patients do not. Apart from the last row of the interactions, this page mixes the two.
+# - A score that predicts outcome (prognostic) need not predict who gains relatively more from treatment
+#   (predictive). Only an interaction, best in a randomised trial, shows the latter.
+# - Adjuvant cycles may be given after the landmark. The dose then still tells of what came later.
 # - Unknown EBV DNA is a level of its own in the weights, so that no patient is lost; that balances how
 #   often it is unknown, not what it would have been. Bootstrap limits take the risk group of each patient
 #   as given.

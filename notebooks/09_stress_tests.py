@@ -22,14 +22,14 @@
 #   {glue:text}`stress_naive_rejections` of searches for the best cut-off when the search is ignored, and in
 #   {glue:text}`stress_corrected_rejections` when it is corrected for; their median hazard ratio is
 #   {glue:text}`stress_null_hr` ([cut-off](stress-cutpoint)).
-# - The clinical model's training C-index is {glue:text}`stress_apparent`, and {glue:text}`stress_corrected`
-#   after correction by a bootstrap that repeats the selection of covariates too
-#   ([optimism](stress-optimism)).
+# - A clinical model whose covariates are chosen by p-value in these patients, as the paper chose its own,
+#   has a training C-index of {glue:text}`stress_apparent`, and of {glue:text}`stress_corrected` after
+#   correction by a bootstrap that repeats the choice too ([optimism](stress-optimism)).
 # - In the validation cohort the DC model's {term}`calibration` slope is {glue:text}`stress_slope` if its
 #   training scores are those of patients it was fitted on, and {glue:text}`stress_slope_recommended` if they
 #   are not; 1 is right ([calibration](stress-calibration)).
 # - With outcomes dealt to the wrong patients the validation C-index of the clinical
-#   model is {glue:text}`stress_permuted` on average; chance is 0.5 ([leakage](stress-permuted)).
+#   model is {glue:text}`stress_permuted` on average; chance is 0.5 ([chance](stress-permuted)).
 # - Estimating the {glue:text}`stress_parameters` clinical candidates with little overfitting takes about
 #   {glue:text}`stress_patients_needed` patients at this event rate; the training cohort has
 #   {glue:text}`stress_patients` ([sample size](stress-sample-size)).
@@ -45,7 +45,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import code_covariates
+from npcbook.cohort import code_covariates, covariate_names
 from npcbook.concordance import harrell_c, uno_c
 from npcbook.cox import fit_cox, univariable_cox
 from npcbook.imputation import impute_binary, pool
@@ -79,10 +79,11 @@ seed = 2023  # of all random numbers here
 # ## Data
 #
 # Scores, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models): the scores as
-# published, and the recommended ones, in which no training patient is scored by a model that has seen that
-# patient. Unless a section says otherwise the event is {term}`distant metastasis`, deaths are
-# {term}`censored <censoring>`, and times are months. `not_estimable` collects what the data cannot give, with
-# the reason.
+# published, and the recommended ones, in which training patients are scored {term}`out of fold`. For these
+# the DL head is fitted, radiomics' selection repeated and each Cox model fitted without the patient's fold
+# (the selection where there are events enough to repeat it, [chapter 04](radiomics-out-of-fold)). Unless a
+# section says otherwise the event is {term}`distant metastasis`, deaths are {term}`censored <censoring>`, and
+# times are months. `not_estimable` collects what the data cannot give, with the reason.
 
 # %%
 chapter = open_chapter("09_stress_tests", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -107,7 +108,7 @@ candidates = code_covariates(patients)
 labels = ["Age, per year", "Female sex", "T2", "N1", "LDH abnormal", "EBV DNA detectable"]
 labels += ["rENE G1", "rENE G2", "Chemotherapy"]
 NAMES = dict(zip(candidates.columns, labels, strict=True))
-clinical = [name for name in clinical_covariates.split(",") if name.strip()]
+clinical = covariate_names(clinical_covariates)
 overview = pd.DataFrame({"cohort": COHORTS, "patients": [len(cohort[name]) for name in COHORTS]})
 overview["distant metastases"] = [int(outcome(cohort[name])[1].sum()) for name in COHORTS]
 chapter.table("events", overview, "Patients and events of the stress tests.")
@@ -259,9 +260,9 @@ chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimi
 # A score ranks patients; a decision needs a probability. Each score is turned into one by a
 # {term}`Cox model` of that score in the training cohort, once with the published scores of the training
 # patients, once with those from models that had not seen them. The probability is then tried on the
-# validation cohort, where nothing is fitted. Slope: below 1, high risks are overstated and low ones
-# understated. O/E: observed over expected metastases, above 1 if risk is understated on the whole. ICI: mean
-# distance between predicted and (smoothed) observed risk. Observed risks are one minus
+# validation cohort, where nothing is fitted. Slope (over all follow-up): below 1, high risks are overstated
+# and low ones understated. O/E: observed over expected metastases, above 1 if risk is understated on the
+# whole. ICI: mean distance between predicted and (smoothed) observed risk. Observed risks are one minus
 # {term}`Kaplan–Meier <Kaplan–Meier curve>`.
 
 # %%
@@ -391,9 +392,10 @@ chapter.figure("decision_curve", fig, alt)
 # ### Outcomes dealt to the wrong patients
 #
 # Within each cohort, follow-up and event are dealt out anew, and the clinical model (covariates given) is
-# fitted and validated. Nothing can be learned, so the validation C-index must centre on 0.5; were it
-# higher, information would leak from one cohort to the other. The training column shows what fitting
-# alone adds.
+# fitted and validated. Nothing can be learned, so the validation C-index must centre on 0.5. This checks the
+# code of this page and shows how far chance moves a C-index. It cannot find a leak in the chapters before,
+# whose scores are not made anew; that fits do not use validation data is for the library's tests to show. The
+# training row shows what fitting alone adds.
 
 # %%
 data = [(*outcome(cohort[c]), candidates.loc[cohort[c], clinical]) for c in COHORTS]
@@ -415,8 +417,8 @@ chapter.table("permuted", chance, "C-index of the clinical model after permuting
 # %% [markdown]
 # *How to read it.* The validation row should hold 0.5 in its middle: here its mean is
 # {glue:text}`stress_permuted`, of {glue:text}`stress_permutations` permutations. The width of its range is
-# what chance alone does to a C-index with this many events; a model inside it has shown nothing. The training
-# row lies above 0.5 because fitting finds something in any data.
+# what chance alone does to a C-index with this many events; a model inside it cannot be told from chance by
+# this measure. The training row lies above 0.5 because fitting finds something in any data.
 #
 # (stress-sample-size)=
 # ### Events per parameter
@@ -634,7 +636,8 @@ def printed(published_id):
 
 beside = pd.DataFrame(
     [
-        ("C-index of the clinical model, training", printed("table4.training.c_index.clinical"),
+        ("C-index of the clinical model (covariates selected anew), training",
+         printed("table4.training.c_index.clinical"),
          optimism["apparent"].iloc[0], f"{optimism['corrected'].iloc[0]} corrected for optimism"),
         ("DL hazard ratio at the best cut-off, training", printed("text.training.km_hr.dl_combined"),
          "chapter 06", f"{middle} (median) with a useless score"),
@@ -663,8 +666,8 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
 #   optimism of the model with given covariates usually grows, its validation C-index usually does not.
-# - `horizon_months = 36`: fewer events by then. Limits of the calibration table widen; slopes should stay
-#   about the same, because they do not depend on how far one looks if hazards are proportional.
+# - `horizon_months = 36`: fewer events by then. In the calibration table expected and observed risk fall and
+#   the relative limits of O/E widen; the slope and its limits do not move, because they use all follow-up.
 # ```
 #
 # ## Limits and deviations
@@ -672,11 +675,12 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # - Random scores are continuous. A score with few values, like the clinical one, offers fewer cuts and
 #   inflates less.
 # - The bootstrap cannot repeat the training of the networks or the radiomics selection in the time of a
-#   page; their optimism shows as the step from the training to the validation column.
+#   page; their optimism is part of the step from the training to the validation column. What scoring out of
+#   fold takes off is in [chapter 05](cox-recommended).
 # - Calibration rests on few events per fifth of predicted risk, per centre most of all: the limits say
 #   how few.
 # - No p-value on this page is corrected for the number of checks; they are descriptions, not findings.
-# - Riley's criteria assume a share of explainable variation; with another share the numbers change, the
-#   order of magnitude does not.
+# - Riley's criteria assume a share of explainable variation; the numbers needed are roughly inversely
+#   proportional to it: half the share, about twice the patients.
 #
 # **Hands over** nothing: this chapter only judges.

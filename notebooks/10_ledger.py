@@ -183,12 +183,14 @@ chapter.table("rows", every.rename(columns=names), "Every printed number beside 
 # - Several rows tell the same thing (a count and its percentage, a number and its repetition): counts of rows
 #   are not counts of independent agreements.
 #
-# ## Try this
+# ```{admonition} Try this
+# :class: tip
 #
 # - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
 #   can be compared with those of another run drawn on the same axis.
 # - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: with fewer patients more
-#   dots leave the printed bars, by chance alone.
+#   dots leave the printed bars, by chance and because the networks are smaller and trained for less.
+# ```
 #
 # ## Hand-over
 #

@@ -21,8 +21,9 @@
 #
 # - Of {glue:text}`datasheet_checked` counts and survival rates in Table 1 that the specification sets,
 #   {glue:text}`datasheet_equal` equal print ([against the paper](datasheet-against-paper)).
-# - Three latent variables drive picture and hazard alike: size, heterogeneity inside the contour, and
-#   infiltration outside it. A fourth, frailty, is not in the picture ([effects](datasheet-effects)).
+# - Three latent variables shape the picture: size, heterogeneity inside the contour, and infiltration
+#   outside it. A fourth, frailty, is not in the picture. How strongly each drives the hazard in this scenario
+#   is in the table ([effects](datasheet-effects)).
 # - The picture is physics: {glue:text}`datasheet_structures` structures filled with
 #   {glue:text}`datasheet_tissues` tissues, the spin-echo equation, contrast uptake, receive coil and noise
 #   ([tissues](datasheet-tissues)).
@@ -98,13 +99,16 @@ chapter.table("cohort", facts, "The cohort of this run.")
 # %% [markdown]
 # ## How a patient is made
 #
-# 1. **Covariates** are allotted so that each cohort has the counts of Table 1; rENE needs N1, a missing
+# 1. **Covariates** are allotted so that each cohort has the counts that the specification sets (in the
+#    scenario `paper`, those printed), exactly or on average (`exact_counts`); rENE needs N1, a missing
 #    laboratory value depends on the hospital, EBV DNA is likelier detectable with N1 and rENE.
 # 2. **Latent variables** are standard normal and independent of the covariates and of one another.
-# 3. **Chemotherapy** goes preferentially to patients at high risk (confounding by indication); the frail
-#    stop early, so that a low cumulative dose is partly a sign of frailty.
+# 3. **Chemotherapy** goes preferentially to patients at high risk (confounding by indication), unless the
+#    scenario sets `indication` to 0; the frail stop early, so that a low cumulative dose is partly a sign of
+#    frailty.
 # 4. **Metastasis, death and follow-up** are drawn. The baseline hazards are solved for, such that survival
-#    at 60 months is as printed on average.
+#    at 60 months is on average what the specification sets (in the scenario `paper`, what is printed); an
+#    `event_rate_multiplier` above 1, for small cohorts, then makes metastasis more frequent.
 # 5. **Anatomy**: structures in millimetres are moved, scaled, tilted and bent for each patient, then
 #    rasterised to the fraction of each tissue in each voxel, so that partial volume is right on any grid.
 # 6. **Disease** replaces tissue: a growth front from the pharyngeal recess that bone and fascia hold back,
@@ -139,9 +143,10 @@ chapter.table("parameters", open_choices, "Parameters of the table and of the ou
 #
 # $$h_i(t) = h_0(t)\,\exp\Big(\kappa \sum_k \beta_k x_{ik} + \sum_l \gamma_l z_{il} + \delta_i\Big)$$
 #
-# with clinical covariates $x$ and their printed log hazard ratios $\beta$, latent variables $z$, and the
-# effect $\delta$ of treatment. A Cox model that leaves strong predictors out finds smaller effects than were
-# planted; $\kappa$ (`omitted_effects`) undoes this for the model of Table 2, which does not see the images.
+# with clinical covariates $x$ and their log hazard ratios $\beta$ (in the scenario `paper`, those printed),
+# latent variables $z$, and the effect $\delta$ of treatment. A Cox model that leaves strong predictors out
+# finds smaller effects than were planted; $\kappa$ (`omitted_effects`) undoes this for the model of Table 2,
+# which does not see the images.
 
 # %%
 seen_in = {
@@ -369,8 +374,8 @@ chapter.table("site", site, "How often deciles of intensity name the centre.")
 # %% [markdown]
 # ## Scenarios
 #
-# `null` plants nothing: every model must come out at chance. `shift` gives the validation hospitals other
-# scanners and more advanced disease.
+# `null` plants nothing: every model must come out at chance in patients it has not seen; in its own it still
+# looks good. `shift` gives the validation hospitals other scanners and more advanced disease.
 
 # %%
 base = simulate.specification("paper")
@@ -481,9 +486,9 @@ glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
 #
 # ## Limits and deviations
 #
-# - The strength of the planted effects is a choice. That a network can do better than radiomics here follows
-#   from where infiltration was put; whether it does so for patients is the question that these data cannot
-#   answer.
+# - The strength of the planted effects is a choice. That a network could have an advantage over radiomics
+#   here follows from where infiltration was put; whether it has one in a given run is told in
+#   [chapter 05](05_cox_models), and whether for patients, these data cannot answer.
 # - Contrast uptake, texture and the appearance of infiltration were set by what a radiologist expects to see,
 #   not fitted to patients' images.
 # - Sharing of scanners, fields and protocols among the real hospitals is not printed.
@@ -491,9 +496,9 @@ glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
 # ```{admonition} Try this
 # :class: tip
 #
-# - `probed_patients`, a half: the estimates of how well a planted trait can be read off the image become less
+# - `probed_patients = 45`: the estimates of how well a planted trait can be read off the image become less
 #   certain, not lower.
-# - `drawn_voxels`, a half of the default: the montage shows what a network sees whose grid is as coarse; look
+# - `drawn_voxels = 72`: the montage shows what a network sees whose grid is as coarse; look
 #   for the smallest node that can still be told from a vessel.
 # ```
 #

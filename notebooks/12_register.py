@@ -24,12 +24,12 @@
 # - {glue:text}`register_switchable` choices can be switched by a parameter of a chapter or an option of the
 #   library ([by chapter](register-chapters)).
 # - For {glue:text}`register_measured` choices the effect is measured on the cohort of this run: the same
-#   patients, the same number, one choice apart ([measured](register-measured)).
+#   patients, the same number, two settings ([measured](register-measured)).
 # - The deposited script is described, never copied: it carries no licence, and it may not be the code behind
 #   the paper.
 #
-# **Reads** `data/published/register.csv`, the cohort table (chapter 01), the scores of chapter 03 and the
-# risk groups of chapter 06. **Writes** the tables below.
+# **Reads** `data/published/register.csv`, the cohort table (chapter 01), the scores of chapter 03, two tables
+# of chapter 04 and the risk groups of chapter 06. **Writes** the tables below.
 
 # %% [markdown]
 # ## Setup
@@ -40,7 +40,7 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from npcbook.cohort import code_covariates
+from npcbook.cohort import code_covariates, covariate_names
 from npcbook.concordance import harrell_c
 from npcbook.cox import fit_cox
 from npcbook.cutpoint import optimal_cutpoint
@@ -73,7 +73,7 @@ chapter = open_chapter("12_register", run_folder=run_folder, cohort_folder=cohor
 
 # %%
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
-covariates = code_covariates(patients)[clinical_covariates.split(",")]
+covariates = code_covariates(patients)[covariate_names(clinical_covariates)]
 time, event = patients["dmfs_months"], patients["dm_event"]
 training = patients.index[patients["cohort"] == "training"]
 validation = patients.index[patients["cohort"] == "validation"]
@@ -90,8 +90,8 @@ def read_combined(name):
 # The facts were read from the script and from the paper's text. "The deposited script" means that file and
 # nothing more. Where a choice of this book follows neither, the last line says why.
 #
-# An effect is measured by computing one number twice, with everything else the same. Estimates that the data
-# do not allow stay empty.
+# An effect is measured by computing one number twice. One choice differs, but for the prognosis head, whose
+# features differ too. Estimates that the data do not allow stay empty.
 
 # %%
 not_estimable = {}
@@ -111,34 +111,54 @@ def hazard_ratio(fit, index, values, **options):
     return MISSING if found is None else format_hr(found.hr[-1], found.hr_low[-1], found.hr_high[-1])
 
 
+def as_text(value):
+    """Return a value that was read from a table as text; a column of mere numbers is read as numbers."""
+    return value if isinstance(value, str) else format_number(value, 2)
+
+
 # %% [markdown]
 # (register-measured)=
 # ## Result: what a switch does
 #
-# Heads and cut-offs, as chapters 03 and 06 left them:
+# Heads, each with its features, as chapter 03 left them, and two cut-offs of the published score: that of
+# chapter 06 and the training median.
 
 # %%
 DL = "C-index of the DL score, validation"
-measured = [("Prognosis head", DL, {
-    "softmax head": c_index(validation, read_combined("03_dl_training/scores")),
-    "Cox head": c_index(validation, read_combined("03_dl_training/scores_recommended")),
+published_score = read_combined("03_dl_training/scores")
+measured = [("Prognosis head and its features", DL, {
+    "softmax head on pooled features": c_index(validation, published_score),
+    "Cox head on features of the disease": c_index(
+        validation, read_combined("03_dl_training/scores_recommended")),
 })]  # fmt: skip
-groups = {
-    "largest statistic": read_combined("06_km/groups"),
-    "training median": read_combined("06_km/groups_recommended"),
+high_risk = {
+    "largest statistic": read_combined("06_km/groups") == "high",
+    "training median": published_score > published_score[training].median(),
 }
 ratios = {
-    name: hazard_ratio(fit_firth_cox, validation, (group == "high").astype(float).to_frame("high DL risk"))
-    for name, group in groups.items()
+    name: hazard_ratio(fit_firth_cox, validation, high.astype(float).to_frame("high DL risk"))
+    for name, high in high_risk.items()
 }
 measured.append(("Cut-off", "HR of high DL risk, validation", ratios))
-searched = (time[training], event[training], read_combined("03_dl_training/scores")[training])
+searched = (time[training], event[training], published_score[training])
 cut = attempt(not_estimable, "Cut-off", optimal_cutpoint, *searched)
 p_values = {
     "as if given": cut and format_p(cut.p_naive),
     "corrected": cut and format_p(cut.p_corrected, cut.p_floor),
 }
 measured.append(("Cut-off", "p-value of the cut-off, training", p_values))
+
+# %% [markdown]
+# The penalty of the radiomic signature and its bin width, as chapter 04 tried them:
+
+# %%
+penalties = chapter.read("04_radiomics/tables/penalties").set_index("signature").loc["Combined"]
+rules = {"lowest deviance": "C in validation, lowest", "one SE above": "C in validation, one SE"}
+rules = {name: as_text(penalties[column]) for name, column in rules.items()}
+measured.append(("Penalty of the LASSO", "C-index of the radiomic signature, validation", rules))
+bins = chapter.read("04_radiomics/tables/bins").set_index("bins")["C, validation sample"]
+widths = {name: as_text(bins[name]) for name in ("this run", "four times coarser")}
+measured.append(("Resampling and bin width", "C-index, CET1W, sample of validation", widths))
 
 # %% [markdown]
 # A model judged by the patients it was fitted on, or by patients it has not seen ({term}`out of fold`): the
@@ -165,15 +185,15 @@ judged = {
 measured.append(("Scores of training patients", "C-index of the clinical model, training", judged))
 
 # %% [markdown]
-# Ties ({term}`Efron`, {term}`Breslow`) and penalty ({term}`Firth`) in the clinical {term}`Cox model`, and
-# the two definitions of {term}`DMFS`:
+# Ties ({term}`Efron`, {term}`Breslow`) and penalty ({term}`Firth`, both times with Breslow's ties) in the
+# clinical {term}`Cox model`, and the two definitions of {term}`DMFS`:
 
 # %%
 last = covariates.columns[-1]
 what = f"HR of {last}, clinical model, training"
 ties = {t.capitalize(): hazard_ratio(fit_cox, training, covariates, ties=t) for t in ("efron", "breslow")}
 measured.append(("Ties of event times", what, ties))
-penalty = {"Cox": ties["Efron"], "Firth": hazard_ratio(fit_firth_cox, training, covariates)}
+penalty = {"Cox": ties["Breslow"], "Firth": hazard_ratio(fit_firth_cox, training, covariates)}
 measured.append(("Cox models with few events", what, penalty))
 both = (event == 1) | (patients["os_event"] == 1)
 definitions = {"deaths censored": (time, event), "deaths count": (
@@ -192,7 +212,7 @@ for topic, number, values in measured:
                  "other setting": other, "value then": second or MISSING})  # fmt: skip
 effects = pd.DataFrame(rows)
 glue("register_measured", f"{effects['topic'].nunique()}", display=False)
-chapter.table("effects", effects, "One choice apart: the same number under two settings.")
+chapter.table("effects", effects, "The same number under two settings.")
 
 # %% [markdown]
 # Whether a difference is more than chance is seen against the confidence intervals in the chapters: with few
@@ -254,11 +274,13 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 # - Choices made before any patient is scored (grid, network, loss, features) take a run of their own; the
 #   chapters show what they did to theirs.
 #
-# ## Try this
+# ```{admonition} Try this
+# :class: tip
 #
 # - `clinical_covariates = "t2,n1,age"`: the last one named is the one whose hazard ratio is compared.
 # - `n_folds = 10`: out of fold the clinical model is then fitted on more patients; its C-index moves towards
 #   the apparent one, or by chance.
+# ```
 #
 # ## Hand-over
 #

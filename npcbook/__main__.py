@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -137,12 +138,68 @@ def run_name(profile: str, cohort: str) -> str:
     return f"{size}-{cohort.removesuffix('-' + size)}"
 
 
+def read_settings(profile: str) -> dict:
+    """Return a profile's parameters; a file that holds none is a ValueError of one line."""
+    from npcbook import book
+
+    try:
+        settings = book.read_profile(profile)
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"The profile {profile} is not valid YAML ({_yaml_problem(error)}): write a line NAME: VALUE for "
+            f"each parameter."
+        ) from error
+    if not isinstance(settings, dict):
+        raise ValueError(
+            f"The profile {profile} holds {settings!r}: write a line NAME: VALUE for each parameter."
+        )
+    return {name: as_number(value) for name, value in settings.items()}
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}: " if mark else ""
+    return place + " ".join(str(getattr(error, "problem", None) or error).split())
+
+
+def read_overrides(items: list[str]) -> dict:
+    """Return the parameters that ``-p NAME=VALUE`` gives."""
+    overrides = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not (name and equals):
+            raise ValueError(f"The parameter {item!r} has no value or no name: write -p NAME=VALUE.")
+        try:
+            overrides[name] = as_number(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"The value of the parameter {item!r} cannot be read ({_yaml_problem(error)}): write "
+                f"-p NAME=VALUE, and quotes around a text."
+            ) from error
+    return overrides
+
+
+def as_number(value: object) -> object:
+    """Return a number for the text 1e-4, which YAML takes for none; text that was quoted stays text."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+        unquoted = math.isfinite(number) and isinstance(yaml.safe_load(value), str)
+    except (ValueError, yaml.YAMLError):
+        return value
+    return number if unquoted else value
+
+
 def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, force: bool = False) -> Path:
     """Write the synthetic cohort that a profile asks for, unless it is there, and return its folder."""
-    from npcbook import book
+    from npcbook.book import SIMULATION_SETTINGS
     from npcbook.simulate import DEFAULT_SEED, write_cohort
 
-    settings = book.read_profile(profile)
+    settings = read_settings(profile)
+    if missing := [name for name in SIMULATION_SETTINGS if name not in settings]:
+        raise ValueError(
+            f"The profile {profile} lacks {' and '.join(missing)}, which a synthetic cohort needs: add, say, "
+            f"'patients: 120' and 'grid: [8, 32, 32]', or give a cohort of your own."
+        )
     return write_cohort(
         f"data/cohorts/{synthetic_name(scenario, profile, seed)}",
         scenario=scenario,
@@ -161,8 +218,7 @@ def run_book(arguments: argparse.Namespace) -> int:
     from npcbook.runs import project_path
 
     start = time.monotonic()
-    overrides = dict(item.split("=", 1) for item in arguments.parameter)
-    parameters = book.read_profile(arguments.profile) | {k: yaml.safe_load(v) for k, v in overrides.items()}
+    parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
     book.sync_notebooks()
     book.check_parameters(parameters)
     if arguments.cohort is None:

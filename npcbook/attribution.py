@@ -36,7 +36,7 @@ class Attribution:
         Contribution in the units of the score (log hazard ratio for the recommended head); positive = raises
         the risk.
     score, baseline_score : float
-        Of the picture, and of the picture without content that it was compared with.
+        Of the picture, and of the one that it was compared with.
     """
 
     values: np.ndarray
@@ -100,7 +100,8 @@ def integrated_gradients(
     picture : numpy.ndarray, shape (Z, Y, X)
         Normalised picture on the network's grid.
     baseline : numpy.ndarray, optional
-        Picture that holds no information; default, the mean grey of the head everywhere (0).
+        What the picture is compared with; default, its own mirror image: the same head and scanner, with the
+        other side of the head where the mask lies.
     steps : int
         Points of the midpoint rule on the straight line between the two.
 
@@ -109,12 +110,18 @@ def integrated_gradients(
     Attribution
         Contributions; their sum is the difference of the two scores but for the error of the rule.
 
+    Notes
+    -----
+    An even grey, the usual baseline, does not serve here. On the way from it the picture only gains contrast,
+    and the network's normalisation takes any contrast out: the score stays put until it jumps at the very
+    end, contributions add up to nothing, and the rule misses the jump.
+
     References
     ----------
     Sundararajan, Taly, Yan, ICML 2017.
     """
     target = torch.as_tensor(np.asarray(picture), dtype=torch.float32)
-    start = torch.zeros_like(target) if baseline is None else torch.as_tensor(baseline, dtype=torch.float32)
+    start = target.flip(-1) if baseline is None else torch.as_tensor(baseline, dtype=torch.float32)
     # All points on the line in one batch: a network of this size would mostly wait on single pictures.
     places = ((torch.arange(steps) + 0.5) / steps).view(-1, 1, 1, 1, 1)
     points = (start + places * (target - start)).contiguous(memory_format=torch.channels_last_3d)

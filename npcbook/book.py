@@ -19,7 +19,13 @@ import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
-from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint, imported_modules
+from npcbook.fingerprints import (
+    NUMERICAL_PACKAGES,
+    code_fingerprint,
+    files_fingerprint,
+    fingerprint,
+    imported_modules,
+)
 from npcbook.runs import atomic_path, project_path
 
 __all__ = [
@@ -37,22 +43,11 @@ __all__ = [
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
-NUMERICAL_PACKAGES = (
-    "matplotlib",
-    "monai",
-    "numpy",
-    "pandas",
-    "pyradiomics",
-    "scikit-learn",
-    "scikit-survival",
-    "scipy",
-    "SimpleITK",
-    "statsmodels",
-    "torch",
-)
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
-NOT_HANDED_ON = {"figures", "shown.csv", "checkpoints"}
+ONLY_SHOWN = {"figures", "shown.csv"}
+# What a chapter keeps for itself, to be faster the next time.
+KEPT = {"patients", "readings"}
 
 
 class UnknownParameter(ValueError):
@@ -99,7 +94,7 @@ CHAPTERS = (
         reads_cohort=True,
     ),
     ChapterPlan("11_datasheet", ("01_cohorts",), reads_cohort=True),
-    ChapterPlan("12_register", ("01_cohorts", "03_dl_training", "06_km"), reads_cohort=True),
+    ChapterPlan("12_register", ("01_cohorts", "03_dl_training", "04_radiomics", "06_km"), reads_cohort=True),
     ChapterPlan("13_viewer", ("02_segmentation",), reads_cohort=True),
     ChapterPlan(
         "10_ledger",
@@ -303,15 +298,16 @@ def versions() -> dict[str, str]:
     return found | {"python": platform.python_version(), "platform": platform.platform()}
 
 
-def handed_on(run_folder: Path, name: str) -> str:
-    """Return a fingerprint of what a chapter left for later chapters (not its figures)."""
+def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset()) -> str:
+    """Return a fingerprint of what a chapter left, except for what it keeps for itself and `without`."""
     folder = run_folder / name
     files = [
         path
         for path in folder.rglob("*")
         if path.is_file()
         and not path.name.startswith(".")
-        and path.relative_to(folder).parts[0] not in NOT_HANDED_ON
+        and path.suffix != ".key"
+        and path.relative_to(folder).parts[0] not in KEPT | without
     ]
     return files_fingerprint(files, relative_to=run_folder)
 
@@ -346,19 +342,20 @@ def chapter_key(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: s
         source,
         parameters,
         code_fingerprint(*imported_modules(source)),
-        files_fingerprint(_printed(plan.name), relative_to=project_path(".")),
+        files_fingerprint(_reference_files(plan.name), relative_to=project_path(".")),
         project_path("requirements.lock").read_text(),
         cohort if plan.reads_cohort else "",
-        [handed_on(run_folder, name) for name in plan.reads],
+        [left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads],
     )
 
 
-def _printed(name: str) -> list[Path]:
-    """Return the files of printed numbers that a chapter reads; two of them are one chapter's own."""
-    owners = {"claims": "00_printed_numbers", "register": "12_register"}
-    return [
-        path for path in project_path("data/published").glob("*.csv") if owners.get(path.stem, name) == name
+def _reference_files(name: str) -> list[Path]:
+    """Return the printed numbers and other references that a chapter reads; three are one chapter's own."""
+    owners = {"claims": "00_printed_numbers", "register": "12_register", "digital_phantom": "04_radiomics"}
+    files = [
+        path for folder in ("published", "ibsi") for path in project_path(f"data/{folder}").glob("*.csv")
     ]
+    return [path for path in files if owners.get(path.stem, name) == name]
 
 
 def is_current(manifest: Manifest, plan: ChapterPlan, key: str, run_folder: Path) -> bool:
@@ -366,7 +363,9 @@ def is_current(manifest: Manifest, plan: ChapterPlan, key: str, run_folder: Path
     entry = manifest.read()["chapters"].get(plan.name, {})
     executed = run_folder / "notebooks" / f"{plan.name}.ipynb"
     return (
-        entry.get("key") == key and executed.exists() and entry["outputs"] == handed_on(run_folder, plan.name)
+        entry.get("key") == key
+        and executed.exists()
+        and entry["outputs"] == left_behind(run_folder, plan.name)
     )
 
 
@@ -464,7 +463,7 @@ def _run_one(plan: ChapterPlan, parameters: dict, key: str, run_folder: Path, ma
     entry = {
         "key": key,
         "parameters": parameters,
-        "outputs": handed_on(run_folder, plan.name),
+        "outputs": left_behind(run_folder, plan.name),
         "seconds": round(time.monotonic() - start, 1),
     }
     manifest.update_chapter(plan.name, entry)

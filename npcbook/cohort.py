@@ -19,18 +19,20 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from npcbook.images import Volume, read_volume
+from npcbook.images import Volume, read_geometry, read_volume
 from npcbook.runs import project_path
 
 __all__ = [
     "COLUMNS",
     "COVARIATES",
+    "DISPLAY_NAMES",
     "SEQUENCES",
     "Cohort",
     "Column",
     "Problem",
     "check_cohort",
     "code_covariates",
+    "covariate_names",
     "data_dictionary",
     "image_path",
     "mask_path",
@@ -369,8 +371,8 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     folder : str or path
         Cohort folder, absolute or from the project's root.
     images : bool
-        Whether to open every image and contour too. A cohort without any ``sub-`` folder is taken as a table
-        only, and its images are not missed.
+        Whether to open every image and contour too, and to compare which way the images of a sequence run.
+        A cohort without any ``sub-`` folder is taken as a table only, and its images are not missed.
 
     Returns
     -------
@@ -519,9 +521,47 @@ def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
     excluded = (table["exclusion"] != "") if "exclusion" in table else pd.Series(False, index=table.index)
     rows = [(_row(i), table["patient_id"][i]) for i in table.index[(table["patient_id"] != "") & ~excluded]]
     found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
-        delayed(_patient_image_problems)(folder, row, patient_id) for row, patient_id in rows
+        delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
     )
-    return [problem for problems in found for problem in problems]
+    problems = [problem for problems, _ in found for problem in problems]
+    for sequence in SEQUENCES:
+        turns = [(*row, orientations[sequence]) for row, (_, orientations) in zip(rows, found, strict=True)]
+        problems += _orientation_problems(folder, sequence, [turn for turn in turns if turn[-1]])
+    return sorted(problems, key=lambda problem: problem.row)
+
+
+def _look_at_patient(folder: Path, row: int, patient_id: str) -> tuple[list[Problem], dict[str, str]]:
+    """Return what is wrong with a patient's images, and which way the axes of each run."""
+    orientations = {
+        sequence: _orientation(image_path(folder, patient_id, sequence)) for sequence in SEQUENCES
+    }
+    return _patient_image_problems(folder, row, patient_id), orientations
+
+
+def _orientation(path: Path) -> str:
+    """Return which way an image's axes run; empty for a file that is absent or no image."""
+    try:
+        return read_geometry(path)[0] if path.exists() else ""
+    except RuntimeError:
+        return ""
+
+
+def _orientation_problems(folder: Path, sequence: str, found: list[tuple[int, str, str]]) -> list[Problem]:
+    """Return images whose axes run another way than most: `found` has row, patient and orientation."""
+    turns = [turn for _, _, turn in found]
+    # Sorted, so that a tie is decided the same way every time.
+    most = max(sorted(set(turns)), key=turns.count, default="")
+    others = f"{turns.count(most)} of {len(turns)} {SEQUENCES[sequence]} images"
+    problems = []
+    for row, patient_id, turn in found:
+        if turn != most:
+            file = str(image_path(folder, patient_id, sequence).relative_to(folder))
+            message = (
+                f"its axes run {turn}, and those of {others} {most}, so that the networks would see it "
+                f"turned: re-orient image and contours with sitk.DICOMOrient(image, {most!r})."
+            )
+            problems.append(Problem(row, "", file, message))
+    return problems
 
 
 def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Problem]:
@@ -607,6 +647,20 @@ COVARIATES = {
     "rene_g2": "rENE: G2 (without)",
     "chemotherapy": "Chemotherapy: yes (no)",
 }
+
+
+def covariate_names(text: str) -> list[str]:
+    """Return the covariates that a parameter names, such as ``"t2, n1"``.
+
+    Raises
+    ------
+    ValueError
+        If a name is not one of `COVARIATES`.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in COVARIATES]:
+        raise ValueError(f"{', '.join(unknown)}: no such covariate; there are {', '.join(COVARIATES)}.")
+    return names
 
 
 def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:

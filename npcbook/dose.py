@@ -53,7 +53,10 @@ class InverseProbabilityWeights:
 
 @dataclass(frozen=True)
 class RateDifference:
-    """Difference of two survival rates at a horizon (0 to 1): `value`, `se`, `low`, `high`, `p_value`."""
+    """Difference of two survival rates at a horizon (0 to 1): `value`, `se`, `low`, `high`, `p_value`.
+
+    All but `value` are NaN where a rate has no standard error.
+    """
 
     value: float
     se: float
@@ -266,12 +269,14 @@ def rate_difference(
     Returns
     -------
     RateDifference
-        With Greenwood's variances added up.
+        With Greenwood's variances added up. Where one group has no standard error at the horizon, because
+        nobody in it has had an event (rate 1) or nobody is left without (rate 0), `se`, `low`, `high` and
+        `p_value` are NaN: a variance of 0 would make the interval too narrow.
 
     Raises
     ------
     ValueError
-        For bad input, a group without patients or follow-up, or when neither group has an event before the
+        For bad input, a group without patients or follow-up, or when neither group has an event by the
         horizon.
     """
     time, event = check_survival(time, event, need_event=False)
@@ -284,10 +289,13 @@ def rate_difference(
                 f"group {name!r} has {rows.sum()} patients, none followed to {horizon:g}; a rate needs some."
             )
         curves.append(kaplan_meier(time[rows], event[rows], at=[horizon]))
-    value = float(curves[0].survival[0] - curves[1].survival[0])
-    se = float(np.sqrt(np.nansum([curve.se[0] ** 2 for curve in curves])))
-    if se == 0:
+    rates = np.array([curve.survival[0] for curve in curves])
+    if (rates == 1).all():
         raise ValueError(f"neither {first!r} nor {second!r} has an event by {horizon:g}; nothing to compare.")
+    value = float(rates[0] - rates[1])
+    # Greenwood's sum is 0 at rate 1 and has no value at rate 0: neither says how sure the rate is.
+    estimable = ((rates > 0) & (rates < 1)).all()
+    se = float(np.hypot(*(curve.se[0] for curve in curves))) if estimable else np.nan
     reach = stats.norm.isf(alpha / 2) * se
     return RateDifference(value, se, value - reach, value + reach, float(2 * stats.norm.sf(abs(value) / se)))
 

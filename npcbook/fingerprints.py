@@ -7,17 +7,44 @@ import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["code_fingerprint", "files_fingerprint", "fingerprint", "imported_modules"]
+__all__ = [
+    "NUMERICAL_PACKAGES",
+    "code_fingerprint",
+    "files_fingerprint",
+    "fingerprint",
+    "imported_modules",
+    "packages_fingerprint",
+]
 
 PACKAGE = Path(__file__).parent
+#: Packages whose version a number may depend on.
+NUMERICAL_PACKAGES = (
+    "matplotlib",
+    "monai",
+    "numpy",
+    "pandas",
+    "pyradiomics",
+    "scikit-learn",
+    "scikit-survival",
+    "scipy",
+    "SimpleITK",
+    "statsmodels",
+    "torch",
+)
 
 
 def fingerprint(*parts) -> str:
     """Return a short hash of plain values (text, numbers, lists, dicts), independent of dict order."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def packages_fingerprint(*packages: str) -> str:
+    """Return a hash of the installed versions of packages; without names, of all `NUMERICAL_PACKAGES`."""
+    return fingerprint({package: version(package) for package in packages or NUMERICAL_PACKAGES})
 
 
 def files_fingerprint(paths: Iterable[Path], *, relative_to: Path) -> str:

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from joblib import Parallel, delayed
 from scipy import ndimage
 
-from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.fingerprints import files_fingerprint, fingerprint, packages_fingerprint
 from npcbook.progress import progress
 from npcbook.runs import atomic_path
 
@@ -33,6 +33,7 @@ __all__ = [
     "fit_grid",
     "head_mask",
     "intensity_landmarks",
+    "load_masked_volume",
     "load_volume",
     "match_landmarks",
     "normalise",
@@ -42,6 +43,7 @@ __all__ = [
     "preprocess_files",
     "preprocessed_path",
     "preprocessing_steps",
+    "read_geometry",
     "read_mask",
     "read_volume",
     "resample",
@@ -121,6 +123,35 @@ def _read(path: str | os.PathLike) -> sitk.Image:
             f"values a voxel; a single three-dimensional image is needed: split or convert it."
         )
     return picture
+
+
+def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, float]]:
+    """Read from an image's header which way its axes run and how large its field is.
+
+    Parameters
+    ----------
+    path : str or path
+        A three-dimensional image.
+
+    Returns
+    -------
+    orientation : str
+        Side of the patient that x, y and z run to, such as "LPS" (left, posterior, superior); of an oblique
+        image, the nearest.
+    extent : tuple of float
+        Size (z, y, x) in mm.
+
+    Raises
+    ------
+    RuntimeError
+        From SimpleITK, if the file is missing or no three-dimensional image.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    reader.ReadImageInformation()
+    turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
+    sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
+    return turn, tuple(n * size for n, size in sizes)
 
 
 def _check_same_voxels(picture: sitk.Image, labels: sitk.Image, image_path, mask_path) -> None:
@@ -316,14 +347,21 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     N4 takes logarithms and z-scores are negative for half the head. In the published order the z-scores are
     therefore raised until the darkest voxel is zero, corrected, and lowered again.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order is {order!r}; it must be one of {', '.join(ORDERS)}.")
+    _check_order(order)
     if order == "n4-normalise":
         return normalise(correct_bias(volume, **options))
     scaled = normalise(volume)
     lift = scaled.image.min()
     corrected = correct_bias(replace(scaled, image=scaled.image - lift), **options)
     return replace(corrected, image=corrected.image + lift)
+
+
+def _check_order(order: str) -> None:
+    if order not in ORDERS:
+        raise ValueError(
+            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct it (in chapter 02, "
+            f"preprocessing_order)."
+        )
 
 
 def preprocessing_steps(order: str, **options) -> pd.DataFrame:
@@ -340,7 +378,13 @@ def preprocessing_steps(order: str, **options) -> pd.DataFrame:
     -------
     pandas.DataFrame
         In the order taken: ``step``, ``parameter``, ``value`` (as text).
+
+    Raises
+    ------
+    ValueError
+        If `order` is neither.
     """
+    _check_order(order)
     arguments = inspect.signature(bias_field).parameters.values()
     fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY} | options
     steps = {
@@ -509,6 +553,45 @@ def load_volume(path: str | os.PathLike, mask: np.ndarray | None = None) -> Volu
         return Volume(stored["image"].astype(np.float32), mask, tuple(stored["spacing"].tolist()))
 
 
+def load_masked_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike) -> Volume:
+    """Read an image that `store_volume` wrote, and contours on its voxels.
+
+    Parameters
+    ----------
+    image_path : str or path
+        Preprocessed image, ``.npz``.
+    mask_path : str or path
+        Labels: 0 background, 1 primary tumour, 2 lymph node.
+
+    Returns
+    -------
+    Volume
+        Image as float32, mask as uint8.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the mask has another shape or voxel size than the image, or other labels. Where in the scanner
+        it lies cannot be compared, because a preprocessed image does not say; `npcbook.cohort.check_cohort`
+        compares it on the image as scanned.
+    """
+    picture, volume = _read(mask_path), load_volume(image_path)
+    mask = _as_labels(sitk.GetArrayFromImage(picture), mask_path)
+    for name, ours, theirs in (
+        ("shape", volume.image.shape, mask.shape),
+        ("spacing", volume.spacing, picture.GetSpacing()[::-1]),
+    ):
+        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE):
+            raise ValueError(
+                f"{mask_path} has {name} {theirs} and {image_path} has {ours} (z, y, x): contours must lie "
+                f"on the voxels of their image; list what differs with 'python -m npcbook check', or redo "
+                f"chapter 02."
+            )
+    return replace(volume, mask=mask)
+
+
 def preprocess_files(
     files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2, **options
 ) -> pd.DataFrame:
@@ -531,13 +614,20 @@ def preprocess_files(
         One row a file: ``source``, ``problem`` (empty if it went well). A file that cannot be preprocessed
         is reported here and has no target; the others are not held up by it.
 
+    Raises
+    ------
+    ValueError
+        If `order` is neither; every target is then left as it is.
+
     Notes
     -----
     A target is left alone if it was made from the same file content, by the same code, with the same
-    settings. Each appears whole or not at all, so that a run may be stopped at any time.
+    settings and versions of the libraries. Each appears whole or not at all, so that a run may be stopped
+    at any time.
     """
+    _check_order(order)
     code = files_fingerprint([Path(__file__)], relative_to=Path(__file__).parent)
-    settings = fingerprint(code, order, options)
+    settings = fingerprint(code, packages_fingerprint("SimpleITK", "numpy", "scipy"), order, options)
     jobs = (delayed(_preprocess_file)(source, target, order, options, settings) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
     problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
@@ -604,19 +694,44 @@ def stack_on_grid(
     -------
     tuple of numpy.ndarray
         Images, shape (N, Z, Y, X), float32, and labels of the same shape, uint8.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If contours have another shape or voxel size than their image, or other labels.
     """
     images = np.empty((len(files), *grid), dtype=np.float32)
     labels = np.zeros((len(files), *grid), dtype=np.uint8)
     for number, (image_path, mask_path) in enumerate(files):
-        mask = None if mask_path is None else read_mask(mask_path)
-        volume = load_volume(image_path, mask)
+        volume = load_volume(image_path) if mask_path is None else load_masked_volume(image_path, mask_path)
         volume = fit_grid(volume, grid, field_mm=plane_field(volume, plane_mm))
         images[number] = volume.image
-        if mask is not None:
+        if volume.mask is not None:
             labels[number] = volume.mask
     return images, labels
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
-    """Read contours alone, shape (Z, Y, X), uint8; see `read_volume` for what is refused."""
+    """Read contours alone, without the image that they lie on.
+
+    Parameters
+    ----------
+    path : str or path
+        Labels: 0 background, 1 primary tumour, 2 lymph node.
+
+    Returns
+    -------
+    numpy.ndarray, shape (Z, Y, X), uint8
+        Labels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is missing.
+    ValueError
+        If it is not three-dimensional or has other labels. Its voxels are compared with those of no image:
+        `read_volume` and `load_masked_volume` do that.
+    """
     return _as_labels(sitk.GetArrayFromImage(_read(path)), path)

@@ -51,7 +51,8 @@ class NetworkSettings:
     Raises
     ------
     ValueError
-        If the width is unknown, or the grid cannot be halved as often as the width asks.
+        If the width is unknown, if the grid is not three positive sizes, or if it cannot be halved as
+        often as the width asks.
     """
 
     width: str = "small"
@@ -62,6 +63,10 @@ class NetworkSettings:
     def __post_init__(self):
         if self.width not in WIDTHS:
             raise ValueError(f"width is {self.width!r}; it must be one of {', '.join(WIDTHS)}.")
+        if len(self.grid) != 3 or min(self.grid) < 1:
+            raise ValueError(
+                f"grid is {self.grid}; it must be three positive sizes (Z, Y, X), such as (16, 48, 48)."
+            )
         needed = 2 ** (len(self.filters) - 1)
         if any(size % needed for size in self.grid[1:]):
             raise ValueError(

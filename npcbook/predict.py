@@ -26,7 +26,7 @@ from npcbook import images
 from npcbook.cohort import DISPLAY_NAMES, SEQUENCES
 from npcbook.fingerprints import files_fingerprint
 from npcbook.network import UNet3d
-from npcbook.prognosis import CoxHead, SoftmaxHead, load_head, save_head
+from npcbook.prognosis import FARTHEST, CoxHead, SoftmaxHead, load_head, save_head
 from npcbook.runs import Chapter, atomic_path
 from npcbook.training import extract_features, features_table, load_network
 
@@ -179,19 +179,12 @@ def store_model(
     return about
 
 
-def _geometry(path: Path) -> tuple[str, list[float]]:
-    """Return which way the axes of an image run, such as "LPS", and its extent (z, y, x) in mm."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    reader.ReadImageInformation()
-    turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
-    return turn, [n * size for n, size in zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)]
-
-
 def _common_geometry(paths: Iterable[Path]) -> dict:
-    orientations, extents = zip(*map(_geometry, paths), strict=True)
+    orientations, extents = zip(*map(images.read_geometry, paths), strict=True)
     low, high = np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()
-    return {"orientation": max(set(orientations), key=orientations.count), "low_mm": low, "high_mm": high}
+    # Sorted, so that a tie is decided the same way in every process.
+    most = max(sorted(set(orientations)), key=orientations.count)
+    return {"orientation": most, "low_mm": low, "high_mm": high}
 
 
 def read_model(run_folder: str | os.PathLike) -> Model:
@@ -333,7 +326,9 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
         field = images.plane_field(volume, given["plane_mm"])
         mask = images.restore_grid(found.labels[0], volume.image.shape, volume.spacing, field_mm=field)
         images.write_mask(turned, mask, like=turned)
-        back = sitk.DICOMOrient(sitk.ReadImage(os.fspath(turned), sitk.sitkUInt8), _geometry(path)[0])
+        back = sitk.DICOMOrient(
+            sitk.ReadImage(os.fspath(turned), sitk.sitkUInt8), images.read_geometry(path)[0]
+        )
     back.CopyInformation(original)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
     return SequenceResult(images.Volume(volume.image, mask, volume.spacing), back, features)
@@ -348,7 +343,7 @@ def _turn_image(model: Model, sequence: str, path: Path, target: Path) -> sitk.I
     if original.GetDimension() == 3 and original.GetNumberOfComponentsPerPixel() == 1:
         trained = model.about["geometry"][sequence]
         sitk.WriteImage(sitk.DICOMOrient(original, trained["orientation"]), os.fspath(target))
-        _check_field(path, _geometry(target)[1], trained, model.about["input"]["plane_mm"])
+        _check_field(path, images.read_geometry(target)[1], trained, model.about["input"]["plane_mm"])
     else:
         images.read_volume(path)  # refuses it, and says why
     return original
@@ -375,10 +370,11 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
             notes.append(f"No tumour was found on {shown}; its features are those of the whole picture.")
     head, columns = model.heads["recommended", "combined"]
     scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
-    if far := int((np.abs(scaled) > 5).sum()):
+    if far := int((np.abs(scaled) > FARTHEST).sum()):
         notes.append(
-            f"{far} of {len(columns)} features lie more than five standard deviations from the training "
-            "patients' mean, and count as five: these images differ from what the run has learnt from."
+            f"{far} of {len(columns)} features lie more than {FARTHEST:g} standard deviations from the "
+            f"training patients' mean, and count as {FARTHEST:g}: these images differ from what the run has "
+            "learnt from."
         )
     if missing := [track for track in TRACKS if track not in model.cutoffs]:
         notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads: chapter 06 makes them.")
@@ -502,7 +498,7 @@ def model_card(about: dict, dice: pd.DataFrame, c_index: pd.DataFrame) -> pd.Dat
     rows = [*_card_of_model(about), *_card_of_patients(about)]
     both = dice[(dice["structure"] == "tumour and nodes") & (dice["cohort"] == "validation")]
     for (sequence, center), values in both.groupby(["sequence", "center"], sort=False)["dice"]:
-        item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, held-out centre {center}"
+        item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, validation, centre {center}"
         said = f"{values.mean():.2f} ± {values.std():.2f} ({values.count()} patients)"
         rows.append(("Performance", item, said))
     for _, row in c_index[c_index["Score"] != "Planted"].iterrows():

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -254,7 +255,7 @@ def fit_cox_head(
     """
     features = np.asarray(features, dtype=float)
     time, event = check_survival(time, event)
-    tried, cv_loss = np.asarray(penalties, dtype=float), np.array([])
+    tried, cv_loss = np.sort(np.asarray(penalties, dtype=float))[::-1], np.array([])
     penalty = tried[0]
     if len(tried) > 1:
         fold = stratified_folds(event, n_folds, rng=rng)
@@ -290,16 +291,17 @@ def _ridge_path(scaled: np.ndarray, time, event, penalties, n_components) -> np.
 
 
 def out_of_fold_risk(
-    fit: Callable, features: np.ndarray, *outcome: np.ndarray, n_folds: int = 5, rng: np.random.Generator
-) -> np.ndarray:
-    """Return, for each training patient, the risk from a head that was fitted without that patient.
+    fit: Callable, features: np.ndarray | pd.DataFrame, *outcome: np.ndarray, n_folds: int = 5,
+    rng: np.random.Generator,
+) -> np.ndarray:  # fmt: skip
+    """Return, for each training patient, the risk from a model that was fitted without that patient.
 
     Parameters
     ----------
     fit : callable
-        From features and outcome to a head with a method ``risk``; all that it chooses, a penalty say, is
+        From features and outcome to a model with a method ``risk``; all that it chooses, a penalty say, is
         chosen anew for each fold.
-    features : numpy.ndarray, shape (N, features)
+    features : numpy.ndarray or pandas.DataFrame, shape (N, features)
         Of the training patients.
     *outcome : numpy.ndarray, shape (N,)
         What `fit` learns from; the last one is the event (1 = distant metastasis), spread over the folds.
@@ -311,14 +313,14 @@ def out_of_fold_risk(
     Returns
     -------
     numpy.ndarray, shape (N,)
-        On the scale of the head; higher = worse.
+        On the scale of the model; higher = worse.
     """
-    features, fold = np.asarray(features, dtype=float), stratified_folds(outcome[-1], n_folds, rng=rng)
+    fold = stratified_folds(outcome[-1], n_folds, rng=rng)
     risk = np.empty(len(fold))
     for number in range(fold.max() + 1):
         inside = fold != number
-        head = fit(features[inside], *(values[inside] for values in outcome))
-        risk[~inside] = head.risk(features[~inside])
+        model = fit(features[inside], *(values[inside] for values in outcome))
+        risk[~inside] = model.risk(features[~inside])
     return risk
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage, stats
 
 from npcbook import images
-from npcbook.fingerprints import files_fingerprint, fingerprint
+from npcbook.fingerprints import files_fingerprint, fingerprint, packages_fingerprint
 from npcbook.images import Volume
 from npcbook.progress import progress
 from npcbook.runs import atomic_path
@@ -519,17 +518,11 @@ def read_case(image_path: Path, mask_path: Path) -> Volume:
     FileNotFoundError
         If a file is missing.
     ValueError
-        If the mask has another shape than the image.
+        If the mask has other voxels than the image (see `npcbook.images.load_masked_volume` for what a
+        preprocessed image lets compare), or other labels.
     """
-    if Path(image_path).suffix != ".npz":
-        return images.read_volume(image_path, mask_path)
-    mask = images.read_volume(mask_path).image.astype(np.uint8)
-    volume = images.load_volume(image_path, mask)
-    if volume.image.shape != mask.shape:
-        raise ValueError(
-            f"{mask_path} has shape {mask.shape}, {image_path} {volume.image.shape}: redo chapter 02."
-        )
-    return volume
+    read = images.load_masked_volume if Path(image_path).suffix == ".npz" else images.read_volume
+    return read(image_path, mask_path)
 
 
 @dataclass(frozen=True)
@@ -611,10 +604,9 @@ def _check_cases(cases: pd.DataFrame) -> None:
 
 
 def _made_by(settings: Settings) -> str:
-    packages = ("pyradiomics", "SimpleITK", "PyWavelets", "numpy")
+    packages = packages_fingerprint("pyradiomics", "SimpleITK", "PyWavelets", "numpy", "scipy")
     code = [Path(__file__), Path(images.__file__)]
-    code_key = files_fingerprint(code, relative_to=Path(__file__).parent)
-    return fingerprint(asdict(settings), code_key, {package: version(package) for package in packages})
+    return fingerprint(asdict(settings), files_fingerprint(code, relative_to=Path(__file__).parent), packages)
 
 
 def _patient_features(rows: list[dict], folder: Path, settings: Settings, made_by: str):

@@ -19,12 +19,14 @@ from openpyxl import Workbook
 from openpyxl.styles import Font
 
 from npcbook.book import CHAPTERS
-from npcbook.cohort import COVARIATES
+from npcbook.cohort import COVARIATES, covariate_names
 from npcbook.fingerprints import code_fingerprint, files_fingerprint
 from npcbook.runs import FIGURE_METADATA, SYNTHETIC_LABEL, project_path, source_label
 
 __all__ = ["Shown", "list_shown", "methods_text", "used_parameters", "write_results"]
 
+#: Columns that name something: read as text, because a number has no leading zeros.
+IDENTIFIERS = ("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre")
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}
 SOURCE_COLUMN = "source of data"
 BOLD = Font(bold=True)
@@ -201,7 +203,7 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         sheet = workbook.create_sheet(f"{number:03d} {item.name}"[:31])
         contents.append([sheet.title, item.chapter, item.caption, item.label])
         contents.cell(contents.max_row, 1).hyperlink = f"#'{sheet.title}'!A1"
-        table = pd.read_csv(*item.sources(run_folder), keep_default_na=False, na_values=[""])
+        table = _read_table(*item.sources(run_folder))
         for line in ([item.caption], [item.label], [], list(table.columns)):
             sheet.append(line)
         for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
@@ -215,6 +217,11 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         contents.column_dimensions[column].width = width
     workbook.save(path)
     remove_dates(path)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    text = dict.fromkeys(IDENTIFIERS, str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def remove_dates(path: Path) -> None:
@@ -261,7 +268,7 @@ def methods_text(run_folder: Path, *, synthetic: bool) -> str:
     first = values["02_preprocessing_order"].startswith("n4")
     steps = ["bias field corrected by N4", "normalised to mean 0 and standard deviation 1 of the head"]
     values["preprocessing"] = " and then ".join(steps if first else steps[::-1])
-    chosen = [name.strip() for name in values["05_clinical_covariates"].split(",") if name.strip()]
+    chosen = covariate_names(values["05_clinical_covariates"])
     values["covariates"] = ", ".join(COVARIATES[name] for name in chosen) or "no covariate"
     values["start"] = START_OF_TRAINING[bool(values["02_warm_start"])]
     versions = json.loads((run_folder / "manifest.json").read_text())["versions"]

@@ -23,6 +23,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from npcbook import published, tables
+from npcbook.fingerprints import fingerprint, packages_fingerprint
 
 __all__ = ["Chapter", "atomic_path", "open_chapter", "project_path", "source_label"]
 
@@ -65,7 +66,7 @@ def atomic_path(path: str | os.PathLike):
     Parameters
     ----------
     path : str or path
-        Where the finished file or folder belongs; its parent is made if missing.
+        Where the finished file belongs; its parent is made if missing.
 
     Yields
     ------
@@ -308,7 +309,8 @@ class Chapter:
         name : str
             Table name within this chapter.
         key : str
-            Fingerprint of everything the table depends on (see `npcbook.fingerprints`).
+            Fingerprint of everything the table depends on (see `npcbook.fingerprints`), but for the versions
+            of packages, which are added here.
         make : callable
             Makes the table when nothing usable is stored.
 
@@ -317,7 +319,7 @@ class Chapter:
         pandas.DataFrame
             The table, as read back from the file in both cases.
         """
-        stamp = self.folder / f"{name}.key"
+        stamp, key = self.folder / f"{name}.key", fingerprint(key, packages_fingerprint())
         if not (stamp.exists() and stamp.read_text() == key):
             stamp.unlink(missing_ok=True)
             self.write(name, make())
@@ -327,7 +329,7 @@ class Chapter:
 
 
 def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str | os.PathLike) -> Chapter:
-    """Open a chapter's part of a run, making its folder if needed.
+    """Open a chapter's part of a run, making its folder if needed; what it recorded before is forgotten.
 
     Parameters
     ----------
@@ -356,4 +358,6 @@ def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str
         )
     chapter = Chapter(name, project_path(run_folder), source_label(cohort))
     chapter.folder.mkdir(parents=True, exist_ok=True)
+    for earlier in ("values.csv", "shown.csv"):
+        (chapter.folder / earlier).unlink(missing_ok=True)
     return chapter

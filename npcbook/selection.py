@@ -167,17 +167,28 @@ def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator
 
 
 def _fit_path(matrix, time, event, lambdas, l1_ratio, tolerance) -> np.ndarray:
-    """Return coefficients per unit, one row per penalty."""
+    """Return coefficients per unit, one row per penalty, those from the heaviest to the lightest."""
     sd = matrix.std(axis=0)
     sd = np.where(sd > 1e-12 * np.maximum(1, np.abs(matrix).max(axis=0)), sd, np.inf)
-    model = CoxnetSurvivalAnalysis(l1_ratio=l1_ratio, alphas=lambdas, tol=tolerance, max_iter=1_000_000)
-    with warnings.catch_warnings():
-        # A path on which nothing enters is an answer, not a fault.
-        warnings.filterwarnings("ignore", "all coefficients are zero", UserWarning)
-        model.fit((matrix - matrix.mean(axis=0)) / sd, Surv.from_arrays(event, time))
-    coef = (model.coef_ / sd[:, None]).T
+    scaled, outcome = (matrix - matrix.mean(axis=0)) / sd, Surv.from_arrays(event, time)
+    coef = _coefficients(scaled, outcome, alphas=lambdas, l1_ratio=l1_ratio, tol=tolerance) / sd
     # A path that stops early, because the model fits perfectly, stays where it stopped, as in glmnet.
     return np.concatenate([coef, np.repeat(coef[-1:], len(lambdas) - len(coef), axis=0)])
+
+
+def _coefficients(scaled, outcome, *, alphas, **options) -> np.ndarray:
+    """Return coefficients, one row per penalty, as far down as numbers stay finite."""
+    while len(alphas):
+        model = CoxnetSurvivalAnalysis(alphas=alphas, max_iter=1_000_000, **options)
+        with warnings.catch_warnings():
+            # A path on which nothing enters is an answer, not a fault.
+            warnings.filterwarnings("ignore", "all coefficients are zero", UserWarning)
+            try:
+                return model.fit(scaled, outcome).coef_.T
+            except ArithmeticError:
+                # Light penalties let a perfect separation run away.
+                alphas = alphas[: len(alphas) * 9 // 10]
+    raise ValueError("no penalty allows a finite fit: features separate the events from the rest.")
 
 
 def _log_likelihoods(matrix, time, event, coef) -> np.ndarray:

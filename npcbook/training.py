@@ -1,9 +1,9 @@
 """Training: the segmentation network first, then, on its stored features, the heads that predict metastasis.
 
 Everything here is fitted on the patients it is given and on nobody else. Every result depends on the data,
-the settings and the seed only: random numbers are drawn anew for each epoch from the seed and the epoch's
-number, so that a run that was killed and resumed ends where an undisturbed one does. Lightning Fabric
-provides the device, the precision and the talk between devices.
+the settings and the seed only (to rounding, with other threads or on a GPU): random numbers are drawn anew
+for each epoch from the seed and the epoch's number, so that a run that was killed and resumed ends where an
+undisturbed one does. Lightning Fabric provides the device, the precision and the talk between devices.
 """
 
 from __future__ import annotations
@@ -494,7 +494,8 @@ def _train(images, labels, network_settings, settings, start, folder, key, stop_
     history = _resume(folder / "checkpoint.pt", key, network, optimiser)
     steps, monitor = _split(len(images), settings)
     learnt_from, watched = ((images[part], labels[part]) for part in (steps, monitor))
-    epochs = range(len(history), min(settings.epochs, len(history) + (stop_after or settings.epochs)))
+    more = settings.epochs if stop_after is None else stop_after
+    epochs = range(len(history), min(settings.epochs, len(history) + more))
     if fabric.is_global_zero:
         epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
     for epoch in epochs:
@@ -651,7 +652,7 @@ def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu"
     Features
         One row a patient, in the order given.
     """
-    network = network.to(device).eval()
+    network = copy.deepcopy(network).to(device).eval()  # the caller's stays where it is
     labels, bottlenecks, regions = [], [], []
     for part in torch.from_numpy(images)[:, None].split(8):
         part = part.to(device).contiguous(memory_format=torch.channels_last_3d)

@@ -29,13 +29,16 @@ def labels():
 def test_a_linear_score_is_attributed_to_its_weights():
     picture = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
     weights = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
-    found = integrated_gradients(lambda p: (p[:, 0] * weights).sum(dim=(1, 2, 3)), picture, steps=1)
+    found = integrated_gradients(
+        lambda p: (p[:, 0] * weights).sum(dim=(1, 2, 3)), picture, baseline=0 * picture, steps=1
+    )
     np.testing.assert_allclose(found.values, picture * weights.numpy(), rtol=1e-5)
     assert found.gap == pytest.approx(0, abs=1e-5)
 
 
 def test_only_what_a_score_looks_at_is_attributed(patients):
-    found = integrated_gradients(lambda p: p[:, 0, 1].square().sum(dim=(1, 2)), patients[0])
+    picture = patients[0]
+    found = integrated_gradients(lambda p: p[:, 0, 1].square().sum(dim=(1, 2)), picture, baseline=0 * picture)
     assert np.abs(found.values[[0, 2, 3]]).max() == 0
     np.testing.assert_allclose(found.values[1], patients[0, 1] ** 2, rtol=1e-4)
 
@@ -50,6 +53,13 @@ def test_contributions_add_up_to_the_difference_of_the_scores(patients, labels):
     score = score_function(network, labels, head, slice(None))
     found = integrated_gradients(score, patients[0], baseline=patients[1], steps=200)
     assert found.gap == pytest.approx(0, abs=0.05 * abs(found.score - found.baseline_score))
+    mirrored = integrated_gradients(score, patients[0], steps=200)
+    flipped = torch.from_numpy(patients[:1, None, ..., ::-1].copy())
+    assert mirrored.baseline_score == pytest.approx(score(flipped)[0].item())
+    assert mirrored.gap == pytest.approx(0, abs=0.05 * abs(mirrored.score - mirrored.baseline_score))
+    # From an even grey there is no way that the sum could see, as the docstring says.
+    grey = integrated_gradients(score, patients[0], baseline=0 * patients[0], steps=200)
+    assert abs(grey.gap) > 0.5 * abs(grey.score - grey.baseline_score)
 
 
 def test_the_score_function_is_the_heads_risk(patients):

@@ -96,6 +96,13 @@ def test_only_what_depends_on_a_change_runs_again(project):
     assert run(project, parameters={"factor": 3})[0] == ["01_first"]
     (project / "data/runs/r/03_third/own.csv").write_text("x\n8\n")
     assert run(project, parameters={"factor": 3})[0] == ["03_third"]
+    # What is only shown counts too, and sends no later chapter back to work.
+    for shown in ("shown.csv", "figures/f.svg"):
+        (project / "data/runs/r/01_first" / shown).parent.mkdir(exist_ok=True)
+        (project / "data/runs/r/01_first" / shown).write_text("changed")
+        assert run(project, parameters={"factor": 3})[0] == ["01_first"]
+        (project / "data/runs/r/01_first" / shown).unlink(missing_ok=True)
+        run(project, parameters={"factor": 3})
     (project / "data/cohorts/c/participants.tsv").write_text("patient_id\n")
     assert run(project, parameters={"factor": 3})[0] == ["01_first"]
 

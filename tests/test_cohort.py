@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
+from npcbook import cohort
 from npcbook.__main__ import main
 from npcbook.cohort import (
     COLUMNS,
     SEQUENCES,
+    Problem,
     check_cohort,
     code_covariates,
     data_dictionary,
@@ -325,6 +327,46 @@ def test_an_unknown_label_is_reported(folder, label):
     assert str(label) in only_problem(folder, path)
 
 
+def turn(folder, patient, sequence, orientation="RAS"):
+    """Store an image and its contours another way round."""
+    for path in (image_path(folder, patient, sequence), mask_path(folder, patient, sequence)):
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), orientation), str(path))
+
+
+def test_an_image_whose_axes_run_another_way_is_reported(folder):
+    patient = first_patient(folder)
+    turn(folder, patient, "t2w")
+    message = only_problem(folder, image_path(folder, patient, "t2w"))
+    assert "run RAS, and those of 29 of 30 T2w images LPS" in message
+    assert "sitk.DICOMOrient(image, 'LPS')" in message
+
+
+def test_a_sequence_may_run_its_own_way(folder):
+    for patient in read_cohort(folder).patients["patient_id"]:
+        turn(folder, patient, "t1w", "SAR")
+    assert check_cohort(folder) == []
+
+
+def test_a_centre_that_exports_another_way_is_reported_by_row_and_ties_are_decided(folder):
+    patients = read_cohort(folder).patients["patient_id"]
+    for row in range(0, 30, 2):
+        turn(folder, patients[row], "t1w")
+    image_path(folder, patients[1], "t2w").unlink()
+    found = check_cohort(folder)
+    # Half and half: LPS comes first in the alphabet.
+    assert [problem.row for problem in found] == sorted([3, *range(2, 32, 2)])
+    assert isinstance(found[0], Problem)
+    assert "15 of 30 T1w images LPS" in found[0].message
+
+
+def test_an_unreadable_image_without_contours_stops_no_check(folder):
+    patient = first_patient(folder)
+    image_path(folder, patient, "t1w").write_bytes(b"no image")
+    path = mask_path(folder, patient, "t1w")
+    path.unlink()
+    assert "missing" in only_problem(folder, path)
+
+
 def test_images_can_be_left_out_of_the_check(folder):
     image_path(folder, first_patient(folder), "t1w").unlink()
     assert check_cohort(folder, images=False) == []
@@ -362,6 +404,11 @@ def test_excluded_patients_need_no_images(folder):
     assert check_cohort(folder) == []
 
 
+def test_every_sequence_has_a_public_name_to_be_shown_by():
+    assert set(cohort.DISPLAY_NAMES) == set(SEQUENCES)
+    assert "DISPLAY_NAMES" in cohort.__all__
+
+
 def test_an_unknown_sequence_is_refused(written):
     with pytest.raises(ValueError, match="t1w, t2w, cet1w"):
         image_path(written, "C1P0001", "flair")
@@ -383,3 +430,9 @@ def test_covariates_are_coded_against_the_reference_levels_of_print():
     coded = code_covariates(patients)
     assert coded.loc[0].fillna(-1).tolist() == [44, 0, 0, 1, 0, -1, 0, 1, 0]
     assert coded.loc[1].fillna(-1).tolist() == [60, 1, 1, 0, -1, 1, 0, 0, 1]
+
+
+def test_covariates_are_named_with_or_without_spaces_and_unknown_ones_refused():
+    assert cohort.covariate_names("t2, rene_g1,female,") == ["t2", "rene_g1", "female"]
+    with pytest.raises(ValueError, match="smoking: no such covariate; there are age, female"):
+        cohort.covariate_names("t2,smoking")

@@ -89,6 +89,19 @@ def test_rate_difference_adds_greenwood_variances():
     assert swapped.p_value == pytest.approx(gap.p_value)
 
 
+@pytest.mark.parametrize(("times", "rate"), [([9, 9, 9], 1), ([1, 2, 5], 0)])
+def test_rate_difference_without_a_standard_error_has_no_limits(times, rate):
+    # By hand: of "b" one of three has the event by 5. Of "a" nobody has, or everybody.
+    time, event = [*times, 2, 9, 9], [*(3 * [1 - rate]), 1, 0, 0]
+    group = list("aaabbb")
+    gap = rate_difference(time, event, group, 5, first="a", second="b")
+    assert gap.value == pytest.approx(rate - 2 / 3)
+    assert np.isnan([gap.se, gap.low, gap.high, gap.p_value]).all()
+    swapped = rate_difference(time, event, group, 5, first="b", second="a")
+    assert swapped.value == pytest.approx(-gap.value)
+    assert np.isnan([swapped.se, swapped.low, swapped.high, swapped.p_value]).all()
+
+
 def test_landmark_counts_from_there():
     rows, time, event = landmark([3, 6, 10, 20], [1, 1, 0, 1], 6)
     assert rows.tolist() == [False, False, True, True]

@@ -1,5 +1,6 @@
 """Reading volumes, bias correction, normalisation and grids."""
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,77 @@ def test_files_are_preprocessed_once_and_failures_reported(tmp_path):
     assert files[0][1].stat().st_mtime_ns == made
     images.preprocess_files(files[:1], workers=1, order="normalise-n4")
     assert files[0][1].stat().st_mtime_ns > made
+
+
+def write_head(folder):
+    """Write a head; return it with the place of its preprocessed image."""
+    picture = sitk.GetImageFromArray(head((8, 32, 32)))
+    picture.SetSpacing((6.0, 6.0, 10.0))
+    sitk.WriteImage(picture, folder / "head.nii.gz")
+    return folder / "head.nii.gz", folder / "head.npz"
+
+
+def test_a_mistyped_order_is_refused_at_once_and_nothing_is_removed(tmp_path):
+    files = [write_head(tmp_path)]
+    images.preprocess_files(files, workers=1)
+    made = files[0][1].stat().st_mtime_ns
+    with pytest.raises(ValueError, match="'n4_normalise'; it must be one of n4-normalise, normalise-n4"):
+        images.preprocess_files(files, order="n4_normalise", workers=1)
+    assert files[0][1].stat().st_mtime_ns == made
+    with pytest.raises(ValueError, match="'n4_normalise'; it must be one of n4-normalise, normalise-n4"):
+        images.preprocessing_steps("n4_normalise")
+
+
+@pytest.mark.parametrize("package", ["SimpleITK", "numpy", "scipy"])
+def test_another_version_of_a_library_preprocesses_again(tmp_path, monkeypatch, package):
+    files, installed = [write_head(tmp_path)], metadata.version
+    images.preprocess_files(files, workers=1)
+    made = files[0][1].stat().st_mtime_ns
+    changed = lambda name: "0" if name == package else installed(name)  # noqa: E731
+    monkeypatch.setattr("npcbook.fingerprints.version", changed)
+    images.preprocess_files(files, workers=1)
+    assert files[0][1].stat().st_mtime_ns > made
+
+
+@pytest.fixture
+def preprocessed(tmp_path):
+    """A preprocessed image, the image as scanned, and contours to break."""
+    source, target = write_head(tmp_path)
+    images.preprocess_files([(source, target)], workers=1)
+    mask = np.zeros((8, 32, 32), np.uint8)
+    mask[3:5, 10:20, 10:20] = 1
+    images.write_mask(tmp_path / "mask.nii.gz", mask, like=source)
+    return target, tmp_path / "mask.nii.gz"
+
+
+def test_contours_come_onto_the_grid_of_their_image(preprocessed):
+    pixels, labels = images.stack_on_grid([preprocessed, (preprocessed[0], None)], (8, 32, 32), plane_mm=None)
+    assert pixels.shape == labels.shape == (2, 8, 32, 32)
+    assert labels.sum(axis=(1, 2, 3)).tolist() == [200, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda mask: mask[:, :, :-1], r"mask.nii.gz has shape \(7, 32, 32\).*head.npz has \(8, 32, 32\)"),
+        (
+            lambda mask: sitk.Resample(mask, mask.GetSize(), outputSpacing=(5, 6, 10)),
+            r"spacing \(10.0, 6.0, 5",
+        ),
+        (lambda mask: mask * 3, r"mask.nii.gz has labels \[0, 3\]"),
+    ],
+)
+def test_contours_that_do_not_fit_their_image_are_refused(preprocessed, change, words):
+    sitk.WriteImage(change(sitk.ReadImage(preprocessed[1])), preprocessed[1])
+    with pytest.raises(ValueError, match=words):
+        images.stack_on_grid([preprocessed], (8, 16, 16), plane_mm=None)
+
+
+def test_the_geometry_of_a_header_follows_the_axes(tmp_path):
+    path, _ = write_head(tmp_path)
+    assert images.read_geometry(path) == ("LPS", pytest.approx((80.0, 192.0, 192.0)))
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(path), "SAR"), path)
+    assert images.read_geometry(path) == ("SAR", pytest.approx((192.0, 192.0, 80.0)))
 
 
 def test_landmarks_of_a_standard_are_met_whatever_the_scanner_s_scale():

@@ -38,7 +38,8 @@ def simulate(folder, *, n=160, synthetic=True, seed=1):
         dl = {f"dl_{s}": image + loss * rng.normal(size=n) for s in names}
         write(folder, f"03_dl_training/{name}", pd.DataFrame({"patient_id": df["patient_id"]} | dl))
     radiomics = {f"radiomics_{s}": 0.4 * image + rng.normal(size=n) for s in names}
-    write(folder, "04_radiomics/scores", pd.DataFrame({"patient_id": df["patient_id"]} | radiomics))
+    for name in ("scores", "scores_recommended"):
+        write(folder, f"04_radiomics/{name}", pd.DataFrame({"patient_id": df["patient_id"]} | radiomics))
     (folder / "cohort").mkdir()
     description = {"Name": "Test", "synthetic": synthetic}
     (folder / "cohort" / "dataset_description.json").write_text(json.dumps(description))
@@ -125,6 +126,30 @@ def test_validation_outcomes_change_no_model_no_score_and_no_cut_off(folder):
         )
     for table in tables:
         pd.testing.assert_frame_equal(found[0][table], found[1][table])
+
+
+def test_patients_without_a_score_are_in_no_group_and_no_estimate(folder):
+    without = ["p0003", "p0010", "p0120"]
+    for name in ("scores", "scores_recommended"):
+        change(
+            folder,
+            f"03_dl_training/{name}",
+            dl_combined=lambda df: df["dl_combined"].mask(df["patient_id"].isin(without)),
+        )
+    run(folder, "05_cox_models")
+    variables = run(folder, "06_km")
+    groups = read(folder, "06_km/groups").set_index("patient_id")
+    for model in ("dl_combined", "dc"):
+        assert groups.index[groups[model].isna()].tolist() == without
+        result = variables["results"][model, "training", "DMFS"]
+        assert sum(patients for _, patients in result["events"].values()) == 88 - 2
+    assert groups["clinical"].notna().all()
+    values = read(folder, "05_cox_models/values").set_index(["id", "track"])["value"]
+    cohort = read(folder, "01_cohorts/cohort").set_index("patient_id").drop(without)
+    scores = read(folder, "05_cox_models/scores").set_index("patient_id").loc[cohort.index]
+    rows = cohort["cohort"] == "validation"
+    expected = harrell_c(cohort["dmfs_months"][rows], cohort["dm_event"][rows], scores["dc"][rows]).c
+    assert values["table4.validation.c_index.dc", "as published"] == pytest.approx(expected)
 
 
 def test_groups_follow_the_cut_offs(folder):

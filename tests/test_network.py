@@ -57,6 +57,9 @@ def test_slices_are_not_halved_below_one():
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="multiples of 8"):
         NetworkSettings(width="small", grid=(16, 50, 48))
+    for grid in ((16, 48), (0, 48, 48), (16, -48, 48), (16, 48, 48, 48), ()):
+        with pytest.raises(ValueError, match="three positive sizes"):
+            NetworkSettings(width="small", grid=grid)
     with pytest.raises(ValueError, match="tiny, small, deposit, paper"):
         NetworkSettings(width="huge")
     assert set(WIDTHS) == {"tiny", "small", "deposit", "paper"}

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from npcbook import images, predict, training
 from npcbook.__main__ import main
 from npcbook.cohort import SEQUENCES, image_path
 from npcbook.network import NetworkSettings
-from npcbook.prognosis import fit_cox_head, fit_softmax_head, load_head, save_head
+from npcbook.prognosis import FARTHEST, fit_cox_head, fit_softmax_head, load_head, save_head
 from npcbook.runs import SYNTHETIC_LABEL, open_chapter
 
 GRID, PLANE_MM, N = (8, 16, 16), 144.0, 24
@@ -317,9 +318,33 @@ def test_the_model_card_says_what_a_user_must_know(run, tmp_path):
         "0.80 ± 0.14",
         "0.71 (0.60–0.82)",
         "24 (8 with metastasis)",
+        "Dice overlap, T1W, validation, centre 2",
     ):
         assert words in text
     assert "Planted" not in text
+    assert "held-out" not in text  # a centre of the validation cohort may have trained, too
+
+
+def test_a_tie_of_orientations_is_decided_the_same_way_every_time(monkeypatch):
+    sides = [letters for axes in permutations(("AP", "IS", "LR")) for letters in product(*axes)]
+    turns = ["".join(letters) for letters in sides]  # all 48, so that chance cannot pick the first
+    monkeypatch.setattr(images, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0)))
+    assert predict._common_geometry(turns)["orientation"] == "AIL"
+    assert predict._common_geometry(turns[::-1])["orientation"] == "AIL"
+    assert predict._common_geometry([*turns, "RPS"])["orientation"] == "RPS"
+
+
+def test_far_features_are_counted_beyond_the_bound_that_the_heads_use(run, monkeypatch):
+    model = predict.read_model(run[0])
+    found = predict.predict(model, files_of(run[1], 3))
+    head, columns = model.heads["recommended", "combined"]
+    features = pd.Series(head.scaling.mean.astype(float), index=columns)
+    far = int(np.argmax(head.scaling.sd))
+    features.iloc[far] += (FARTHEST + 0.1) * head.scaling.sd[far]
+    (note,) = [n for n in predict._notes(model, found.sequences, features) if "features lie" in n]
+    assert f"1 of {len(columns)} features lie more than {FARTHEST:g} standard deviations" in note
+    monkeypatch.setattr(predict, "FARTHEST", FARTHEST + 1)
+    assert not [n for n in predict._notes(model, found.sequences, features) if "features lie" in n]
 
 
 @pytest.mark.book

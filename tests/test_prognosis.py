@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import check_grad
 from sksurv.linear_model import CoxPHSurvivalAnalysis
@@ -119,3 +120,27 @@ def test_softmax_head_learns_and_repeats_itself(cohort):
     assert one.losses[-1] < 0.7 * one.losses[0]
     assert harrell_c(time, event, one.risk(features)).c > 0.7
     assert ((one.risk(features) >= 0) & (one.risk(features) <= 1)).all()
+
+
+def test_the_order_in_which_penalties_are_named_does_not_matter(cohort):
+    given = ((10.0, 1.0, 0.1), (0.1, 10.0, 1.0))
+    heads = [
+        prognosis.fit_cox_head(*cohort, penalties=penalties, rng=np.random.default_rng(0))
+        for penalties in given
+    ]
+    assert heads[0].penalty == heads[1].penalty
+    np.testing.assert_array_equal(heads[0].coef, heads[1].coef)
+
+
+def test_out_of_fold_risk_takes_tables_of_named_columns(cohort):
+    features, time, event = cohort
+    named = pd.DataFrame(features, columns=[f"f{n}" for n in range(10)])
+    scores = [
+        prognosis.out_of_fold_risk(
+            partial(prognosis.fit_cox_head, penalties=(0.1,), rng=np.random.default_rng(1)),
+            given, time, event, rng=np.random.default_rng(2),
+        )
+        for given in (features, named)
+    ]  # fmt: skip
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)
+    assert harrell_c(time, event, scores[0]).c > 0.6

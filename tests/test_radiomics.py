@@ -278,6 +278,15 @@ def test_preprocessed_images_are_read_beside_their_mask(tmp_path):
         radiomics.read_case(tmp_path / "image.npz", cases["mask_path"][0])
 
 
+def test_contours_with_a_label_that_means_nothing_are_refused(tmp_path):
+    case = write_cases(tmp_path, n_patients=1).iloc[0]
+    images.store_volume(tmp_path / "image.npz", radiomics.read_case(case["image_path"], case["mask_path"]))
+    sitk.WriteImage(sitk.ReadImage(str(case["mask_path"])) * 3, str(case["mask_path"]))
+    for path in (case["image_path"], tmp_path / "image.npz"):
+        with pytest.raises(ValueError, match=r"has labels \[0, 3"):
+            radiomics.read_case(path, case["mask_path"])
+
+
 def test_what_is_done_is_read_again_and_changed_input_is_done_again(tmp_path, monkeypatch):
     cases, store = write_cases(tmp_path), tmp_path / "store"
     first = radiomics.extract_cohort(cases, folder=store, workers=1)

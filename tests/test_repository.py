@@ -69,7 +69,7 @@ def test_a_chapter_has_the_parts_every_chapter_has(plan):
     names = book.declared_parameters(plan.name)
     assert {"cohort_folder", "run_folder"} <= names
     # Chapter 02 has most: every setting of the training in which paper, script and book differ.
-    assert len(names) <= 13
+    assert len(names) <= 14
     assert len(parameters.splitlines()) <= 20
     assert re.search(r"^#+ In short", text, re.M)
     assert "if smoke" not in text

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 
 from npcbook.pages import notice
-from npcbook.results import SOURCE_COLUMN, list_shown, used_parameters, write_results, write_workbook
+from npcbook.results import SOURCE_COLUMN, Shown, list_shown, used_parameters, write_results, write_workbook
 from npcbook.runs import SYNTHETIC_LABEL
-
-pytestmark = pytest.mark.book
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +19,7 @@ def results(smoke_run):
     return smoke_run / "results"
 
 
+@pytest.mark.book
 def test_every_file_shown_is_there_and_listed_with_its_hash(smoke_run, results):
     listed = json.loads((results / "manifest.json").read_text())["files"]
     hashes = {path: sha for entry in listed for path, sha in entry["sha256"].items()}
@@ -32,6 +31,7 @@ def test_every_file_shown_is_there_and_listed_with_its_hash(smoke_run, results):
         assert hashlib.sha256((results / path).read_bytes()).hexdigest() == sha
 
 
+@pytest.mark.book
 def test_every_file_says_where_its_numbers_come_from(results):
     for path in (results / "tables").rglob("*.csv"):
         labels = pd.read_csv(path, dtype=str)[SOURCE_COLUMN]
@@ -42,6 +42,7 @@ def test_every_file_says_where_its_numbers_come_from(results):
         assert f"<!-- {SYNTHETIC_LABEL} -->" in path.read_text(), path
 
 
+@pytest.mark.book
 def test_the_workbook_has_a_sheet_for_each_table(smoke_run, results):
     workbook = openpyxl.load_workbook(results / "tables.xlsx")
     tables = [item for item in list_shown(smoke_run) if item.kind == "table"]
@@ -50,6 +51,7 @@ def test_the_workbook_has_a_sheet_for_each_table(smoke_run, results):
         assert (sheet["A1"].value, sheet["A2"].value) == (item.caption, item.label)
 
 
+@pytest.mark.book
 def test_the_methods_hold_this_runs_settings(smoke_run, results):
     text = (results / "methods.txt").read_text()
     used = used_parameters(smoke_run)
@@ -61,18 +63,21 @@ def test_the_methods_hold_this_runs_settings(smoke_run, results):
     assert f"had {(patients['cohort'] == 'training').sum()} patients" in text
 
 
+@pytest.mark.book
 def test_the_same_tables_give_the_same_workbook(smoke_run, results, tmp_path):
     tables = [item for item in list_shown(smoke_run) if item.kind == "table"]
     write_workbook(tmp_path / "again.xlsx", tables, smoke_run)
     assert (tmp_path / "again.xlsx").read_bytes() == (results / "tables.xlsx").read_bytes()
 
 
+@pytest.mark.book
 def test_results_that_are_current_are_left_alone(smoke_run, smoke_cohort, results):
     before = (results / "manifest.json").stat().st_mtime_ns
     write_results(smoke_run, cohort_folder=Path(smoke_cohort))
     assert (results / "manifest.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.book
 def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
     run = tmp_path / "run"
     heavy = shutil.ignore_patterns("pages", "preprocessed", "predicted", "networks", "patients-*")
@@ -84,6 +89,18 @@ def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
     write_results(run, cohort_folder=Path(smoke_cohort))
     assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
     assert list(run.glob(".results-*")) == []
+
+
+def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):
+    folder = tmp_path / "01_cohorts" / "tables"
+    folder.mkdir(parents=True)
+    text = "patient_id,center,Centre,age\n007,01,02,46.5\n010,02,,\n"
+    (folder / "flow.csv").write_text(text)
+    item = Shown("01_cohorts", "table", "flow", "Flow.", "Cohort: mine")
+    write_workbook(tmp_path / "tables.xlsx", [item], tmp_path)
+    sheet = openpyxl.load_workbook(tmp_path / "tables.xlsx").worksheets[1]
+    rows = list(sheet.iter_rows(min_row=5, values_only=True))
+    assert rows == [("007", "01", "02", 46.5), ("010", "02", None, None)]
 
 
 def test_a_cohort_of_ones_own_gets_no_notice(tmp_path):

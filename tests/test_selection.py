@@ -212,3 +212,14 @@ def test_a_bootstrap_sample_without_events_says_so_and_the_others_stay():
     assert table["reason"].ne("").tolist() == [True, False]
     assert np.isnan(table["c_sample"][0])
     assert table["c_sample"][1] == table["c_original"][1]
+
+
+@pytest.mark.parametrize("seed", [8, 17])
+def test_a_path_that_runs_away_ends_where_numbers_do(seed):
+    rng = np.random.default_rng(seed)
+    features = pd.DataFrame(rng.normal(size=(80, 6)), columns=list("abcdef"))
+    time, event = rng.exponential(size=80) * np.exp(-3 * features["a"].to_numpy()) + 0.01, np.zeros(80, int)
+    event[np.argsort(time)[:8]] = 1
+    fit = select_features(features, time, event, folds=stratified_folds(event, 10, rng=rng))
+    assert "a" in fit.coef
+    assert np.isfinite(fit.lasso.path.to_numpy()).all()

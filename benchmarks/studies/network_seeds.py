@@ -20,9 +20,8 @@ import pandas as pd
 from npcbook import images
 from npcbook.cohort import SEQUENCES, mask_path
 from npcbook.concordance import harrell_c
-from npcbook.network import NetworkSettings
 from npcbook.prognosis import fit_cox_head
-from npcbook.training import TrainingSettings, extract_features, train_segmentation
+from npcbook.training import TrainingSettings, extract_features, load_network, train_segmentation
 
 
 def main() -> None:
@@ -32,9 +31,11 @@ def main() -> None:
     parser.add_argument("cohort", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    patients = pd.read_csv(options.run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str})
+    source = options.run / "02_segmentation"
+    used = pd.read_parquet(source / "features_t1w.parquet", columns=["patient_id"])
+    patients = pd.read_csv(options.run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str}).merge(used)
     training = (patients["cohort"] == "training").to_numpy()
-    seen = json.loads((options.run / "02_segmentation" / "input.json").read_text())
+    seen = json.loads((source / "input.json").read_text())
     settings = TrainingSettings(**seen["training"])
     rows, features = [], {seed: [] for seed in options.seeds}
     networks = dict.fromkeys(options.seeds)
@@ -44,7 +45,7 @@ def main() -> None:
             trained = train_segmentation(
                 pictures[training],
                 contours[training],
-                network_settings=NetworkSettings(grid=tuple(seen["grid"])),
+                network_settings=load_network(source / "networks" / sequence).network.settings,
                 settings=replace(settings, seed=seed),
                 folder=options.run / "network_seeds" / f"{sequence}-{seed}",
                 start=networks[seed] if seen["warm_start"] else None,

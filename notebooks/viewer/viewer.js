@@ -35,7 +35,7 @@
   where.setAttribute("aria-live", "polite");
   place.append(bar, frame, where);
   const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, crosshairWidth: 0.4, crosshairColor: [0.5, 0.9, 0.5, 0.8], loadingText: "", dragAndDropEnabled: false });
-  let readers = [];
+  let readers = [], turn = 0;
   view.onLocationChange = ({ mm, values: [grey, ...labels] }) => {
     const sides = [["right", "left"], ["anterior", "posterior"], ["superior", "inferior"]];
     const at = sides.map(([more, less], axis) => `${Math.abs(mm[axis]).toFixed(0)} mm ${mm[axis] < 0 ? less : more}`);
@@ -49,15 +49,16 @@
 
   async function show() {
     const shown = patients[patient.selectedIndex];
-    const key = sequence.value;
-    readers = { "reader's": ["reader"], "network's": ["network"], both: ["reader", "network"], none: [] }[masks.value];
+    const key = sequence.value, mine = ++turn;
+    const asked = { "reader's": ["reader"], "network's": ["network"], both: ["reader", "network"], none: [] }[masks.value].filter((who) => shown[who][key]);
     const image = await load(shown.image[key]);
-    readers = readers.filter((who) => shown[who][key]);
-    const overlays = await Promise.all(readers.map(async (who) => {
+    const overlays = await Promise.all(asked.map(async (who) => {
       const mask = await load(shown[who][key]);
       mask.setColormapLabel({ ...opacity, ...colours[who] });
       return mask;
     }));
+    if (mine !== turn) return; // Something else was chosen meanwhile.
+    readers = asked;
     while (view.volumes.length) view.removeVolume(view.volumes[0]);
     [image, ...overlays].forEach((volume) => view.addVolume(volume));
     place.dataset.shown = [shown.title, key, masks.value].join(", ");
