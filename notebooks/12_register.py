@@ -131,12 +131,13 @@ measured = [("Prognosis head and its features", DL, {
     "Cox head on features of the disease": c_index(
         validation, read_combined("03_dl_training/scores_recommended")),
 })]  # fmt: skip
+scored = validation[published_score[validation].notna()]
 high_risk = {
     "largest statistic": read_combined("06_km/groups") == "high",
     "training median": published_score > published_score[training].median(),
 }
 ratios = {
-    name: hazard_ratio(fit_firth_cox, validation, high.astype(float).to_frame("high DL risk"))
+    name: hazard_ratio(fit_firth_cox, scored, high.astype(float).to_frame("high DL risk"))
     for name, high in high_risk.items()
 }
 measured.append(("Cut-off", "HR of high DL risk, validation", ratios))
