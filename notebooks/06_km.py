@@ -396,12 +396,13 @@ for model, cohort in ((m, c) for m in cuts for c in COHORTS):
     mean = {group: restricted_mean(cohort, model, group) for group in ("high", "low")}
     row = {"model": LABELS[model], "cohort": cohort}
     for group, found in mean.items():
-        limits = (found.value, found.low, found.high) if found else (None, None, None)
-        row[f"{group} risk, months"] = format_estimate(*limits, 1)
+        # Without an event there is nothing from which to tell how far the mean may be off.
+        limits = (found.low, found.high) if found and found.se > 0 else (None, None)
+        row[f"{group} risk, months"] = format_estimate(found and found.value, *limits, 1)
     row["difference"] = MISSING
     if all(mean.values()):
-        difference = mean["low"].value - mean["high"].value
-        reach = norm.isf(0.025) * np.hypot(mean["low"].se, mean["high"].se)
+        difference, errors = mean["low"].value - mean["high"].value, [found.se for found in mean.values()]
+        reach = norm.isf(0.025) * np.hypot(*errors) if min(errors) > 0 else np.nan
         row["difference"] = format_estimate(difference, difference - reach, difference + reach, 1)
     rows.append(row)
 by_group = {(row["model"], row["cohort"]): row["difference"] for row in rows}
@@ -412,7 +413,7 @@ chapter.table("rmst", pd.DataFrame(rows), caption)
 # %% [markdown]
 # *How to read it.* In validation the DL score's groups differ by {glue:text}`km_rmst` months out of
 # {glue:text}`km_horizon`. Where metastasis is rare this is small beside any hazard ratio: most patients of
-# either group spend the whole period without it.
+# either group spend the whole period without it. A mean without limits has nobody with an event.
 #
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
