@@ -51,6 +51,7 @@ from npcbook import printed_checks as checks
 from npcbook.published import lookup, read_claims, read_published
 from npcbook.reported import Interval, firth_two_arm, implied_correlation
 from npcbook.runs import open_chapter
+from npcbook.tables import format_ci, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
@@ -140,9 +141,11 @@ chapter.table(
 #
 # If an interval is estimate ± 1.96 standard errors (on the log scale for a hazard ratio), then
 #
-# $$\widehat{HR} = \sqrt{HR_{low} HR_{high}}, \qquad
-# SE = \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96}, \qquad
-# p = 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).$$
+# $$\begin{aligned}
+# \widehat{HR} &= \sqrt{HR_{low} HR_{high}}, \\
+# SE &= \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96}, \\
+# p &= 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).
+# \end{aligned}$$
 
 # %%
 intervals = checks.check_intervals()
@@ -172,9 +175,12 @@ chapter.table("firth", firth[checks.COLUMNS[1:]], "The T2N0 hazard ratios agains
 splits = pd.concat(
     [checks.firth_splits(cohort, largest=largest_arm).assign(cohort=cohort) for cohort in checks.COHORTS]
 )
-fitting = splits[splits["reproduces"]][
-    ["cohort", "events high", "events low", "hr_low", "hr_high", "p_value"]
-]
+found = splits[splits["reproduces"]]
+fitting = found[["cohort", "events high", "events low"]].assign(
+    limits=[format_ci(low, high) for low, high in zip(found["hr_low"], found["hr_high"], strict=True)],
+    p=found["p_value"].map("{:.3f}".format),
+)
+fitting = fitting.rename(columns={"limits": "limits of the HR"})
 chapter.write("tables/firth_splits_all", splits)
 glue("printed_wald_splits", f"{splits['wald limits reproduce'].sum() or 'None'}", display=False)
 caption = f"Of {len(splits) // 2} splits of events in each cohort, those that give the printed limits and p."
@@ -194,7 +200,8 @@ for cohort in checks.COHORTS:
     fit = firth_two_arm(row["value"], 1, 1)
     patients = int(lookup(f"table1.{cohort}.n0.n")["value"])
     share = 100 / (1 + row["value"])
-    rows.append((cohort, patients, row["printed"], share, fit.p_value, fit.wald_p_value))
+    shown = (f"{share:.1f}", f"{fit.p_value:.3f}", f"{fit.wald_p_value:.3f}")
+    rows.append((cohort, patients, row["printed"], *shown))
 columns = ["cohort", "T2N0 patients", "HR", "high-risk share, %", "Firth p, 1 + 1", "Wald p, 1 + 1"]
 chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one event in each arm implies.")
 
@@ -377,8 +384,9 @@ for cohort in checks.COHORTS:
         gap, alpha = Interval(a.low - b.high, a.high - b.low), Interval(claimed_alpha, claimed_alpha)
         needed = implied_correlation(gap, *ses, alpha).value
         texts = [lookup(stem + model)["printed"] for model in ("dl_combined", "clinical")]
-        rows.append((f"{name}, {cohort}", *texts, max(-1, needed.low), min(1, needed.high)))
-columns = ["", "DL (combined)", "Clinical", "threshold, lowest", "threshold, highest"]
+        thresholds = [format_number(r) for r in (max(-1, needed.low), min(1, needed.high))]
+        rows.append((f"{name}, {cohort}", *texts, *thresholds))
+columns = ["measure", "DL (combined)", "Clinical", "threshold, lowest", "threshold, highest"]
 chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Correlation from which p < 0.05.")
 
 # %% [markdown]
@@ -395,10 +403,12 @@ chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Corre
 # %%
 repeats, slips = checks.check_repeats(), checks.check_slips()
 glue("printed_repeats", f"{len(repeats)}", display=False)
+differing = repeats[repeats["verdict"] != "reproduces"]
+said = f"{len(differing)} differ and are listed, too" if len(differing) else "none differ"
 chapter.table(
     "slips",
-    slips.drop(columns="topic"),
-    f"Settings; of {len(repeats)} numbers printed twice, all that differ are listed below.",
+    pd.concat([slips, differing]).drop(columns="topic"),
+    f"Settings against what stands beside them. Of {len(repeats)} numbers printed twice, {said}.",
 )
 
 # %% [markdown]

@@ -25,7 +25,8 @@
 #   {glue:text}`cohorts_events_validation` in validation, over all follow-up. Every model of this book lives
 #   on these events ([survival](cohorts-survival)).
 # - {term}`DMFS` at {glue:text}`cohorts_horizon` months is {glue:text}`cohorts_dmfs_training` and
-#   {glue:text}`cohorts_dmfs_validation` ([survival](cohorts-survival)).
+#   {glue:text}`cohorts_dmfs_validation`, with limits of the log kind, as in print
+#   ([Table 1](cohorts-table-1)).
 # - Tested for a relation of missing {term}`EBV DNA` to the hospital: {glue:text}`cohorts_missing_p`
 #   ([missing values](cohorts-missing)).
 # - {term}`C-index` of the planted risk itself, the most that a model can be expected to reach in patients
@@ -182,19 +183,21 @@ if len(COHORTS) == 2:
 chapter.table("table_1", table, "Patients of both cohorts: counts with per cent, medians with quartiles.")
 
 # %% [markdown]
-# *How to read it.* One p-value per characteristic, beside its first level; none is corrected for their
-# number. Rows whose p-value is small while the standardised difference is below 0.1 differ by little, in
-# many patients; the reverse is a difference that the cohorts are too small to show. Models trained on one
-# cohort meet the other one's mix in validation: a difference here is the first suspect when a model loses
-# there. It is no flaw in itself, for a validation cohort that equals the training cohort tests little. What
-# the table does not show is the images, which differ between hospitals in ways that no row names.
+# *How to read it.* One p-value per characteristic, beside its first level and empty in the rows that it
+# stands for as well; none is corrected for their number. A dash says that there is no such number. Rows
+# whose p-value is small while the standardised difference is below 0.1 differ by little, in many patients;
+# the reverse is a difference that the cohorts are too small to show. Models trained on one cohort meet the
+# other one's mix in validation: a difference here is the first suspect when a model loses there. It is no
+# flaw in itself, for a validation cohort that equals the training cohort tests little. What the table does
+# not show is the images, which differ between hospitals in ways that no row names.
 #
 # (cohorts-survival)=
 # ### Survival and follow-up
 #
 # DMFS and OS of both cohorts. Where few patients have an event the axis does not begin at 0, and says so.
-# The limits here are log–log ones, which cannot leave the range from 0 to 100 %; those of Table 1 are of
-# the log kind, the default of the program that the paper used.
+# The limits in these figures are log–log ones, which cannot leave the range from 0 to 100 %; those of
+# Table 1, and of the summary at the top, are of the log kind, the default of the program that the paper
+# used. Estimates are the same, limits differ a little.
 
 # %%
 ENDPOINTS = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
@@ -268,7 +271,7 @@ for column, label in (("ldh", "LDH"), ("ebv_dna", "EBV DNA")):
     for other, name in of.items():
         test = attempt({}, name, compare_groups, missing, patients[other], kind="categorical")
         p = "nothing to compare" if test is None else format_p(test.p_value)
-        lines.append((label, (missing == "missing").sum(), name, p, "" if test is None else test.method))
+        lines.append((label, (missing == "missing").sum(), name, p, "–" if test is None else test.method))
 missingness = pd.DataFrame(lines, columns=["value", "missing", "related to", "p", "test"])
 chapter.table("missing", missingness, "Is it by chance who lacks a laboratory value?")
 

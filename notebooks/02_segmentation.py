@@ -48,6 +48,7 @@ import seaborn as sns
 import torch
 from joblib import Parallel, delayed
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from myst_nb import glue
 
 from npcbook import images
@@ -55,6 +56,7 @@ from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, mask_path, read
 from npcbook.fingerprints import files_fingerprint, fingerprint
 from npcbook.network import NetworkSettings, UNet3d
 from npcbook.overlap import STRUCTURES, measure_overlap, store_prediction
+from npcbook.plots import MASK_COLOURS
 from npcbook.runs import atomic_path, open_chapter, project_path
 from npcbook.simulate import rebuild_anatomy
 from npcbook.tables import format_number
@@ -87,7 +89,7 @@ chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=c
 cohort_path = project_path(cohort_folder)
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")[["cohort", "center"]]
 counts = patients.groupby(["cohort", "center"]).size().rename("patients").reset_index()
-chapter.table("patients", counts, "Patients by cohort and centre.")
+chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients by cohort and centre.")
 
 # %% [markdown]
 # (segmentation-preprocessing)=
@@ -315,6 +317,8 @@ for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-"
     axes[1].plot(rows["epoch"], rows["monitor_dice"], style, label=DISPLAY_NAMES[sequence])
 axes[0].set(xlabel="epoch", ylabel=f"loss ({loss})")
 axes[1].set(xlabel="epoch", ylabel="mean Dice, kept-out\ntraining patients", ylim=(0, 1))
+for ax in axes:
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 axes[0].legend()
 alt = "Loss in training, and Dice overlap in patients kept out, by epoch, for each sequence."
 chapter.figure("training", fig, alt)
@@ -362,7 +366,10 @@ dice = chapter.cached(
         patients.reset_index(), on="patient_id"
     )[["patient_id", "cohort", "center", "sequence", "structure", "dice", "hd95_mm", "volume_error"]],
 )
-overview = dice.groupby("structure", sort=False)["dice"].describe().reset_index()
+words = {"count": "masks", "std": "SD", "min": "lowest", "25%": "lower quartile", "50%": "median"}
+words |= {"75%": "upper quartile", "max": "highest"}
+overview = dice.groupby("structure", sort=False)["dice"].describe().reset_index().rename(columns=words)
+overview = overview.astype({"masks": int}).round(2)
 chapter.table("dice_overview", overview, "Dice overlap in all patients and sequences, by structure.")
 
 # %% [markdown]
@@ -484,7 +491,7 @@ chapter.table("ceiling", ceiling, caption)
 # ### Best, median and worst
 #
 # Validation patients by the mean over their three sequences, in the slice with the largest contour. Solid
-# lines are the reader's contours, dashed ones the network's; red is tumour, yellow is node.
+# lines are the reader's contours, dashed ones the network's; orange is tumour, blue is node.
 
 # %%
 ranked = both[both["cohort"] == "validation"].groupby("patient_id")["dice"].mean().sort_values()
@@ -499,7 +506,7 @@ for row, (name, patient) in zip(axes, cases.items(), strict=True):
         pixels = images.load_volume(images.preprocessed_path(chapter.folder, patient, sequence)).image[middle]
         ax.imshow(pixels, cmap="gray", vmin=-2, vmax=3)
         for mask, style in ((drawn, "solid"), (predicted, "dashed")):
-            for label, color in ((1, "#d7301f"), (2, "#ffd92f")):
+            for label, color in enumerate(MASK_COLOURS.values(), start=1):
                 if (mask[middle] == label).any():
                     ax.contour(mask[middle] == label, [0.5], colors=color, linestyles=style, linewidths=1.2)
         ax.set(xticks=[], yticks=[], title=DISPLAY_NAMES[sequence] if name == "best" else "")

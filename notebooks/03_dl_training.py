@@ -469,30 +469,44 @@ chapter.table(
 )
 
 # %% [markdown]
-# The patient of highest risk, in the slice with the largest predicted tumour (dashed). Red raises the score,
-# blue lowers it; the dotted line surrounds planted infiltration, where it is known.
+# The patient of highest risk, in the slice with the largest predicted tumour. Red raises the score, blue
+# lowers it. Two lines help to read the picture: the dashed yellow one surrounds the predicted tumour, the
+# dotted green one planted infiltration, where it is known. Colours are scaled within each picture, because
+# a head of random weights has a scale of its own: the ends of the bar stand for the size of contribution
+# that all but one voxel in a thousand stay below.
+
 
 # %%
-fig, axes = plt.subplots(2, 3, figsize=(9, 6.2), layout="constrained")
-for column, sequence in zip(axes.T, SEQUENCES, strict=True):
-    mask = masks[sequence][0] == 1
+def draw_attribution(ax, sequence: str, key, title: str):
+    """Draw the map of the patient of highest risk over the picture; return the coloured layer."""
+    mask, values = masks[sequence][0] == 1, maps[key][0].values
     at = int(mask.sum(axis=(1, 2)).argmax())
-    for ax, key, title in zip(
-        column, (sequence, (sequence, "random")), ("trained", "random weights"), strict=True
-    ):
-        values = maps[key][0].values
-        found, limit = values[at], np.quantile(np.abs(values), 0.999) or 1.0
-        ax.imshow(pictures[sequence][0][at], cmap="gray", vmin=-2, vmax=3)
-        ax.imshow(found, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=np.clip(np.abs(found) / limit, 0, 1))
-        if mask[at].any():
-            ax.contour(mask[at], [0.5], colors="#ffd92f", linestyles="dashed", linewidths=1)
-        if explained[0] in infiltrated and infiltrated[explained[0]][at].any():
-            ax.contour(
-                infiltrated[explained[0]][at], [0.5], colors="#66c2a5", linestyles="dotted", linewidths=1.2
-            )
-        ax.set(xticks=[], yticks=[], title=f"{shown[sequence]}, {title}")
+    found = values[at] / (np.quantile(np.abs(values), 0.999) or 1.0)
+    ax.imshow(pictures[sequence][0][at], cmap="gray", vmin=-2, vmax=3)
+    overlay = ax.imshow(found, cmap="RdBu_r", vmin=-1, vmax=1, alpha=np.clip(np.abs(found), 0, 1))
+    regions = {"predicted tumour": mask, "planted infiltration": infiltrated.get(explained[0])}
+    for what, region in regions.items():
+        if region is not None and region[at].any():
+            colour, style = LINES[what]
+            ax.contour(region[at], [0.5], colors=colour, linestyles=style, linewidths=1.2)
+    ax.set(xticks=[], yticks=[], title=f"{shown[sequence]}, {title}")
+    return overlay
+
+
+# %%
+LINES = {"predicted tumour": ("#ffd92f", "dashed"), "planted infiltration": ("#66c2a5", "dotted")}
+fig, axes = plt.subplots(2, 3, figsize=(9, 6.6), layout="constrained")
+for column, sequence in zip(axes.T, SEQUENCES, strict=True):
+    overlay = draw_attribution(column[0], sequence, sequence, "trained")
+    draw_attribution(column[1], sequence, (sequence, "random"), "random weights")
+scale = plt.cm.ScalarMappable(overlay.norm, overlay.cmap)
+bar = fig.colorbar(scale, ax=axes, shrink=0.7, ticks=[-1, 0, 1], label="contribution to the score")
+bar.ax.set_yticklabels(["lowers it most", "none", "raises it most"], fontsize=8)
+handles = [plt.Line2D([], [], color=c, linestyle=style, label=what) for what, (c, style) in LINES.items()]
+fig.legend(handles=handles[: 1 + bool(infiltrated)], loc="outside lower center", ncols=2, frameon=False)
 alt = (
-    "Attribution of the score drawn over the three sequences, for the trained network and for random weights."
+    "Attribution of the score drawn over the three sequences, for the trained network and for random "
+    "weights, with a colour bar; lines surround the predicted tumour and planted infiltration."
 )
 chapter.figure("attribution", fig, alt)
 
@@ -552,7 +566,11 @@ chapter.table("answers", answers, f"How the score answers to a changed trait, {l
 # The recommended combined head, fitted on random parts of the training cohort and judged on the validation
 # cohort. Beside it, where something is planted, the same with the three planted traits themselves for
 # features: what a perfect reader of these pictures could get from so many patients. If the curves still
-# rise, more patients would help; what lies between them is what the features miss.
+# rise, more patients would help; what lies between them is what the features miss. Each point is the mean
+# of several fits, the band reaches from the least to the greatest. At the right end all fits have the same
+# patients, and only the folds that choose the penalty are dealt anew; the thin line is the value in the
+# table of C-indices, which has the same patients and features, too, and its own folds. The distance between
+# the two is therefore the chance of one division into folds, and no gain or loss.
 
 # %%
 regional, traits = features("region", models["combined"]), None
@@ -560,7 +578,7 @@ if truth is not None:
     traits = truth[["size", "heterogeneity", "infiltration"]].reindex(patients.index).to_numpy()
 curve = []
 for share in (0.25, 0.5, 0.75, 1.0):
-    for number in range(n_seeds if share < 1 else 1):
+    for number in range(n_seeds):
         rng, members = np.random.default_rng([seed, number]), np.flatnonzero(training)
         parts = [rng.permutation(members[event[members] == status]) for status in (0, 1)]
         drawn = np.concatenate([part[: round(share * len(part))] for part in parts])
@@ -582,10 +600,15 @@ for (label, part), style in zip(curve.groupby("features", sort=False), ("o-", "s
     ax.fill_between(means.index, means["min"], means["max"], alpha=0.2)
 ax.set(xlabel="training patients", ylabel="C-index, validation")
 ax.axhline(0.5, color="0.6", linewidth=0.8)
-ax.legend()
-full = curve[curve["share"] == 1].set_index("features")["c"]
+headline = value("combined", "validation", "recommended")
+ax.axhline(headline, color="C0", linewidth=0.8, linestyle=":", label="network's features, as in the table")
+ax.legend(fontsize=8)
+full = curve[curve["share"] == 1].groupby("features")["c"].mean()
 glue("dl_planted_traits", format_number(full.get("planted traits", np.nan), 2), display=False)
-alt = "Validation C-index of the recommended head by the number of patients that it was fitted on."
+alt = (
+    "Validation C-index of the recommended head by the number of patients that it was fitted on, with the "
+    "value of the table of C-indices as a thin line."
+)
 chapter.figure("learning_curve", fig, alt)
 
 # %% [markdown]
@@ -617,6 +640,11 @@ about = store_model(
 c_table = chapter.read("03_dl_training/tables/c_index")
 card = model_card(about, chapter.read("02_segmentation/dice"), c_table)
 write_model_card(chapter.folder / "model_card.md", card, chapter.label)
+words = {"True": "yes", "False": "no", "None": "–"}
+items = {"micro batch": "patients at a time, at most", "mirror": "left and right exchanged"}
+items |= {"rotation degrees": "rotation, largest (degrees)", "blur voxels": "blurring, largest (voxels)"}
+items |= {"monitor fraction": "part kept out to watch training"}
+card = card.assign(item=card["item"].replace(items), content=card["content"].replace(words))
 chapter.table("model_card", card.rename(columns=str.capitalize), "Model card of this run.")
 
 # %% [markdown]

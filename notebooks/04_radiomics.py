@@ -85,6 +85,9 @@ workers = 2  # processes
 
 # %% [markdown]
 # ## Data
+#
+# The patients of chapter 01 with their follow-up and, where something was planted, their truth; images and
+# contours are read further down, when features are taken from them.
 
 # %%
 chapter = open_chapter("04_radiomics", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -243,7 +246,17 @@ extraction = [(names.get(key, "resampling"), key, str(value)) for key, value in 
 extraction = pd.DataFrame(extraction, columns=steps.columns).query("parameter != 'additionalInfo'")
 steps = pd.concat([steps, extraction], ignore_index=True)
 chapter.write("steps", steps)
-chapter.table("steps_from_scan", steps, "From scan to feature: every step of this run and its parameters.")
+
+# %%
+words = {"fit_size": "shorter side of the copy (voxels)", "fwhm": "width of the field's histogram (log)"}
+words |= {"iterations": "iterations at each resolution, at most", "resampledPixelSpacing": "voxel size (mm)"}
+words |= {"binWidth": "bin width", "scale": "z-scores times"}
+words |= {"sigma": "Laplacian of Gaussian, σ (mm)", "mask": "structures", "contours": "contours by"}
+shown = steps.assign(
+    parameter=steps["parameter"].replace(words),
+    value=steps["value"].str.strip("[]()").replace({"sitkLinear": "linear", "sitkBSpline": "B-spline"}),
+)
+chapter.table("steps_from_scan", shown, "From scan to feature: every step of this run and its parameters.")
 
 # %% [markdown]
 # The grey level of a voxel with intensity $x$ is
@@ -260,6 +273,12 @@ chapter.table("steps_from_scan", steps, "From scan to feature: every step of thi
 # ```python
 # with joblib.parallel_config(backend="dask"):  # a distributed.Client is connected to the cluster
 #     found = radiomics.extract_cohort(cases, folder=folder, settings=settings)
+# ```
+#
+# Features of one patient's image, the central function, from the library:
+#
+# ```{literalinclude} ../npcbook/radiomics.py
+# :pyobject: extract_images
 # ```
 
 # %% tags=["remove-stderr"]
@@ -307,11 +326,10 @@ chapter.table("extraction", summary, "What became of the images, and how large t
 
 # %%
 problems = report[report["reason"] != ""].groupby(["sequence", "status", "reason"], as_index=False).size()
-problems = (
-    problems
-    if len(problems)
-    else pd.DataFrame([{"sequence": "all", "status": "ok", "reason": "none", "size": len(report)}])
-)
+problems["sequence"] = problems["sequence"].replace(shown_names)
+if problems.empty:
+    problems.loc[0] = ["all", "complete", "nothing missing", len(report)]
+problems = problems.rename(columns={"status": "features", "size": "images"})
 chapter.table("problems", problems.head(20), "Images without features or with undefined ones, by reason.")
 
 # %% [markdown]
@@ -430,7 +448,8 @@ counts = pd.DataFrame([{"sequence": shown_names[name], **fit.counts} for name, f
 counts = counts.rename(
     columns={"varying": "not constant", "uncorrelated": f"|r| ≤ {max_correlation}", "selected": "LASSO"}
 )
-counts["note"] = np.where(counts["LASSO"] == 0, "nothing kept: the score is 0 for everyone", "")
+if (counts["LASSO"] == 0).any():
+    counts["note"] = np.where(counts["LASSO"] == 0, "nothing kept: the score is 0 for everyone", "–")
 for name, fit in fits.items():
     chapter.record(f"text.radiomics.selected.{name}", int(fit.counts["selected"]))
 glue("radiomics_selected", str(int(fits["combined"].counts["selected"])), display=False)
@@ -445,17 +464,16 @@ chapter.table("steps", counts, "Features left after each step.")
 lasso = fits["combined"].lasso
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 ax.errorbar(lasso.lambdas, lasso.cv_mean, lasso.cv_se, fmt="o", markersize=3, linewidth=0.7, color="0.35")
-for where, style, text in ((lasso.lambda_min, "-", "lowest"), (lasso.lambda_1se, "--", "one SE above")):
+rules = ((lasso.lambda_min, "-", "#0072B2", "lowest"), (lasso.lambda_1se, "--", "#D55E00", "one SE above"))
+for where, style, colour, text in rules:
     number = int(lasso.n_nonzero[np.flatnonzero(lasso.lambdas == where)[0]])
-    ax.axvline(
-        where, linestyle=style, color=style_of("radiomics_combined")[0], label=f"{text}: {number} features"
-    )
+    ax.axvline(where, linestyle=style, color=colour, label=f"{text}: {number} features")
 ax.set(xscale="log", xlabel="penalty λ", ylabel="cross-validated deviance")
 ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 ax.xaxis.set_major_formatter("{x:g}")
 ax.xaxis.set_minor_formatter(NullFormatter())
 ax.invert_xaxis()
-ax.legend(frameon=False, fontsize=8)
+ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 sns.despine(fig)
 alt = (
     "Cross-validated deviance of the combined signature by penalty, with the penalty of lowest deviance and "
@@ -560,7 +578,8 @@ for name, risk in scores.items():
             row[f"ceiling, {cohort}"] = format_number(ceiling)
             if ceiling is not None:
                 chapter.record(f"text.{cohort}.c_index.radiomics_{name}", ceiling, track="truth")
-    row["note"] = "same for everyone: nothing was selected" if risk.nunique() == 1 else ""
+    if scores.nunique().min() == 1:
+        row["note"] = "same for everyone: nothing was selected" if risk.nunique() == 1 else "–"
     rows.append(row)
 for cohort in cohorts:
     glue(f"radiomics_c_{cohort}", rows[-1][f"C, {cohort} (95 % CI)"], display=False)
@@ -588,7 +607,7 @@ if latents:
     rows.append({"signature": "C of heterogeneity itself", "heterogeneity": format_estimate(**worth)})
 else:
     rows = [{"signature": "all", "planted": "unknown: nothing was planted in this cohort"}]
-known = pd.DataFrame(rows).fillna("–")
+known = pd.DataFrame(rows).fillna("–").rename(columns={"lp_clinical": "clinical risk"})
 chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
 
 # %% [markdown]
@@ -1205,12 +1224,6 @@ chapter.table("notes", list_reasons(notes), "Estimates that these data do not al
 # - The checks under *As recommended* use some patients and mostly one sequence; their own uncertainty is
 #   that of so many patients.
 # - Redrawn contours move the surface at random; a second reader may differ systematically.
-#
-# The method's central function, from the library:
-#
-# ```{literalinclude} ../npcbook/radiomics.py
-# :pyobject: extract_images
-# ```
 #
 # ## Hand-over
 #

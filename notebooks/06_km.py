@@ -49,7 +49,15 @@ from scipy.stats import norm
 
 from npcbook.cutpoint import optimal_cutpoint
 from npcbook.firth import fit_cox_or_firth
-from npcbook.plots import LABELS, plot_cutpoint, plot_kaplan_meier, small_multiples
+from npcbook.plots import (
+    LABELS,
+    axis_start,
+    plot_curves,
+    plot_cutpoint,
+    plot_kaplan_meier,
+    small_multiples,
+    style_of,
+)
 from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.selection import stratified_folds
@@ -325,11 +333,46 @@ for group in ("low", "high"):
 # (km-figure-3)=
 # ### Distant metastasis-free survival (Fig. 3)
 #
-# The counterpart of the paper's Figure 3, panels A to E above F to J: one figure a model, training above
-# validation. Bands are 95 % limits, ticks are censored patients; where fewer than ten patients are at risk a
-# curve is thin and has no band, whatever the size of its group. Below each panel stand, for every twelfth
-# month, the patients at risk and the events and censorings so far; † marks a hazard ratio by
+# The counterpart of the paper's Figure 3, panels A to E above F to J: training above validation, first all
+# models at a glance, then a figure for each. Bands are 95 % limits, ticks are censored patients; where fewer
+# than ten patients are at risk a curve is thin and has no band, whatever the size of its group. Where all
+# curves and bands stay in the upper half, the axis begins there and says so; † marks a hazard ratio by
 # {term}`Firth's penalty`.
+
+
+# %%
+def cohort_curves(cohort, model, outcome):
+    """Return time, event and risk group of the patients of a cohort who have a group."""
+    rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
+    return *(rows[column] for column in OUTCOMES[outcome]), groups.loc[rows.index, model]
+
+
+# %% tags=["hide-input"]
+fig, axes = small_multiples(2 * len(MODELS), columns=len(MODELS), width=9.5, panel_height=2.4)
+for i, cohort in enumerate(COHORTS):
+    row = dict(zip(MODELS, axes[i * len(MODELS) :], strict=False))
+    lowest = min((axis_start(*cohort_curves(cohort, model, "DMFS")) for model in cuts), default=0.0)
+    for model in cuts:
+        fit = results[model, cohort, "DMFS"]["fit"]
+        shown = {"horizon_months": horizon_months, "hr": fit, "lowest": lowest, "ax": row[model]}
+        plot_curves(*cohort_curves(cohort, model, "DMFS"), **shown)
+    for model, ax in row.items():
+        ax.set_title(LABELS[model] if i == 0 else "", fontsize=9)
+        ax.set_xlabel("Months" if i == 1 else "", fontsize=9)
+    note = f"\n(axis from {100 * lowest:g} %)" if lowest else ""
+    axes[i * len(MODELS)].set_ylabel(f"{cohort.capitalize()}, DMFS{note}", fontsize=9)
+for group in ("low", "high"):
+    axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
+fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+alt = "Kaplan–Meier curves of DMFS by risk group: five models side by side, training above validation."
+chapter.figure("dmfs_overview", fig, alt)
+
+# %% [markdown]
+# *How to read it.* Compare the distance of the curves in a column: what is wide above and narrow below
+# belongs to the training patients and not to the model. The axes of the two rows may differ.
+#
+# The same curves with the numbers behind them, model by model. Below each panel stand, for every twelfth
+# month, the patients at risk and the events and censorings so far.
 
 
 # %%
@@ -341,13 +384,12 @@ def draw(model, outcome):
         if model not in cuts:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue
-        rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
-        time, event = (rows[column] for column in OUTCOMES[outcome])
+        data = cohort_curves(cohort, model, outcome)
         searched = outcome == "DMFS" and cohort == "training"
         tests = {"hr": results[model, cohort, outcome]["fit"]}
         tests["cut"] = cuts[model] if searched else None
-        shown = {"horizon_months": horizon_months, "endpoint": outcome, "ax": ax}
-        plot_kaplan_meier(time, event, groups.loc[rows.index, model], **tests, **shown)
+        shown = {"horizon_months": horizon_months, "endpoint": outcome, "lowest": axis_start(*data)}
+        plot_kaplan_meier(*data, **tests, **shown, ax=ax)
     alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]}, in both cohorts."
     chapter.figure(f"{outcome.lower()}_{model}", fig, alt)
 

@@ -51,7 +51,7 @@ from npcbook.cohort import read_truth
 from npcbook.dose import rate_difference
 from npcbook.firth import fit_firth_cox
 from npcbook.interaction import gail_simon, likelihood_ratio
-from npcbook.plots import LABELS, plot_forest, plot_kaplan_meier
+from npcbook.plots import LABELS, axis_start, plot_forest, plot_kaplan_meier
 from npcbook.published import lookup
 from npcbook.runs import open_chapter
 from npcbook.survival import kaplan_meier, logrank
@@ -197,25 +197,25 @@ subgroups = subgroups.merge(
 # ### Forest plots (Fig. 4)
 #
 # The counterparts of the paper's Figure 4A and B. Each line is one subgroup. Under its name stand
-# events/patients in the high- and the low-risk arm; arrows mark intervals that leave the axis. The
-# interaction p is that of the likelihood ratio test, not the paper's.
+# events/patients in the high- and the low-risk arm. The axis of each figure is as long as its estimates need,
+# so that the two differ. The interaction p is that of the likelihood ratio test, not the paper's.
 
 # %% tags=["hide-input"]
-# One axis for both cohorts, a decade longer where ratios need it.
-limits = (0.1, 1000 if subgroups["hr"].max() > 100 else 100)
-ax = plot_forest(subgroups[subgroups["cohort"] == "training"], limits=limits)
+ax = plot_forest(subgroups[subgroups["cohort"] == "training"])
 ax.set_title("Training cohort, DMFS", loc="left")
 alt = "Forest plot: hazard ratio of high against low risk in each subgroup, training cohort."
 chapter.figure("forest_training", ax.figure, alt)
 
 # %% tags=["hide-input"]
-ax = plot_forest(subgroups[subgroups["cohort"] == "validation"], limits=limits)
+ax = plot_forest(subgroups[subgroups["cohort"] == "validation"])
 ax.set_title("Validation cohort, DMFS", loc="left")
 alt = "Forest plot: hazard ratio of high against low risk in each subgroup, validation cohort."
 chapter.figure("forest_validation", ax.figure, alt)
 
 # %% [markdown]
-# *How to read it.* Do not ask which intervals hold 1; ask which hold the ratio of *all patients*. A subgroup
+# *How to read it.* A square is the ratio, the line its interval. An arrow says that the interval goes on
+# beyond the axis; an arrow without a square, that the ratio itself does (the numbers stand at the right).
+# Do not ask which intervals hold 1; ask which hold the ratio of *all patients*. A subgroup
 # whose interval does is compatible with the common effect. A subgroup of few events is compatible with
 # almost any hazard ratio; its p-value is then a statement about its size. In the training cohort score and
 # cut-off were fitted to these very outcomes: if the low-risk arm is nearly without events there, ratios are
@@ -224,8 +224,8 @@ chapter.figure("forest_validation", ax.figure, alt)
 # (subgroups-numbers)=
 # ### The same as numbers
 #
-# With Holm's correction over the subgroups of a cohort. The subgroups overlap, since each factor divides the
-# same patients anew; Holm's correction needs no independence.
+# Validation first, then training, with Holm's correction over the subgroups of a cohort. The subgroups
+# overlap, since each factor divides the same patients anew; Holm's correction needs no independence.
 
 # %%
 holm = pd.Series(np.nan, index=subgroups.index)
@@ -236,13 +236,15 @@ for cohort in COHORTS:
 subgroups["p_holm"] = holm
 chapter.write("subgroups", subgroups)
 table = pd.DataFrame({
-    "cohort": subgroups["cohort"], "subgroup": (subgroups["subgroup"] + " " + subgroups["level"]).str.strip(),
+    "subgroup": (subgroups["subgroup"] + " " + subgroups["level"]).str.strip(),
     "high: events/n": subgroups["events_high"].astype(str) + "/" + subgroups["n_high"].astype(str),
     "low: events/n": subgroups["events_low"].astype(str) + "/" + subgroups["n_low"].astype(str),
     "HR (95 % CI)": [format_hr(*row) for row in subgroups[["hr", "hr_low", "hr_high"]].to_numpy()],
     "p": subgroups["p_value"].map(format_p), "p, Holm": subgroups["p_holm"].map(format_p),
 })  # fmt: skip
-chapter.table("subgroups", table, "High against low risk by subgroup: Firth's Cox model, profile limits.")
+for cohort in reversed(COHORTS):
+    caption = f"High against low risk, {cohort} cohort: Firth's Cox model, profile limits."
+    chapter.table(f"subgroups_{cohort}", table[subgroups["cohort"] == cohort], caption)
 
 # %% [markdown]
 # *How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* says why.
@@ -304,23 +306,24 @@ ENDPOINTS = {"dmfs": ("DMFS", "dmfs_months", "dm_event"), "os": ("OS", "os_month
 
 # %% tags=["hide-input"]
 if len(t2n0):
-    ax = plot_kaplan_meier(
-        t2n0["dmfs_months"], t2n0["dm_event"], t2n0["treatment"], order=ARMS, endpoint="DMFS",
-        horizon_months=horizon_months,
-    )  # fmt: skip
+    data = t2n0["dmfs_months"], t2n0["dm_event"], t2n0["treatment"]
+    shown = {"endpoint": "DMFS", "horizon_months": horizon_months, "lowest": axis_start(*data)}
+    ax = plot_kaplan_meier(*data, order=ARMS, **shown)
+    ax.set_title("T2N0, both cohorts, DMFS", loc="left")
     chapter.figure("t2n0_dmfs", ax.figure, "Kaplan–Meier curves of DMFS in T2N0 patients by treatment.")
 
 # %% tags=["hide-input"]
 if len(t2n0):
-    ax = plot_kaplan_meier(
-        t2n0["os_months"], t2n0["os_event"], t2n0["treatment"], order=ARMS, endpoint="OS",
-        horizon_months=horizon_months,
-    )  # fmt: skip
+    data = t2n0["os_months"], t2n0["os_event"], t2n0["treatment"]
+    shown = {"endpoint": "OS", "horizon_months": horizon_months, "lowest": axis_start(*data)}
+    ax = plot_kaplan_meier(*data, order=ARMS, **shown)
+    ax.set_title("T2N0, both cohorts, OS", loc="left")
     chapter.figure("t2n0_os", ax.figure, "Kaplan–Meier curves of OS in T2N0 patients by treatment.")
 
 
 # %% [markdown]
-# *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band. The table gives
+# *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band; where nothing
+# lies in the lower half, the axis leaves it out and says so. The table gives
 # the rates at the horizon (Kaplan–Meier, log–log limits) and their difference in percentage points,
 # chemoradiotherapy less radiotherapy. Where a group has no event neither its rate nor the difference has
 # limits here: the data then leave a larger difference open than the figures suggest. Elsewhere the interval
@@ -329,25 +332,33 @@ if len(t2n0):
 
 
 # %%
-def rate(part, time, event):
-    """Return the rate in per cent at the horizon with its limits; NaN for what these patients cannot give."""
+def rate(part, time, event, what):
+    """Return the rate in per cent at the horizon with its limits; NaN, and a note, for what is missing."""
     if part.empty or part[time].max() < horizon_months:
+        not_estimable[what] = "no patient of this group is followed to the horizon."
         return (np.nan,) * 3
     km = kaplan_meier(part[time], part[event], at=[horizon_months])
     limits = (km.low[0], km.high[0]) if km.survival[0] < 1 else (np.nan, np.nan)
+    if km.survival[0] == 1:
+        not_estimable[f"{what}: limits"] = "no patient of this group has an event by the horizon."
     return tuple(100 * value for value in (km.survival[0], *limits))
 
 
 # %%
+NO_EVENT_IN_ONE = "in one of the two groups nobody, or everybody, has an event by the horizon."
 t2n0_rows, rates, t2n0_p = [], {}, {}
 for key, (name, time, event) in ENDPOINTS.items():
     outcome = t2n0[time], t2n0[event], t2n0["treatment"]
-    rates |= {(key, arm): rate(t2n0[t2n0["treatment"] == arm], time, event) for arm in ARMS}
-    rates[key, "all"] = rate(t2n0, time, event)
+    for arm in ARMS:
+        part = t2n0[t2n0["treatment"] == arm]
+        rates[key, arm] = rate(part, time, event, f"T2N0, {name}, {LABELS[arm]}, rate")
+    rates[key, "all"] = rate(t2n0, time, event, f"T2N0, {name}, all, rate")
     test = attempt(not_estimable, f"T2N0, {name}, log-rank", logrank, *outcome)
     gap = attempt(not_estimable, f"T2N0, {name}, difference", rate_difference, *outcome, horizon_months,
                   first=ARMS[0], second=ARMS[1])  # fmt: skip
     t2n0_p[key] = np.nan if test is None else test.p_value
+    if gap and not np.isfinite(gap.low):
+        not_estimable[f"T2N0, {name}, difference: limits"] = NO_EVENT_IN_ONE
     difference = [100 * value for value in (gap.value, gap.low, gap.high)] if gap else [np.nan] * 3
     columns = {LABELS[arm]: format_estimate(*rates[key, arm], 1) for arm in ARMS}
     columns |= {"log-rank p": format_p(t2n0_p[key]), "difference": format_estimate(*difference, 1)}
@@ -356,7 +367,7 @@ caption = f"T2N0, rates in per cent at {horizon_months} months (95 % CI)."
 chapter.table("t2n0", pd.DataFrame(t2n0_rows), caption)
 
 # %% [markdown]
-# Cells without an estimate, and why:
+# Cells without an estimate, or without limits, and why:
 
 # %%
 chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")

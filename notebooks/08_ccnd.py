@@ -311,7 +311,10 @@ balance["after"] = balance_table(covariates, patients["dose_group"], weights.wei
 balance = balance[["covariate", *(arm for arm in ARMS if arm in balance), "before", "after"]]
 chapter.write("balance", balance)
 titles = {"covariate": "mean of", "before": "largest difference", "after": "weighted"}
-shown = balance.rename(columns=NAMES | titles)
+shown = balance.rename(columns=NAMES | titles).astype(object)
+for i, name in balance["covariate"].items():
+    decimals = [1 if name == "Age" and column in ARMS else 2 for column in balance.columns[1:]]
+    shown.iloc[i, 1:] = [format_number(*cell) for cell in zip(balance.iloc[i, 1:], decimals, strict=True)]
 chapter.table("balance", shown, "Covariates by dose group; differences in standard deviations.")
 
 # %% tags=["hide-input"]
@@ -457,7 +460,8 @@ for risk in RISKS:
         rare = patients.loc[patients["risk_group"] == risk, "dm_event"].mean() < 0.15
         e = e_value(fit.hr[0], fit.hr_low[0], fit.hr_high[0], rare=rare)
         rows.append({"risk group": risk, "HR, weighted": format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0]),
-                     "E-value, estimate": e.estimate, "E-value, limit": e.limit})  # fmt: skip
+                     "E-value, estimate": format_number(e.estimate),
+                     "E-value, limit": format_number(e.limit)})  # fmt: skip
 chapter.table("e_values", pd.DataFrame(rows), "How strong unmeasured confounding would have to be.")
 
 # %% [markdown]
@@ -529,6 +533,7 @@ for risk, (low_hr, middle_hr, high_hr) in curves.items():
 ax.axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
 ax.set(xlabel="CCND (mg/m²)", ylabel="Hazard ratio against radiotherapy alone", yscale="log", ylim=(0.05, 20))
 ax.yaxis.set_major_formatter("{x:g}")
+ax.set_title("Hazard of metastasis by dose, both cohorts", loc="left")
 ax.spines[["right", "top"]].set_visible(False)
 alt = "Hazard ratio of metastasis against radiotherapy alone by cumulative dose, as a smooth curve."
 chapter.figure("dose_curve", fig, alt)

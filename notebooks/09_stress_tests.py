@@ -437,7 +437,7 @@ tried = {
 sizes = {name: minimum_sample_size(p, n, events) for name, p in tried.items()}
 needs = pd.DataFrame({
     "model": list(tried),
-    "parameters": list(tried.values()),
+    "parameters": [f"{p:,}" for p in tried.values()],
     "events per parameter": [format_number(events / p, 2) for p in tried.values()],
     "patients needed": [f"{size.n_patients:,}" for size in sizes.values()],
     "events needed": [f"{size.n_events:,}" for size in sizes.values()],
@@ -634,21 +634,31 @@ def printed(published_id):
     return f"{row['printed']}{interval}"
 
 
+def here(writer, published_id, as_text):
+    """Return the value that an earlier chapter set beside a printed number, as text; else a dash."""
+    rows = chapter.read(f"{writer}/values").set_index(["id", "track"])
+    if (published_id, "as published") not in rows.index:
+        return MISSING
+    return as_text(*rows.loc[(published_id, "as published"), ["value", "low", "high"]])
+
+
+# %%
+HR, C = "text.training.km_hr.dl_combined", "table4.validation.c_index.dc"
+slopes = dc["slope (95 % CI)"]
 beside = pd.DataFrame(
     [
         ("C-index of the clinical model (covariates selected anew), training",
          printed("table4.training.c_index.clinical"),
          optimism["apparent"].iloc[0], f"{optimism['corrected'].iloc[0]} corrected for optimism"),
-        ("DL hazard ratio at the best cut-off, training", printed("text.training.km_hr.dl_combined"),
-         "chapter 06", f"{middle} (median) with a useless score"),
-        ("C-index of DC, validation", printed("table4.validation.c_index.dc"),
-         uno["validation, Harrell"].iloc[-1],
-         f"calibration slope {dc.loc['as published', 'slope (95 % CI)']}"),
+        ("DL hazard ratio at the best cut-off, training", printed(HR), here("06_km", HR, format_hr),
+         f"a useless score's best cut-off gives {middle} (median)"),
+        ("C-index of DC, validation", printed(C), here("05_cox_models", C, format_estimate),
+         f"calibration slope {slopes['as published']} as published, {slopes['recommended']} recommended"),
         ("5-year DMFS, training, %" + ("" if horizon_months == 60 else f" (here {horizon_months} months)"),
          printed("table1.training.dmfs_5y"), definitions.iloc[0, 3],
          f"{definitions.iloc[2, 3]} if deaths count"),
     ],
-    columns=["what", "printed", "as published, here", "recommended, here"],
+    columns=["what", "printed", "as published, here", "what the printed number leaves out"],
 ).fillna(MISSING)  # fmt: skip
 chapter.table("against_paper", beside, "Printed numbers that these checks bear on.")
 

@@ -105,14 +105,15 @@ chapter.table("counts", counts, "Printed results by the chapter that reproduces 
 # (ledger-intervals)=
 # ## Inside the printed intervals
 #
-# The bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`, the dots
-# this run's values by the paper's method.
+# Where a hazard ratio cannot be told from infinity, its difference stays empty.
 
 
 # %%
 def in_print_digits(table):
     """Return the rows with the difference as text, to as many decimals as the paper prints."""
-    pairs = zip(table["difference"], table["id"].map(printed["printed"]), strict=True)
+    runaway = table["id"].map(printed["quantity"]).eq("hazard ratio") & table["here"].str.startswith(">")
+    known = table["difference"].mask(runaway)
+    pairs = zip(known, table["id"].map(printed["printed"]), strict=True)
     return table.assign(difference=[format_number(value, printed_decimals(text)) for value, text in pairs])
 
 
@@ -124,20 +125,48 @@ outside = with_ci[with_ci["in printed CI"] == "no"]
 shown = in_print_digits(outside)[["what", "printed", "here", "difference", "recommended", "truth"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
 
+# %% [markdown]
+# In the figure bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`.
+# Filled dots are this run's values by the paper's method, hollow ones by the recommended one.
+
 # %%
+MEASURES = {"c_index": "C-index", "auc": "AUC at 5 years"}
+recommended = values[values["track"] == "recommended"].drop_duplicates("id", keep="last").set_index("id")
 drawn = with_ci[with_ci["id"].str.match(r"table4\..*\.(c_index|auc)\.")].set_index("id")
-fig, ax = plt.subplots(figsize=(6.5, 0.28 * len(drawn) + 1), layout="constrained")
-for height, published_id in enumerate(reversed(drawn.index)):
+
+
+def draw_row(ax, height, published_id):
+    """Draw a printed interval and this run's two values on one line."""
     row = printed.loc[published_id]
-    ax.plot([row["low"], row["high"]], [height, height], color="0.6", linewidth=5, solid_capstyle="butt")
-    ax.plot(row["value"], height, "|", color="black", markersize=9)
-    ax.plot(row["value"] + drawn.at[published_id, "difference"], height, "o", color="#0173b2")
-ax.axvline(0.5, color="0.4", linestyle=":")
-ax.set_yticks(range(len(drawn)), [drawn.at[i, "what"] for i in reversed(drawn.index)], fontsize=8)
-ax.set_xlabel("C-index or AUC: printed (bar, tick) and this run (dot); dotted: chance")
+    here = row["value"] + drawn.at[published_id, "difference"]
+    other = recommended["value"].get(published_id)
+    ax.plot([row["low"], row["high"]], [height, height], color="0.75", linewidth=6, solid_capstyle="butt",
+            label="printed 95 % interval")  # fmt: skip
+    ax.plot(row["value"], height, "|", color="black", markersize=9, label="printed value")
+    ax.plot(here, height, "o", color="#0173b2", label="this run, as published")
+    ax.plot(other, height, "o", markerfacecolor="none", color="#b35900", label="this run, recommended")
+
+
+# %%
+groups = {name: drawn.index[drawn.index.str.contains(f".{key}.", regex=False)]
+          for key, name in MEASURES.items()}  # fmt: skip
+groups = {name: ids for name, ids in groups.items() if len(ids)} or {"no value in this run": drawn.index}
+fig, axes = plt.subplots(len(groups), sharex=True, squeeze=False, figsize=(6.5, 0.26 * len(drawn) + 1.6),
+                         layout="constrained", height_ratios=[len(ids) + 1 for ids in groups.values()],
+                         )  # fmt: skip
+for ax, (name, ids) in zip(axes[:, 0], groups.items(), strict=True):
+    for height, published_id in enumerate(reversed(ids)):
+        draw_row(ax, height, published_id)
+    whose = [f"{printed.at[i, 'subject']}, {printed.at[i, 'cohort']}" for i in reversed(ids)]
+    ax.set_yticks(range(len(ids)), whose, fontsize=8)
+    ax.set_title(name, loc="left", fontsize=10)
+    ax.axvline(0.5, color="0.4", linestyle=":", label="chance")
 if absolute_limits != "auto":
     ax.set_xlim(*map(float, absolute_limits.split(",")))
-alt = "Printed intervals of each C-index and AUC, with this run's value as a dot on the same line."
+legend = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+fig.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+alt = ("Printed interval of each C-index, then of each AUC, with this run's value as published (filled dot) "
+       "and as recommended (hollow dot) on the same line.")  # fmt: skip
 chapter.figure("discrimination", fig, alt)
 
 # %% [markdown]

@@ -100,15 +100,15 @@ chapter.table("cohort", facts, "The cohort of this run.")
 # ## How a patient is made
 #
 # 1. **Covariates** are allotted so that each cohort has the counts that the specification sets (in the
-#    scenario `paper`, those printed), exactly or on average (`exact_counts`); rENE needs N1, a missing
+#    scenario `paper`, those printed), exactly or on average (*exact counts*); rENE needs N1, a missing
 #    laboratory value depends on the hospital, EBV DNA is likelier detectable with N1 and rENE.
 # 2. **Latent variables** are standard normal and independent of the covariates and of one another.
 # 3. **Chemotherapy** goes preferentially to patients at high risk (confounding by indication), unless the
-#    scenario sets `indication` to 0; the frail stop early, so that a low cumulative dose is partly a sign of
+#    scenario sets *indication* to 0; the frail stop early, so that a low cumulative dose is partly a sign of
 #    frailty.
 # 4. **Metastasis, death and follow-up** are drawn. The baseline hazards are solved for, such that survival
 #    at 60 months is on average what the specification sets (in the scenario `paper`, what is printed); an
-#    `event_rate_multiplier` above 1, for small cohorts, then makes metastasis more frequent.
+#    *event rate multiplier* above 1, for small cohorts, then makes metastasis more frequent.
 # 5. **Anatomy**: structures in millimetres are moved, scaled, tilted and bent for each patient, then
 #    rasterised to the fraction of each tissue in each voxel, so that partial volume is right on any grid.
 # 6. **Disease** replaces tissue: a growth front from the pharyngeal recess that bone and fascia hold back,
@@ -126,6 +126,7 @@ chapter.table("cohort", facts, "The cohort of this run.")
 training = datasheet.parameter_table(spec.training).rename(columns={"value": "training"})
 validation = datasheet.parameter_table(spec.validation)["value"]
 margins = training.assign(validation=validation)[["parameter", "training", "validation", "meaning"]]
+margins["parameter"] = margins["parameter"].map(datasheet.in_words)
 chapter.table("margins", margins, "What Table 1 fixes, as the generator has it.")
 
 # %% [markdown]
@@ -133,6 +134,7 @@ chapter.table("margins", margins, "What Table 1 fixes, as the generator has it."
 
 # %%
 open_choices = datasheet.parameter_table(spec)
+open_choices["parameter"] = open_choices["parameter"].map(datasheet.in_words)
 chapter.table("parameters", open_choices, "Parameters of the table and of the outcomes.")
 
 # %% [markdown]
@@ -145,7 +147,7 @@ chapter.table("parameters", open_choices, "Parameters of the table and of the ou
 #
 # with clinical covariates $x$ and their log hazard ratios $\beta$ (in the scenario `paper`, those printed),
 # latent variables $z$, and the effect $\delta$ of treatment. A Cox model that leaves strong predictors out
-# finds smaller effects than were planted; $\kappa$ (`omitted_effects`) undoes this for the model of Table 2,
+# finds smaller effects than were planted; $\kappa$ (*omitted effects*) undoes this for the model of Table 2,
 # which does not see the images.
 
 # %%
@@ -167,6 +169,7 @@ for name, hr in planted.items():
     rows.append((name, text, format_number(hr), format_number(hr**power), seen_in.get(name, "table")))
 names = ["factor", "printed", "hazard ratio set", "hazard ratio planted", "where it shows"]
 effects = pd.DataFrame(rows, columns=names)
+effects["factor"] = effects["factor"].map(datasheet.in_words)
 chapter.table("effects", effects, "Hazard ratios of distant metastasis: printed, set, planted.")
 
 # %% [markdown]
@@ -180,6 +183,7 @@ if truth is None:
 else:
     summary = truth[latents].agg(["mean", "std", "min", "max"]).T
     realised = summary.map(format_number).rename_axis("latent variable").reset_index()
+    realised = realised.rename(columns={"std": "SD", "min": "lowest", "max": "highest"})
 chapter.table("latents", realised, "Latent variables of the cohort; specified: mean 0, SD 1.")
 
 # %% [markdown]
@@ -190,6 +194,7 @@ chapter.table("latents", realised, "Latent variables of the cohort; specified: m
 
 # %%
 visible = datasheet.parameter_table(phantom.EFFECTS)
+visible["parameter"] = visible["parameter"].map(datasheet.in_words)
 chapter.table("visible_effects", visible, "How strongly disease shows, and what hides it.")
 
 # %% [markdown]
@@ -216,7 +221,7 @@ chapter.table("tissues", tissues, "Tissues, and their signal under the protocols
 # kind: other field strengths, echo times, slice thickness, noise, coil and gain in each centre.
 
 # %%
-protocols = datasheet.protocol_table(PROTOCOLS)
+protocols = datasheet.protocol_table(PROTOCOLS).rename(columns=datasheet.in_words)
 chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 
 # %% [markdown]
@@ -385,6 +390,7 @@ scenarios = pd.concat(
 )
 scenarios = scenarios[scenarios["parameter"] != "scenario"]
 scenarios = scenarios.rename(columns={"base": "paper", "other": "here"})
+scenarios["parameter"] = scenarios["parameter"].map(datasheet.in_words)
 columns = ["scenario", "parameter", "paper", "here"]
 chapter.table("scenarios", scenarios[columns], "What the scenarios change in the specification.")
 
@@ -423,6 +429,7 @@ against = pd.DataFrame(
 equal = against["printed"].astype(float) == against["specified"].astype(float)
 against["specified"] = against["specified"].map("{:g}".format)
 against["equal"] = np.where(equal, "yes", "no")
+against["parameter"] = against["parameter"].map(datasheet.in_words)
 chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
 
 # %%

@@ -62,6 +62,7 @@ seed = 2023  # of the division into folds
 
 # %%
 chapter = open_chapter("12_register", run_folder=run_folder, cohort_folder=cohort_folder)
+REGISTER_LABEL = "This book's register"
 
 # %% [markdown]
 # ## Data
@@ -234,15 +235,27 @@ switchable = register["parameter"].str.contains("`")
 glue("register_switchable", f"{switchable.sum()}", display=False)
 parts = {"paper": "Paper", "deposit": "Deposited script", "book": "This book", "parameter": "Switched by"}
 parts |= {"effect": "What changing it does"}
-items = [
-    f"**{row['topic']}**\n\n" + "\n".join(f"- *{name}*: {row[key]}" for key, name in parts.items())
-    + f"\n- *Shown in*: [{row['chapter']}]({row['chapter']}.html)"
-    for _, row in shown.iterrows()
-]  # fmt: skip
-Markdown("\n\n".join(items))
 
-# %% tags=["hide-output", "filterable"]
-chapter.table("register", shown, "The register as a table, to filter and to download.", label=PRINT_LABEL)
+
+def as_section(row):
+    """Return a topic as text with a heading."""
+    lines = [f"- *{name}*: {row[key]}" for key, name in parts.items()]
+    return "\n".join([f"#### {row['topic']}\n", *lines, ""])
+
+
+# %% tags=["text"]
+sections = []
+for name, topics in shown.groupby("chapter"):
+    sections.append(f"### Chapter {name[:2]}\n")
+    sections.append(f"Shown in [chapter {name[:2]}]({name}).\n")
+    sections += [as_section(row) for _, row in topics.iterrows()]
+Markdown("\n".join(sections))
+
+# %% [markdown]
+# ### As one table
+
+# %% tags=["full-width", "filterable"]
+chapter.table("register", shown, "The register as a table, to filter and to download.", label=REGISTER_LABEL)
 
 # %% [markdown]
 # (register-chapters)=
@@ -252,7 +265,7 @@ chapter.table("register", shown, "The register as a table, to filter and to down
 register["can be switched"] = switchable
 by_chapter = register.groupby("chapter").agg(topics=("topic", "size"), switchable=("can be switched", "sum"))
 caption = "Topics and switchable choices by chapter."
-chapter.table("by_chapter", by_chapter.reset_index(), caption, label=PRINT_LABEL)
+chapter.table("by_chapter", by_chapter.reset_index(), caption, label=REGISTER_LABEL)
 
 # %% [markdown]
 # ## Against the paper

@@ -34,13 +34,14 @@
 # %%
 import base64
 import json
-from dataclasses import replace
 
+import numpy as np
 from IPython.display import HTML
+from matplotlib.lines import Line2D
 from myst_nb import glue
 
 from npcbook.cohort import DISPLAY_NAMES, image_path, mask_path
-from npcbook.datasheet import plot_slice, widest_slice
+from npcbook.datasheet import CONTOUR_STYLES, plot_slice
 from npcbook.images import predicted_mask_path, read_mask, read_volume
 from npcbook.plots import small_multiples
 from npcbook.runs import atomic_path, open_chapter, project_path
@@ -75,24 +76,55 @@ chapter.table("patients", shown, "Patients shown, by the agreement of network an
 # (viewer-picture)=
 # ## Picture
 #
-# The slice with the largest tumour. In each pair the reader's contours stand on the left, the network's on
-# the right: a solid line around the tumour, a broken one around lymph nodes.
+# Of each patient the slice in which reader and network differ in most voxels, all sequences taken together:
+# where they are most at odds, not a typical slice. Reader's contours are solid, the network's dashed.
+
 
 # %%
-fig, axes = small_multiples(6 * len(chosen), columns=6, width=9, panel_height=1.6)
-panels = iter(axes)
-for patient in chosen.index:
-    for sequence, name in DISPLAY_NAMES.items():
-        paths = image_path(cohort_path, patient, sequence), mask_path(cohort_path, patient, sequence)
-        drawn = read_volume(*paths)
-        found = read_mask(predicted_mask_path(predictions, patient, sequence))
-        for who, volume in (("reader", drawn), ("network", replace(drawn, mask=found))):
-            title = f"{name}, {who}" if patient == chosen.index[0] else ""
-            plot_slice(volume, widest_slice(drawn), title=title, half_mm=70, ax=next(panels))
-for row, (patient, overlap) in zip(axes[::6], chosen.items(), strict=True):
+def read_pair(patient: str, sequence: str):
+    """Return a volume with the reader's contours, and the network's mask."""
+    paths = image_path(cohort_path, patient, sequence), mask_path(cohort_path, patient, sequence)
+    return read_volume(*paths), read_mask(predicted_mask_path(predictions, patient, sequence))
+
+
+def most_different_slices(pairs: list) -> list[int]:
+    """Return the slice to show of each sequence: one for all, or each its own where slices differ."""
+    differing = [(volume.mask != found).sum((1, 2)) for volume, found in pairs]
+    if len({len(counts) for counts in differing}) == 1:
+        differing = [np.sum(differing, axis=0)] * len(pairs)
+    return [int(counts.argmax()) for counts in differing]
+
+
+# %%
+def line_handles() -> list[Line2D]:
+    """Return what the legend shows: colour tells the structure, style who drew it."""
+    colours = dict(
+        zip(("tumour", "lymph nodes"), (colour for colour, _ in CONTOUR_STYLES.values()), strict=True)
+    )
+    styles = {"reader": "-", "network": "--"}
+    return [
+        Line2D([], [], color=colour, linestyle=style, label=f"{what}, {who}")
+        for what, colour in colours.items()
+        for who, style in styles.items()
+    ]
+
+
+# %%
+fig, axes = small_multiples(3 * len(chosen), columns=3, width=8, panel_height=2.7)
+for number, patient in enumerate(chosen.index):
+    pairs = [read_pair(patient, sequence) for sequence in DISPLAY_NAMES]
+    shown = zip(axes[3 * number :], DISPLAY_NAMES.values(), pairs, most_different_slices(pairs), strict=False)
+    for ax, name, (volume, found), at in shown:
+        title = name if number == 0 else ""
+        plot_slice(volume, at, compared=found, title=title, half_mm=75, ax=ax)
+for row, (patient, overlap) in zip(axes[::3], chosen.items(), strict=True):
     words = f"{patient}\nmean Dice {format_number(overlap, 2)}"
     row.text(-0.05, 0.5, words, rotation=90, ha="right", va="center", fontsize=8, transform=row.transAxes)
-alt = "Slices of the patients shown in three sequences, each with the reader's and the network's contours."
+fig.legend(handles=line_handles(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+alt = (
+    "The slice of largest disagreement of each patient shown, in three sequences: the reader's contours of "
+    "tumour and nodes in solid lines, the network's in dashed ones on the same picture."
+)
 chapter.figure("patients", fig, alt)
 
 # %% [markdown]
@@ -100,7 +132,7 @@ chapter.figure("patients", fig, alt)
 # ## Viewer
 #
 # The same patients, every slice. The reader's masks are red (tumour) and yellow (nodes), the network's blue
-# and cyan.
+# and cyan; the picture shows through them.
 
 # %%
 volumes = []

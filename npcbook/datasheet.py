@@ -19,11 +19,14 @@ from scipy import ndimage
 
 from npcbook import phantom
 from npcbook.images import Volume
+from npcbook.plots import MASK_COLOURS
 
 __all__ = [
+    "CONTOUR_STYLES",
     "Probes",
     "anatomy_table",
     "changed_parameters",
+    "in_words",
     "intensity_profile",
     "parameter_table",
     "plot_slice",
@@ -34,7 +37,83 @@ __all__ = [
 ]
 
 TUMOUR, NODE = 1, 2
-CONTOUR_STYLES = {TUMOUR: ("#D55E00", "-"), NODE: ("#56B4E9", "--")}
+CONTOUR_STYLES = {TUMOUR: (MASK_COLOURS["tumour"], "-"), NODE: (MASK_COLOURS["nodes"], "--")}
+# Parameters whose name does not read well with spaces for underscores. Units stand in brackets.
+WORDS = {
+    "centers": "patients by hospital",
+    "age": "age, per year",
+    "age_quartiles": "age, quartiles (years)",
+    "female": "female sex",
+    "who_i": "WHO type I",
+    "t1n1": "T1 and N1",
+    "t2n0": "T2 and N0",
+    "t2n1": "T2 and N1",
+    "t2": "T2",
+    "n1": "N1",
+    "ldh_abnormal": "LDH abnormal",
+    "ldh_missing": "LDH unknown",
+    "ebv_detectable": "EBV DNA detectable",
+    "ebv_missing": "EBV DNA unknown",
+    "rene_g1": "rENE grade 1",
+    "rene_g2": "rENE grade 2",
+    "chemo_none": "no chemotherapy",
+    "chemo_other": "other chemotherapy",
+    "chemo_other_n0": "other chemotherapy, N0",
+    "missing_weight": "weight of missing values by hospital",
+    "dmfs_5y": "5-year DMFS (%)",
+    "os_5y": "5-year OS (%)",
+    "follow_up_quartiles": "follow-up, quartiles (months)",
+    "dose": "dose, per 100 mg/m²",
+    "ebv_with_rene": "EBV DNA with rENE (log odds)",
+    "ebv_with_n1": "EBV DNA with N1 (log odds)",
+    "indication": "indication (log odds)",
+    "chemotherapy_with_n1": "chemotherapy with N1 (log odds)",
+    "early_stopping": "early stopping (log odds)",
+    "shape": "Weibull shape",
+    "survival_after_metastasis": "survival after metastasis (months)",
+    "death_hr_age": "death, hazard ratio of age",
+    "death_hr_frailty": "death, hazard ratio of frailty",
+    "dropout_rate": "dropout rate (per month)",
+    "follow_up_limits": "follow-up, limits (months)",
+    "volume_ml": "tumour volume (ml)",
+    "size_log_sd": "size (log volume per SD)",
+    "necrosis_mean": "necrosis, mean",
+    "necrosis_amplitude": "necrosis, amplitude",
+    "heterogeneity_log_sd": "heterogeneity (log amplitude per SD)",
+    "infiltration_fraction": "infiltration, fraction at the edge",
+    "infiltration_reach_mm": "infiltration, reach (mm)",
+    "infiltration_log_sd": "infiltration (log fraction per SD)",
+    "nuisance_log_sd": "nuisance (SD of the log)",
+    "contour_error_mm": "contour error (mm)",
+    "motion_mm": "motion (mm)",
+    "center": "centre",
+    "field_t": "field (T)",
+    "tr_ms": "TR (ms)",
+    "te_ms": "TE (ms)",
+    "contrast": "contrast agent",
+    "resolution_mm": "resolution: slice, in plane (mm)",
+    "extent_scale": "field of view (factor)",
+    "snr": "signal-to-noise ratio",
+    "coil": "coil profile (SD of the log)",
+    "hr": "hazard ratio",
+}
+
+
+def in_words(name: str) -> str:
+    """Return a parameter's name, or the dotted path of one, as a reader would say it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"tr_ms"`` or ``"hr.who_i"``.
+
+    Returns
+    -------
+    str
+        Such as ``"TR (ms)"`` or ``"hazard ratio: WHO type I"``; names without an entry in ``WORDS`` have
+        their underscores taken out.
+    """
+    return ": ".join(WORDS.get(part, part.replace("_", " ")) for part in name.split("."))
 
 
 def parameter_table(instance) -> pd.DataFrame:
@@ -81,6 +160,8 @@ def _attribute_meanings(kind: type) -> dict[str, str]:
 
 
 def _as_text(value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_as_text(item)}" for key, item in value.items())
     if isinstance(value, tuple | list):
@@ -198,7 +279,13 @@ def widest_slice(volume: Volume, label: int = TUMOUR) -> int:
 
 
 def plot_slice(
-    volume: Volume, slice_index: int, *, title: str = "", half_mm: float | None = None, ax: Axes | None = None
+    volume: Volume,
+    slice_index: int,
+    *,
+    compared: np.ndarray | None = None,
+    title: str = "",
+    half_mm: float | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw one axial slice with its contours, front up and the patient's right on the left.
 
@@ -208,6 +295,8 @@ def plot_slice(
         Image and mask.
     slice_index : int
         Position along the first axis.
+    compared : numpy.ndarray, optional
+        Another mask on the same voxels, such as a network's; style then tells the masks apart.
     title : str
         Words above the picture.
     half_mm : float, optional
@@ -218,19 +307,23 @@ def plot_slice(
     Returns
     -------
     matplotlib.axes.Axes
-        Tumour outlined in a solid, lymph nodes in a dashed line.
+        Tumour outlined in a solid, lymph nodes in a dashed line of another colour; with `compared`, both
+        solid in the mask of `volume` and both dashed in the other.
     """
     ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
-    image, mask = volume.image[slice_index], volume.mask[slice_index]
+    image, masks = volume.image[slice_index], {"": volume.mask[slice_index]}
+    if compared is not None:
+        masks = {"-": volume.mask[slice_index], "--": compared[slice_index]}
     y, x = (
         (np.arange(n) - (n - 1) / 2) * step for n, step in zip(image.shape, volume.spacing[1:], strict=True)
     )
     down, across = (step / 2 for step in volume.spacing[1:])
     extent = (x[0] - across, x[-1] + across, y[-1] + down, y[0] - down)
     ax.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), extent=extent)
-    for label, (colour, style) in CONTOUR_STYLES.items():
-        if (mask == label).any():
-            ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style, linewidths=1.0)
+    for label, (colour, usual) in CONTOUR_STYLES.items():
+        for style, mask in masks.items():
+            if (mask == label).any():
+                ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style or usual, linewidths=1)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]), aspect="equal")
     if half_mm is not None:
         ax.set(xlim=(-half_mm, half_mm), ylim=(half_mm - 8, -half_mm - 8))

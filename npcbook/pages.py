@@ -16,6 +16,8 @@ import yaml
 
 from npcbook.book import CHAPTERS
 from npcbook.fingerprints import files_fingerprint
+from npcbook.printed_checks import PRINT_LABEL
+from npcbook.published import read_published
 from npcbook.results import SUFFIXES, list_shown
 from npcbook.runs import SYNTHETIC_LABEL, atomic_path, project_path
 from npcbook.simulate import SMALL_COHORT
@@ -34,9 +36,9 @@ FRONT_ROWS = (
     "text.ccnd.high.dmfs_5y.radiotherapy",
 )
 """Ids of the printed numbers on the front page."""
-FRONT_CAPTION = """**{label}.** Discrimination of every model: bars are the printed 95 % intervals, dots what
-the paper's method gives on the patients of this run. The table sets some of the numbers side by side; the
-[ledger](notebooks/10_ledger.ipynb) has them all."""
+FRONT_CAPTION = """**{label}.** Discrimination of every model: bars are the printed 95 % intervals, filled
+dots what the paper's method gives on the patients of this run, hollow dots what the recommended one gives.
+The table sets some of the numbers side by side; the [ledger](notebooks/10_ledger.ipynb) has them all."""
 DOWNLOADS = """# Results to take away
 
 All tables and figures of this run, as files; each says where its data come from.
@@ -103,9 +105,11 @@ def stage(run_folder: Path) -> Path:
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in CHAPTERS:
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
-        add_notice(notebook, notice(run_folder))
+        add_notice(notebook, notice(run_folder, plan.name))
+        join_code(notebook)
         fold_code(notebook)
         add_downloads(notebook)
+        raise_text(notebook)
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
@@ -140,15 +144,29 @@ def front_page(run_folder: Path) -> str:
         "| number | printed | as published, here | recommended, here | planted truth |",
         "| --- | --- | --- | --- | --- |",
     ]
+    rows["what"] += [front_unit(published_id) for published_id in rows.index]
     cells = ["what", "printed", "here", "recommended", "truth"]
     lines += [f"| {' | '.join(row[cells])} |" for _, row in rows.iterrows()]
     return project_path("README.md").read_text().replace("<!-- result -->", "\n".join(lines))
 
 
-def notice(run_folder: Path) -> str:
-    """Return what a reader of any page of a run has to know first; nothing for a cohort of one's own."""
+def front_unit(published_id: str) -> str:
+    """Return what the front page adds to a printed number's name: its unit, or what its p-value compares."""
+    row = read_published().set_index("id").loc[published_id]
+    if row["unit"]:
+        return f", {row['unit']}"
+    compared = published_id.startswith("table4.") and row["p_printed"]
+    return "; p: against radiomics" if compared else ""
+
+
+def notice(run_folder: Path, chapter: str = "") -> str:
+    """Return what a reader of a run's page has to know first; nothing for a cohort of one's own."""
+    shown = list_shown(run_folder)
     # The datasheet always shows a synthetic cohort; the cohorts' chapter shows the run's own.
-    labels = {item.label for item in list_shown(run_folder) if item.chapter == "01_cohorts"}
+    labels = {item.label for item in shown if item.chapter == "01_cohorts"}
+    own = {item.label for item in shown if item.chapter == chapter}
+    if own == {PRINT_LABEL}:
+        return f"{PRINT_LABEL}; no patient data."
     if SYNTHETIC_LABEL not in labels:
         return ""
     patients = len(pd.read_csv(run_folder / "01_cohorts" / "cohort.csv"))
@@ -165,6 +183,26 @@ def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
     title, _, rest = notebook.cells[0].source.partition("\n")
     if text:
         notebook.cells[0].source = f"{title}\n\n```{{warning}}\n{text}\n```\n{rest}"
+
+
+def shows_nothing(cell: nbformat.NotebookNode) -> bool:
+    """Return whether an executed code cell puts nothing on the page; numbers glued for the text do not."""
+    kinds = [kind for output in cell.outputs for kind in output.get("data", {"text": ""})]
+    return all(kind.startswith("application/papermill.record") for kind in kinds)
+
+
+def join_code(notebook: nbformat.NotebookNode) -> None:
+    """Join code cells in a row of which all but the last show nothing: a page then folds one, not five."""
+    cells = []
+    for cell in notebook.cells:
+        pair = [*cells[-1:], cell]
+        plain = all(c.cell_type == "code" and not c.metadata.get("tags") for c in pair)
+        if len(pair) == 2 and plain and shows_nothing(pair[0]):
+            cell.source = f"{pair[0].source}\n\n\n{cell.source}"
+            cell.outputs = pair[0].outputs + cell.outputs
+            cells.pop()
+        cells.append(cell)
+    notebook.cells = cells
 
 
 def fold_code(notebook: nbformat.NotebookNode) -> None:
@@ -199,11 +237,30 @@ def add_downloads(notebook: nbformat.NotebookNode) -> None:
             marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
             if "figure" in marks:
                 cell.metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+                caption = f'<p class="caption">{markup.escape(marks["alt"])}</p>'
+                outputs.append(nbformat.v4.new_output("display_data", {"text/html": caption}))
             for kind in set(SUFFIXES) & set(marks):
                 line = f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
                 outputs.append(nbformat.v4.new_output("display_data", {"text/html": line}))
         if "outputs" in cell:
             cell["outputs"] = outputs
+
+
+def raise_text(notebook: nbformat.NotebookNode) -> None:
+    """Make the text that cells tagged ``text`` put out cells of its own, so that pages list its headings.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Executed chapter; changed in place.
+    """
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if "text" in cell.metadata.get("tags", []):
+            cells += [nbformat.v4.new_markdown_cell(o.data["text/markdown"]) for o in cell.outputs]
+            cell["outputs"] = []
+    notebook.cells = cells
 
 
 def downloads_page(run_folder: Path) -> str:

@@ -7,6 +7,7 @@ and saving to the chapter. Groups are told apart by colour and by line style; a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +25,11 @@ from npcbook.tables import format_estimate, format_hr, format_number, format_p
 
 __all__ = [
     "LABELS",
+    "MASK_COLOURS",
+    "axis_start",
+    "forest_limits",
     "plot_calibration",
+    "plot_curves",
     "plot_cutpoint",
     "plot_forest",
     "plot_kaplan_meier",
@@ -57,6 +62,7 @@ STYLES = {
     "as published": (VERMILION, DASHED),
     "recommended": (BLUE, SOLID),
 }
+STRONG = [BLUE, VERMILION, GREEN, GREY, "black"]  # for points of series without a meaning of their own
 SPARE = [(PINK, SOLID), (PALETTE[5], DASHED), (PALETTE[9], DASH_DOT), (BLUE, DOTTED), (VERMILION, LONG)]
 LABELS = {
     "low": "Low risk",
@@ -74,9 +80,13 @@ LABELS = {
     "dc": "DC",
     "truth": "Planted truth",
 }
+# Contours of masks on images: light enough for a grey picture, and apart for the colour-blind.
+MASK_COLOURS = {"tumour": VERMILION, "nodes": PALETTE[9]}
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
 THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
 ROW = 10.0  # points between the lines of the table of numbers at risk
+GAP = 0.2  # inches above and below a panel of a single column, so that a title stands nearer to its own axes
+PAD = 10  # points between the labels of a forest plot and its axis, room for arrowheads
 REFERENCE = {"color": "0.45", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
 
 
@@ -105,15 +115,19 @@ def small_multiples(
     Returns
     -------
     fig : matplotlib.figure.Figure
-        The figure, with constrained layout.
+        The figure, with constrained layout; panels in one column stand well apart.
     axes : list of matplotlib.axes.Axes
         One per panel, row by row.
     """
     rows = -(-n_panels // columns)
+    stacked = columns == 1 and rows > 1
+    height = rows * (panel_height + 2 * GAP * stacked)
     fig, grid = plt.subplots(
-        rows, columns, figsize=(width, rows * panel_height), layout="constrained",
+        rows, columns, figsize=(width, height), layout="constrained",
         squeeze=False, sharex=sharex, sharey=sharey,
     )  # fmt: skip
+    if stacked:
+        fig.get_layout_engine().set(h_pad=GAP)
     for empty in grid.flat[n_panels:]:
         empty.remove()
     return fig, list(grid.flat[:n_panels])
@@ -190,12 +204,17 @@ def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
     return below(ax.transAxes, row - 0.5)
 
 
+def _hr_line(fit) -> str:
+    """Return the hazard ratio of the first covariate, marked where it is Firth's."""
+    hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
+    return f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else "")
+
+
 def _comparison_text(time, event, group, fit, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
     lines = []
     if fit is not None:
-        hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
-        lines.append(f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else ""))
+        lines.append(_hr_line(fit))
     # Without an event, or with one group, there is nothing to test.
     if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
@@ -309,6 +328,83 @@ def plot_kaplan_meier(
     return ax
 
 
+def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_risk: int = 10) -> float:
+    """Return where a survival axis may begin without cutting anything off.
+
+    Parameters
+    ----------
+    time, event, group : array-like, shape (n,)
+        As for `plot_kaplan_meier`.
+    min_at_risk : int, default 10
+        Where fewer are at risk a curve has no band that could be cut off.
+
+    Returns
+    -------
+    float
+        0.5 if all curves and bands stay above it, else 0.
+    """
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    lowest = 1.0
+    for name in pd.unique(pd.Series(group)):
+        curve = survival.kaplan_meier(time[group == name], event[group == name])
+        band = curve.low[curve.n_at_risk >= min_at_risk]
+        # Before the first event the limits do not exist.
+        lowest = min(lowest, curve.survival.min(), np.nanmin(band, initial=1.0))
+    return 0.5 if lowest > 0.5 else 0.0
+
+
+def plot_curves(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    *,
+    horizon_months: float = 60,
+    hr: object | None = None,
+    tick_months: float = 36,
+    lowest: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot Kaplan–Meier curves alone, small, for an overview of many.
+
+    Parameters
+    ----------
+    time, event, group : array-like, shape (n,)
+        As for `plot_kaplan_meier`, which shows the numbers behind the curves.
+    horizon_months : float, default 60
+        Marked by a line, months.
+    hr : fit of `npcbook.cox` or `npcbook.firth`, optional
+        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    tick_months : float, default 36
+        Distance of ticks, months.
+    lowest : float, default 0
+        Lower end of the survival axis, 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, without labels and legend; the HR stands at the lower left.
+    """
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    ax = _axes(ax, 3.0, 2.6)
+    for i, name in enumerate(_groups(group, None)):
+        rows = group == name
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=10)
+    ax.axvline(horizon_months, **REFERENCE)
+    if hr is not None:
+        text = _hr_line(hr).replace(" (", "\n(")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
+    last = max(np.max(time, initial=0), horizon_months)
+    ticks = np.arange(0, last + tick_months, tick_months)
+    ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
+    ax.tick_params(labelsize=SMALL)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.spines[["right", "top"]].set_visible(False)
+    return ax
+
+
 def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | None = None) -> Axes:
     """Plot time-dependent ROC curves with their areas.
 
@@ -376,6 +472,28 @@ def plot_cutpoint(cut: object, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _move_apart(values: np.ndarray, step: float) -> np.ndarray:
+    """Return the values, moved up where the next smaller one is nearer than `step`."""
+    moved, order = values.copy(), np.argsort(values, kind="stable")
+    for before, after in pairwise(order):
+        moved[after] = max(moved[after], moved[before] + step)
+    return moved
+
+
+def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
+    """Draw one series of a calibration plot."""
+    color = STYLES[key][0] if key in STYLES else STRONG[position % len(STRONG)]
+    name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})" if key else None
+    errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
+    drawn = ax.errorbar(
+        part["at"], part["observed"], errors, color=color, linestyle="none", capsize=2, elinewidth=1,
+        marker="os^Dv"[position % 5], markersize=5, label=name,
+    )  # fmt: skip
+    # A risk of 0 lies on the edge of the axes, where half of its point would be cut off.
+    for artist in drawn.get_children():
+        artist.set_clip_on(False)
+
+
 def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | None = None) -> Axes:
     """Plot observed against predicted risk.
 
@@ -393,31 +511,30 @@ def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes: points with 95 % limits about the line of identity.
+        The axes: points with 95 % limits about the line of identity. Points whose limits would hide
+        one another are moved a little to the right; the axis says so where that can be seen.
     """
     ax = _axes(ax, 5.2, 5.0)
     groups = groups.dropna(subset=["predicted", "observed"])
+    top = 1.05 * max(groups[["predicted", "observed", "high"]].max().max(), 0.05) if len(groups) else 1.0
+    top = min(top, 1.0)
+    groups = groups.assign(at=_move_apart(groups["predicted"].to_numpy(float), 0.012 * top))
     series = groups.groupby("cohort", sort=False) if "cohort" in groups else [("", groups)]
     for position, (key, part) in enumerate(series):
-        color, line = style_of(key, position)
-        name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})" if key else None
-        errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
-        ax.errorbar(
-            part["predicted"], part["observed"], errors, color=color, linestyle=line, capsize=3,
-            marker="os^Dv"[position % 5], label=name,
-        )  # fmt: skip
-    top = 1.05 * max(groups[["predicted", "observed", "high"]].max().max(), 0.05) if len(groups) else 1.0
+        _draw_risks(ax, part, key, position)
     ax.plot([0, 1], [0, 1], **REFERENCE)
+    moved = (groups["at"] - groups["predicted"]).max() > 0.02 * top
+    note = "\n(points that would cover one another are moved to the right)" if moved else ""
     ax.set(
-        xlabel=f"Predicted risk by {horizon_months:g} months", ylabel="Observed risk (Kaplan–Meier)",
-        xlim=(0, min(top, 1)), ylim=(0, min(top, 1)), aspect="equal",
+        xlabel=f"Predicted risk by {horizon_months:g} months{note}", ylabel="Observed risk (Kaplan–Meier)",
+        xlim=(-0.03 * top, top), ylim=(-0.03 * top, top), aspect="equal",
     )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))
         axis.set_major_locator(MaxNLocator(5))
     if ax.get_legend_handles_labels()[1]:
         # Limits of observed risks may fill every corner of the axes.
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=SMALL, frameon=False)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=SMALL, frameon=False)
     return ax
 
 
@@ -440,8 +557,27 @@ def _arms(row: Mapping) -> str:
     )
 
 
+def forest_limits(table: pd.DataFrame) -> tuple[float, float]:
+    """Return ends of a forest plot's axis: full decades that hold the estimates, not every interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``hr``, missing or infinite where there is no estimate.
+
+    Returns
+    -------
+    tuple of float
+        From 0.1 to 10, or further, at most from 0.0001 to 10 000.
+    """
+    hr = table["hr"].to_numpy(float)
+    exponents = np.log10(hr[np.isfinite(hr) & (hr > 0)])
+    lowest, highest = np.min(exponents, initial=-1), np.max(exponents, initial=1)
+    return 10.0 ** max(np.floor(lowest), -4), 10.0 ** min(np.ceil(highest), 4)
+
+
 def plot_forest(
-    table: pd.DataFrame, *, limits: tuple[float, float] = (0.1, 100), ax: Axes | None = None
+    table: pd.DataFrame, *, limits: tuple[float, float] | None = None, ax: Axes | None = None
 ) -> Axes:
     """Plot hazard ratios of high against low risk by subgroup.
 
@@ -452,8 +588,9 @@ def plot_forest(
         ``n_low``, ``events_low`` (patients and events per arm); ``hr``, ``hr_low``, ``hr_high``, missing
         where there is no estimate; optionally ``p_interaction``, of which the first of a subgroup is shown.
         A subgroup of one row with an empty level (all patients) takes one line.
-    limits : tuple of float
-        Ends of the logarithmic axis; intervals beyond them end in an arrow.
+    limits : tuple of float, optional
+        Ends of the logarithmic axis, by default those of `forest_limits`; intervals beyond them end in an
+        arrow.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure whose height suits the number of rows.
 
@@ -470,48 +607,51 @@ def plot_forest(
     needed = ["subgroup", "level", "n_high", "events_high", "n_low", "events_low", "hr", "hr_low", "hr_high"]
     if missing := [name for name in needed if name not in table]:
         raise ValueError(f"table lacks the column(s) {missing}; it needs {needed}: add them.")
+    limits = limits or forest_limits(table)
     subgroups = list(table.groupby("subgroup", sort=False))
-    ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.27 * len(subgroups))
+    ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.36 * len(subgroups))
     right = blended_transform_factory(ax.transAxes, ax.transData)
     y, ticks, names = 0.0, [], []
     for name, part in subgroups:
         p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
         one_line = len(part) == 1 and not part["level"].iloc[0]
-        ax.text(
-            -0.025, y, name, transform=right, ha="right", va="bottom" if one_line else "center",
-            fontsize=SMALL + 1, weight="bold",
+        ax.annotate(
+            name, (0, y), xytext=(-PAD, 0), xycoords=right, textcoords="offset points", ha="right",
+            va="bottom" if one_line else "center", fontsize=SMALL + 1, weight="bold",
         )  # fmt: skip
         if len(p_interaction):
             text = f"interaction p {format_p(p_interaction.iloc[0])}"
-            ax.text(1.03, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+        # A title stands nearer to its own rows than to the row above.
+        y += 0 if one_line else 0.2
         for _, row in part.iterrows():
             y -= 0 if one_line else 1.0
             estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
             if estimable:
                 _draw_interval(ax, y, row, limits, BLUE)
             text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
-            ax.text(1.03, y, text, transform=right, va="center", fontsize=SMALL)
+            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL)
             ticks.append(y)
             names.append(f"{row['level']}\n{_arms(row)}")
-        y -= 0.85
+        y -= 1.2
     return _finish_forest(ax, ticks, names, limits, y)
 
 
 def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:
     """Set the axes of a forest plot."""
     ax.axvline(1, **REFERENCE)
-    ax.set(xscale="log", xlim=limits, ylim=(bottom + 0.2, 0.6))
+    ax.set(xscale="log", xlim=limits, ylim=(bottom + 0.55, 0.6))
     decades = 10.0 ** np.arange(np.ceil(np.log10(limits[0])), np.floor(np.log10(limits[1])) + 1)
     ax.set_xticks(decades)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(ticks, names, fontsize=SMALL)
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=PAD)
     ax.spines[["left", "right", "top"]].set_visible(False)
     ax.set_xlabel("Hazard ratio, high against low risk (95 % CI)\nlow risk worse ←  → high risk worse")
-    ax.text(
-        -0.02, 1.0, "events/patients\nper risk group", transform=ax.transAxes, ha="right", va="bottom",
-        fontsize=SMALL, color="0.35",
+    ax.annotate(
+        "events/patients\nper risk group", (0, 1), xytext=(-PAD, 0), xycoords="axes fraction",
+        textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color="0.35",
     )  # fmt: skip
-    ax.text(1.03, 1.0, "HR (95 % CI)", transform=ax.transAxes, va="bottom", fontsize=SMALL, color="0.35")
+    ax.text(1.045, 1.0, "HR (95 % CI)", transform=ax.transAxes, va="bottom", fontsize=SMALL, color="0.35")
     return ax

@@ -26,6 +26,7 @@ from npcbook import images
 from npcbook.cohort import DISPLAY_NAMES, SEQUENCES
 from npcbook.fingerprints import files_fingerprint
 from npcbook.network import UNet3d
+from npcbook.plots import MASK_COLOURS
 from npcbook.prognosis import FARTHEST, CoxHead, SoftmaxHead, load_head, save_head
 from npcbook.runs import Chapter, atomic_path
 from npcbook.training import extract_features, features_table, load_network
@@ -459,7 +460,7 @@ def plot_check(prediction: Prediction, model: Model) -> Figure:
         f"{row.track}: {row.value:.3g}" + (f" ({row.risk_group} risk)" if row.risk_group else "")
         for row in combined.itertuples()
     ]
-    heading = f"Red, tumour; yellow, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
+    heading = f"Orange, tumour; blue, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
     lines = (textwrap.fill(line, 150) for line in (heading, *prediction.reading))
     fig.suptitle("\n".join(lines), fontsize=8)
     fig.supxlabel(f"Model: {model.about['label']}. {NOTICE}.", fontsize=8, color="#b02a2a")
@@ -470,7 +471,7 @@ def _draw_slice(ax: Axes, volume: images.Volume, shown: int, toward: str) -> Non
     """Draw a slice with its outlines; `toward` is the patient's side that x runs to."""
     aspect = volume.spacing[1] / volume.spacing[2]
     ax.imshow(volume.image[shown], cmap="gray", vmin=-2, vmax=3, aspect=aspect)
-    for label, color in ((1, "#d7301f"), (2, "#ffd92f")):
+    for label, color in enumerate(MASK_COLOURS.values(), start=1):
         if (volume.mask[shown] == label).any():
             ax.contour(volume.mask[shown] == label, [0.5], colors=color, linewidths=1.2)
     style = {"color": "white", "transform": ax.transAxes, "va": "center", "weight": "bold"}

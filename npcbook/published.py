@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.tables import MISSING, format_ci, format_number, format_p
+from npcbook.tables import MISSING, format_estimate, format_hr, format_p
 
 __all__ = [
     "check_id",
@@ -211,10 +211,10 @@ def _run_text(row: pd.Series, track: str) -> str:
     value, low, high, p_value = (row[f"{name} {track}"] for name in ("value", "low", "high", "p_value"))
     if row["quantity"] == "p-value":
         return format_p(p_value if pd.notna(p_value) else value)
-    decimals = printed_decimals(row["printed"])
-    text = format_number(value, decimals)
-    if pd.notna(low) and pd.notna(high):
-        text += f" ({format_ci(low, high, decimals)})"
+    if row["quantity"] == "hazard ratio":
+        text = format_hr(value, low, high)
+    else:
+        text = format_estimate(value, low, high, printed_decimals(row["printed"]))
     return f"{text}, {_p_text(format_p(p_value))}" if pd.notna(p_value) else text
 
 
@@ -258,7 +258,8 @@ def compare(values: pd.DataFrame, chapter: str | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``what``, ``printed``, ``as published, here``, ``recommended, here``, ``truth``; a dash where the run
-        has no value. Own numbers have as many decimals as the printed one.
+        has no value. Own numbers have as many decimals as the printed one, but hazard ratios are
+        written as `npcbook.tables.format_hr` writes them.
 
     Raises
     ------

@@ -65,18 +65,40 @@ class Margins:
         Patients by hospital.
     age_quartiles : tuple of float
         Lower quartile, median and upper quartile of age in years.
-    female, who_i, t1n1, t2n0, t2n1, ldh_abnormal, ldh_missing, ebv_detectable, ebv_missing : int
-        Counts; T1N0 is stage I and does not occur.
-    rene_g1, rene_g2 : int
-        Counts, all of them with N1.
-    chemo_none, chemo_other : int
-        Radiotherapy alone, and chemotherapy without cisplatin or nedaplatin.
+    female : int
+        Women; all others are men.
+    who_i : int
+        Keratinising carcinoma, type I of the World Health Organization; all others have type II or III.
+    t1n1 : int
+        Patients with T1 and N1. T1N0 is stage I and does not occur.
+    t2n0 : int
+        Patients with T2 and N0, who are all that have N0.
+    t2n1 : int
+        Patients with T2 and N1.
+    ldh_abnormal : int
+        Patients whose lactate dehydrogenase was known and abnormal.
+    ldh_missing : int
+        Patients whose lactate dehydrogenase was not known.
+    ebv_detectable : int
+        Patients whose EBV DNA was known and detectable.
+    ebv_missing : int
+        Patients whose EBV DNA was not known.
+    rene_g1 : int
+        Extranodal extension with coalescent nodes (grade 1), all of them with N1.
+    rene_g2 : int
+        Extranodal extension that infiltrates adjacent structures (grade 2), all of them with N1.
+    chemo_none : int
+        Radiotherapy alone.
+    chemo_other : int
+        Chemotherapy without cisplatin or nedaplatin.
     chemo_other_n0 : int
-        Those of `chemo_other` with N0. Not printed: the 886 patients analysed for dose leave 5 in all.
+        Those with N0 who had other chemotherapy. Not printed: the 886 analysed for dose leave 5 in all.
     missing_weight : tuple of (str, float)
         How much likelier a missing laboratory value is in one hospital than in another; not printed.
-    dmfs_5y, os_5y : float
-        Survival at 60 months, in per cent.
+    dmfs_5y : float
+        Survival free of distant metastasis at 60 months, in per cent.
+    os_5y : float
+        Overall survival at 60 months, in per cent.
     follow_up_quartiles : tuple of float
         Lower quartile, median and upper quartile of follow-up in months.
     """
@@ -206,8 +228,10 @@ class Specification:
         Factor on the logarithms of the printed clinical hazard ratios. Print has them from a model without
         the images; where strong effects are left out of a Cox model, those left in are estimated too small,
         so that effects must be planted larger for such a model to find the printed ones.
-    ebv_with_rene, ebv_with_n1 : float
-        Log odds of detectable EBV DNA per grade of rENE, and with N1.
+    ebv_with_rene : float
+        Log odds of detectable EBV DNA per grade of rENE.
+    ebv_with_n1 : float
+        Log odds of detectable EBV DNA with N1.
     indication : float
         Confounding by indication: log odds of chemotherapy per standard deviation of the patient's true risk.
     chemotherapy_with_n1 : float
@@ -222,8 +246,10 @@ class Specification:
         Weibull shape of the metastasis hazard; below 1 it falls with time.
     survival_after_metastasis : float
         Median survival after metastasis, months.
-    death_hr_age, death_hr_frailty : float
-        Hazard ratios of death without metastasis per year of age and per standard deviation of frailty.
+    death_hr_age : float
+        Hazard ratio of death without metastasis per year of age.
+    death_hr_frailty : float
+        Hazard ratio of death without metastasis per standard deviation of frailty.
     dropout_rate : float
         Random loss to follow-up, per month.
     follow_up_limits : tuple of float

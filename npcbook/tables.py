@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import html
 import math
+import numbers
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -224,15 +226,46 @@ def list_reasons(notes: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows.items(), columns=["estimate", "why there is none"])
 
 
-def _format_cell(value) -> str:
-    """Return a cell as text: floats with three significant decimals at most, missing ones as a dash."""
-    if isinstance(value, float) or value is None or value is pd.NA or value is pd.NaT:
-        if _is_missing(value):
-            return MISSING
-        text = format_number(value, 3 if abs(value) < 100 else 1)
-        return text.rstrip("0").rstrip(".") if "." in text else text
+def _format_text(value) -> str:
+    """Return a cell as HTML: escaped, words in backticks as code, missing or empty ones as a dash."""
+    if _is_missing(value) or value == "":
+        return MISSING
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(value), quote=False))
     # A word joiner after the dash keeps a range such as 2.00–6.88 on one line.
-    return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", html.escape(str(value), quote=False))
+    return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", text)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _column_decimals(values: pd.Series) -> int:
+    """Return the decimals of a column: three digits of its typical value, none that no value has."""
+    sizes = [abs(float(value)) for value in values if value and math.isfinite(value)]
+    needed = max((len(f"{size:.3f}".rstrip("0").partition(".")[2]) for size in sizes), default=0)
+    typical = float(np.median(sizes)) if sizes else 1.0
+    return min(needed, max(0, min(3, 2 - math.floor(math.log10(typical)))))
+
+
+def _cell_format(column: pd.Series) -> Callable[[object], str]:
+    """Return the function that makes a column's cells text: numbers alike, anything else cell by cell."""
+    known = column.dropna()
+    if not len(known) or not known.map(_is_number).all():
+        return _format_text
+    decimals, commas = _column_decimals(known), bool((known.astype(float).abs() >= 10_000).any())
+
+    def format_cell(value) -> str:
+        text = format_number(value, decimals)
+        whole, point, rest = text.partition(".")
+        return f"{int(whole):,}{point}{rest}" if commas and whole.isdigit() else text
+
+    return format_cell
+
+
+def _without_empty_columns(df: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns that are empty in every row; a table without rows as it is."""
+    filled = [bool((df[name].notna() & df[name].ne("")).any()) for name in df.columns]
+    return df.loc[:, filled] if len(df) else df
 
 
 def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table:
@@ -241,7 +274,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     Parameters
     ----------
     df : pandas.DataFrame
-        The table; its index is not shown, missing values appear as a dash.
+        The table; its index is not shown, missing and empty cells appear as a dash. Column names differ.
     caption : str
         One sentence above the table.
     label : str
@@ -256,9 +289,11 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
 
     Notes
     -----
-    Colours are left to the page, whose theme styles the ``dataframe`` class for light and dark alike.
+    Numbers of a column have the same decimals: three digits of its median, three decimals at most. Columns
+    without any entry are left out. What stands between backticks is set as code. Colours are left to the
+    page, whose theme styles the ``dataframe`` class for light and dark alike.
     """
-    df = df.reset_index(drop=True)
+    df = _without_empty_columns(df.reset_index(drop=True))
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
     attributes = f'class="dataframe" style="{TABLE_STYLE}"'
     title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
@@ -273,7 +308,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     number = [{"selector": "", "props": "text-align: right; font-variant-numeric: tabular-nums;"}]
     return (
         table.hide(axis="index")
-        .format(_format_cell)
+        .format({name: _cell_format(df[name]) for name in df.columns})
         .format_index(lambda name: html.escape(str(name)), axis="columns")
         .set_table_styles(styles)
         .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)

@@ -10,7 +10,10 @@ from npcbook import survival
 from npcbook.cox import fit_cox
 from npcbook.cutpoint import optimal_cutpoint
 from npcbook.plots import (
+    axis_start,
+    forest_limits,
     plot_calibration,
+    plot_curves,
     plot_cutpoint,
     plot_forest,
     plot_kaplan_meier,
@@ -191,6 +194,52 @@ def test_cutpoint_marks_the_best_cut_with_both_p_values(data):
     assert "corrected p" in ax.get_title(loc="right")
     marked = ax.lines[-1].get_xydata()[0]
     np.testing.assert_allclose(marked, [cut.value, cut.statistic])
+
+
+def test_the_axis_starts_higher_only_where_nothing_is_cut_off(data):
+    outcome = [data[name] for name in ("time", "event", "group")]
+    assert axis_start(*outcome) == 0.0
+    assert axis_start(outcome[0], np.zeros(len(data)), outcome[2]) == 0.5
+    low = data[data["group"] == "low"]
+    start = axis_start(low["time"], low["event"], low["group"])
+    curve = survival.kaplan_meier(low["time"], low["event"])
+    assert start < min(curve.survival.min(), np.nanmin(curve.low[curve.n_at_risk >= 10]))
+
+
+def test_an_overview_panel_has_the_curves_and_the_ratio_only(data):
+    fit = fit_cox(data["time"], data["event"], (data["group"] == "high").astype(float))
+    ax = plot_curves(data["time"], data["event"], data["group"], hr=fit, lowest=0.5)
+    assert ax.get_legend() is None
+    assert [text.get_text().startswith(f"HR {fit.hr[0]:.2f}") for text in ax.texts] == [True]
+    assert ax.get_ylim()[0] == 0.5
+    assert {to_hex(line.get_color()) for line in curves(ax)} == {
+        to_hex(style_of(k)[0]) for k in ("low", "high")
+    }
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"), [([1.2, np.nan], (0.1, 10)), ([0.05, 20], (0.01, 100)), ([5e4], (0.1, 10_000)),
+                             ([np.nan, np.inf], (0.1, 10))],
+)  # fmt: skip
+def test_forest_limits_hold_the_estimates(ratios, expected):
+    np.testing.assert_allclose(forest_limits(pd.DataFrame({"hr": ratios})), expected)
+
+
+def test_forest_titles_stand_nearer_to_their_own_rows():
+    ax = plot_forest(forest_table())
+    title = next(text.xy[1] for text in ax.texts if text.get_text() == "Sex")
+    above, own = ax.get_yticks()[:2]
+    assert above - title > title - own
+
+
+def test_calibration_points_on_the_edge_are_whole_and_apart():
+    groups = pd.DataFrame({"predicted": 0.0, "observed": 0.02, "low": 0.0, "high": 0.1, "n_patients": 9,
+                           "cohort": ["A", "B"]})  # fmt: skip
+    ax = plot_calibration(groups, horizon_months=60)
+    points = [line for line in ax.lines if line.get_marker() in ("o", "s")]
+    assert len({float(line.get_xdata()[0]) for line in points}) == 2
+    assert not any(line.get_clip_on() for line in points)
+    assert ax.get_xlim()[0] < 0
 
 
 def test_small_multiples_removes_what_is_not_used():

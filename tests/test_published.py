@@ -127,6 +127,12 @@ def test_comparison_shows_own_values_with_the_printed_decimals():
     assert table.loc["DC against DL (combined), C-index: p-value, training", "as published, here"] == "0.044"
 
 
+def test_hazard_ratios_without_bound_are_not_spelled_out():
+    own = values(("text.training.km_hr.dl_combined", "as published", 1179.78, 167.7, 149292.5, 1e-9))
+    table = ledger(own).set_index("id")
+    assert table.at["text.training.km_hr.dl_combined", "here"] == ">1000 (168–>1000), p <0.001"
+
+
 def test_comparison_without_values_lists_the_chapters_printed_results():
     table = compare(pd.DataFrame([]), "03_dl_training")
     assert len(table) == 6

@@ -19,7 +19,10 @@ TRACKED = subprocess.run(
 ).stdout.split("\n")
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
-    line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line
 ]
 
 

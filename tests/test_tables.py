@@ -1,5 +1,7 @@
 """Numbers as text and tables as HTML."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,7 +73,7 @@ def test_a_table_carries_caption_and_label_and_escapes_its_cells(df):
     assert "Events &amp; arms. <strong>Synthetic cohort</strong></span></caption>" in text
     assert "&lt;b&gt;a&lt;/b&gt;" in text
     assert "<b>" not in text
-    assert ">1.235<" in text
+    assert ">1.23<" in text
     assert text.count(">–<") == 2
 
 
@@ -79,6 +81,31 @@ def test_ranges_stay_on_one_line_in_the_page_only():
     table = show(pd.DataFrame({"hr": ["3.71 (2.00–6.88)", "5 (1–>1000)"]}), caption="C.", label="L")
     assert table._repr_html_().count("–\u2060") == 2
     assert "\u2060" not in repr(table)
+
+
+def cells(column):
+    html = show(pd.DataFrame({"x": column}), caption="C.", label="L")._repr_html_()
+    return re.findall(r"<td[^>]*>([^<]*)</td>", html)
+
+
+def test_numbers_of_a_column_have_the_same_decimals():
+    assert cells([0.92, 0.81, 0.6]) == ["0.92", "0.81", "0.60"]
+    assert cells([0.89, 0.881204]) == ["0.890", "0.881"]
+    assert cells([46.0044, 45.9, np.nan]) == ["46.0", "45.9", "–"]
+    assert cells([4.0, 15.0, 0.0]) == ["4", "15", "0"]
+    assert cells([1395, 205451]) == ["1,395", "205,451"]
+    assert cells([-0.00096, 0.0024]) == ["−0.001", "0.002"]
+
+
+def test_empty_cells_are_dashes_and_empty_columns_are_left_out():
+    assert cells(["a", "", None]) == ["a", "–", "–"]
+    table = show(pd.DataFrame({"n": [1, 2], "note": ["", None]}), caption="C.", label="L")
+    assert "note" not in table._repr_html_() + repr(table)
+
+
+def test_backticks_are_code():
+    table = show(pd.DataFrame({"set by": ["`grid` <b>"]}), caption="C.", label="L")
+    assert "<code>grid</code> &lt;b&gt;" in table._repr_html_()
 
 
 def test_the_same_table_gives_the_same_html_and_plain_text(df):

@@ -4,6 +4,14 @@ document.addEventListener("DOMContentLoaded", () =>
   document.querySelectorAll(".tag_filterable table").forEach(addFilters)
 );
 
+// A table wider than the text takes the margin too. The theme looks for such cells once the page is read, so
+// they are marked just before.
+document.addEventListener("readystatechange", () => {
+  if (document.readyState !== "interactive") return;
+  for (const frame of document.querySelectorAll(".cell_output .text_html:has(table)"))
+    if (frame.scrollWidth > frame.clientWidth + 1) frame.closest(".cell").classList.add("tag_full-width");
+});
+
 const MOST_CHOICES = 12;
 
 function addFilters(table) {

@@ -15,7 +15,7 @@
     reader: { R: [0, 230, 255], G: [0, 60, 200], B: [0, 40, 0] },
     network: { R: [0, 0, 120], G: [0, 170, 230], B: [0, 255, 255] },
   };
-  const opacity = { R: [], G: [], B: [], A: [0, 140, 140], I: [0, 1, 2], labels: ["", "tumour", "node"] };
+  const opacity = { R: [], G: [], B: [], A: [0, 100, 100], I: [0, 1, 2], labels: ["", "tumour", "node"] };
 
   const bar = document.createElement("form");
   bar.className = "filters";
