@@ -472,7 +472,7 @@ for ax, cohort in zip(axes, COHORTS, strict=True):
     }
     if curves:
         plot_roc(curves, horizon_months=horizon_months, ax=ax)
-    ax.set_title(f"{LABELS[cohort]} cohort" + ("" if curves else ": not estimable"))
+    ax.set_title(f"{LABELS[cohort]} cohort" + ("" if curves else ": not estimable"), loc="left")
 alt = "Time-dependent ROC curves of the models, training cohort above validation cohort."
 chapter.figure("figure_2_roc", fig, alt)
 

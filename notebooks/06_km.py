@@ -380,7 +380,7 @@ def draw(model, outcome):
     """Draw one model's curves in both cohorts and save the figure."""
     fig, axes = small_multiples(len(COHORTS), panel_height=5.4)
     for ax, cohort in zip(axes, COHORTS, strict=True):
-        ax.set_title(f"{LABELS[model]} model, {cohort} cohort")
+        ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} model", loc="left")
         if model not in cuts:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue

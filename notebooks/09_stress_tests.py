@@ -323,7 +323,7 @@ for ax, track in zip(axes, TRACKS, strict=True):
     ]
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
-    ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"))
+    ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
 alt = (
     "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk and by centre."
 )

@@ -198,7 +198,7 @@ words = {"compared": "none printed", "not computed in this run": "not computed"}
 interval = rows["in printed CI"].map({"yes": "inside", "no": "outside"})
 rows["printed interval"] = interval.fillna(rows["status"].replace(words))
 names = {"what": "printed number", "source": "place"}
-columns = ["chapter", "what", "printed", "here", "printed interval", "difference", "recommended", "truth"]
+columns = ["what", "printed", "here", "printed interval", "difference", "recommended", "truth", "chapter"]
 every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2].replace("", "none"))
 every = every[[*columns, "source"]].sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")

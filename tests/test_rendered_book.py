@@ -296,6 +296,20 @@ def test_the_viewer_is_used_from_the_keyboard(browser, html):
     page.close()
 
 
+def test_the_chapters_and_the_contents_open_on_a_telephone(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    for button, link in ((".primary-toggle", "04 · Radiomics"), (".secondary-toggle", "Limits and deviations")):
+        there = page.locator(f"dialog a:has-text('{link}')").first
+        assert not there.is_visible()
+        page.locator(f".bd-header-article {button}, .header-article {button}").first.click()
+        there.wait_for(state="visible")
+        there.click()
+        page.wait_for_timeout(300)
+    assert page.url.endswith("#limits-and-deviations")
+    page.close()
+
+
 def test_letters_in_figures_keep_their_size_on_a_telephone(browser, site):
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"{site}/notebooks/06_km.html")

@@ -12,6 +12,11 @@ document.addEventListener("readystatechange", () => {
     if (frame.scrollWidth > frame.clientWidth + 1) frame.closest(".cell").classList.add("tag_full-width");
 });
 
+// On a telephone the contents open as a dialog, which a link within the page leaves open.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("dialog a[href^='#']")) event.target.closest("dialog").close();
+});
+
 const MOST_CHOICES = 12;
 
 function addFilters(table) {
@@ -47,6 +52,7 @@ function addFilters(table) {
       shown += fits;
     });
     count.textContent = `${shown} of ${rows.length} rows`;
+    table.closest(".text_html")?.scrollTo(0, 0);
   }
 
   bar.addEventListener("input", update);

@@ -31,6 +31,9 @@
   const frame = document.createElement("div");
   frame.className = "viewer-frame";
   frame.append(canvas);
+  // A finger that swipes scrolls the page; what it taps arrives as a click.
+  for (const kind of ["touchstart", "touchmove", "touchend", "touchcancel"])
+    frame.addEventListener(kind, (event) => event.stopPropagation(), { capture: true, passive: true });
   const where = document.createElement("output");
   where.setAttribute("aria-live", "polite");
   place.append(bar, frame, where);
@@ -44,7 +47,7 @@
   };
   await view.attachToCanvas(canvas);
   await show();
-  message.textContent = "Click or tap to move the cross, or use the arrow keys; go through slices with the wheel, or Page Up and Page Down; drag with the right button to change contrast.";
+  message.textContent = "Click or tap to move the cross, or use the arrow keys: what is tapped in one plane chooses the slice of the others. Go through slices with the wheel, or Page Up and Page Down; drag with the right button to change contrast.";
   place.dataset.state = "ready";
 
   async function show() {
