@@ -1,6 +1,7 @@
 """The book as it is read: every chapter executed, every page built, nothing fetched from outside."""
 
 import gzip
+import io
 import json
 import re
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import papermill
+import PIL.Image
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -296,13 +299,32 @@ def test_the_viewer_is_used_from_the_keyboard(browser, html):
     page.close()
 
 
+def test_a_figure_is_seen_whole(browser, site):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    figure = page.locator(".cell_output img").first
+    frame = figure.locator("xpath=..")
+    assert frame.evaluate("a => a.clientHeight") >= figure.evaluate("img => img.clientHeight") > 100
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    with PIL.Image.open(io.BytesIO(figure.screenshot())) as picture:
+        dark = np.asarray(picture.convert("L")) < 128
+    # Ink from the first tenth of the figure to the last.
+    assert dark[: len(dark) // 8].any()
+    assert dark[-len(dark) // 8 :].any()
+    page.close()
+
+
 def test_the_chapters_and_the_contents_open_on_a_telephone(browser, site):
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"{site}/notebooks/06_km.html")
-    for button, link in ((".primary-toggle", "04 · Radiomics"), (".secondary-toggle", "Limits and deviations")):
+    for button, link in (
+        (".primary-toggle", "04 · Radiomics"),
+        (".secondary-toggle", "Limits and deviations"),
+    ):
         there = page.locator(f"dialog a:has-text('{link}')").first
         assert not there.is_visible()
-        page.locator(f".bd-header-article {button}, .header-article {button}").first.click()
+        page.locator(f"{button}:visible").first.click()
         there.wait_for(state="visible")
         there.click()
         page.wait_for_timeout(300)
