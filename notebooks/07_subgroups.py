@@ -242,9 +242,12 @@ table = pd.DataFrame({
     "HR (95 % CI)": [format_hr(*row) for row in subgroups[["hr", "hr_low", "hr_high"]].to_numpy()],
     "p": subgroups["p_value"].map(format_p), "p, Holm": subgroups["p_holm"].map(format_p),
 })  # fmt: skip
-for cohort in reversed(COHORTS):
-    caption = f"High against low risk, {cohort} cohort: Firth's Cox model, profile limits."
-    chapter.table(f"subgroups_{cohort}", table[subgroups["cohort"] == cohort], caption)
+caption = "High against low risk, validation cohort: Firth's Cox model, profile limits."
+chapter.table("subgroups_validation", table[subgroups["cohort"] == "validation"], caption)
+
+# %%
+caption = "The same in the training cohort, whose outcomes score and cut-off were fitted to."
+chapter.table("subgroups_training", table[subgroups["cohort"] == "training"], caption)
 
 # %% [markdown]
 # *How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* says why.
