@@ -183,8 +183,8 @@ if len(COHORTS) == 2:
 chapter.table("table_1", table, "Patients of both cohorts: counts with per cent, medians with quartiles.")
 
 # %% [markdown]
-# *How to read it.* One p-value per characteristic, beside its first level and empty in the rows that it
-# stands for as well; none is corrected for their number. A dash says that there is no such number. Rows
+# *How to read it.* One p-value per characteristic, beside its first level; a dash in the rows below says that
+# it stands for them as well, elsewhere that there is no such number. None is corrected for their number. Rows
 # whose p-value is small while the standardised difference is below 0.1 differ by little, in many patients;
 # the reverse is a difference that the cohorts are too small to show. Models trained on one cohort meet the
 # other one's mix in validation: a difference here is the first suspect when a model loses there. It is no

@@ -321,7 +321,7 @@ chapter.table("optimism", comparison, "C-index on patients that a head has and h
 #
 # The published head starts from random weights, and the recommended one deals patients into random folds to
 # choose its penalty. Fitted again with other seeds, on the same features of the same patients
-# (`benchmarks/studies/network_seeds.py` trains the networks again as well, ten minutes a seed):
+# (`benchmarks/studies/network_seeds.py` trains the networks again as well):
 
 # %%
 again = []

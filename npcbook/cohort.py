@@ -14,6 +14,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import multimode
 
 import numpy as np
 import pandas as pd
@@ -549,8 +550,7 @@ def _orientation(path: Path) -> str:
 def _orientation_problems(folder: Path, sequence: str, found: list[tuple[int, str, str]]) -> list[Problem]:
     """Return images whose axes run another way than most: `found` has row, patient and orientation."""
     turns = [turn for _, _, turn in found]
-    # Sorted, so that a tie is decided the same way every time.
-    most = max(sorted(set(turns)), key=turns.count, default="")
+    most = min(multimode(turns), default="")
     others = f"{turns.count(most)} of {len(turns)} {SEQUENCES[sequence]} images"
     problems = []
     for row, patient_id, turn in found:

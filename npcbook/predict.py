@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import multimode
 
 import numpy as np
 import pandas as pd
@@ -183,9 +184,7 @@ def store_model(
 def _common_geometry(paths: Iterable[Path]) -> dict:
     orientations, extents = zip(*map(images.read_geometry, paths), strict=True)
     low, high = np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()
-    # Sorted, so that a tie is decided the same way in every process.
-    most = max(sorted(set(orientations)), key=orientations.count)
-    return {"orientation": most, "low_mm": low, "high_mm": high}
+    return {"orientation": min(multimode(orientations)), "low_mm": low, "high_mm": high}
 
 
 def read_model(run_folder: str | os.PathLike) -> Model:
