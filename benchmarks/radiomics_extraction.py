@@ -28,8 +28,10 @@ import SimpleITK as sitk
 from radiomics import getFeatureClasses, imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-from npcbook import images, radiomics
-from npcbook.phantom import Traits, render_patient
+from npcbook.imaging import radiomics
+from npcbook.imaging.preprocessing import normalise
+from npcbook.imaging.volumes import Volume
+from npcbook.synthetic.phantom import Traits, render_patient
 
 # All but shape; the neighbourhood class is not in the settings file that the script reads.
 DISCARDED_CLASSES = ("firstorder", "glcm", "glrlm", "glszm", "gldm")
@@ -40,7 +42,7 @@ DISCARDED_FILTERS = (
 ).split()
 
 
-def prepared_region(volume: images.Volume, mask: str, settings: radiomics.Settings):
+def prepared_region(volume: Volume, mask: str, settings: radiomics.Settings):
     """Return image and mask of the resampled, padded region, or None if the patient has none."""
     inside = np.isin(volume.mask, radiomics.MASKS[mask])
     if not inside.any():
@@ -100,7 +102,7 @@ def discarded_calls(image, mask, options) -> None:
 def our_values(image, mask, settings) -> pd.Series:
     """Return what the book's extractor gives for the same region."""
     arrays = sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(mask).astype(np.uint8)
-    volume = images.Volume(*arrays, image.GetSpacing()[::-1])
+    volume = Volume(*arrays, image.GetSpacing()[::-1])
     return radiomics.extract_features(volume, settings=settings).values
 
 
@@ -110,7 +112,7 @@ def rendered(patients: int, grid: tuple[int, int, int]):
     for number in range(patients):
         traits = Traits(str(number % 3 + 1), "T2", "N1", number % 3, *rng.standard_normal(3))
         for sequence, volume in render_patient(traits, grid, rng).items():
-            yield number, sequence, images.normalise(volume)
+            yield number, sequence, normalise(volume)
 
 
 def compare_calls(volumes) -> tuple[np.ndarray, float, int]:

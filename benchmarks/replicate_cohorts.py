@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pandas as pd
 
-from npcbook import published
-from npcbook.cohort import code_covariates
-from npcbook.concordance import harrell_c
-from npcbook.cox import fit_cox
-from npcbook.simulate import simulate_table, specification
-from npcbook.survival import kaplan_meier, reverse_km
+from npcbook.cohort.columns import code_covariates
+from npcbook.paper.printed import lookup
+from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.survival import kaplan_meier, reverse_km
+from npcbook.synthetic.patients import simulate_table, specification
 
 BANDS = {"linear_predictor": "0.88–0.93", "lp_clinical": "0.70–0.80", "heterogeneity": "0.62–0.72"}
 
@@ -58,9 +58,7 @@ def main(cohorts: int) -> None:
     rows = []
     for name in drawn:
         ratio = name.startswith("table2")
-        target = (
-            BANDS[name.split(", ")[-1]] if name.startswith("C-index") else published.lookup(name)["printed"]
-        )
+        target = BANDS[name.split(", ")[-1]] if name.startswith("C-index") else lookup(name)["printed"]
         # A cohort without an event in a rare level has no finite hazard ratio; the median bears that.
         value = np.exp(drawn[name].median()) if ratio else drawn[name].mean()
         low, high = drawn[name].quantile([0.16, 0.84])

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from npcbook.concordance import compare_c, harrell_c, uno_c
-from npcbook.cutpoint import optimal_cutpoint
-from npcbook.firth import fit_firth_cox
-from npcbook.timeroc import auc_at, censoring_survival, compare_auc
+from npcbook.statistics.concordance import compare_c, harrell_c, uno_c
+from npcbook.statistics.cutpoint import optimal_cutpoint
+from npcbook.statistics.firth import fit_firth_cox
+from npcbook.statistics.timeroc import auc_at, censoring_survival, compare_auc
 
 HERE = Path(__file__).parent
 HORIZON = 60.0

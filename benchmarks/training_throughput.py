@@ -29,9 +29,12 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
-from npcbook import images, training
-from npcbook.network import NetworkSettings, UNet3d
-from npcbook.phantom import Traits, render_patient
+from npcbook.imaging.grids import fit_grid, plane_field
+from npcbook.imaging.network import NetworkSettings, UNet3d
+from npcbook.imaging.preprocessing import normalise
+from npcbook.imaging.training import TrainingSettings, _train_epoch, augment, segmentation_loss
+from npcbook.imaging.volumes import read_volume
+from npcbook.synthetic.phantom import Traits, render_patient
 
 PLANE_MM = 144.0
 
@@ -52,24 +55,24 @@ def write_patients(folder: Path, n: int) -> list[tuple[Path, Path]]:
 
 def read_patients(files: list[tuple[Path, Path]], grid) -> tuple[torch.Tensor, torch.Tensor]:
     """Read, normalise and resample patients: images (N, 1, Z, Y, X) and labels (N, Z, Y, X)."""
-    volumes = [images.normalise(images.read_volume(*pair)) for pair in files]
-    fitted = [images.fit_grid(v, grid, field_mm=images.plane_field(v, PLANE_MM)) for v in volumes]
+    volumes = [normalise(read_volume(*pair)) for pair in files]
+    fitted = [fit_grid(v, grid, field_mm=plane_field(v, PLANE_MM)) for v in volumes]
     pixels, labels = (np.stack([getattr(v, name) for v in fitted]) for name in ("image", "mask"))
     return torch.from_numpy(pixels)[:, None], torch.from_numpy(labels)
 
 
-def plain_epoch(network, optimiser, read, n: int, settings: training.TrainingSettings) -> None:
+def plain_epoch(network, optimiser, read, n: int, settings: TrainingSettings) -> None:
     """Train on n patients, asking `read` for each batch."""
     rng = torch.Generator().manual_seed(0)
     for batch in torch.randperm(n, generator=rng).split(settings.batch_size):
-        pixels, labels = training.augment(
+        pixels, labels = augment(
             *read(batch.tolist()),
             rotation_degrees=settings.rotation_degrees,
             blur_voxels=settings.blur_voxels,
             rng=rng,
         )
         optimiser.zero_grad(set_to_none=True)
-        training.segmentation_loss(settings.loss, network(pixels.contiguous()), labels).backward()
+        segmentation_loss(settings.loss, network(pixels.contiguous()), labels).backward()
         optimiser.step()
 
 
@@ -80,9 +83,7 @@ def new_network(settings: NetworkSettings):
     return network, torch.optim.Adam(network.parameters(), lr=1e-3)
 
 
-def measure(
-    settings: NetworkSettings, options: training.TrainingSettings, n: int, rounds: int
-) -> pd.DataFrame:
+def measure(settings: NetworkSettings, options: TrainingSettings, n: int, rounds: int) -> pd.DataFrame:
     """Return volumes per second and CPU time a volume of each way, one row a way and round."""
     with tempfile.TemporaryDirectory() as folder:
         files = write_patients(Path(folder), n)
@@ -95,7 +96,7 @@ def measure(
                 *plain, lambda b: read_patients([files[i] for i in b], settings.grid), n, options
             ),
             "prepared": lambda: plain_epoch(*kept, lambda b: [x[b] for x in prepared], n, options),
-            "npcbook": lambda: training._train_epoch(fabric, *ours, *prepared, options, 0),
+            "npcbook": lambda: _train_epoch(fabric, *ours, *prepared, options, 0),
         }
         rows = []
         for _ in range(rounds + 1):
@@ -129,17 +130,17 @@ def matrix_rate(device: str, *, size: int, repeats: int = 20) -> float:
     return 2 * size**3 * repeats / (clock() - start)
 
 
-def measure_gpu(settings: NetworkSettings, options: training.TrainingSettings) -> str:
+def measure_gpu(settings: NetworkSettings, options: TrainingSettings) -> str:
     """Return volumes per second, memory, and share of the card's matrix rate, of two batches on a GPU."""
     fabric = Fabric(accelerator="cuda", devices=1, precision="bf16-mixed")
     network, optimiser = new_network(settings)
     network = fabric.to_device(network.to(memory_format=torch.channels_last_3d))
     pixels = torch.randn(2 * options.batch_size, 1, *settings.grid)
     labels = torch.randint(0, 3, (len(pixels), *settings.grid), dtype=torch.uint8)
-    training._train_epoch(fabric, network, optimiser, pixels, labels, options, 0)
+    _train_epoch(fabric, network, optimiser, pixels, labels, options, 0)
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    training._train_epoch(fabric, network, optimiser, pixels, labels, options, 1)
+    _train_epoch(fabric, network, optimiser, pixels, labels, options, 1)
     torch.cuda.synchronize()
     rate = len(pixels) / (time.perf_counter() - start)
     share = rate * operations(settings) / matrix_rate("cuda", size=8192)
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--gpu-width", default="deposit")
     parser.add_argument("--gpu-grid", type=int, nargs=3, default=(32, 192, 192))
     given = parser.parse_args()
-    options = training.TrainingSettings(batch_size=given.batch_size, loss="dice and cross-entropy")
+    options = TrainingSettings(batch_size=given.batch_size, loss="dice and cross-entropy")
     network = NetworkSettings(width=given.width, grid=tuple(given.grid))
     torch.set_num_threads(given.threads)
     measured = measure(network, options, given.patients, given.rounds).groupby("way", sort=False).median()
@@ -175,7 +176,7 @@ def main() -> None:
     print(f"  npcbook computes at {share:.0%} of the rate of a matrix product in single precision")
     if torch.cuda.is_available():
         network = NetworkSettings(width=given.gpu_width, grid=tuple(given.gpu_grid))
-        options = training.TrainingSettings(device="cuda")
+        options = TrainingSettings(device="cuda")
         print(f"{given.gpu_width}, {network.grid}, batch 64 in parts of {options.micro_batch}, GPU")
         print(f"  {measure_gpu(network, options)}")
 

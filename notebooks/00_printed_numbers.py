@@ -47,11 +47,33 @@
 import pandas as pd
 from myst_nb import glue
 
-from npcbook import printed_checks as checks
-from npcbook.published import lookup, read_claims, read_published
-from npcbook.reported import Interval, firth_two_arm, implied_correlation
-from npcbook.runs import open_chapter
-from npcbook.tables import format_ci, format_number
+from npcbook.book.chapter import open_chapter
+from npcbook.paper.checks import (
+    COLUMNS,
+    benefit_arms,
+    check_age,
+    check_baseline_tests,
+    check_correlations,
+    check_counts,
+    check_event_bounds,
+    check_firth,
+    check_intervals,
+    check_missing,
+    check_pooled_rates,
+    check_rates,
+    check_repeats,
+    check_slips,
+    check_subcohort,
+    events_by_rate,
+    events_by_row,
+    firth_splits,
+    high_risk_share,
+    printed_interval,
+    wald_check,
+)
+from npcbook.paper.implied import Interval, firth_two_arm, implied_correlation
+from npcbook.paper.printed import lookup, read_claims, read_published
+from npcbook.words import COHORTS, PRINT_LABEL, format_ci, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
@@ -61,7 +83,7 @@ claimed_alpha = 0.05  # two-sided significance level (Statistical analysis)
 
 # %%
 chapter = open_chapter("00_printed_numbers", run_folder=run_folder, cohort_folder=cohort_folder)
-chapter.label = checks.PRINT_LABEL  # every number on this page comes from the paper
+chapter.label = PRINT_LABEL  # every number on this page comes from the paper
 
 # %% [markdown]
 # ## Data
@@ -94,7 +116,7 @@ chapter.table("sources", counts, "Transcribed numbers by place in the paper.")
 # The levels of a characteristic must add up to the cohort, and percentages must follow from counts.
 
 # %%
-sums = checks.check_counts()
+sums = check_counts()
 odd = sums[sums["verdict"] != "reproduces"]
 caption = f"Sums and percentages that do not reproduce, of {len(sums)} checked."
 chapter.table("sums", odd.drop(columns="topic"), caption)
@@ -108,7 +130,7 @@ chapter.table("sums", odd.drop(columns="topic"), caption)
 # row.
 
 # %%
-tests = pd.concat([checks.check_age(), checks.check_baseline_tests()], ignore_index=True)
+tests = pd.concat([check_age(), check_baseline_tests()], ignore_index=True)
 chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values recomputed from its counts.")
 
 # %% [markdown]
@@ -124,7 +146,7 @@ chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values r
 # "Missing data at complete random" would mean equal shares of missing values in both cohorts.
 
 # %%
-missing = checks.check_missing()
+missing = check_missing()
 chapter.table(
     "missing",
     missing.drop(columns="topic"),
@@ -148,7 +170,7 @@ chapter.table(
 # \end{aligned}$$
 
 # %%
-intervals = checks.check_intervals()
+intervals = check_intervals()
 summary = intervals.groupby(["topic", "verdict"], sort=False).size().rename("rows").reset_index()
 chapter.write("tables/intervals_all", intervals)
 chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against their intervals.")
@@ -168,13 +190,11 @@ chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against t
 # events.
 
 # %%
-firth = checks.check_firth()
-chapter.table("firth", firth[checks.COLUMNS[1:]], "The T2N0 hazard ratios against Firth's correction.")
+firth = check_firth()
+chapter.table("firth", firth[COLUMNS[1:]], "The T2N0 hazard ratios against Firth's correction.")
 
 # %%
-splits = pd.concat(
-    [checks.firth_splits(cohort, largest=largest_arm).assign(cohort=cohort) for cohort in checks.COHORTS]
-)
+splits = pd.concat([firth_splits(cohort, largest=largest_arm).assign(cohort=cohort) for cohort in COHORTS])
 found = splits[splits["reproduces"]]
 fitting = found[["cohort", "events high", "events low"]].assign(
     limits=[format_ci(low, high) for low, high in zip(found["hr_low"], found["hr_high"], strict=True)],
@@ -195,7 +215,7 @@ chapter.table("firth_splits", fitting, caption)
 
 # %%
 rows = []
-for cohort in checks.COHORTS:
+for cohort in COHORTS:
     row = lookup(f"text.{cohort}.subgroup_hr.t2n0")
     fit = firth_two_arm(row["value"], 1, 1)
     patients = int(lookup(f"table1.{cohort}.n0.n")["value"])
@@ -216,9 +236,9 @@ chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one even
 # censoring.
 
 # %%
-by_rate = checks.events_by_rate()
+by_rate = events_by_rate()
 most = by_rate.set_index(["cohort", "endpoint"])["most"]
-for cohort in checks.COHORTS:
+for cohort in COHORTS:
     glue(f"printed_most_{cohort}", str(most[cohort, "5-year DMFS"]), display=False)
 shown = by_rate[["cohort", "endpoint", "printed", "fewest", "most"]].copy()
 sizes = by_rate[["effective_n_low", "effective_n_high"]].round().astype(int).astype(str)
@@ -236,7 +256,7 @@ chapter.table("events_by_rate", shown, "Events by five years that the printed ra
 # events $d$ over all follow-up.
 
 # %%
-by_row = checks.events_by_row()
+by_row = events_by_row()
 glue("printed_events_low", f"{by_row['events_low'].min():.0f}", display=False)
 glue("printed_events_high", f"{by_row['events_high'].max():.0f}", display=False)
 shown = by_row[["row", "exposed", "reference"]].copy()
@@ -262,8 +282,8 @@ chapter.table("events_by_row", shown, caption)
 # $$SE^2 \ge \frac{1}{d_{high}} + \frac{1}{d_{low}} \ge \frac{4}{d_{high} + d_{low}} .$$
 
 # %%
-bounds = checks.check_event_bounds()
-for cohort in checks.COHORTS:
+bounds = check_event_bounds()
+for cohort in COHORTS:
     row = bounds[bounds["check"] == f"RC, high against low, DMFS, {cohort}"]
     glue(f"printed_rc_{cohort}", str(row["fewest events"].iloc[0]), display=False)
 columns = ["check", "printed", "fewest events", "fewest in an arm", "most by 5 years", "verdict"]
@@ -277,8 +297,8 @@ chapter.table("event_bounds", bounds[columns], "Each high-against-low hazard rat
 
 # %%
 rows = []
-for cohort in checks.COHORTS:
-    value = checks.printed_interval(f"text.{cohort}.km_hr.rc")
+for cohort in COHORTS:
+    value = printed_interval(f"text.{cohort}.km_hr.rc")
     rows.append(
         (cohort, lookup(f"text.{cohort}.km_hr.rc")["printed"], f"{value.low:.3f} to {value.high:.3f}")
     )
@@ -296,14 +316,14 @@ chapter.table("rc_per_unit", per_unit, "The RC model's hazard ratio, read as one
 # positively.
 
 # %%
-pairs = checks.check_correlations()
+pairs = check_correlations()
 unusual = pairs[pairs["verdict"] != "reproduces"]
 chapter.write("tables/pairs_all", pairs)
 glue("printed_pairs", str(len(pairs)), display=False)
 glue("printed_impossible", str((pairs["verdict"] == "does not reproduce").sum()), display=False)
 glue("printed_negative", str(pairs["verdict"].str.startswith("depends").sum()), display=False)
 chapter.table(
-    "pairs", unusual[checks.COLUMNS[1:]], f"Pairwise p-values that need an odd correlation, of {len(pairs)}."
+    "pairs", unusual[COLUMNS[1:]], f"Pairwise p-values that need an odd correlation, of {len(pairs)}."
 )
 
 # %% [markdown]
@@ -319,7 +339,7 @@ chapter.table(
 # who can be in the dose analysis.
 
 # %%
-subcohort = checks.check_subcohort()
+subcohort = check_subcohort()
 chapter.table("subcohort", subcohort.drop(columns="topic"), "The T1-2N1 sub-cohort against Table 1's counts.")
 
 # %% [markdown]
@@ -335,7 +355,7 @@ chapter.table("subcohort", subcohort.drop(columns="topic"), "The T1-2N1 sub-coho
 # may leave that range by a hair, not by a whole per cent.)
 
 # %%
-rates = pd.concat([checks.check_pooled_rates(), checks.check_rates()], ignore_index=True)
+rates = pd.concat([check_pooled_rates(), check_rates()], ignore_index=True)
 chapter.table("rates", rates.drop(columns="topic"), "Five-year rates of groups against those of the whole.")
 
 # %% [markdown]
@@ -353,10 +373,8 @@ rows = []
 for reference in ("radiotherapy", "up_to_160"):
     ids = [f"text.ccnd.high.dmfs_5y.{arm}" for arm in ("over_160", reference)]
     rates_printed = [lookup(published_id)["printed"] for published_id in ids]
-    rows.append(
-        (reference.replace("_", " "), *rates_printed, round(checks.benefit_arms("over_160", reference)))
-    )
-share, patients = checks.high_risk_share("dmfs"), lookup("text.ccnd.n")["value"]
+    rows.append((reference.replace("_", " "), *rates_printed, round(benefit_arms("over_160", reference))))
+share, patients = high_risk_share("dmfs"), lookup("text.ccnd.n")["value"]
 glue("printed_high_low", f"{patients * share.low:.0f}", display=False)
 glue("printed_high_high", f"{patients * share.high:.0f}", display=False)
 columns = ["over 160 mg/m² against", "5-year DMFS, %", "of the other, %", "patients needed in each"]
@@ -376,11 +394,11 @@ chapter.table("dose_arms", pd.DataFrame(rows, columns=columns), "High risk: arms
 
 # %%
 rows = []
-for cohort in checks.COHORTS:
+for cohort in COHORTS:
     for measure, name in (("c_index", "C-index"), ("auc", "5-year AUC")):
         stem = f"table4.{cohort}.{measure}."
-        a, b = (checks.printed_interval(stem + model) for model in ("dl_combined", "clinical"))
-        ses = [checks.wald_check(stem + model, ratio=False).se for model in ("dl_combined", "clinical")]
+        a, b = (printed_interval(stem + model) for model in ("dl_combined", "clinical"))
+        ses = [wald_check(stem + model, ratio=False).se for model in ("dl_combined", "clinical")]
         gap, alpha = Interval(a.low - b.high, a.high - b.low), Interval(claimed_alpha, claimed_alpha)
         needed = implied_correlation(gap, *ses, alpha).value
         texts = [lookup(stem + model)["printed"] for model in ("dl_combined", "clinical")]
@@ -401,7 +419,7 @@ chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Corre
 # What is printed in two places should agree, and versions should agree with the links beside them.
 
 # %%
-repeats, slips = checks.check_repeats(), checks.check_slips()
+repeats, slips = check_repeats(), check_slips()
 glue("printed_repeats", f"{len(repeats)}", display=False)
 differing = repeats[repeats["verdict"] != "reproduces"]
 said = f"{len(differing)} differ and are listed, too" if len(differing) else "none differ"
@@ -438,7 +456,7 @@ chapter.table("claims", shown, "Claims of the paper, what each would need, and w
 
 # %%
 everything = [sums, tests, missing, intervals, firth, bounds, pairs, subcohort, rates, repeats, slips]
-result = pd.concat([table[checks.COLUMNS] for table in everything], ignore_index=True)
+result = pd.concat([table[COLUMNS] for table in everything], ignore_index=True)
 chapter.write("checks", result)
 kind = result["verdict"].str.split(" on ").str[0]
 glue("printed_checks", f"{len(result)}", display=False)

@@ -45,15 +45,17 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.baseline import compare_groups, table_one
-from npcbook.cohort import COLUMNS, DISPLAY_NAMES, SEQUENCES, patient_flow, read_cohort, read_truth
-from npcbook.concordance import harrell_c
-from npcbook.datasheet import plot_slice, widest_slice
-from npcbook.plots import plot_kaplan_meier, small_multiples
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.survival import kaplan_meier, reverse_km
-from npcbook.tables import attempt, format_ci, format_estimate, format_number, format_p
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import plot_kaplan_meier, plot_slice, small_multiples, widest_slice
+from npcbook.book.table_one import table_one
+from npcbook.book.tables import attempt
+from npcbook.cohort.columns import COLUMNS
+from npcbook.cohort.reading import patient_flow, read_cohort, read_truth
+from npcbook.paper.printed import lookup
+from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics.group_tests import compare_groups
+from npcbook.statistics.survival import kaplan_meier, reverse_km
+from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_ci, format_estimate, format_number, format_p
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

@@ -39,7 +39,6 @@
 import hashlib
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,16 +50,27 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from myst_nb import glue
 
-from npcbook import images
-from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, mask_path, read_truth
-from npcbook.fingerprints import files_fingerprint, fingerprint
-from npcbook.network import NetworkSettings, UNet3d
-from npcbook.overlap import STRUCTURES, measure_overlap, store_prediction
-from npcbook.plots import MASK_COLOURS
-from npcbook.runs import atomic_path, open_chapter, project_path
-from npcbook.simulate import rebuild_anatomy
-from npcbook.tables import format_number
-from npcbook.training import TrainingSettings, store_features, train_segmentation
+from npcbook.book.chapter import open_chapter
+from npcbook.cohort.reading import image_path, mask_path, read_truth
+from npcbook.imaging.features import store_features
+from npcbook.imaging.grids import stack_on_grid
+from npcbook.imaging.network import NetworkSettings, UNet3d
+from npcbook.imaging.overlap import STRUCTURES, measure_overlap, store_prediction
+from npcbook.imaging.preprocessing import (
+    ORDERS,
+    bias_field,
+    load_volume,
+    predicted_mask_path,
+    preprocess,
+    preprocess_files,
+    preprocessed_path,
+    preprocessing_steps,
+)
+from npcbook.imaging.training import TrainingSettings, train_segmentation
+from npcbook.imaging.volumes import read_mask, read_volume
+from npcbook.store import atomic_path, code_fingerprint, files_fingerprint, fingerprint, project_path
+from npcbook.synthetic.writer import rebuild_anatomy
+from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -107,10 +117,10 @@ chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients
 
 # %%
 keys = [(patient, sequence) for patient in patients.index for sequence in SEQUENCES]
-files = [(image_path(cohort_path, *key), images.preprocessed_path(chapter.folder, *key)) for key in keys]
-report = images.preprocess_files(files, order=preprocessing_order, workers=workers)
+files = [(image_path(cohort_path, *key), preprocessed_path(chapter.folder, *key)) for key in keys]
+report = preprocess_files(files, order=preprocessing_order, workers=workers)
 report.insert(0, "patient_id", [patient for patient, _ in keys])
-chapter.write("preprocessing_steps", images.preprocessing_steps(preprocessing_order))
+chapter.write("preprocessing_steps", preprocessing_steps(preprocessing_order))
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
 chapter.table(
@@ -134,12 +144,12 @@ chapter.table(
 example = patients.index[0]
 fig, axes = plt.subplots(3, 4, figsize=(9, 7), layout="constrained")
 for row, sequence in zip(axes, SEQUENCES, strict=True):
-    volume = images.read_volume(
+    volume = read_volume(
         image_path(cohort_path, example, sequence), mask_path(cohort_path, example, sequence)
     )
     middle = int(np.argmax((volume.mask > 0).sum(axis=(1, 2))))
-    field = np.exp(images.bias_field(volume.image, volume.spacing))
-    results = [images.preprocess(volume, order=order).image for order in images.ORDERS]
+    field = np.exp(bias_field(volume.image, volume.spacing))
+    results = [preprocess(volume, order=order).image for order in ORDERS]
     panels = (volume.image, field, *results)
     titles = ("as scanned", "N4's field", "N4, then normalised", "normalised, then N4")
     for ax, panel, title in zip(row, panels, titles, strict=True):
@@ -261,10 +271,9 @@ def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
     """Return images and contours of all patients on the network's grid."""
     folder = chapter.folder
     pairs = [
-        (images.preprocessed_path(folder, p, sequence), mask_path(cohort_path, p, sequence))
-        for p in patients.index
+        (preprocessed_path(folder, p, sequence), mask_path(cohort_path, p, sequence)) for p in patients.index
     ]
-    return images.stack_on_grid(pairs, grid, plane_mm=plane_mm)
+    return stack_on_grid(pairs, grid, plane_mm=plane_mm)
 
 
 training_settings = TrainingSettings(
@@ -338,10 +347,10 @@ def measure(sequence: str) -> pd.DataFrame:
     jobs = [
         delayed(store_prediction)(
             labels,
-            preprocessed=images.preprocessed_path(chapter.folder, patient, sequence),
+            preprocessed=preprocessed_path(chapter.folder, patient, sequence),
             image=image_path(cohort_path, patient, sequence),
             contours=mask_path(cohort_path, patient, sequence),
-            target=images.predicted_mask_path(chapter.folder, patient, sequence),
+            target=predicted_mask_path(chapter.folder, patient, sequence),
             plane_mm=plane_mm,
         )
         for patient, labels in zip(patients.index, predictions[sequence], strict=True)
@@ -351,11 +360,10 @@ def measure(sequence: str) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(sequence=sequence)
 
 
-package = Path(images.__file__).parent
-code = files_fingerprint([package / "images.py", package / "overlap.py"], relative_to=package)
+code = code_fingerprint(store_prediction)
 contour_files = [mask_path(cohort_path, *key) for key in keys if mask_path(cohort_path, *key).exists()]
 drawn = files_fingerprint(contour_files, relative_to=cohort_path)
-masks = [images.predicted_mask_path(chapter.folder, *key) for key in keys if key[0] in patients.index]
+masks = [predicted_mask_path(chapter.folder, *key) for key in keys if key[0] in patients.index]
 if not all(path.exists() for path in masks):
     # Masks are written while they are measured.
     (chapter.folder / "dice.key").unlink(missing_ok=True)
@@ -473,8 +481,8 @@ for patient, anatomy in anatomies.items():
     edges = {"tumour": anatomy.tumour_mm < 0, "nodes": anatomy.node_mm < 0}
     edges["tumour and nodes"] = edges["tumour"] | edges["nodes"]
     for sequence in SEQUENCES:
-        drawn = images.read_mask(mask_path(cohort_path, patient, sequence))
-        predicted = images.read_mask(images.predicted_mask_path(chapter.folder, patient, sequence))
+        drawn = read_mask(mask_path(cohort_path, patient, sequence))
+        predicted = read_mask(predicted_mask_path(chapter.folder, patient, sequence))
         for structure, labels in STRUCTURES.items():
             network, reader = np.isin(predicted, labels), np.isin(drawn, labels)
             pairs = ((reader, edges[structure]), (network, edges[structure]), (network, reader))
@@ -500,10 +508,10 @@ glue("segmentation_worst", format_number(ranked.iloc[0], 2), display=False)
 fig, axes = plt.subplots(3, 3, figsize=(8, 8), layout="constrained")
 for row, (name, patient) in zip(axes, cases.items(), strict=True):
     for ax, sequence in zip(row, SEQUENCES, strict=True):
-        drawn = images.read_mask(mask_path(cohort_path, patient, sequence))
-        predicted = images.read_mask(images.predicted_mask_path(chapter.folder, patient, sequence))
+        drawn = read_mask(mask_path(cohort_path, patient, sequence))
+        predicted = read_mask(predicted_mask_path(chapter.folder, patient, sequence))
         middle = int(np.argmax((drawn > 0).sum(axis=(1, 2))))
-        pixels = images.load_volume(images.preprocessed_path(chapter.folder, patient, sequence)).image[middle]
+        pixels = load_volume(preprocessed_path(chapter.folder, patient, sequence)).image[middle]
         ax.imshow(pixels, cmap="gray", vmin=-2, vmax=3)
         for mask, style in ((drawn, "solid"), (predicted, "dashed")):
             for label, color in enumerate(MASK_COLOURS.values(), start=1):

@@ -59,8 +59,10 @@ from myst_nb import glue
 from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
-from npcbook import images
-from npcbook.attribution import (
+from npcbook.book.chapter import open_chapter
+from npcbook.book.tables import attempt
+from npcbook.cohort.reading import image_path, read_truth
+from npcbook.imaging.attribution import (
     Attribution,
     integrated_gradients,
     random_head,
@@ -68,16 +70,20 @@ from npcbook.attribution import (
     score_function,
     share_within,
 )
-from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, read_truth
-from npcbook.concordance import harrell_c
-from npcbook.fingerprints import code_fingerprint, files_fingerprint, fingerprint
-from npcbook.predict import model_card, store_model, write_model_card
-from npcbook.prognosis import fit_cox_head, fit_scaling, fit_softmax_head, out_of_fold_risk
-from npcbook.published import lookup
-from npcbook.runs import open_chapter, project_path
-from npcbook.simulate import rebuild_anatomy, render_again
-from npcbook.tables import attempt, format_estimate, format_number
-from npcbook.training import extract_features, load_network, predict_labels
+from npcbook.imaging.features import extract_features, predict_labels
+from npcbook.imaging.grids import fit_grid, plane_field, stack_on_grid
+from npcbook.imaging.heads import fit_scaling, fit_softmax_head
+from npcbook.imaging.model import model_card, store_model, write_model_card
+from npcbook.imaging.preprocessing import preprocess, preprocessed_path
+from npcbook.imaging.training import load_network
+from npcbook.imaging.volumes import Volume
+from npcbook.paper.printed import lookup
+from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics.resampling import out_of_fold_risk
+from npcbook.statistics.ridge import fit_ridge_cox
+from npcbook.store import code_fingerprint, files_fingerprint, fingerprint, project_path
+from npcbook.synthetic.writer import rebuild_anatomy, render_again
+from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_estimate, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -130,7 +136,7 @@ chapter.table("patients", counts, "Patients and distant metastases.")
 # network below the head stays as the segmentation left it. Note what the loss does not know: a patient
 # lost to follow-up after a year counts as free of metastasis for good.
 #
-# ```{literalinclude} ../npcbook/network.py
+# ```{literalinclude} ../npcbook/imaging/network.py
 # :pyobject: PrognosisHead
 # ```
 #
@@ -147,8 +153,8 @@ chapter.table("patients", counts, "Patients and distant metastases.")
 # with $D$ metastases. The penalty $\lambda$ is chosen by cross-validation within the training cohort.
 # Training patients are scored out of fold: by a head, penalty included, that was fitted without them.
 #
-# ```{literalinclude} ../npcbook/prognosis.py
-# :pyobject: fit_cox_head
+# ```{literalinclude} ../npcbook/statistics/ridge.py
+# :pyobject: fit_ridge_cox
 # ```
 
 
@@ -177,7 +183,7 @@ recommended, apparent, heads = {}, {}, {}
 for name, sequences in models.items():
     inputs, follow_up = features("region", sequences), (time[training], event[training])
     rng = np.random.default_rng(seed)
-    fit_ridge = partial(fit_cox_head, n_folds=n_folds, rng=rng)
+    fit_ridge = partial(fit_ridge_cox, fit_scaling=fit_scaling, n_folds=n_folds, rng=rng)
     heads[name] = fit_ridge(inputs[training], *follow_up)
     apparent[name] = heads[name].risk(inputs)
     recommended[name] = apparent[name].copy()
@@ -330,7 +336,14 @@ for name, sequences in models.items():
     for number in range(seed + 1, seed + 1 + n_seeds):
         softmax = fit_softmax(pooled[training], event[training], seed=number)
         rng = np.random.default_rng(number)
-        cox = fit_cox_head(regional[training], time[training], event[training], n_folds=n_folds, rng=rng)
+        cox = fit_ridge_cox(
+            regional[training],
+            time[training],
+            event[training],
+            fit_scaling=fit_scaling,
+            n_folds=n_folds,
+            rng=rng,
+        )
         for track, risk in (("as published", softmax.risk(pooled)), ("recommended", cox.risk(regional))):
             found = attempt(
                 notes,
@@ -419,13 +432,13 @@ networks, pictures, masks, infiltrated = {}, {}, {}, {}
 for sequence in SEQUENCES:
     networks[sequence] = load_network(chapter.input_path(f"02_segmentation/networks/{sequence}")).network
     grid, source = networks[sequence].settings.grid, chapter.input_path("02_segmentation")
-    files = [(images.preprocessed_path(source, patient, sequence), None) for patient in explained]
-    pictures[sequence] = images.stack_on_grid(files, grid, plane_mm=plane_mm)[0]
+    files = [(preprocessed_path(source, patient, sequence), None) for patient in explained]
+    pictures[sequence] = stack_on_grid(files, grid, plane_mm=plane_mm)[0]
     masks[sequence] = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
 for patient, anatomy in planted_in.items():
-    share = images.Volume(anatomy.infiltration, None, anatomy.spacing)
-    field_mm = images.plane_field(share, plane_mm)
-    infiltrated[patient] = images.fit_grid(share, grid, field_mm=field_mm).image >= 0.1
+    share = Volume(anatomy.infiltration, None, anatomy.spacing)
+    field_mm = plane_field(share, plane_mm)
+    infiltrated[patient] = fit_grid(share, grid, field_mm=field_mm).image >= 0.1
 
 
 # %%
@@ -523,8 +536,8 @@ def score_again(patient: str, **latents: float) -> float:
     """Return the combined recommended score of a patient imaged with other latent variables."""
     parts = []
     for sequence, volume in render_again(cohort_folder, patient, **latents).items():
-        clean = images.preprocess(images.Volume(volume.image, None, volume.spacing), order=seen["order"])
-        picture = images.fit_grid(clean, grid, field_mm=images.plane_field(clean, plane_mm)).image
+        clean = preprocess(Volume(volume.image, None, volume.spacing), order=seen["order"])
+        picture = fit_grid(clean, grid, field_mm=plane_field(clean, plane_mm)).image
         parts.append(extract_features(networks[sequence], picture[None]).region.to_numpy())
     return float(heads["combined"].risk(np.hstack(parts))[0])
 
@@ -542,7 +555,7 @@ def answers_by_patient() -> pd.DataFrame:
 # %%
 weights = [chapter.input_path(f"02_segmentation/networks/{s}/network.safetensors") for s in SEQUENCES]
 made_from = [
-    code_fingerprint("simulate", "images", "training", "prognosis"),
+    code_fingerprint("npcbook.synthetic.writer", "npcbook.imaging.grids", "npcbook.imaging.features"),
     [inspect.getsource(function) for function in (score_again, answers_by_patient)],
     files_fingerprint(weights, relative_to=chapter.run_folder),
     [joblib.hash(heads["combined"]), list(planted_in), seen],
@@ -584,7 +597,14 @@ for share in (0.25, 0.5, 0.75, 1.0):
         drawn = np.concatenate([part[: round(share * len(part))] for part in parts])
         for label, inputs in (("network's features", regional), ("planted traits", traits)):
             if inputs is not None:
-                head = fit_cox_head(inputs[drawn], time[drawn], event[drawn], n_folds=n_folds, rng=rng)
+                head = fit_ridge_cox(
+                    inputs[drawn],
+                    time[drawn],
+                    event[drawn],
+                    fit_scaling=fit_scaling,
+                    n_folds=n_folds,
+                    rng=rng,
+                )
                 risk = head.risk(inputs)[~training]
                 c = attempt(
                     notes, f"{label}, {share:.0%}", harrell_c, time[~training], event[~training], risk

@@ -61,17 +61,25 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from myst_nb import glue
 from scipy import stats
 
-from npcbook import images, radiomics
-from npcbook.cohort import DISPLAY_NAMES, SEQUENCES, image_path, mask_path, read_truth
-from npcbook.concordance import compare_c, harrell_c
-from npcbook.cox import fit_cox
-from npcbook.fingerprints import code_fingerprint, fingerprint
-from npcbook.plots import style_of
-from npcbook.prognosis import out_of_fold_risk
-from npcbook.runs import open_chapter, project_path
-from npcbook.selection import bootstrap_selection, select_features, stratified_folds
-from npcbook.survival import kaplan_meier
-from npcbook.tables import attempt, format_estimate, format_number, format_p, list_reasons
+from npcbook.book.chapter import open_chapter
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.cohort.reading import image_path, mask_path, read_truth
+from npcbook.imaging import radiomics
+from npcbook.imaging.preprocessing import (
+    ORDERS,
+    intensity_landmarks,
+    match_landmarks,
+    predicted_mask_path,
+    preprocess,
+    preprocessed_path,
+)
+from npcbook.statistics.concordance import compare_c, harrell_c
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.lasso import select_features
+from npcbook.statistics.resampling import bootstrap_selection, out_of_fold_risk, stratified_folds
+from npcbook.statistics.survival import kaplan_meier
+from npcbook.store import code_fingerprint, fingerprint, project_path
+from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_estimate, format_number, format_p, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -289,12 +297,12 @@ if contours not in ("manual", "predicted"):
 
 def contour_path(patient, sequence, drawn_by):
     if drawn_by == "predicted":
-        return images.predicted_mask_path(stage, patient, sequence)
+        return predicted_mask_path(stage, patient, sequence)
     return mask_path(cohort_path, patient, sequence)
 
 
 keys = [(patient, sequence) for patient in patients.index for sequence in SEQUENCES]
-paths = [(*key, images.preprocessed_path(stage, *key), contour_path(*key, contours)) for key in keys]
+paths = [(*key, preprocessed_path(stage, *key), contour_path(*key, contours)) for key in keys]
 cases = pd.DataFrame(paths, columns=["patient_id", "sequence", "image_path", "mask_path"])
 found = radiomics.extract_cohort(
     cases, folder=chapter.folder / "patients", settings=settings, workers=workers
@@ -650,7 +658,7 @@ def score_all_out_of_fold():
 
 
 data = joblib.hash((everything, time[training], event[training], n_folds, outer_folds, max_correlation))
-code = [code_fingerprint("selection", "prognosis"), inspect.getsource(score_out_of_fold)]
+code = [code_fingerprint("npcbook.statistics.lasso"), inspect.getsource(score_out_of_fold)]
 crossed = chapter.cached("out_of_fold", fingerprint(code, data), score_all_out_of_fold)
 for name in crossed.columns[crossed.isna().any()]:
     notes[f"{name}, out of fold"] = "too few events to repeat the selection; training scores stay apparent."
@@ -787,7 +795,7 @@ draws = np.random.default_rng([seed, 2]).choice(len(everything), (resamples, len
 data = (everything, time[training], event[training], draws, max_correlation)
 samples = chapter.cached(
     "bootstrap_samples",
-    fingerprint(code_fingerprint("selection"), joblib.hash(data), n_folds),
+    fingerprint(code_fingerprint("npcbook.statistics.resampling"), joblib.hash(data), n_folds),
     lambda: bootstrap_selection(*data, n_folds=n_folds, workers=workers),
 )
 fitted = samples[samples["reason"].isna()]
@@ -971,7 +979,7 @@ chapter.figure("contours", fig, alt)
 
 # %% tags=["remove-stderr"]
 scans = own.assign(image_path=[image_path(cohort_path, patient, "cet1w") for patient in own.index])
-orders = [scans.assign(prepare=[partial(images.preprocess, order=o)] * len(scans)) for o in images.ORDERS]
+orders = [scans.assign(prepare=[partial(preprocess, order=o)] * len(scans)) for o in ORDERS]
 readings = radiomics.extract_readings(orders, folder=kept / "order", settings=settings, workers=workers)
 ordered, ordered_score = agreement(readings), score_correlation(readings)
 glue("radiomics_order_rank", format_number(ordered["rank"].median()), display=False)
@@ -1098,8 +1106,8 @@ picked = {centre: draw(patients["center"] == centre) for centre in sorted(patien
 some = contrast.loc[np.concatenate(list(picked.values()))]
 learn = [patient for patient in some.index if training[patients.index.get_loc(patient)]]
 volumes_learned = [radiomics.read_case(*contrast.loc[p, ["image_path", "mask_path"]]) for p in learn]
-standard = np.mean([images.intensity_landmarks(volume) for volume in volumes_learned], axis=0)
-match = partial(images.match_landmarks, standard=standard)
+standard = np.mean([intensity_landmarks(volume) for volume in volumes_learned], axis=0)
+match = partial(match_landmarks, standard=standard)
 found = radiomics.extract_readings(
     [some, some.assign(prepare=[match] * len(some))],
     folder=kept / "centres",

@@ -44,15 +44,17 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import COVARIATES, code_covariates, covariate_names, read_truth
-from npcbook.concordance import compare_c, harrell_c, uno_c
-from npcbook.firth import fit_cox_or_firth, fit_firth_cox
-from npcbook.plots import LABELS, plot_roc, small_multiples
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.selection import stratified_folds
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
-from npcbook.timeroc import auc_at, compare_auc
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import plot_roc, small_multiples
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.cohort.columns import code_covariates, covariate_names
+from npcbook.cohort.reading import read_truth
+from npcbook.paper.printed import lookup
+from npcbook.statistics.concordance import compare_c, harrell_c, uno_c
+from npcbook.statistics.firth import fit_cox_or_firth, fit_firth_cox
+from npcbook.statistics.resampling import stratified_folds
+from npcbook.statistics.timeroc import auc_at, compare_auc
+from npcbook.words import COVARIATES, LABELS, MISSING, format_estimate, format_hr, format_number, format_p
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

@@ -47,22 +47,15 @@ import pandas as pd
 from myst_nb import glue
 from scipy.stats import norm
 
-from npcbook.cutpoint import optimal_cutpoint
-from npcbook.firth import fit_cox_or_firth
-from npcbook.plots import (
-    LABELS,
-    axis_start,
-    plot_curves,
-    plot_cutpoint,
-    plot_kaplan_meier,
-    small_multiples,
-    style_of,
-)
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.selection import stratified_folds
-from npcbook.survival import kaplan_meier, logrank, rmst
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import axis_start, plot_curves, plot_cutpoint, plot_kaplan_meier, small_multiples
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.paper.printed import lookup
+from npcbook.statistics.cutpoint import optimal_cutpoint
+from npcbook.statistics.firth import fit_cox_or_firth
+from npcbook.statistics.resampling import stratified_folds
+from npcbook.statistics.survival import kaplan_meier, logrank, rmst
+from npcbook.words import LABELS, MISSING, format_estimate, format_hr, format_number, format_p, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

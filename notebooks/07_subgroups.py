@@ -47,15 +47,16 @@ import pandas as pd
 from myst_nb import glue
 from statsmodels.stats.multitest import multipletests
 
-from npcbook.cohort import read_truth
-from npcbook.dose import rate_difference
-from npcbook.firth import fit_firth_cox
-from npcbook.interaction import gail_simon, likelihood_ratio
-from npcbook.plots import LABELS, axis_start, plot_forest, plot_kaplan_meier
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.survival import kaplan_meier, logrank
-from npcbook.tables import attempt, format_estimate, format_hr, format_p, list_reasons
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import axis_start, plot_forest, plot_kaplan_meier
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.cohort.reading import read_truth
+from npcbook.paper.printed import lookup
+from npcbook.statistics.adjustment import rate_difference
+from npcbook.statistics.firth import fit_firth_cox
+from npcbook.statistics.interaction import gail_simon, likelihood_ratio
+from npcbook.statistics.survival import kaplan_meier, logrank
+from npcbook.words import LABELS, format_estimate, format_hr, format_p
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

@@ -46,9 +46,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import read_truth
-from npcbook.cox import fit_cox
-from npcbook.dose import (
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import plot_kaplan_meier
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.cohort.reading import read_truth
+from npcbook.paper.printed import lookup
+from npcbook.statistics.adjustment import (
     balance_table,
     dose_groups,
     e_value,
@@ -57,14 +60,12 @@ from npcbook.dose import (
     rate_difference,
     restricted_cubic_spline,
     weighted_rates,
-)  # fmt: skip
-from npcbook.firth import fit_firth_cox
-from npcbook.interaction import continuous_interaction, likelihood_ratio
-from npcbook.plots import LABELS, plot_kaplan_meier, style_of
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.survival import kaplan_meier, logrank
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
+)
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.firth import fit_firth_cox
+from npcbook.statistics.interaction import continuous_interaction, likelihood_ratio
+from npcbook.statistics.survival import kaplan_meier, logrank
+from npcbook.words import LABELS, MISSING, format_estimate, format_hr, format_number, format_p, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

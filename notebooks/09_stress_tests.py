@@ -45,25 +45,24 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from npcbook.cohort import code_covariates, covariate_names
-from npcbook.concordance import harrell_c, uno_c
-from npcbook.cox import fit_cox, univariable_cox
-from npcbook.imputation import impute_binary, pool
-from npcbook.plots import LABELS, plot_calibration, small_multiples, style_of
-from npcbook.published import lookup
-from npcbook.runs import open_chapter
-from npcbook.survival import kaplan_meier
-from npcbook.tables import MISSING, attempt, format_estimate, format_hr, format_number, format_p, list_reasons
-from npcbook.validation import (
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import plot_calibration, small_multiples
+from npcbook.book.tables import attempt, list_reasons
+from npcbook.cohort.columns import code_covariates, covariate_names
+from npcbook.paper.printed import lookup
+from npcbook.statistics.calibration import (
     calibrate,
     cumulative_incidence,
-    cutpoint_under_no_effect,
     fit_absolute_risk,
     minimum_sample_size,
     net_benefit,
-    optimism_corrected_c,
-    permuted_c,
 )
+from npcbook.statistics.concordance import harrell_c, uno_c
+from npcbook.statistics.cox import fit_cox, univariable_cox
+from npcbook.statistics.imputation import impute_binary, pool
+from npcbook.statistics.resampling import cutpoint_under_no_effect, optimism_corrected_c, permuted_c
+from npcbook.statistics.survival import kaplan_meier
+from npcbook.words import LABELS, MISSING, format_estimate, format_hr, format_number, format_p, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

@@ -39,10 +39,10 @@ import matplotlib.pyplot as plt
 from IPython.display import Markdown
 from myst_nb import glue
 
-from npcbook.printed_checks import PRINT_LABEL
-from npcbook.published import ledger, printed_decimals, read_published, read_run_values
-from npcbook.runs import open_chapter
-from npcbook.tables import format_number
+from npcbook.book.chapter import open_chapter
+from npcbook.paper.comparison import ledger, printed_decimals, read_run_values
+from npcbook.paper.printed import read_published
+from npcbook.words import PRINT_LABEL, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared

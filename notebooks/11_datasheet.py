@@ -53,11 +53,25 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from npcbook import datasheet, phantom, published, simulate
-from npcbook.cohort import read_truth
-from npcbook.phantom import PROTOCOLS, SHIFTED_PROTOCOLS, Traits, render_patient
-from npcbook.runs import SYNTHETIC_LABEL, open_chapter, project_path
-from npcbook.tables import format_number
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import NODE, TUMOUR, plot_slice, widest_slice
+from npcbook.cohort.reading import read_truth
+from npcbook.paper.printed import lookup
+from npcbook.store import project_path
+from npcbook.synthetic import phantom
+from npcbook.synthetic.datasheet import (
+    anatomy_table,
+    changed_parameters,
+    in_words,
+    intensity_profile,
+    parameter_table,
+    probe_volumes,
+    protocol_table,
+    tissue_table,
+)
+from npcbook.synthetic.patients import specification
+from npcbook.synthetic.phantom import PROTOCOLS, SHIFTED_PROTOCOLS, Traits, render_patient
+from npcbook.words import SYNTHETIC_LABEL, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -80,7 +94,7 @@ description = json.loads((folder / "dataset_description.json").read_text())
 made_with = description.get("Generator", {})
 stored = made_with.get("specification", {})
 sizes = ("patients", "exact_counts", "event_rate_multiplier")
-spec = simulate.specification(
+spec = specification(
     made_with.get("scenario", "paper"), **{name: stored[name] for name in sizes if name in stored}
 )
 chapter.label = SYNTHETIC_LABEL  # every picture and number of this page is synthetic, whatever the cohort
@@ -123,18 +137,18 @@ chapter.table("cohort", facts, "The cohort of this run.")
 # Counts unless said otherwise; what print leaves open says so.
 
 # %%
-training = datasheet.parameter_table(spec.training).rename(columns={"value": "training"})
-validation = datasheet.parameter_table(spec.validation)["value"]
+training = parameter_table(spec.training).rename(columns={"value": "training"})
+validation = parameter_table(spec.validation)["value"]
 margins = training.assign(validation=validation)[["parameter", "training", "validation", "meaning"]]
-margins["parameter"] = margins["parameter"].map(datasheet.in_words)
+margins["parameter"] = margins["parameter"].map(in_words)
 chapter.table("margins", margins, "What Table 1 fixes, as the generator has it.")
 
 # %% [markdown]
 # ### What print leaves open
 
 # %%
-open_choices = datasheet.parameter_table(spec)
-open_choices["parameter"] = open_choices["parameter"].map(datasheet.in_words)
+open_choices = parameter_table(spec)
+open_choices["parameter"] = open_choices["parameter"].map(in_words)
 chapter.table("parameters", open_choices, "Parameters of the table and of the outcomes.")
 
 # %% [markdown]
@@ -164,12 +178,12 @@ clinical = [name for name in planted if name not in seen_in]
 rows = []
 for name, hr in planted.items():
     is_printed = name in clinical or name == "chemotherapy"
-    text = published.lookup(f"table2.multivariable.{name}")["printed"] if is_printed else "–"
+    text = lookup(f"table2.multivariable.{name}")["printed"] if is_printed else "–"
     power = spec.omitted_effects if name in clinical else 1.0
     rows.append((name, text, format_number(hr), format_number(hr**power), seen_in.get(name, "table")))
 names = ["factor", "printed", "hazard ratio set", "hazard ratio planted", "where it shows"]
 effects = pd.DataFrame(rows, columns=names)
-effects["factor"] = effects["factor"].map(datasheet.in_words)
+effects["factor"] = effects["factor"].map(in_words)
 chapter.table("effects", effects, "Hazard ratios of distant metastasis: printed, set, planted.")
 
 # %% [markdown]
@@ -193,8 +207,8 @@ chapter.table("latents", realised, "Latent variables of the cohort; specified: m
 # blurring and noise before anyone sees it.
 
 # %%
-visible = datasheet.parameter_table(phantom.EFFECTS)
-visible["parameter"] = visible["parameter"].map(datasheet.in_words)
+visible = parameter_table(phantom.EFFECTS)
+visible["parameter"] = visible["parameter"].map(in_words)
 chapter.table("visible_effects", visible, "How strongly disease shows, and what hides it.")
 
 # %% [markdown]
@@ -213,7 +227,7 @@ chapter.table("visible_effects", visible, "How strongly disease shows, and what 
 #     ISMRM* 2006; 2494.
 
 # %%
-tissues = datasheet.tissue_table(PROTOCOLS["1"])
+tissues = tissue_table(PROTOCOLS["1"])
 chapter.table("tissues", tissues, "Tissues, and their signal under the protocols of centre 1.")
 
 # %% [markdown]
@@ -221,7 +235,7 @@ chapter.table("tissues", tissues, "Tissues, and their signal under the protocols
 # kind: other field strengths, echo times, slice thickness, noise, coil and gain in each centre.
 
 # %%
-protocols = datasheet.protocol_table(PROTOCOLS).rename(columns=datasheet.in_words)
+protocols = protocol_table(PROTOCOLS).rename(columns=in_words)
 chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 
 # %% [markdown]
@@ -240,7 +254,7 @@ chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 #     axial scans. *AJNR* 1989; 10: 839–844.
 
 # %%
-anatomy = datasheet.anatomy_table()
+anatomy = anatomy_table()
 chapter.table("anatomy", anatomy, "Structures by tissue; both sides counted.")
 
 # %% [markdown]
@@ -255,7 +269,7 @@ fig, axes = plt.subplots(3, len(levels), figsize=(11, 6.9), layout="constrained"
 for row, (name, volume) in zip(axes, volumes.items(), strict=True):
     for ax, level in zip(row, levels.astype(int), strict=True):
         height = (level - (drawn_slices - 1) / 2) * volume.spacing[0]
-        datasheet.plot_slice(volume, level, title=f"{name.upper()}, z = {height:+.0f} mm", ax=ax)
+        plot_slice(volume, level, title=f"{name.upper()}, z = {height:+.0f} mm", ax=ax)
 chapter.figure("levels", fig, "Axial slices of a synthetic patient at several heights in three sequences.")
 
 # %% [markdown]
@@ -274,10 +288,10 @@ cases = {
 fig, axes = plt.subplots(2, len(cases), figsize=(11, 4.8), layout="constrained")
 for column, (title, traits) in zip(axes.T, cases.items(), strict=True):
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 4))
-    label = datasheet.NODE if "nodes" in title else datasheet.TUMOUR
+    label = NODE if "nodes" in title else TUMOUR
     for ax, name in zip(column, ("t2w", "cet1w"), strict=True):
-        at = datasheet.widest_slice(volumes[name], label)
-        datasheet.plot_slice(volumes[name], at, title=f"{title}, {name.upper()}", half_mm=70, ax=ax)
+        at = widest_slice(volumes[name], label)
+        plot_slice(volumes[name], at, title=f"{title}, {name.upper()}", half_mm=70, ax=ax)
 alt = "Synthetic patients by stage and by grade of extranodal extension, T2W above CET1W."
 chapter.figure("grades", fig, alt)
 
@@ -297,7 +311,7 @@ for column, (name, value) in zip(axes.T, pairs, strict=True):
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 6))
     for ax, (sequence, volume) in zip(column, volumes.items(), strict=True):
         title = f"{name} {value:+.0f}, {sequence.upper()}"
-        datasheet.plot_slice(volume, datasheet.widest_slice(volume), title=title, half_mm=55, ax=ax)
+        plot_slice(volume, widest_slice(volume), title=title, half_mm=55, ax=ax)
 alt = "The same synthetic patient with each latent variable below and above its mean."
 chapter.figure("latents", fig, alt)
 
@@ -319,9 +333,9 @@ for number in range(probed_patients):
         centers[number % len(centers)], str(rng.choice(["T1", "T2"])), "N0", 0, *rng.standard_normal(3)
     )
     volumes = render_patient(traits, (16, 64, 64), np.random.default_rng([seed, number]))
-    rows.append(asdict(traits) | asdict(datasheet.probe_volumes(volumes)))
+    rows.append(asdict(traits) | asdict(probe_volumes(volumes)))
     for standardise, collected in profiles.items():
-        collected.append(datasheet.intensity_profile(volumes, standardise=standardise))
+        collected.append(intensity_profile(volumes, standardise=standardise))
 probed = pd.DataFrame(rows).assign(volume=lambda df: np.log(df["volume_ml"]))
 probes = {"volume": "volume", "inside": "variation inside", "rim": "enhancement around"}
 correlation = probed[[*latents[:3], *probes]].corr().loc[list(probes), latents[:3]]
@@ -354,7 +368,7 @@ for column, (title, center, protocol) in zip(axes.T, settings, strict=True):
     traits = Traits(center, "T2", "N1", 0, 0.0, 0.0, 0.0)
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 2), protocols=protocol)
     for ax, (name, volume) in zip(column, volumes.items(), strict=True):
-        datasheet.plot_slice(volume, int(0.55 * drawn_slices), title=f"{title}, {name.upper()}", ax=ax)
+        plot_slice(volume, int(0.55 * drawn_slices), title=f"{title}, {name.upper()}", ax=ax)
 chapter.figure("centres", fig, "The same synthetic patient as the scanners of each centre would show it.")
 
 # %% [markdown]
@@ -383,14 +397,13 @@ chapter.table("site", site, "How often deciles of intensity name the centre.")
 # looks good. `shift` gives the validation hospitals other scanners and more advanced disease.
 
 # %%
-base = simulate.specification("paper")
+base = specification("paper")
 scenarios = pd.concat(
-    datasheet.changed_parameters(base, simulate.specification(name)).assign(scenario=name)
-    for name in ("null", "shift")
+    changed_parameters(base, specification(name)).assign(scenario=name) for name in ("null", "shift")
 )
 scenarios = scenarios[scenarios["parameter"] != "scenario"]
 scenarios = scenarios.rename(columns={"base": "paper", "other": "here"})
-scenarios["parameter"] = scenarios["parameter"].map(datasheet.in_words)
+scenarios["parameter"] = scenarios["parameter"].map(in_words)
 columns = ["scenario", "parameter", "paper", "here"]
 chapter.table("scenarios", scenarios[columns], "What the scenarios change in the specification.")
 
@@ -420,7 +433,7 @@ ids = {
 }
 against = pd.DataFrame(
     [
-        (cohort, name, published.lookup(f"table1.{cohort}.{printed_id}")["printed"], getattr(margin, name))
+        (cohort, name, lookup(f"table1.{cohort}.{printed_id}")["printed"], getattr(margin, name))
         for cohort, margin in (("training", spec.training), ("validation", spec.validation))
         for name, printed_id in ids.items()
     ],
@@ -429,7 +442,7 @@ against = pd.DataFrame(
 equal = against["printed"].astype(float) == against["specified"].astype(float)
 against["specified"] = against["specified"].map("{:g}".format)
 against["equal"] = np.where(equal, "yes", "no")
-against["parameter"] = against["parameter"].map(datasheet.in_words)
+against["parameter"] = against["parameter"].map(in_words)
 chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
 
 # %%

@@ -40,16 +40,16 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from npcbook.cohort import code_covariates, covariate_names
-from npcbook.concordance import harrell_c
-from npcbook.cox import fit_cox
-from npcbook.cutpoint import optimal_cutpoint
-from npcbook.firth import fit_firth_cox
-from npcbook.printed_checks import PRINT_LABEL
-from npcbook.published import read_published, read_register
-from npcbook.runs import open_chapter
-from npcbook.survival import kaplan_meier
-from npcbook.tables import MISSING, attempt, format_hr, format_number, format_p
+from npcbook.book.chapter import open_chapter
+from npcbook.book.tables import attempt
+from npcbook.cohort.columns import code_covariates, covariate_names
+from npcbook.paper.printed import read_published, read_register
+from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.cutpoint import optimal_cutpoint
+from npcbook.statistics.firth import fit_firth_cox
+from npcbook.statistics.survival import kaplan_meier
+from npcbook.words import MISSING, PRINT_LABEL, format_hr, format_number, format_p
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # whose scores and groups are compared

@@ -40,12 +40,13 @@ from IPython.display import HTML
 from matplotlib.lines import Line2D
 from myst_nb import glue
 
-from npcbook.cohort import DISPLAY_NAMES, image_path, mask_path
-from npcbook.datasheet import CONTOUR_STYLES, plot_slice
-from npcbook.images import predicted_mask_path, read_mask, read_volume
-from npcbook.plots import small_multiples
-from npcbook.runs import atomic_path, open_chapter, project_path
-from npcbook.tables import format_number
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import CONTOUR_STYLES, plot_slice, small_multiples
+from npcbook.cohort.reading import image_path, mask_path
+from npcbook.imaging.preprocessing import predicted_mask_path
+from npcbook.imaging.volumes import read_mask, read_volume
+from npcbook.store import atomic_path, project_path
+from npcbook.words import DISPLAY_NAMES, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"

@@ -117,7 +117,7 @@ def existing_folder(name: str, below: str) -> Path:
     """Return a folder given as a path or as a name below ``data/cohorts`` or ``data/runs``."""
     folder = Path(name).resolve()
     if not folder.is_dir():
-        from npcbook.runs import project_path
+        from npcbook.store import project_path
 
         folder = project_path(Path(below) / name)
     if not folder.is_dir():
@@ -140,7 +140,7 @@ def run_name(profile: str, cohort: str) -> str:
 
 def read_settings(profile: str) -> dict:
     """Return a profile's parameters; a file that holds none is a ValueError of one line."""
-    from npcbook import book
+    from npcbook.book import run as book
 
     try:
         settings = book.read_profile(profile)
@@ -191,8 +191,9 @@ def as_number(value: object) -> object:
 
 def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, force: bool = False) -> Path:
     """Write the synthetic cohort that a profile asks for, unless it is there, and return its folder."""
-    from npcbook.book import SIMULATION_SETTINGS
-    from npcbook.simulate import DEFAULT_SEED, write_cohort
+    from npcbook.book.run import SIMULATION_SETTINGS
+    from npcbook.synthetic.patients import DEFAULT_SEED
+    from npcbook.synthetic.writer import write_cohort
 
     settings = read_settings(profile)
     if missing := [name for name in SIMULATION_SETTINGS if name not in settings]:
@@ -212,10 +213,10 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
 
 def run_book(arguments: argparse.Namespace) -> int:
     """Run chapters and, if all were asked for, build the pages."""
-    from npcbook import book
-    from npcbook.pages import BuildFailed, build_pages
-    from npcbook.results import write_results
-    from npcbook.runs import project_path
+    from npcbook.book import run as book
+    from npcbook.book.pages import BuildFailed, build_pages
+    from npcbook.book.results import write_results
+    from npcbook.store import project_path
 
     start = time.monotonic()
     parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
@@ -263,9 +264,9 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def list_problems(folder: Path, *, images: bool) -> int:
     """Print every problem of a cohort; return 3 if there is any, else 0."""
-    from npcbook import cohort
+    from npcbook.cohort.checking import check_cohort
 
-    problems = cohort.check_cohort(folder, images=images)
+    problems = check_cohort(folder, images=images)
     for problem in problems:
         print(problem)
     if problems:
@@ -289,7 +290,7 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
     if missing := [path for path in files.values() if not Path(path).is_file()]:
         raise FileNotFoundError(f"There is no image file {missing[0]}.")
-    from npcbook import predict
+    from npcbook.imaging import model as predict
 
     predict.check_empty(Path(arguments.out))
     model = predict.read_model(run_folder)
@@ -303,7 +304,7 @@ def predict_patient(arguments: argparse.Namespace) -> int:
 
 def remove_results(arguments: argparse.Namespace) -> int:
     """Remove runs and synthetic cohorts."""
-    from npcbook.runs import project_path
+    from npcbook.store import project_path
 
     runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
     descriptions = project_path("data/cohorts").glob("*/dataset_description.json")
@@ -317,7 +318,7 @@ def remove_results(arguments: argparse.Namespace) -> int:
 
 def sync_notebooks(arguments: argparse.Namespace) -> int:
     """Derive the notebooks, or tell which are out of date."""
-    from npcbook import book
+    from npcbook.book import run as book
 
     if not arguments.check:
         for path in book.sync_notebooks():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from npcbook import book
-from npcbook.__main__ import as_number, main, read_overrides, read_settings
+from npcbook import as_number, main, read_overrides, read_settings
+from npcbook.book import run as book
 
 
 @pytest.fixture

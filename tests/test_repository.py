@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from npcbook import book
-from npcbook.__main__ import main
-from npcbook.pages import toc_files
+from npcbook import main
+from npcbook.book import run as book
+from npcbook.book.pages import toc_files
 
 ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(

@@ -12,16 +12,23 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from npcbook import images
-from npcbook.cohort import SEQUENCES, mask_path
-from npcbook.concordance import harrell_c
-from npcbook.prognosis import fit_cox_head
-from npcbook.training import TrainingSettings, extract_features, load_network, train_segmentation
+from npcbook.cohort.reading import mask_path
+from npcbook.imaging.features import extract_features
+from npcbook.imaging.grids import stack_on_grid
+from npcbook.imaging.heads import fit_scaling
+from npcbook.imaging.preprocessing import preprocessed_path
+from npcbook.imaging.training import TrainingSettings, load_network, train_segmentation
+from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics.ridge import fit_ridge_cox
+from npcbook.words import SEQUENCES
+
+fit_ridge = partial(fit_ridge_cox, fit_scaling=fit_scaling)
 
 
 def main() -> None:
@@ -67,10 +74,10 @@ def main() -> None:
 def _read(options, patient_ids, sequence: str, seen: dict) -> tuple[np.ndarray, np.ndarray]:
     folder = options.run / "02_segmentation"
     files = [
-        (images.preprocessed_path(folder, patient, sequence), mask_path(options.cohort, patient, sequence))
+        (preprocessed_path(folder, patient, sequence), mask_path(options.cohort, patient, sequence))
         for patient in patient_ids
     ]
-    return images.stack_on_grid(files, tuple(seen["grid"]), plane_mm=seen["plane_mm"])
+    return stack_on_grid(files, tuple(seen["grid"]), plane_mm=seen["plane_mm"])
 
 
 def _mean_dice(predicted: np.ndarray, drawn: np.ndarray) -> float:
@@ -82,7 +89,7 @@ def _mean_dice(predicted: np.ndarray, drawn: np.ndarray) -> float:
 
 def _c_index(features: list[np.ndarray], patients: pd.DataFrame, training: np.ndarray) -> float:
     inputs, time, event = np.hstack(features), patients["dmfs_months"], patients["dm_event"]
-    head = fit_cox_head(inputs[training], time[training], event[training], rng=np.random.default_rng(2023))
+    head = fit_ridge(inputs[training], time[training], event[training], rng=np.random.default_rng(2023))
     return harrell_c(time[~training], event[~training], head.risk(inputs[~training])).c
 
 

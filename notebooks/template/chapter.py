@@ -32,10 +32,10 @@
 # %%
 from myst_nb import glue
 
-from npcbook.plots import small_multiples, style_of
-from npcbook.runs import open_chapter
-from npcbook.survival import reverse_km
-from npcbook.tables import format_number
+from npcbook.book.chapter import open_chapter
+from npcbook.book.figures import small_multiples
+from npcbook.statistics.survival import reverse_km
+from npcbook.words import format_number, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format

@@ -1,0 +1,315 @@
+"""A run: the folder through which chapters hand tables, figures and values to one another.
+
+Every chapter opens its own part of the run, reads what earlier chapters wrote and writes what later ones
+read. Files appear whole or not at all, and everything shown carries the label of the cohort it came from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import PIL.Image
+from IPython.display import Image, display
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from npcbook.book.tables import show
+from npcbook.paper.comparison import compare
+from npcbook.paper.printed import check_id
+from npcbook.store import atomic_path, fingerprint, packages_fingerprint, project_path
+from npcbook.words import SOURCES, SYNTHETIC_LABEL
+
+__all__ = [
+    "Chapter",
+    "open_chapter",
+    "source_label",
+]
+# Without dates and versions in the files, the same data give the same bytes.
+FIGURE_METADATA = {
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+}
+FILE_DPI = 300
+SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
+
+
+def source_label(cohort_folder: str | os.PathLike) -> str:
+    """Return the words that every figure and table made from a cohort must carry.
+
+    Parameters
+    ----------
+    cohort_folder : str or path
+        Folder with the cohort's ``dataset_description.json``.
+
+    Returns
+    -------
+    str
+        The synthetic label, or the name of a real cohort.
+    """
+    description = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())
+    return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
+
+
+def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
+    """Return a saved figure as a light PNG of few colours for the page, and its width in CSS pixels."""
+    picture = PIL.Image.open(path).convert("RGB").reduce(FILE_DPI // SCREEN_DPI)
+    buffer = io.BytesIO()
+    # A palette makes a page of twenty figures a fifth as heavy; the files on offer keep all colours.
+    picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
+    return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+@dataclass
+class Chapter:
+    """One chapter's part of a run: what it reads, and what it leaves behind.
+
+    Attributes
+    ----------
+    name : str
+        Chapter name, such as ``05_cox_models``.
+    run_folder : pathlib.Path
+        The run; this chapter writes into the subfolder of its own name only.
+    label : str
+        Words that mark every figure and table with the origin of its data.
+    values : list of dict
+        Recorded results, one row each, for the comparison with print.
+    shown : list of dict
+        Tables and figures shown so far: kind, name, caption and label.
+    """
+
+    name: str
+    run_folder: Path
+    label: str
+    values: list[dict] = field(default_factory=list)
+    shown: list[dict] = field(default_factory=list)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the data of this run are simulated."""
+        return self.label == SYNTHETIC_LABEL
+
+    @property
+    def folder(self) -> Path:
+        """The chapter's own folder in the run."""
+        return self.run_folder / self.name
+
+    def read(self, table: str) -> pd.DataFrame:
+        """Read a table that an earlier chapter wrote.
+
+        Parameters
+        ----------
+        table : str
+            ``chapter/name`` without suffix, such as ``01_cohorts/cohort``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table; ``patient_id``, ``center`` and the like are text.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the chapter that writes it has not run; the message names that chapter.
+        """
+        path = self.input_path(table, suffixes=(".csv", ".parquet"))
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        text = {"patient_id": str, "center": str}
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+
+    def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
+        """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
+        writer = name.split("/")[0]
+        for suffix in suffixes:
+            path = self.run_folder / f"{name}{suffix}"
+            if path.exists():
+                return path
+        raise FileNotFoundError(
+            f"{self.name} needs '{name}', which chapter {writer} writes, and the run in {self.run_folder} "
+            f"has none: run {writer} first (python -m npcbook book --chapters {writer} runs it)."
+        )
+
+    def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> None:
+        """Write a table for later chapters: CSV, or parquet (``suffix=".parquet"``) for wide ones."""
+        path = self.folder / f"{name}{suffix}"
+        with atomic_path(path) as temporary:
+            if suffix == ".parquet":
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_csv(temporary, index=False)
+
+    def _list(self, kind: str, name: str, caption: str, label: str) -> None:
+        """Add to the list of what the chapter shows, from which `npcbook.book.results` collects."""
+        row = {"kind": kind, "name": name, "caption": caption, "label": label}
+        self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
+        self.write("shown", pd.DataFrame(self.shown))
+
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None):
+        """Save a table for the reader as CSV and return it ready to show, captioned and labelled.
+
+        Parameters
+        ----------
+        name : str
+            File name without suffix; also what a page links to.
+        table : pandas.DataFrame
+            The table as it is to be read; its index is not shown.
+        caption : str
+            One sentence; the label of the data is added to it.
+        label : str, optional
+            Origin of this table's data where it is not the chapter's.
+
+        Returns
+        -------
+        npcbook.book.tables.Table
+            The table as HTML, to be the last value of a cell.
+        """
+        label = label or self.label
+        self.write(f"tables/{name}", table)
+        self._list("table", name, caption, label)
+        return show(table, caption=caption, label=label, name=f"{self.name}/{name}")
+
+    def figure(self, name: str, fig: Figure, alt: str) -> None:
+        """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
+
+        Parameters
+        ----------
+        name : str
+            File name without suffix.
+        fig : matplotlib.figure.Figure
+            The figure; pyplot lets go of it, so that a notebook does not show it twice.
+        alt : str
+            What the figure shows, in a sentence, for readers who cannot see it; the label is added.
+        """
+        fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        target = self.folder / "figures" / name
+        for suffix, metadata in FIGURE_METADATA.items():
+            # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
+            style = {"svg.hashsalt": name, "pdf.fonttype": 42}
+            with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
+                fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+        plt.close(fig)
+        self._list("figure", name, alt, self.label)
+        # Pictures show steps of grey that lines and areas do not have.
+        colours = 256 if any(ax.images for ax in fig.axes) else 64
+        pixels, width = screen_image(target.with_suffix(".png"), colours)
+        marks = {"figure": f"{self.name}/{name}"}
+        display(Image(pixels, width=width, alt=f"{alt} {self.label}.", metadata=marks))
+
+    def record(
+        self,
+        published_id: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        p_value: float | None = None,
+        track: str = "as published",
+    ) -> None:
+        """Set one of this run's values beside the printed number it corresponds to.
+
+        Parameters
+        ----------
+        published_id : str
+            ``id`` of the row in ``data/published``.
+        value : float
+            This run's value, in the printed unit.
+        low, high : float, optional
+            95 % confidence limits.
+        p_value : float, optional
+            Its p-value.
+        track : {"as published", "recommended", "truth"}
+            Whether the value comes from the paper's method, the recommended one, or what was planted.
+
+        Raises
+        ------
+        ValueError
+            If the track or the id is unknown.
+        """
+        if track not in SOURCES:
+            raise ValueError(f"track is {track!r}; it must be one of {', '.join(SOURCES)}.")
+        check_id(published_id)
+        row = {
+            "id": published_id,
+            "track": track,
+            "value": value,
+            "low": low,
+            "high": high,
+            "p_value": p_value,
+        }
+        self.values = [r for r in self.values if (r["id"], r["track"]) != (published_id, track)] + [row]
+        self.write("values", pd.DataFrame(self.values))
+
+    def against_paper(self, caption: str = "Printed numbers beside this run's."):
+        """Return the chapter's printed numbers beside this run's values, ready to show."""
+        comparison = compare(pd.DataFrame(self.values), chapter=self.name)
+        return self.table("against_paper", comparison, caption)
+
+    def cached(self, name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a stored table if it was made under the same `key`, else make and store it.
+
+        Parameters
+        ----------
+        name : str
+            Table name within this chapter.
+        key : str
+            Fingerprint of everything the table depends on (see `npcbook.store`), but for the versions
+            of packages, which are added here.
+        make : callable
+            Makes the table when nothing usable is stored.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table, as read back from the file in both cases.
+        """
+        stamp, key = self.folder / f"{name}.key", fingerprint(key, packages_fingerprint())
+        if not (stamp.exists() and stamp.read_text() == key):
+            stamp.unlink(missing_ok=True)
+            self.write(name, make())
+            with atomic_path(stamp) as temporary:
+                temporary.write_text(key)
+        return self.read(f"{self.name}/{name}")
+
+
+def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str | os.PathLike) -> Chapter:
+    """Open a chapter's part of a run, making its folder if needed; what it recorded before is forgotten.
+
+    Parameters
+    ----------
+    name : str
+        Chapter name, such as ``05_cox_models``.
+    run_folder : str or path
+        The run, absolute or from the project's root.
+    cohort_folder : str or path
+        The cohort that the run analyses; gives the label.
+
+    Returns
+    -------
+    Chapter
+        Ready to read and write.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort is not there.
+    """
+    cohort = project_path(cohort_folder)
+    if not (cohort / "dataset_description.json").exists():
+        raise FileNotFoundError(
+            f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
+            f"'python -m npcbook simulate', or point cohort_folder at your own."
+        )
+    chapter = Chapter(name, project_path(run_folder), source_label(cohort))
+    chapter.folder.mkdir(parents=True, exist_ok=True)
+    for earlier in ("values.csv", "shown.csv"):
+        (chapter.folder / earlier).unlink(missing_ok=True)
+    return chapter

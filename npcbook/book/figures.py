@@ -1,0 +1,683 @@
+"""Figures: survival curves, ROC curves, forest plots and calibration, drawn one way throughout.
+
+Every function takes its data first, draws on `ax` (or on a new figure), returns the Axes, and leaves titles
+and saving to the chapter. Groups are told apart by colour and by line style; a colour keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
+from numpy.typing import ArrayLike
+
+from npcbook.imaging.volumes import Volume
+from npcbook.statistics import survival
+from npcbook.words import (
+    BLUE,
+    LABELS,
+    MASK_COLOURS,
+    STRONG,
+    STYLES,
+    VERMILION,
+    format_estimate,
+    format_hr,
+    format_number,
+    format_p,
+    style_of,
+)
+
+__all__ = [
+    "CONTOUR_STYLES",
+    "axis_start",
+    "forest_limits",
+    "plot_calibration",
+    "plot_curves",
+    "plot_cutpoint",
+    "plot_forest",
+    "plot_kaplan_meier",
+    "plot_roc",
+    "plot_slice",
+    "small_multiples",
+    "widest_slice",
+]
+SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
+THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
+ROW = 10.0  # points between the lines of the table of numbers at risk
+GAP = 0.2  # inches above and below a panel of a single column, so that a title stands nearer to its own axes
+PAD = 10  # points between the labels of a forest plot and its axis, room for arrowheads
+REFERENCE = {"color": "0.45", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
+
+
+def small_multiples(
+    n_panels: int,
+    *,
+    columns: int = 1,
+    width: float = 6.0,
+    panel_height: float = 3.6,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of equal panels.
+
+    Parameters
+    ----------
+    n_panels : int
+        Number of panels, 1 or more.
+    columns : int, default 1
+        Panels side by side; one column stays legible on a telephone.
+    width, panel_height : float
+        Width of the figure and height of a panel, inches.
+    sharex, sharey : bool
+        Whether all panels have the same axis.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+        The figure, with constrained layout; panels in one column stand well apart.
+    axes : list of matplotlib.axes.Axes
+        One per panel, row by row.
+    """
+    rows = -(-n_panels // columns)
+    stacked = columns == 1 and rows > 1
+    height = rows * (panel_height + 2 * GAP * stacked)
+    fig, grid = plt.subplots(
+        rows, columns, figsize=(width, height), layout="constrained",
+        squeeze=False, sharex=sharex, sharey=sharey,
+    )  # fmt: skip
+    if stacked:
+        fig.get_layout_engine().set(h_pad=GAP)
+    for empty in grid.flat[n_panels:]:
+        empty.remove()
+    return fig, list(grid.flat[:n_panels])
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
+    """Return the groups present: in `order`, else those with a known meaning first, then by name."""
+    present = pd.unique(pd.Series(group)).tolist()
+    if order is not None:
+        return [name for name in order if name in present]
+    known = [name for name in STYLES if name in present]
+    return known + sorted((name for name in present if name not in known), key=str)
+
+
+def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> float:
+    """Draw a curve, with a band while enough are at risk and thin after that; return its last time."""
+    curve = survival.kaplan_meier(time, event)
+    t = np.concatenate([[0.0], curve.time])
+    values, low, high = (np.concatenate([[1.0], v]) for v in (curve.survival, curve.low, curve.high))
+    color, line = style_of(key, position)
+    # The last point with enough at risk ends the one part and begins the other.
+    n_enough = int((curve.n_at_risk >= min_at_risk).sum())
+    enough, few = slice(n_enough + 1 if n_enough else 0), slice(n_enough, None)
+    # Before the first event the limits do not exist; the band begins with the first event.
+    ax.fill_between(t[enough], low[enough], high[enough], step="post", color=color, alpha=0.15, linewidth=0)
+    for part, style in ((enough, {"linewidth": 1.8}), (few, THIN)):
+        if len(t[part]) > 1:
+            ax.step(t[part], values[part], where="post", color=color, linestyle=line, **style)
+    censored = np.concatenate([[False], curve.n_censored > 0])
+    ax.plot(t[censored], values[censored], "|", color=color, markersize=4, markeredgewidth=0.7, alpha=0.7)
+    return float(t[-1])
+
+
+def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
+    """Return name, number of patients and the estimate at the horizon."""
+    at = survival.kaplan_meier(time, event, at=[horizon_months])
+    followed = np.max(time) >= horizon_months
+    estimate = format_estimate(100 * at.survival[0], 100 * at.low[0], 100 * at.high[0], 1)
+    text = (
+        f"{endpoint} at {horizon_months:g} months {estimate} %" if followed else "not followed to the horizon"
+    )
+    return f"{name} (n = {len(time)}): {text}"
+
+
+def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
+    """Write numbers at risk, and events and censorings so far, under each tick; return where they end."""
+    data = blended_transform_factory(ax.transData, ax.transAxes)
+
+    def below(base, row):
+        return base + ScaledTranslation(0, -(26 + ROW * row) / 72, ax.figure.dpi_scale_trans)
+
+    def write(row, name, ticks, values, **style):
+        style = {"va": "center", "fontsize": SMALL} | style
+        ax.text(-0.035, 0, name, transform=below(ax.transAxes, row), ha="right", **style)
+        for tick, value in zip(ticks, values, strict=True):
+            ax.text(tick, 0, f"{value}", transform=below(data, row), ha="center", **style)
+
+    write(0, "Number at risk", [], [], color="0.3")
+    row = 1.3
+    for name, table in tables.items():
+        write(row, name, table["tick"], table["at_risk"], weight="bold")
+        write(row + 1, "events", table["tick"], table["events"], color="0.3")
+        write(row + 2, "censored", table["tick"], table["censored"], color="0.3")
+        row += 3.3
+    return below(ax.transAxes, row - 0.5)
+
+
+def _hr_line(fit) -> str:
+    """Return the hazard ratio of the first covariate, marked where it is Firth's."""
+    hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
+    return f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else "")
+
+
+def _comparison_text(time, event, group, fit, cut) -> str:
+    """Return hazard ratio and log-rank p-values, a line each."""
+    lines = []
+    if fit is not None:
+        lines.append(_hr_line(fit))
+    # Without an event, or with one group, there is nothing to test.
+    if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
+        lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
+    if cut is not None:
+        lines.append(f"p corrected for the optimised cut-off {format_p(cut.p_corrected, cut.p_floor)}")
+    return "\n".join(lines)
+
+
+def plot_kaplan_meier(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    *,
+    horizon_months: float = 60,
+    endpoint: str = "DMFS",
+    order: Sequence[str] | None = None,
+    hr: object | None = None,
+    cut: object | None = None,
+    min_at_risk: int = 10,
+    tick_months: float = 12,
+    lowest: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot Kaplan–Meier curves of groups with the numbers behind them.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, months.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored; a group, or all, may have none.
+    group : array-like, shape (n,)
+        Group of each patient, none missing: a key of `LABELS` (its colour and name are used), or any text.
+    horizon_months : float, default 60
+        Where survival is read off for the legend, months; marked by a line.
+    endpoint : str
+        What the curves show, such as ``"DMFS"``.
+    order : sequence of str, optional
+        Groups in the order of legend and table; groups left out are not drawn.
+    hr : fit of `fit_cox` or `fit_firth_cox`, optional
+        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    cut : result of `npcbook.statistics.optimal_cutpoint`, optional
+        Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
+    min_at_risk : int, default 10
+        Where fewer patients are at risk, a curve is thin and pale, without a band; the axis says so.
+    tick_months : float, default 12
+        Distance of ticks and of the numbers at risk, months.
+    lowest : float, default 0
+        Lower end of the survival axis, 0 to 1; an axis that does not begin at 0 says so.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % bands (log-log), censor ticks, and below them numbers at risk aligned to the
+        ticks, and the legend.
+
+    Raises
+    ------
+    ValueError
+        For bad survival data (see `npcbook.statistics.kaplan_meier`), or if no group in `order` has patients.
+    """
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    names = _groups(group, order)
+    if not names:
+        raise ValueError(
+            f"group holds {sorted(set(group.tolist()))}, none of them in order {order}: name them."
+        )
+    ax = _axes(ax, 6.0, 4.0 + 0.65 * len(names))
+    drawn = np.isin(group, names)
+    members = {name: group == name for name in names}
+    ends = [
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=min_at_risk)
+        for i, (name, rows) in enumerate(members.items())
+    ]
+    ticks = np.arange(0, max(*ends, horizon_months) + tick_months, tick_months)
+    ax.axvline(horizon_months, **REFERENCE)
+    handles, entries, tables = [], [], {}
+    for i, (name, rows) in enumerate(members.items()):
+        color, line = style_of(name, i)
+        handles.append(Line2D([], [], color=color, linestyle=line, linewidth=1.8))
+        entries.append(
+            _legend_entry(time[rows], event[rows], LABELS.get(name, name), horizon_months, endpoint)
+        )
+        tables[LABELS.get(name, name)] = survival.at_risk_table(time[rows], event[rows], ticks)
+    title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, cut)
+    # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": _draw_numbers(ax, tables)}
+    legend = ax.legend(
+        handles,
+        entries,
+        title=title,
+        fontsize=SMALL,
+        title_fontsize=SMALL,
+        frameon=False,
+        borderpad=0,
+        **place,
+    )
+    legend.set_alignment("left")
+    note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
+    ax.set(
+        xlabel=f"Months (thin: fewer than {min_at_risk} at risk)",
+        ylabel=f"{endpoint}{note}",
+        xticks=ticks,
+        xlim=(-2, ticks[-1] + 2),
+        ylim=(lowest, 1.02),
+    )
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.spines[["right", "top"]].set_visible(False)
+    return ax
+
+
+def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_risk: int = 10) -> float:
+    """Return where a survival axis may begin without cutting anything off.
+
+    Parameters
+    ----------
+    time, event, group : array-like, shape (n,)
+        As for `plot_kaplan_meier`.
+    min_at_risk : int, default 10
+        Where fewer are at risk a curve has no band that could be cut off.
+
+    Returns
+    -------
+    float
+        0.5 if all curves and bands stay above it, else 0.
+    """
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    lowest = 1.0
+    for name in pd.unique(pd.Series(group)):
+        curve = survival.kaplan_meier(time[group == name], event[group == name])
+        band = curve.low[curve.n_at_risk >= min_at_risk]
+        # Before the first event the limits do not exist.
+        lowest = min(lowest, curve.survival.min(), np.nanmin(band, initial=1.0))
+    return 0.5 if lowest > 0.5 else 0.0
+
+
+def plot_curves(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    *,
+    horizon_months: float = 60,
+    hr: object | None = None,
+    tick_months: float = 36,
+    lowest: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot Kaplan–Meier curves alone, small, for an overview of many.
+
+    Parameters
+    ----------
+    time, event, group : array-like, shape (n,)
+        As for `plot_kaplan_meier`, which shows the numbers behind the curves.
+    horizon_months : float, default 60
+        Marked by a line, months.
+    hr : fit of `fit_cox` or `fit_firth_cox`, optional
+        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    tick_months : float, default 36
+        Distance of ticks, months.
+    lowest : float, default 0
+        Lower end of the survival axis, 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, without labels and legend; the HR stands at the lower left.
+    """
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    ax = _axes(ax, 3.0, 2.6)
+    for i, name in enumerate(_groups(group, None)):
+        rows = group == name
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=10)
+    ax.axvline(horizon_months, **REFERENCE)
+    if hr is not None:
+        text = _hr_line(hr).replace(" (", "\n(")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
+    last = max(np.max(time, initial=0), horizon_months)
+    ticks = np.arange(0, last + tick_months, tick_months)
+    ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
+    ax.tick_params(labelsize=SMALL)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.spines[["right", "top"]].set_visible(False)
+    return ax
+
+
+def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | None = None) -> Axes:
+    """Plot time-dependent ROC curves with their areas.
+
+    Parameters
+    ----------
+    curves : mapping of str to result of `npcbook.statistics.auc_at`
+        Model key (or name) to its result at one horizon, on the same patients; drawn in that order.
+    horizon_months : float
+        Horizon of the results, months; for the title of the legend.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with the diagonal of chance, AUC (95 % CI) per model and the numbers of cases and controls.
+    """
+    ax = _axes(ax, 5.2, 5.0)
+    ax.plot([0, 1], [0, 1], **REFERENCE)
+    for position, (key, curve) in enumerate(curves.items()):
+        color, line = style_of(key, position)
+        area = format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
+        ax.plot(
+            curve.fpr, curve.tpr, color=color, linestyle=line, linewidth=1.8,
+            label=f"{LABELS.get(key, key)}: {area}",
+        )  # fmt: skip
+    first = next(iter(curves.values()))
+    title = f"AUC (95 % CI) at {horizon_months:g} months\n{first.n_cases} cases, {first.n_controls} controls"
+    legend = ax.legend(loc="lower right", title=title, fontsize=SMALL, title_fontsize=SMALL, framealpha=0.9)
+    legend.set_alignment("left")
+    ax.set(
+        xlabel="1 − specificity (false positives)", ylabel="Sensitivity (true positives)",
+        xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal",
+    )  # fmt: skip
+    return ax
+
+
+def plot_cutpoint(cut: object, *, ax: Axes | None = None) -> Axes:
+    """Plot the standardised log-rank statistic over all cut-points that were tried.
+
+    Parameters
+    ----------
+    cut : result of `npcbook.statistics.optimal_cutpoint`
+        Candidates, their statistics, and the chosen cut.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with the chosen cut and its p-values. The broken line is 1.96, which a cut fixed beforehand
+        exceeds by chance in one of twenty data sets, and the best of many cuts far more often.
+    """
+    ax = _axes(ax, 6.0, 2.8)
+    ax.plot(cut.candidates, cut.statistics, ".", color=BLUE, markersize=3.5)
+    ax.axhline(1.96, **REFERENCE)
+    ax.plot(
+        cut.value, cut.statistic, "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=1.8
+    )
+    text = f"naive p {format_p(cut.p_naive)}, corrected p {format_p(cut.p_corrected, cut.p_floor)}"
+    ax.set_title(f"cut {format_number(cut.value, 3)}: {text}", fontsize=SMALL + 1, loc="right")
+    ax.set(
+        xlabel="Cut-off of the score", ylabel="|log-rank statistic|", ylim=(0, max(2.2, 1.1 * cut.statistic))
+    )
+    return ax
+
+
+def _move_apart(values: np.ndarray, step: float) -> np.ndarray:
+    """Return the values, moved up where the next smaller one is nearer than `step`."""
+    moved, order = values.copy(), np.argsort(values, kind="stable")
+    for before, after in pairwise(order):
+        moved[after] = max(moved[after], moved[before] + step)
+    return moved
+
+
+def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
+    """Draw one series of a calibration plot."""
+    color = STYLES[key][0] if key in STYLES else STRONG[position % len(STRONG)]
+    name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})" if key else None
+    errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
+    drawn = ax.errorbar(
+        part["at"], part["observed"], errors, color=color, linestyle="none", capsize=2, elinewidth=1,
+        marker="os^Dv"[position % 5], markersize=5, label=name,
+    )  # fmt: skip
+    # A risk of 0 lies on the edge of the axes, where half of its point would be cut off.
+    for artist in drawn.get_children():
+        artist.set_clip_on(False)
+
+
+def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | None = None) -> Axes:
+    """Plot observed against predicted risk.
+
+    Parameters
+    ----------
+    groups : pandas.DataFrame
+        One row per risk group: ``predicted`` and ``observed`` risk of the event by the horizon (0 to 1),
+        limits ``low`` and ``high`` of the observed one, ``n_patients``; optionally ``cohort`` (or another key
+        to tell series apart). Rows without an observed risk are left out.
+    horizon_months : float
+        Horizon, months.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes: points with 95 % limits about the line of identity. Points whose limits would hide
+        one another are moved a little to the right; the axis says so where that can be seen.
+    """
+    ax = _axes(ax, 5.2, 5.0)
+    groups = groups.dropna(subset=["predicted", "observed"])
+    top = 1.05 * max(groups[["predicted", "observed", "high"]].max().max(), 0.05) if len(groups) else 1.0
+    top = min(top, 1.0)
+    groups = groups.assign(at=_move_apart(groups["predicted"].to_numpy(float), 0.012 * top))
+    series = groups.groupby("cohort", sort=False) if "cohort" in groups else [("", groups)]
+    for position, (key, part) in enumerate(series):
+        _draw_risks(ax, part, key, position)
+    ax.plot([0, 1], [0, 1], **REFERENCE)
+    moved = (groups["at"] - groups["predicted"]).max() > 0.02 * top
+    note = "\n(points that would cover one another are moved to the right)" if moved else ""
+    ax.set(
+        xlabel=f"Predicted risk by {horizon_months:g} months{note}", ylabel="Observed risk (Kaplan–Meier)",
+        xlim=(-0.03 * top, top), ylim=(-0.03 * top, top), aspect="equal",
+    )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))
+        axis.set_major_locator(MaxNLocator(5))
+    if ax.get_legend_handles_labels()[1]:
+        # Limits of observed risks may fill every corner of the axes.
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=SMALL, frameon=False)
+    return ax
+
+
+def _draw_interval(ax: Axes, y: float, row: Mapping, limits: tuple[float, float], color: str) -> None:
+    """Draw one hazard ratio; where its interval leaves the axis, an arrow says so."""
+    low, high = max(row["hr_low"], limits[0]), min(row["hr_high"], limits[1])
+    if low <= limits[1] and high >= limits[0]:
+        ax.plot([low, high], [y, y], color=color, linewidth=1.6, solid_capstyle="butt")
+    if limits[0] <= row["hr"] <= limits[1]:
+        ax.plot(row["hr"], y, marker="s", color=color, markersize=5.5)
+    if row["hr_low"] < limits[0]:
+        ax.plot(limits[0], y, marker="<", color=color, markersize=6, clip_on=False)
+    if row["hr_high"] > limits[1]:
+        ax.plot(limits[1], y, marker=">", color=color, markersize=6, clip_on=False)
+
+
+def _arms(row: Mapping) -> str:
+    return (
+        f"high {row['events_high']:.0f}/{row['n_high']:.0f}, low {row['events_low']:.0f}/{row['n_low']:.0f}"
+    )
+
+
+def forest_limits(table: pd.DataFrame) -> tuple[float, float]:
+    """Return ends of a forest plot's axis: full decades that hold the estimates, not every interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``hr``, missing or infinite where there is no estimate.
+
+    Returns
+    -------
+    tuple of float
+        From 0.1 to 10, or further, at most from 0.0001 to 10 000.
+    """
+    hr = table["hr"].to_numpy(float)
+    exponents = np.log10(hr[np.isfinite(hr) & (hr > 0)])
+    lowest, highest = np.min(exponents, initial=-1), np.max(exponents, initial=1)
+    return 10.0 ** max(np.floor(lowest), -4), 10.0 ** min(np.ceil(highest), 4)
+
+
+def plot_forest(
+    table: pd.DataFrame, *, limits: tuple[float, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot hazard ratios of high against low risk by subgroup.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per level, top to bottom: ``subgroup`` and ``level`` (text); ``n_high``, ``events_high``,
+        ``n_low``, ``events_low`` (patients and events per arm); ``hr``, ``hr_low``, ``hr_high``, missing
+        where there is no estimate; optionally ``p_interaction``, of which the first of a subgroup is shown.
+        A subgroup of one row with an empty level (all patients) takes one line.
+    limits : tuple of float, optional
+        Ends of the logarithmic axis, by default those of `forest_limits`; intervals beyond them end in an
+        arrow.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure whose height suits the number of rows.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, events/patients per arm under each level, HR (95 % CI) at the right.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    needed = ["subgroup", "level", "n_high", "events_high", "n_low", "events_low", "hr", "hr_low", "hr_high"]
+    if missing := [name for name in needed if name not in table]:
+        raise ValueError(f"table lacks the column(s) {missing}; it needs {needed}: add them.")
+    limits = limits or forest_limits(table)
+    subgroups = list(table.groupby("subgroup", sort=False))
+    ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.36 * len(subgroups))
+    right = blended_transform_factory(ax.transAxes, ax.transData)
+    y, ticks, names = 0.0, [], []
+    for name, part in subgroups:
+        p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
+        one_line = len(part) == 1 and not part["level"].iloc[0]
+        ax.annotate(
+            name, (0, y), xytext=(-PAD, 0), xycoords=right, textcoords="offset points", ha="right",
+            va="bottom" if one_line else "center", fontsize=SMALL + 1, weight="bold",
+        )  # fmt: skip
+        if len(p_interaction):
+            text = f"interaction p {format_p(p_interaction.iloc[0])}"
+            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+        # A title stands nearer to its own rows than to the row above.
+        y += 0 if one_line else 0.2
+        for _, row in part.iterrows():
+            y -= 0 if one_line else 1.0
+            estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
+            if estimable:
+                _draw_interval(ax, y, row, limits, BLUE)
+            text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
+            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL)
+            ticks.append(y)
+            names.append(f"{row['level']}\n{_arms(row)}")
+        y -= 1.2
+    return _finish_forest(ax, ticks, names, limits, y)
+
+
+def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:
+    """Set the axes of a forest plot."""
+    ax.axvline(1, **REFERENCE)
+    ax.set(xscale="log", xlim=limits, ylim=(bottom + 0.55, 0.6))
+    decades = 10.0 ** np.arange(np.ceil(np.log10(limits[0])), np.floor(np.log10(limits[1])) + 1)
+    ax.set_xticks(decades)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_yticks(ticks, names, fontsize=SMALL)
+    ax.tick_params(axis="y", length=0, pad=PAD)
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.set_xlabel("Hazard ratio, high against low risk (95 % CI)\nlow risk worse ←  → high risk worse")
+    ax.annotate(
+        "events/patients\nper risk group", (0, 1), xytext=(-PAD, 0), xycoords="axes fraction",
+        textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color="0.35",
+    )  # fmt: skip
+    ax.text(1.045, 1.0, "HR (95 % CI)", transform=ax.transAxes, va="bottom", fontsize=SMALL, color="0.35")
+    return ax
+
+
+TUMOUR, NODE = 1, 2
+CONTOUR_STYLES = {TUMOUR: (MASK_COLOURS["tumour"], "-"), NODE: (MASK_COLOURS["nodes"], "--")}
+
+
+def widest_slice(volume: Volume, label: int = TUMOUR) -> int:
+    """Return the index of the slice in which a label covers most voxels; the middle one if it has none."""
+    areas = (volume.mask == label).sum((1, 2))
+    return int(areas.argmax()) if areas.any() else volume.mask.shape[0] // 2
+
+
+def plot_slice(
+    volume: Volume,
+    slice_index: int,
+    *,
+    compared: np.ndarray | None = None,
+    title: str = "",
+    half_mm: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one axial slice with its contours, front up and the patient's right on the left.
+
+    Parameters
+    ----------
+    volume : Volume
+        Image and mask.
+    slice_index : int
+        Position along the first axis.
+    compared : numpy.ndarray, optional
+        Another mask on the same voxels, such as a network's; style then tells the masks apart.
+    title : str
+        Words above the picture.
+    half_mm : float, optional
+        Half the width shown, about the middle of the field of view; everything if not given.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Tumour outlined in a solid, lymph nodes in a dashed line of another colour; with `compared`, both
+        solid in the mask of `volume` and both dashed in the other.
+    """
+    ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
+    image, masks = volume.image[slice_index], {"": volume.mask[slice_index]}
+    if compared is not None:
+        masks = {"-": volume.mask[slice_index], "--": compared[slice_index]}
+    y, x = (
+        (np.arange(n) - (n - 1) / 2) * step for n, step in zip(image.shape, volume.spacing[1:], strict=True)
+    )
+    down, across = (step / 2 for step in volume.spacing[1:])
+    extent = (x[0] - across, x[-1] + across, y[-1] + down, y[0] - down)
+    ax.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), extent=extent)
+    for label, (colour, usual) in CONTOUR_STYLES.items():
+        for style, mask in masks.items():
+            if (mask == label).any():
+                ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style or usual, linewidths=1)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]), aspect="equal")
+    if half_mm is not None:
+        ax.set(xlim=(-half_mm, half_mm), ylim=(half_mm - 8, -half_mm - 8))
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    return ax

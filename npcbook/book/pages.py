@@ -1,0 +1,345 @@
+"""Build the pages: a run's executed chapters as HTML that opens without a network."""
+
+from __future__ import annotations
+
+import html as markup
+import lzma
+import shutil
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import yaml
+
+from npcbook.book.results import SUFFIXES, list_shown
+from npcbook.book.run import CHAPTERS
+from npcbook.paper.printed import read_published
+from npcbook.store import atomic_path, files_fingerprint, project_path
+from npcbook.synthetic.patients import SMALL_COHORT
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
+
+__all__ = [
+    "BuildFailed",
+    "add_downloads",
+    "build_pages",
+    "expected_pages",
+    "front_page",
+]
+
+FRONT_PICTURE = "10_ledger/figures/discrimination.*"
+FRONT_ROWS = (
+    "table3.validation.cet1w",
+    "table4.validation.c_index.clinical",
+    "table4.validation.c_index.radiomics_combined",
+    "table4.validation.c_index.dl_combined",
+    "table4.validation.c_index.dc",
+    "text.validation.km_hr.dl_combined",
+    "text.ccnd.high.dmfs_5y.over_160",
+    "text.ccnd.high.dmfs_5y.radiotherapy",
+)
+"""Ids of the printed numbers on the front page."""
+FRONT_CAPTION = """**{label}.** Discrimination of every model: bars are the printed 95 % intervals, filled
+dots what the paper's method gives on the patients of this run, hollow dots what the recommended one gives.
+The table sets some of the numbers side by side; the [ledger](notebooks/10_ledger.ipynb) has them all."""
+DOWNLOADS = """# Results to take away
+
+All tables and figures of this run, as files; each says where its data come from.
+
+<ul>
+<li><a href="results/tables.xlsx" download>All tables in one workbook (XLSX)</a></li>
+<li><a href="results/methods.txt" download>The methods text below</a></li>
+<li><a href="results/README.txt">What the folder holds</a></li>
+<li><a href="results/manifest.json">Captions, hashes, versions and parameters (JSON)</a></li>
+</ul>
+
+## Methods, with the settings of this run
+"""
+
+
+class BuildFailed(RuntimeError):
+    """Jupyter Book stopped, warned, or left a page out; the message holds its last lines."""
+
+
+def toc_files() -> list[str]:
+    """Return the files of the table of contents, in reading order, without suffix."""
+    toc = yaml.safe_load(project_path("_toc.yml").read_text())
+    chapters = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+def expected_pages() -> list[str]:
+    """Return the HTML files that a built book must hold."""
+    return [f"{name}.html" for name in toc_files()] + ["index.html", "search.html", "genindex.html"]
+
+
+def stage(run_folder: Path) -> Path:
+    """Lay out what Jupyter Book reads: configuration, front page and the executed chapters.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        A run in which every chapter has been executed.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder to build.
+
+    Raises
+    ------
+    BuildFailed
+        If a chapter has not been executed in this run.
+    """
+    source = run_folder / "pages"
+    missing = [p.name for p in CHAPTERS if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
+    if missing:
+        raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
+    for old in source.glob("[!_]*/"):
+        shutil.rmtree(old)
+    pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
+    for name in ("_config.yml", "_toc.yml", "notebooks/references.bib", *pages):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project_path(name), source / name)
+    shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
+    (source / "README.md").write_text(front_page(run_folder))
+    # Chapters show the library's own source, and contributors the template.
+    shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
+    shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
+    for plan in CHAPTERS:
+        notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        add_notice(notebook, notice(run_folder, plan.name))
+        join_code(notebook)
+        fold_code(notebook)
+        add_downloads(notebook)
+        raise_text(notebook)
+        nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
+    (source / "downloads.md").write_text(downloads_page(run_folder))
+    return source
+
+
+def front_page(run_folder: Path) -> str:
+    """Return README.md with the run's result, one picture and one table, in its place.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        A run in which every chapter has been executed.
+
+    Returns
+    -------
+    str
+        MyST text. Where the file is read outside the book, a comment stands in the result's place.
+    """
+    (picture,) = [item for item in list_shown(run_folder) if item.sources(run_folder)[0].match(FRONT_PICTURE)]
+    rows = pd.read_csv(run_folder / "10_ledger" / "ledger.csv", dtype=str, keep_default_na=False)
+    rows = rows.set_index("id").loc[list(FRONT_ROWS)]
+    alt = markup.escape(f"{picture.caption} {picture.label}.", quote=True)
+    lines = [
+        "## The result of this run",
+        "",
+        notice(run_folder),
+        "",
+        f'<p><img src="results/{picture.copies()[-1]}" alt="{alt}" width="620"></p>',
+        "",
+        FRONT_CAPTION.format(label=picture.label),
+        "",
+        "| number | printed | as published, here | recommended, here | planted truth |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    rows["what"] += [front_unit(published_id) for published_id in rows.index]
+    cells = ["what", "printed", "here", "recommended", "truth"]
+    lines += [f"| {' | '.join(row[cells])} |" for _, row in rows.iterrows()]
+    return project_path("README.md").read_text().replace("<!-- result -->", "\n".join(lines))
+
+
+def front_unit(published_id: str) -> str:
+    """Return what the front page adds to a printed number's name: its unit, or what its p-value compares."""
+    row = read_published().set_index("id").loc[published_id]
+    if row["unit"]:
+        return f", {row['unit']}"
+    compared = published_id.startswith("table4.") and row["p_printed"]
+    return "; p: against radiomics" if compared else ""
+
+
+def notice(run_folder: Path, chapter: str = "") -> str:
+    """Return what a reader of a run's page has to know first; nothing for a cohort of one's own."""
+    shown = list_shown(run_folder)
+    # The datasheet always shows a synthetic cohort; the cohorts' chapter shows the run's own.
+    labels = {item.label for item in shown if item.chapter == "01_cohorts"}
+    own = {item.label for item in shown if item.chapter == chapter}
+    if own == {PRINT_LABEL}:
+        return f"{PRINT_LABEL}; no patient data."
+    if SYNTHETIC_LABEL not in labels:
+        return ""
+    patients = len(pd.read_csv(run_folder / "01_cohorts" / "cohort.csv"))
+    if patients >= SMALL_COHORT:
+        return f"{SYNTHETIC_LABEL}."
+    return (
+        f"{SYNTHETIC_LABEL}. This is a trial run on {patients} patients, too few for any result to mean "
+        "much; events were made more frequent than in print, so that there is something to fit."
+    )
+
+
+def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
+    """Put a notice, if there is one, below the title of an executed chapter."""
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    if text:
+        notebook.cells[0].source = f"{title}\n\n```{{warning}}\n{text}\n```\n{rest}"
+
+
+def shows_nothing(cell: nbformat.NotebookNode) -> bool:
+    """Return whether an executed code cell puts nothing on the page; numbers glued for the text do not."""
+    kinds = [kind for output in cell.outputs for kind in output.get("data", {"text": ""})]
+    return all(kind.startswith("application/papermill.record") for kind in kinds)
+
+
+def join_code(notebook: nbformat.NotebookNode) -> None:
+    """Join code cells in a row of which all but the last show nothing: a page then folds one, not five."""
+    cells = []
+    for cell in notebook.cells:
+        pair = [*cells[-1:], cell]
+        plain = all(c.cell_type == "code" and not c.metadata.get("tags") for c in pair)
+        if len(pair) == 2 and plain and shows_nothing(pair[0]):
+            cell.source = f"{pair[0].source}\n\n\n{cell.source}"
+            cell.outputs = pair[0].outputs + cell.outputs
+            cells.pop()
+        cells.append(cell)
+    notebook.cells = cells
+
+
+def fold_code(notebook: nbformat.NotebookNode) -> None:
+    """Fold the code of an executed chapter away, but for its parameters: the page reads without it."""
+    for cell in notebook.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if cell.cell_type == "code" and not {"parameters", "hide-input"} & set(tags):
+            tags.append("hide-input")
+
+
+def file_links(kind: str, name: str, *, root: str) -> str:
+    """Return links (HTML) to a table's or figure's files; `name` is ``chapter/name``, `root` the book's."""
+    links = [
+        f'<a href="{root}results/{kind}s/{name}{suffix}" download>{suffix[1:].upper()}</a>'
+        for suffix in SUFFIXES[kind]
+    ]
+    return f"{kind.capitalize()} as {', '.join(links)}"
+
+
+def add_downloads(notebook: nbformat.NotebookNode) -> None:
+    """Give the figures of an executed chapter their alternative text, and tables and figures their links.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Changed in place. `npcbook.book.Chapter` left the marks that are read here in the outputs' metadata.
+    """
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            outputs.append(output)
+            marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
+            if "figure" in marks:
+                cell.metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+                caption = f'<p class="caption">{markup.escape(marks["alt"])}</p>'
+                outputs.append(nbformat.v4.new_output("display_data", {"text/html": caption}))
+            for kind in set(SUFFIXES) & set(marks):
+                line = f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
+                outputs.append(nbformat.v4.new_output("display_data", {"text/html": line}))
+        if "outputs" in cell:
+            cell["outputs"] = outputs
+
+
+def raise_text(notebook: nbformat.NotebookNode) -> None:
+    """Make the text that cells tagged ``text`` put out cells of its own, so that pages list its headings.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Executed chapter; changed in place.
+    """
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if "text" in cell.metadata.get("tags", []):
+            cells += [nbformat.v4.new_markdown_cell(o.data["text/markdown"]) for o in cell.outputs]
+            cell["outputs"] = []
+    notebook.cells = cells
+
+
+def downloads_page(run_folder: Path) -> str:
+    """Return the page (MyST) that offers everything in a run's results."""
+    parts = [DOWNLOADS, (run_folder / "results" / "methods.txt").read_text()]
+    for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
+        entries = [
+            f"<li>{markup.escape(item.caption)} <em>{markup.escape(item.label)}.</em> "
+            f"{file_links(item.kind, f'{chapter}/{item.name}', root='')}</li>"
+            for item in items
+        ]
+        parts.append("\n".join([f"## Chapter {chapter.replace('_', ' ')}\n", "<ul>", *entries, "</ul>\n"]))
+    return "\n".join(parts)
+
+
+def build_pages(run_folder: Path) -> Path:
+    """Build the HTML of a run, unless nothing changed since it was built.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        A run in which every chapter has been executed and the results were collected.
+
+    Returns
+    -------
+    pathlib.Path
+        The front page, ``index.html``.
+
+    Raises
+    ------
+    BuildFailed
+        If Jupyter Book fails or warns, or an expected page is missing.
+    """
+    source = stage(run_folder)
+    html = source / "_build" / "html"
+    inputs = [p for p in source.rglob("*") if p.is_file() and "_build" not in p.relative_to(source).parts]
+    key = files_fingerprint(inputs, relative_to=source)
+    stamp = source / "_build" / "inputs.key"
+    if stamp.exists() and stamp.read_text() == key and not missing_pages(html):
+        copy_beside(run_folder, html)
+        return html / "index.html"
+    # Sphinx's own notion of what changed has missed changes of the theme's options before.
+    shutil.rmtree(source / "_build", ignore_errors=True)
+    command = [Path(sys.executable).parent / "jupyter-book", "build", source, "-W", "-n", "--keep-going"]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    (source / "build.log").write_text(result.stdout + result.stderr)
+    if result.returncode or missing_pages(html):
+        raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
+    copy_beside(run_folder, html)
+    with atomic_path(stamp) as temporary:
+        temporary.write_text(key)
+    return html / "index.html"
+
+
+def copy_beside(run_folder: Path, html: Path) -> None:
+    """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
+    for name in ("results", "viewer"):
+        shutil.rmtree(html / name, ignore_errors=True)
+    shutil.copytree(run_folder / "results", html / "results")
+    shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
+    shutil.copy(run_folder / "13_viewer" / "viewer" / "volumes.js", html / "viewer")
+    (packed,) = (html / "viewer").glob("niivue-*.js.xz")
+    (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
+    packed.unlink()
+
+
+def missing_pages(html: Path) -> list[str]:
+    """Return the expected pages that a built book does not have."""
+    return [page for page in expected_pages() if not (html / page).exists()]
+
+
+def _explain(result: subprocess.CompletedProcess, missing: list[str], log: Path) -> str:
+    output = (result.stdout + result.stderr).splitlines()
+    warnings = [line for line in output if "WARNING" in line or "ERROR" in line]
+    lines = warnings[:20] or output[-15:]
+    absent = [f"missing pages: {', '.join(missing)}"] if missing else []
+    return "\n".join(["Jupyter Book did not build cleanly:", *lines, *absent, f"whole log: {log}"])

@@ -1,0 +1,175 @@
+"""Tables for readers: data frames as captioned, labelled HTML."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+import numbers
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from npcbook.words import MISSING, _is_missing, format_number
+
+__all__ = [
+    "Table",
+    "attempt",
+    "list_reasons",
+    "show",
+]
+TABLE_STYLE = "table-layout: auto; width: auto; margin-inline: 0 auto; font-size: 0.9em;"
+# The caption stays in view while a wide table is scrolled sideways.
+CAPTION_STYLE = "position: sticky; left: 0; display: inline-block; max-width: min(42em, 85vw);"
+
+
+class Table(Styler):
+    """A data frame as HTML whose plain-text form is the table too, so that two runs print the same text."""
+
+    def __repr__(self) -> str:
+        """Return the table as plain text (the inherited form would show a memory address)."""
+        return self.plain_text
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        """Return the forms of the table, marked with its name so that a page can offer the file."""
+        marks = {"text/html": {"table": self.name}} if self.name else {}
+        return {"text/html": self._repr_html_(), "text/plain": self.plain_text}, marks
+
+
+def attempt(notes: dict[str, str], what: str, function: Callable, *args, **kwargs):
+    """Return what an estimator returns, or None and the estimator's reason in `notes`.
+
+    Small or real cohorts may not allow every cell of a table; the table then shows a dash and the chapter
+    shows `notes`. Only `ValueError` counts: the estimators raise it for data that cannot bear the estimate.
+
+    Parameters
+    ----------
+    notes : dict of str to str
+        Gets the reason under `what`; changed in place.
+    what : str
+        Which cell it is, in the reader's words.
+    function : callable
+        The estimator.
+    *args, **kwargs
+        Its arguments.
+
+    Returns
+    -------
+    object or None
+        The estimator's result.
+    """
+    try:
+        return function(*args, **kwargs)
+    except ValueError as error:
+        notes[what] = str(error)
+        return None
+
+
+def list_reasons(notes: dict[str, str]) -> pd.DataFrame:
+    """Return what `attempt` noted as a table for the reader.
+
+    Parameters
+    ----------
+    notes : dict of str to str
+        Which cell has no estimate, and why; may be empty.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``estimate`` and ``why there is none``, one row a note; one row that says so if there are none.
+    """
+    rows = notes or {"none": "every estimate could be had"}
+    return pd.DataFrame(rows.items(), columns=["estimate", "why there is none"])
+
+
+def _format_text(value) -> str:
+    """Return a cell as HTML: escaped, words in backticks as code, missing or empty ones as a dash."""
+    if _is_missing(value) or value == "":
+        return MISSING
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(value), quote=False))
+    # A word joiner after the dash keeps a range such as 2.00–6.88 on one line.
+    return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", text)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _column_decimals(values: pd.Series) -> int:
+    """Return the decimals of a column: three digits of its typical value, none that no value has."""
+    sizes = [abs(float(value)) for value in values if value and math.isfinite(value)]
+    needed = max((len(f"{size:.3f}".rstrip("0").partition(".")[2]) for size in sizes), default=0)
+    typical = float(np.median(sizes)) if sizes else 1.0
+    return min(needed, max(0, min(3, 2 - math.floor(math.log10(typical)))))
+
+
+def _cell_format(column: pd.Series) -> Callable[[object], str]:
+    """Return the function that makes a column's cells text: numbers alike, anything else cell by cell."""
+    known = column.dropna()
+    if not len(known) or not known.map(_is_number).all():
+        return _format_text
+    decimals, commas = _column_decimals(known), bool((known.astype(float).abs() >= 10_000).any())
+
+    def format_cell(value) -> str:
+        text = format_number(value, decimals)
+        whole, point, rest = text.partition(".")
+        return f"{int(whole):,}{point}{rest}" if commas and whole.isdigit() else text
+
+    return format_cell
+
+
+def _without_empty_columns(df: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns that are empty in every row; a table without rows as it is."""
+    filled = [bool((df[name].notna() & df[name].ne("")).any()) for name in df.columns]
+    return df.loc[:, filled] if len(df) else df
+
+
+def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table:
+    """Return a data frame as HTML that says what it shows and where its data come from.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        The table; its index is not shown, missing and empty cells appear as a dash. Column names differ.
+    caption : str
+        One sentence above the table.
+    label : str
+        Origin of the data, set in bold after the caption, within the table.
+    name : str, optional
+        Chapter and file name of a stored table, such as ``06_km/cutoffs``.
+
+    Returns
+    -------
+    Table
+        Styled data frame. Its identifiers derive from the caption, so the same table gives the same HTML.
+
+    Notes
+    -----
+    Numbers of a column have the same decimals: three digits of its median, three decimals at most. Columns
+    without any entry are left out. What stands between backticks is set as code. Colours are left to the
+    page, whose theme styles the ``dataframe`` class for light and dark alike.
+    """
+    df = _without_empty_columns(df.reset_index(drop=True))
+    digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
+    attributes = f'class="dataframe" style="{TABLE_STYLE}"'
+    title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
+    table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
+    table.name = name
+    table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
+    numeric = [c for c in df.columns if pd.api.types.is_numeric_dtype(df[c])]
+    styles = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 0.5em;"},
+        {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.2em 0.55em;"},
+    ]
+    number = [{"selector": "", "props": "text-align: right; font-variant-numeric: tabular-nums;"}]
+    return (
+        table.hide(axis="index")
+        .format({name: _cell_format(df[name]) for name in df.columns})
+        .format_index(lambda name: html.escape(str(name)), axis="columns")
+        .set_table_styles(styles)
+        .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)
+        .set_caption(f'<span style="{CAPTION_STYLE}">{title}</span>')
+    )

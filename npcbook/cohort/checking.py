@@ -1,0 +1,165 @@
+"""Everything that is wrong with a cohort on disk, at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+from statistics import multimode
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from npcbook.cohort.reading import _read_description, image_path, mask_path
+from npcbook.cohort.table import Problem, _read_text, _row, _table_path, _table_problems
+from npcbook.imaging.volumes import read_geometry, read_volume
+from npcbook.store import project_path
+from npcbook.words import SEQUENCES
+
+__all__ = [
+    "check_cohort",
+]
+
+
+def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Problem]:
+    """List everything that is wrong with a cohort on disk.
+
+    Parameters
+    ----------
+    folder : str or path
+        Cohort folder, absolute or from the project's root.
+    images : bool
+        Whether to open every image and contour too, and to compare which way the images of a sequence run.
+        A cohort without any ``sub-`` folder is taken as a table only, and its images are not missed.
+
+    Returns
+    -------
+    list of Problem
+        Empty if all is well; the table's problems first, by row.
+    """
+    folder = project_path(folder)
+    problems = _description_problems(folder)
+    try:
+        path = _table_path(folder)
+    except FileNotFoundError as error:
+        return [*problems, Problem(None, "", "participants.tsv", str(error))]
+    try:
+        table = _read_text(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        return [*problems, Problem(None, "", path.name, f"cannot be read as a table: {error}")]
+    problems += _table_problems(table, path.name)
+    if images and "patient_id" in table and any(folder.glob("sub-*")):
+        problems += _image_problems(folder, table)
+    return problems
+
+
+def _description_problems(folder: Path) -> list[Problem]:
+    name = "dataset_description.json"
+    try:
+        description = _read_description(folder)
+    except FileNotFoundError as error:
+        return [Problem(None, "", name, str(error))]
+    except json.JSONDecodeError as error:
+        return [Problem(None, "", name, f"is not valid JSON: {error}")]
+    problems = []
+    if not description.get("Name"):
+        problems.append(Problem(None, "", name, 'has no "Name": give the cohort one.'))
+    if not isinstance(description.get("synthetic"), bool):
+        problems.append(Problem(None, "", name, 'has no "synthetic": write true or false.'))
+    if description.get("Complete") is False:
+        problems.append(
+            Problem(None, "", name, "says that writing the cohort was interrupted: write it again.")
+        )
+    return problems
+
+
+def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
+    excluded = (table["exclusion"] != "") if "exclusion" in table else pd.Series(False, index=table.index)
+    rows = [(_row(i), table["patient_id"][i]) for i in table.index[(table["patient_id"] != "") & ~excluded]]
+    found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
+        delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
+    )
+    problems = [problem for problems, _ in found for problem in problems]
+    for sequence in SEQUENCES:
+        turns = [(*row, orientations[sequence]) for row, (_, orientations) in zip(rows, found, strict=True)]
+        problems += _orientation_problems(folder, sequence, [turn for turn in turns if turn[-1]])
+    return sorted(problems, key=lambda problem: problem.row)
+
+
+def _look_at_patient(folder: Path, row: int, patient_id: str) -> tuple[list[Problem], dict[str, str]]:
+    """Return what is wrong with a patient's images, and which way the axes of each run."""
+    orientations = {
+        sequence: _orientation(image_path(folder, patient_id, sequence)) for sequence in SEQUENCES
+    }
+    return _patient_image_problems(folder, row, patient_id), orientations
+
+
+def _orientation(path: Path) -> str:
+    """Return which way an image's axes run; empty for a file that is absent or no image."""
+    try:
+        return read_geometry(path)[0] if path.exists() else ""
+    except RuntimeError:
+        return ""
+
+
+def _orientation_problems(folder: Path, sequence: str, found: list[tuple[int, str, str]]) -> list[Problem]:
+    """Return images whose axes run another way than most: `found` has row, patient and orientation."""
+    turns = [turn for _, _, turn in found]
+    most = min(multimode(turns), default="")
+    others = f"{turns.count(most)} of {len(turns)} {SEQUENCES[sequence]} images"
+    problems = []
+    for row, patient_id, turn in found:
+        if turn != most:
+            file = str(image_path(folder, patient_id, sequence).relative_to(folder))
+            message = (
+                f"its axes run {turn}, and those of {others} {most}, so that the networks would see it "
+                f"turned: re-orient image and contours with sitk.DICOMOrient(image, {most!r})."
+            )
+            problems.append(Problem(row, "", file, message))
+    return problems
+
+
+def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Problem]:
+    problems = []
+    for sequence, suffix in SEQUENCES.items():
+        image, mask = image_path(folder, patient_id, sequence), mask_path(folder, patient_id, sequence)
+        absent = [path for path in (image, mask) if not path.exists()]
+        for path in absent:
+            what = "the image of" if path == image else "the contours of"
+            message = (
+                f"{what} sequence {suffix} are missing." if path == mask else f"{what} {suffix} is missing."
+            )
+            problems.append(Problem(row, "", str(path.relative_to(folder)), message))
+        if absent:
+            continue
+        for path, message in _volume_problems(image, mask):
+            shown = message.replace(f"{folder}{os.sep}", "")
+            problems.append(Problem(row, "", str(path.relative_to(folder)), shown))
+    return problems
+
+
+def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
+    """Return each problem as the file to blame and why."""
+    for path in (image, mask):
+        try:
+            # The NIfTI reader fills what a cut-off file lacks with zeros and says nothing.
+            with gzip.open(path) as file:
+                while file.read(1 << 20):
+                    pass
+            read_volume(path)
+        except (ValueError, RuntimeError, OSError, EOFError, zlib.error) as error:
+            return [(path, f"cannot be read: {' '.join(str(error).split())}")]
+    found = []
+    # The second time on the mask's own voxels: another geometry must not hide wrong labels.
+    for picture in (image, mask):
+        try:
+            volume = read_volume(picture, mask)
+        except ValueError as error:
+            found.append(str(error))
+            continue
+        if not (volume.mask > 0).any():
+            found.append("holds no voxel of tumour or node: contour again.")
+        break
+    return [(mask, message) for message in dict.fromkeys(found)]

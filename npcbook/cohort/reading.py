@@ -1,0 +1,200 @@
+"""A cohort on disk: one table, three MR sequences a patient, and their contours, in BIDS names."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed
+from npcbook.imaging.volumes import Volume, read_volume
+from npcbook.store import project_path
+from npcbook.words import SEQUENCES
+
+__all__ = [
+    "Cohort",
+    "image_path",
+    "mask_path",
+    "patient_flow",
+    "read_cohort",
+    "read_truth",
+]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort that has been read and whose table is in order.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where it lies.
+    description : dict
+        Contents of ``dataset_description.json``.
+    patients : pandas.DataFrame
+        One row a patient, typed: text, float (age, dose, months), int (rENE and events).
+    """
+
+    folder: Path
+    description: dict
+    patients: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Name given in the description."""
+        return self.description["Name"]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the patients were simulated."""
+        return bool(self.description.get("synthetic", False))
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is any patient folder; a cohort may be a table only."""
+        return any(self.folder.glob("sub-*"))
+
+    def volume_path(self, patient_id: str, sequence: str) -> Path:
+        """Return where an image lies; see `image_path`."""
+        return image_path(self.folder, patient_id, sequence)
+
+    def mask_path(self, patient_id: str, sequence: str) -> Path:
+        """Return where a contour lies; see `mask_path`."""
+        return mask_path(self.folder, patient_id, sequence)
+
+    def read_volume(self, patient_id: str, sequence: str) -> Volume:
+        """Read one sequence of one patient with its contours.
+
+        Parameters
+        ----------
+        patient_id : str
+            As in the table.
+        sequence : {"t1w", "t2w", "cet1w"}
+            Sequence.
+
+        Returns
+        -------
+        npcbook.imaging.Volume
+            Image, mask and spacing.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If a file is missing or does not fit (see `npcbook.imaging.read_volume`).
+        """
+        return read_volume(self.volume_path(patient_id, sequence), self.mask_path(patient_id, sequence))
+
+
+def image_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
+    """Return the path of an image in a cohort: ``sub-<id>/anat/sub-<id>_<suffix>.nii.gz``."""
+    return Path(folder) / f"sub-{patient_id}" / "anat" / f"sub-{patient_id}_{_suffix(sequence)}.nii.gz"
+
+
+def mask_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
+    """Return the path of the contours of an image, under ``derivatives/masks``."""
+    name = f"sub-{patient_id}_{_suffix(sequence)}_dseg.nii.gz"
+    return Path(folder) / "derivatives" / "masks" / f"sub-{patient_id}" / "anat" / name
+
+
+def _suffix(sequence: str) -> str:
+    if sequence not in SEQUENCES:
+        raise ValueError(f"sequence is {sequence!r}; it must be one of {', '.join(SEQUENCES)}.")
+    return SEQUENCES[sequence]
+
+
+def read_cohort(folder: str | os.PathLike) -> Cohort:
+    """Read a cohort's description and table.
+
+    Parameters
+    ----------
+    folder : str or path
+        Cohort folder, absolute or from the project's root.
+
+    Returns
+    -------
+    Cohort
+        With every row of the table, patients with a reason for `exclusion` included.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the description or the table is not there.
+    ValueError
+        If the table is wrong; the message lists the first problems and how to see all of them.
+    """
+    folder = project_path(folder)
+    description = _read_description(folder)
+    if description.get("Complete") is False:
+        raise ValueError(
+            f"The cohort in {folder} was not written to its end: run 'python -m npcbook simulate'."
+        )
+    table_path = _table_path(folder)
+    text = _read_text(table_path)
+    problems = _table_problems(text, table_path.name)
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+        more = f"\n  … and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ValueError(
+            f"The table of the cohort in {folder} has {len(problems)} problem(s); correct them, or list all "
+            f"with 'python -m npcbook check {folder}':\n{shown}{more}"
+        )
+    return Cohort(folder, description, _typed(text))
+
+
+def _read_description(folder: Path) -> dict:
+    path = folder / "dataset_description.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f'There is no {path}: a cohort folder needs one, with at least a Name and "synthetic": true or '
+            f"false (see data/README.md)."
+        )
+    return json.loads(path.read_text())
+
+
+def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:
+    """Count patients from reading to analysis, by hospital.
+
+    Parameters
+    ----------
+    patients : pandas.DataFrame
+        Table of a `Cohort`; the column `exclusion`, if there is one, says why a patient was not analysed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``step`` ("read", one row per reason of exclusion, "analysed"), one column per hospital,
+        and ``all``.
+    """
+    reason = patients.get("exclusion", pd.Series("", index=patients.index)).fillna("")
+    groups = {"read": patients["center"]}
+    for text in sorted(set(reason) - {""}):
+        groups[f"excluded: {text}"] = patients["center"][reason == text]
+    groups["analysed"] = patients["center"][reason == ""]
+    centers = sorted(patients["center"].unique())
+    rows = [
+        {"step": step, **{c: int((of_step == c).sum()) for c in centers}, "all": len(of_step)}
+        for step, of_step in groups.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
+    """Read what was planted in a synthetic cohort, for drawing the truth column and nothing else.
+
+    Parameters
+    ----------
+    folder : str or path
+        Cohort folder, absolute or from the project's root.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        One row a patient, indexed by ``patient_id``; None for a real cohort.
+    """
+    path = project_path(folder) / "truth.csv"
+    if not path.exists():
+        return None
+    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id")

@@ -1,0 +1,203 @@
+"""What a trained network makes of patients: masks, pooled features, features of regions."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
+from npcbook.store import atomic_path, code_fingerprint, fingerprint
+
+__all__ = [
+    "Features",
+    "extract_features",
+    "features_table",
+    "predict_labels",
+    "region_features",
+    "store_features",
+]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network makes of patients.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray, shape (N, Z, Y, X), uint8
+        Predicted mask on the network's grid.
+    bottleneck : numpy.ndarray, shape (N, C)
+        Globally averaged features of the bottleneck.
+    region : pandas.DataFrame, N rows
+        Features of full resolution averaged over the predicted tumour, shells around it and the nodes, their
+        deviation within the tumour, and the logarithms of both volumes.
+    """
+
+    labels: np.ndarray
+    bottleneck: np.ndarray
+    region: pd.DataFrame
+
+
+def _weights(network: UNet3d) -> list[np.ndarray]:
+    return [tensor.cpu().contiguous().numpy() for tensor in network.state_dict().values()]
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array)).hexdigest()
+
+
+def predict_labels(network: UNet3d, images: torch.Tensor, *, device: str = "cpu") -> np.ndarray:
+    """Return the most probable label of every voxel, shape (N, Z, Y, X), uint8, of images (N, 1, Z, Y, X)."""
+    parts = [_predict(network, part, device).argmax(dim=1) for part in images.split(8)]
+    return torch.cat(parts).to(torch.uint8).cpu().numpy()
+
+
+@torch.no_grad()
+def _predict(network: UNet3d, images: torch.Tensor, device: str) -> torch.Tensor:
+    network.eval()
+    return network(images.to(device).contiguous(memory_format=torch.channels_last_3d))
+
+
+#: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
+SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
+
+
+@torch.no_grad()
+def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu") -> Features:
+    """Segment patients and store what the heads learn from.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Trained; its weights stay as they are.
+    images : numpy.ndarray, shape (N, Z, Y, X), float32
+        Normalised images on the network's grid.
+    device : str
+        Where to compute.
+
+    Returns
+    -------
+    Features
+        One row a patient, in the order given.
+    """
+    network = copy.deepcopy(network).to(device).eval()  # the caller's stays where it is
+    labels, bottlenecks, regions = [], [], []
+    for part in torch.from_numpy(images)[:, None].split(8):
+        part = part.to(device).contiguous(memory_format=torch.channels_last_3d)
+        levels = network.encode(part)
+        last = network.decode(levels)[-1]
+        predicted = network.out(last).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
+        labels.append(predicted[:, 0].to(torch.uint8).cpu())
+        bottlenecks.append(pool_global(levels[-1]).cpu())
+        names, region = _pool_regions({"picture": part, "first": levels[0], "last": last}, predicted)
+        regions.append(region.cpu())
+    table = pd.DataFrame(torch.cat(regions).numpy(), columns=names)
+    return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), table)
+
+
+def region_features(
+    network: UNet3d, images: torch.Tensor, labels: torch.Tensor
+) -> tuple[list[str], torch.Tensor]:
+    """Return what the recommended head sees of patients, as a function that can be differentiated.
+
+    Parameters
+    ----------
+    network : UNet3d
+        Trained, on the device of the images.
+    images : torch.Tensor, shape (N, 1, Z, Y, X)
+        Normalised images on the network's grid.
+    labels : torch.Tensor, shape (N, Z, Y, X), integer
+        Mask over which features are averaged; it is held fixed, and no gradient passes through it.
+
+    Returns
+    -------
+    tuple of list of str and torch.Tensor, shape (N, features)
+        Names and values, as in `Features.region`.
+    """
+    levels = network.encode(images)
+    full_size = {"picture": images, "first": levels[0], "last": network.decode(levels)[-1]}
+    return _pool_regions(full_size, labels[:, None])
+
+
+def _pool_regions(levels: dict[str, torch.Tensor], labels: torch.Tensor) -> tuple[list[str], torch.Tensor]:
+    """Average features over the tumour, shells around it, and the nodes.
+
+    Each channel is taken relative to its own mean and standard deviation over the patient's whole grid, so
+    that what a scanner adds or multiplies cancels. The levels are those of full resolution, where a shell is
+    more than a voxel, and the picture itself.
+    """
+    tumour, nodes = (labels == 1).float(), (labels == 2).float()
+    regions, inner = {"tumour": tumour, "nodes": nodes}, tumour
+    for number, radius in enumerate(SHELLS, start=1):
+        outer = dilate(tumour, radius)
+        regions[f"shell{number}"] = outer - inner
+        inner = outer
+    volumes = {name: torch.log1p(regions[name].sum(dim=(1, 2, 3, 4))) for name in ("tumour", "nodes")}
+    columns = {f"log_volume_{name}": volume[:, None] for name, volume in volumes.items()}
+    for level, features in levels.items():
+        mean, spread = pool_global(features), features.flatten(2).std(dim=2) + 1e-3
+        for name, region in regions.items():
+            columns[f"{level}_{name}"] = (pool_region(features, region) - mean) / spread
+        within = pool_region(features.square(), tumour) - pool_region(features, tumour).square()
+        # The root has no slope at zero, where a channel is silent.
+        columns[f"{level}_deviation"] = torch.where(within > 0, within, 1).sqrt() * (within > 0) / spread
+    names = [f"{name}_{channel}" for name, values in columns.items() for channel in range(values.shape[1])]
+    return names, torch.cat(list(columns.values()), dim=1)
+
+
+def features_table(features: Features) -> pd.DataFrame:
+    """Return the features of one sequence as one table: the pooled bottleneck, then those of regions."""
+    names = [f"bottleneck_{channel}" for channel in range(features.bottleneck.shape[1])]
+    pooled = pd.DataFrame(features.bottleneck, columns=names)
+    return pd.concat([pooled, features.region], axis=1)
+
+
+def store_features(
+    path: str | os.PathLike, network: UNet3d, images: np.ndarray, patient_ids: Sequence[str], *, device: str
+) -> np.ndarray:
+    """Segment patients and store what the heads learn from, unless that was done before.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in ``.parquet``: a row a patient, ``patient_id`` first. Masks are kept beside it, as ``.npz``.
+    network, images, device
+        As in `extract_features`.
+    patient_ids : sequence of str
+        One for each image.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, Z, Y, X), uint8
+        Predicted masks on the network's grid.
+    """
+    path = Path(path)
+    key = fingerprint(
+        code_fingerprint(__name__),
+        *map(_digest, [images, *_weights(network)]),
+        list(patient_ids),
+        torch.__version__,
+    )
+    masks = path.with_suffix(".npz")
+    if masks.exists() and path.exists():
+        with np.load(masks) as stored:
+            if str(stored["key"]) == key:
+                return stored["labels"]
+    features = extract_features(network, images, device=device)
+    table = features_table(features)
+    table.insert(0, "patient_id", list(patient_ids))
+    # The masks go last, with the key that says that both files are whole.
+    masks.unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
+    with atomic_path(masks) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, labels=features.labels, key=key)
+    return features.labels

@@ -1,0 +1,137 @@
+"""How well one mask agrees with another: overlap, distance of the surfaces, volume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from npcbook.imaging.grids import plane_field, restore_grid
+from npcbook.imaging.preprocessing import load_volume
+from npcbook.imaging.volumes import read_mask, write_mask
+from npcbook.store import atomic_path
+
+__all__ = [
+    "STRUCTURES",
+    "Overlap",
+    "measure_overlap",
+    "store_prediction",
+]
+
+#: Which labels make up each structure that is measured.
+STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Agreement of a predicted with a reference mask.
+
+    Attributes
+    ----------
+    dice : float
+        Twice the common volume over the sum of both volumes, 0 to 1; NaN if both are empty.
+    hd95_mm : float
+        95th percentile of the distance between the surfaces, in mm, the larger of both directions; NaN if
+        either mask is empty.
+    volume_error : float
+        Predicted minus reference volume, as a share of the reference volume; NaN if that is 0.
+    """
+
+    dice: float
+    hd95_mm: float
+    volume_error: float
+
+
+def measure_overlap(predicted: np.ndarray, reference: np.ndarray, spacing) -> Overlap:
+    """Return Dice overlap, 95 % Hausdorff distance and volume error of a mask.
+
+    Parameters
+    ----------
+    predicted, reference : numpy.ndarray, shape (Z, Y, X), bool
+        Masks on the same voxels.
+    spacing : tuple of float
+        Voxel size (z, y, x) in mm.
+
+    Returns
+    -------
+    Overlap
+        NaN wherever there is nothing to compare.
+
+    Raises
+    ------
+    ValueError
+        If the masks differ in shape.
+
+    Notes
+    -----
+    Surfaces are the voxels that an erosion by the six neighbours removes. Equal to MONAI's ``compute_dice``
+    and to its ``compute_hausdorff_distance`` with ``percentile=95`` (tested), at a fraction of its time.
+    """
+    predicted, reference = np.asarray(predicted, dtype=bool), np.asarray(reference, dtype=bool)
+    if predicted.shape != reference.shape:
+        raise ValueError(
+            f"predicted has shape {predicted.shape} and reference {reference.shape}; bring both "
+            f"to the same voxels (images.restore_grid)."
+        )
+    sizes = int(predicted.sum()), int(reference.sum())
+    if sum(sizes) == 0:
+        return Overlap(np.nan, np.nan, np.nan)
+    dice = 2 * int((predicted & reference).sum()) / sum(sizes)
+    volume_error = (sizes[0] - sizes[1]) / sizes[1] if sizes[1] else np.nan
+    return Overlap(dice, _hd95(predicted, reference, spacing) if all(sizes) else np.nan, volume_error)
+
+
+def _hd95(predicted: np.ndarray, reference: np.ndarray, spacing) -> float:
+    # Only the box that holds both masks, with a border, matters to the distances between them.
+    box = ndimage.find_objects((predicted | reference).astype(np.int8))[0]
+    surfaces = []
+    for mask in (predicted, reference):
+        mask = np.pad(mask[box], 1)
+        surfaces.append(mask & ~ndimage.binary_erosion(mask))
+    distances = []
+    for from_surface, to_surface in (surfaces, surfaces[::-1]):
+        to_other = ndimage.distance_transform_edt(~to_surface, sampling=spacing)
+        distances.append(np.percentile(to_other[from_surface], 95))
+    return float(max(distances))
+
+
+def store_prediction(
+    labels: np.ndarray,
+    *,
+    preprocessed: Path,
+    image: Path,
+    contours: Path,
+    target: Path,
+    plane_mm: float | None,
+) -> list[dict]:
+    """Bring a predicted mask back to the voxels of its image, write it, and compare it with the contours.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape of the network's grid
+        Predicted labels.
+    preprocessed, image, contours : path
+        The preprocessed image, the image as scanned, and its contours.
+    target : path
+        Where to write the mask; it appears whole or not at all.
+    plane_mm : float or None
+        As given to `images.stack_on_grid`.
+
+    Returns
+    -------
+    list of dict
+        One for each of `STRUCTURES`: ``structure``, ``dice``, ``hd95_mm``, ``volume_error``.
+    """
+    volume = load_volume(preprocessed)
+    field = plane_field(volume, plane_mm)
+    predicted = restore_grid(labels, volume.image.shape, volume.spacing, field_mm=field)
+    with atomic_path(target) as temporary:
+        write_mask(temporary, predicted, like=image)
+    reference = read_mask(contours)
+    rows = []
+    for structure, members in STRUCTURES.items():
+        masks = np.isin(predicted, members), np.isin(reference, members)
+        rows.append({"structure": structure} | asdict(measure_overlap(*masks, volume.spacing)))
+    return rows

@@ -1,0 +1,420 @@
+"""Bias-field correction and normalisation of MR images, and keeping the result."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from joblib import Parallel, delayed
+
+from npcbook.imaging.volumes import GEOMETRY_TOLERANCE, Volume, _as_labels, _read, read_volume
+from npcbook.store import atomic_path, code_fingerprint, fingerprint, packages_fingerprint, progress
+
+__all__ = [
+    "ORDERS",
+    "bias_field",
+    "correct_bias",
+    "head_mask",
+    "intensity_landmarks",
+    "load_masked_volume",
+    "load_volume",
+    "match_landmarks",
+    "normalise",
+    "predicted_mask_path",
+    "preprocess",
+    "preprocess_files",
+    "preprocessed_path",
+    "preprocessing_steps",
+    "store_volume",
+]
+ORDERS = ("n4-normalise", "normalise-n4")
+LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+
+
+def head_mask(image: np.ndarray) -> np.ndarray:
+    """Return where the head is: the voxels above Otsu's threshold.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (Z, Y, X)
+        Intensities, arbitrary units.
+
+    Returns
+    -------
+    numpy.ndarray, shape (Z, Y, X), bool
+        True in tissue with signal; air and compact bone stay out.
+
+    Raises
+    ------
+    ValueError
+        If all voxels have the same value, so that there is nothing to separate.
+    """
+    if image.min() == image.max():
+        raise ValueError(f"every voxel of the image is {image.min()}: it shows no head; check the file.")
+    threshold = sitk.OtsuThresholdImageFilter()
+    threshold.SetInsideValue(0)
+    threshold.SetOutsideValue(1)
+    return sitk.GetArrayFromImage(threshold.Execute(sitk.GetImageFromArray(image))).astype(bool)
+
+
+def bias_field(
+    image: np.ndarray,
+    spacing: tuple[float, float, float],
+    *,
+    fit_size: int = 11,
+    iterations: tuple[int, ...] = (10, 10),
+    fwhm: float = 0.3,
+) -> np.ndarray:
+    """Estimate the coil's bias field by N4, fitted on an in-plane-shrunk copy of the image.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (Z, Y, X)
+        Intensities as scanned; voxels of zero or less take no part.
+    spacing : tuple of float
+        Voxel size (z, y, x) in mm.
+    fit_size : int
+        In-plane voxels of the copy along its shorter side, about. Slices are never merged: a stack of
+        thick slices has too few of them to give any away.
+    iterations : tuple of int
+        Most iterations at each resolution of the field.
+    fwhm : float
+        Width of the assumed histogram of the field; a wider one takes larger steps.
+
+    Returns
+    -------
+    numpy.ndarray, shape (Z, Y, X), float32
+        Natural logarithm of the field, evaluated at full resolution; divide the image by its exponential.
+
+    Notes
+    -----
+    The field is smooth, so a copy of 11 x 11 voxels in-plane determines it as well as the full image, in a
+    small part of the time; with N4's default width (0.15) the same number of iterations recovers only a
+    third of a planted field.
+
+    References
+    ----------
+    Paper, "MRI information and preprocessing"; Tustison et al., IEEE Trans Med Imag 29:1310 (2010).
+    """
+    picture = sitk.GetImageFromArray(image.astype(np.float32, copy=False))
+    picture.SetSpacing(spacing[::-1])
+    shrink = max(1, round(min(image.shape[1:]) / fit_size))
+    small = sitk.BinShrink(picture, [shrink, shrink, 1])
+    inside = head_mask(sitk.GetArrayViewFromImage(small)) & (sitk.GetArrayViewFromImage(small) > 0)
+    mask = sitk.GetImageFromArray(inside.astype(np.uint8))
+    mask.CopyInformation(small)
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    # One thread: patients run side by side, and the sum over threads would depend on their number.
+    n4.SetNumberOfThreads(1)
+    n4.SetMaximumNumberOfIterations(iterations)
+    n4.SetBiasFieldFullWidthAtHalfMaximum(fwhm)
+    n4.Execute(small, mask)
+    return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(picture))
+
+
+def correct_bias(volume: Volume, **options) -> Volume:
+    """Divide a volume by its bias field.
+
+    Parameters
+    ----------
+    volume : Volume
+        Intensities as scanned (positive in tissue).
+    **options
+        Passed to `bias_field`.
+
+    Returns
+    -------
+    Volume
+        Same mask and spacing.
+    """
+    field = bias_field(volume.image, volume.spacing, **options)
+    return replace(volume, image=volume.image / np.exp(field))
+
+
+def normalise(volume: Volume) -> Volume:
+    """Express intensities in standard deviations from the mean of the head (z-scores).
+
+    Parameters
+    ----------
+    volume : Volume
+        Any unit.
+
+    Returns
+    -------
+    Volume
+        Mean 0 and standard deviation 1 over `head_mask`; background ends below.
+
+    Notes
+    -----
+    Mean and deviation are taken inside the head, so that they do not depend on how much air the field of
+    view holds.
+    """
+    inside = volume.image[head_mask(volume.image)].astype(np.float64)
+    scaled = (volume.image - inside.mean()) / inside.std()
+    return replace(volume, image=scaled.astype(np.float32))
+
+
+def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Volume:
+    """Correct the bias field and normalise, in either order.
+
+    Parameters
+    ----------
+    volume : Volume
+        As scanned.
+    order : {"n4-normalise", "normalise-n4"}
+        The order that makes sense (the field multiplies the signal, so it must be divided out before
+        anything is subtracted), or the order in which the paper tells its steps.
+    **options
+        Passed to `bias_field`.
+
+    Returns
+    -------
+    Volume
+        Image in standard deviations from the mean of the head.
+
+    Raises
+    ------
+    ValueError
+        If `order` is neither.
+
+    Notes
+    -----
+    N4 takes logarithms and z-scores are negative for half the head. In the published order the z-scores are
+    therefore raised until the darkest voxel is zero, corrected, and lowered again.
+    """
+    _check_order(order)
+    if order == "n4-normalise":
+        return normalise(correct_bias(volume, **options))
+    scaled = normalise(volume)
+    lift = scaled.image.min()
+    corrected = correct_bias(replace(scaled, image=scaled.image - lift), **options)
+    return replace(corrected, image=corrected.image + lift)
+
+
+def _check_order(order: str) -> None:
+    if order not in ORDERS:
+        raise ValueError(
+            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct it (in chapter 02, "
+            f"preprocessing_order)."
+        )
+
+
+def preprocessing_steps(order: str, **options) -> pd.DataFrame:
+    """Return the steps of `preprocess` with their parameters, to be kept with its results.
+
+    Parameters
+    ----------
+    order : {"n4-normalise", "normalise-n4"}
+        See `preprocess`.
+    **options
+        As passed to `bias_field`; the rest are its defaults.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order taken: ``step``, ``parameter``, ``value`` (as text).
+
+    Raises
+    ------
+    ValueError
+        If `order` is neither.
+    """
+    _check_order(order)
+    arguments = inspect.signature(bias_field).parameters.values()
+    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY} | options
+    steps = {
+        "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
+        "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
+    }
+    rows = [row for step in order.split("-") for row in steps[step]]
+    return pd.DataFrame(rows, columns=["step", "parameter", "value"]).astype(str)
+
+
+def intensity_landmarks(volume: Volume) -> np.ndarray:
+    """Return the percentiles of the head's intensities that `match_landmarks` maps onto a standard scale.
+
+    Parameters
+    ----------
+    volume : Volume
+        Any unit.
+
+    Returns
+    -------
+    numpy.ndarray, shape (11,)
+        1st percentile, deciles and 99th percentile within `head_mask`, rising.
+    """
+    return np.percentile(volume.image[head_mask(volume.image)], LANDMARKS)
+
+
+def match_landmarks(volume: Volume, standard: np.ndarray) -> Volume:
+    """Map intensities so that an image's landmarks fall on a standard learned from other images.
+
+    Parameters
+    ----------
+    volume : Volume
+        Any unit.
+    standard : numpy.ndarray, shape (11,)
+        Mean `intensity_landmarks` of the images that set the standard (of training patients, say).
+
+    Returns
+    -------
+    Volume
+        Intensities in the standard's unit.
+
+    Notes
+    -----
+    Linear between landmarks, and beyond them with the slope between the outermost two. Once the standard is
+    learned, an image needs no other image, and nothing about its scanner.
+
+    References
+    ----------
+    Nyúl et al. (2000), as in medpy's ``IntensityRangeStandardization``.
+    """
+    own = intensity_landmarks(volume)
+    inside = np.clip(volume.image, own[0], own[-1])
+    slope = (standard[-1] - standard[0]) / (own[-1] - own[0])
+    matched = np.interp(inside, own, standard) + slope * (volume.image - inside)
+    return replace(volume, image=matched.astype(np.float32))
+
+
+def preprocessed_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
+    """Return where chapter 02's folder keeps the preprocessed image of a patient's sequence."""
+    return Path(folder) / "preprocessed" / f"sub-{patient_id}_{sequence}.npz"
+
+
+def predicted_mask_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
+    """Return where chapter 02's folder keeps the mask that the network drew on a patient's sequence."""
+    return Path(folder) / "predicted" / f"sub-{patient_id}_{sequence}_dseg.nii.gz"
+
+
+def store_volume(path: str | os.PathLike, volume: Volume, *, key: str = "") -> None:
+    """Write a preprocessed image in half precision, quick to read again (the mask stays with the cohort).
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in ``.npz``.
+    volume : Volume
+        Normalised: half precision keeps three digits of a z-score.
+    key : str
+        Fingerprint of what the image was made from.
+    """
+    np.savez(path, image=volume.image.astype(np.float16), spacing=np.asarray(volume.spacing), key=key)
+
+
+def load_volume(path: str | os.PathLike, mask: np.ndarray | None = None) -> Volume:
+    """Read an image that `store_volume` wrote, and put `mask` beside it."""
+    with np.load(path, allow_pickle=False) as stored:
+        return Volume(stored["image"].astype(np.float32), mask, tuple(stored["spacing"].tolist()))
+
+
+def load_masked_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike) -> Volume:
+    """Read an image that `store_volume` wrote, and contours on its voxels.
+
+    Parameters
+    ----------
+    image_path : str or path
+        Preprocessed image, ``.npz``.
+    mask_path : str or path
+        Labels: 0 background, 1 primary tumour, 2 lymph node.
+
+    Returns
+    -------
+    Volume
+        Image as float32, mask as uint8.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the mask has another shape or voxel size than the image, or other labels. Where in the scanner
+        it lies cannot be compared, because a preprocessed image does not say; `npcbook.cohort.check_cohort`
+        compares it on the image as scanned.
+    """
+    picture, volume = _read(mask_path), load_volume(image_path)
+    mask = _as_labels(sitk.GetArrayFromImage(picture), mask_path)
+    for name, ours, theirs in (
+        ("shape", volume.image.shape, mask.shape),
+        ("spacing", volume.spacing, picture.GetSpacing()[::-1]),
+    ):
+        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE):
+            raise ValueError(
+                f"{mask_path} has {name} {theirs} and {image_path} has {ours} (z, y, x): contours must lie "
+                f"on the voxels of their image; list what differs with 'python -m npcbook check', or redo "
+                f"chapter 02."
+            )
+    return replace(volume, mask=mask)
+
+
+def preprocess_files(
+    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2, **options
+) -> pd.DataFrame:
+    """Preprocess many image files side by side, leaving alone what is already done.
+
+    Parameters
+    ----------
+    files : sequence of (source, target)
+        Image to read, and ``.npz`` file to write (see `store_volume`).
+    order : {"n4-normalise", "normalise-n4"}
+        See `preprocess`.
+    workers : int
+        Processes.
+    **options
+        Passed to `bias_field`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a file: ``source``, ``problem`` (empty if it went well). A file that cannot be preprocessed
+        is reported here and has no target; the others are not held up by it.
+
+    Raises
+    ------
+    ValueError
+        If `order` is neither; every target is then left as it is.
+
+    Notes
+    -----
+    A target is left alone if it was made from the same file content, by the same code, with the same
+    settings and versions of the libraries. Each appears whole or not at all, so that a run may be stopped
+    at any time.
+    """
+    _check_order(order)
+    code = code_fingerprint(__name__)
+    settings = fingerprint(code, packages_fingerprint("SimpleITK", "numpy", "scipy"), order, options)
+    jobs = (delayed(_preprocess_file)(source, target, order, options, settings) for source, target in files)
+    run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
+    problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
+    return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
+
+
+def _preprocess_file(source: Path, target: Path, order: str, options: dict, settings: str) -> str:
+    try:
+        key = fingerprint(settings, hashlib.blake2b(Path(source).read_bytes()).hexdigest())
+        if _stored_key(target) != key:
+            volume = preprocess(read_volume(source), order=order, **options)
+            with atomic_path(target) as temporary:
+                store_volume(temporary, volume, key=key)
+    # SimpleITK raises RuntimeError for whatever it cannot do.
+    except (OSError, ValueError, RuntimeError) as error:
+        Path(target).unlink(missing_ok=True)
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _stored_key(path: Path) -> str | None:
+    """Return the key that a stored image was made under, or None where there is none to be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return str(stored["key"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None

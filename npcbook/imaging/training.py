@@ -1,0 +1,578 @@
+"""Training: the segmentation network first, then, on its stored features, the heads that predict metastasis.
+
+Everything here is fitted on the patients it is given and on nobody else. Every result depends on the data,
+the settings and the seed only (to rounding, with other threads or on a GPU): random numbers are drawn anew
+for each epoch from the seed and the epoch's number, so that a run that was killed and resumed ends where an
+undisturbed one does. Lightning Fabric provides the device, the precision and the talk between devices.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from npcbook.imaging.features import _digest, _weights, predict_labels
+from npcbook.imaging.network import NetworkSettings, UNet3d
+from npcbook.store import atomic_path, code_fingerprint, fingerprint, progress
+
+__all__ = [
+    "TrainedNetwork",
+    "TrainingSettings",
+    "augment",
+    "cross_entropy_loss",
+    "dice_loss",
+    "load_network",
+    "train_segmentation",
+]
+
+LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
+SCHEDULES = ("constant", "one cycle")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a segmentation network is trained; the defaults are the paper's where the paper has any.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training patients.
+    batch_size : int
+        Patients per step of the optimiser.
+    micro_batch : int
+        Patients that a device holds in memory at once. Gradients add up over the micro-batches of a batch;
+        each counts by its patients.
+    learning_rate : float
+        Adam's, or the highest one of the cycle.
+    schedule : {"constant", "one cycle"}
+        The paper's constant rate, or one that rises over the first tenth of the steps and falls to zero,
+        which does in a few epochs what a constant one does in many.
+    loss : {"dice", "cross-entropy", "dice and cross-entropy"}
+        The paper's, the deposited script's, or their sum.
+    rotation_degrees, blur_voxels : float
+        Largest in-plane rotation and widest in-plane Gaussian blur of the augmentation; 0 switches it off.
+    mirror : bool
+        Whether left and right are exchanged in every other patient of an epoch; the paper names rotation and
+        blurring only.
+    monitor_fraction : float
+        Part of the training patients kept out of the steps, to see how the network does on new ones.
+    seed : int
+        Of the initial weights, the order of patients and the augmentation.
+    device : {"cpu", "cuda"}
+        Single precision on the former, bfloat16 where it is safe on the latter.
+    devices : int
+        Devices (processes, on a CPU) that share each batch.
+
+    Raises
+    ------
+    ValueError
+        If the loss, the schedule or the device is unknown, a number is out of range, or a batch has fewer
+        micro-batches than there are devices.
+
+    Notes
+    -----
+    The Dice loss is a ratio of sums over patients, so that its mean over micro-batches is not the loss of
+    the whole batch, and `micro_batch` is a setting that changes results (a little; cross-entropy is a mean,
+    and it does not matter there). The number of devices does not: they deal the same micro-batches among
+    themselves and add up loss and gradients before each step. With several devices the sums run in another
+    order, and numbers agree to rounding.
+    """
+
+    epochs: int = 500
+    batch_size: int = 64
+    micro_batch: int = 8
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    loss: str = "dice"
+    rotation_degrees: float = 10.0
+    blur_voxels: float = 0.8
+    mirror: bool = False
+    monitor_fraction: float = 0.1
+    seed: int = 0
+    device: str = "cpu"
+    devices: int = 1
+
+    def __post_init__(self):
+        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES), ("device", DEVICES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
+                )
+        for name in ("epochs", "batch_size", "micro_batch", "learning_rate", "devices"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        if not 0 <= self.monitor_fraction < 1:
+            raise ValueError(
+                f"monitor_fraction is {self.monitor_fraction}; it must be at least 0 and below 1."
+            )
+        if self.devices > 1 and self.devices * self.micro_batch > self.batch_size:
+            raise ValueError(
+                f"batches of {self.batch_size} patients in parts of {self.micro_batch} leave some of "
+                f"{self.devices} devices idle: lower micro_batch or devices, or raise batch_size."
+            )
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A segmentation network and how it came to be.
+
+    Attributes
+    ----------
+    network : UNet3d
+        In evaluation mode.
+    history : pandas.DataFrame
+        One row an epoch: ``epoch``, ``loss`` (mean over the steps), ``monitor_dice`` (mean over the patients
+        kept out, tumour and nodes together; NaN where none were kept out).
+    """
+
+    network: UNet3d
+    history: pd.DataFrame
+
+
+def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return one minus the soft Dice overlap, averaged over tumour, nodes, and both together.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (N, C, Z, Y, X)
+        Output of the network.
+    labels : torch.Tensor, shape (N, Z, Y, X), integer
+        0 background, 1 primary tumour, 2 lymph node.
+
+    Returns
+    -------
+    torch.Tensor, scalar
+        0 for perfect overlap, 1 for none.
+
+    Notes
+    -----
+    ``1 - 2 sum(T P) / sum(T + P)``, summed over all voxels of the batch, so that patients without nodes do
+    not divide by nothing. Equation 1 of the paper has this on its left and a right-hand side without the
+    ``1 -``, which would be the overlap itself, and would be maximal where the loss should be minimal.
+    """
+    predicted = logits.float().softmax(dim=1)[:, 1:]
+    target = F.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(predicted.dtype)
+    # Small nodes are first found as disease of either kind, then told apart.
+    predicted, target = (torch.cat((x, x.sum(1, keepdim=True)), dim=1) for x in (predicted, target))
+    voxels = (0, 2, 3, 4)
+    overlap = (target * predicted).sum(voxels)
+    total = target.sum(voxels) + predicted.sum(voxels)
+    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+
+
+def cross_entropy_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over voxels (arguments as in `dice_loss`)."""
+    return F.cross_entropy(logits.float(), labels.long())
+
+
+def segmentation_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of that name."""
+    terms = {"dice": (dice_loss,), "cross-entropy": (cross_entropy_loss,)}
+    return sum(term(logits, labels) for term in terms.get(name, (dice_loss, cross_entropy_loss)))
+
+
+def augment(
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    rotation_degrees: float,
+    blur_voxels: float,
+    mirror: bool = False,
+    rng: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate each patient in-plane, blur each image, and mirror some, by random amounts.
+
+    Parameters
+    ----------
+    images : torch.Tensor, shape (N, 1, Z, Y, X)
+        Normalised images.
+    labels : torch.Tensor, shape (N, Z, Y, X), uint8
+        Masks.
+    rotation_degrees : float
+        Angles are uniform between minus and plus this.
+    blur_voxels : float
+        Standard deviations of the Gaussian are uniform between 0 and this.
+    mirror : bool
+        Whether left and right are exchanged in every other patient.
+    rng : torch.Generator
+        Source of the random amounts, on the CPU.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Images and labels, same shapes; labels turned by nearest neighbour.
+    """
+    n = len(images)
+    turn, width, side = _random_amounts(n, rng)
+    angle, width = (2 * turn - 1) * np.deg2rad(rotation_degrees), width * blur_voxels
+    side = torch.where(side < 0.5, -1.0, 1.0) if mirror else torch.ones(n)
+    # Slices ride along as channels: every slice of a patient turns by the same angle.
+    picture, mask = images[:, 0], labels.to(images.dtype)
+    if rotation_degrees > 0 or mirror:
+        y_size, x_size = picture.shape[2:]
+        zero, sine = torch.zeros(n), torch.sin(angle)
+        rows = (
+            side * torch.cos(angle),
+            -side * sine * y_size / x_size,
+            zero,
+            sine * x_size / y_size,
+            torch.cos(angle),
+            zero,
+        )
+        turn = torch.stack(rows, dim=1).view(n, 2, 3).to(images.device)
+        where = F.affine_grid(turn, list(picture.shape), align_corners=False)
+        picture = F.grid_sample(picture, where, mode="bilinear", padding_mode="border", align_corners=False)
+        mask = F.grid_sample(mask, where, mode="nearest", padding_mode="zeros", align_corners=False)
+    if blur_voxels > 0:
+        picture = _blur(picture, width.to(images.device))
+    return picture[:, None], mask.to(labels.dtype)
+
+
+def _random_amounts(n: int, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Draw the three numbers between 0 and 1 that `augment` needs for each of n patients."""
+    return torch.rand(3, n, generator=rng).unbind()
+
+
+def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
+    """Blur (N, Z, Y, X) in-plane by one Gaussian a patient, of `width` voxels."""
+    n, z, y, x = picture.shape
+    offsets = torch.arange(-3, 4, device=picture.device, dtype=picture.dtype)
+    kernel = torch.exp(-0.5 * (offsets / width.clamp(min=1e-3)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True))[:, None]  # (N, 1, 7)
+    rows = F.pad(
+        picture.transpose(0, 1), (0, 0, 3, 3), mode="replicate"
+    )  # patients as channels: (Z, N, Y+6, X)
+    rows = F.conv2d(rows, kernel[..., None], groups=n)
+    columns = F.conv2d(F.pad(rows, (3, 3, 0, 0), mode="replicate"), kernel[:, :, None], groups=n)
+    return columns.transpose(0, 1).reshape(n, z, y, x)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """Return a source of random numbers that belongs to these numbers alone."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels, start) -> UNet3d:
+    """Return a copy of `start`, or an untrained network that expects each label as often as it occurs.
+
+    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node.
+    """
+    if start is not None:
+        return copy.deepcopy(start).to(memory_format=torch.channels_last_3d)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = UNet3d(network_settings)
+    counts = np.bincount(labels.numpy().ravel(), minlength=network_settings.classes) + 1.0
+    with torch.no_grad():
+        network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+    return network.to(memory_format=torch.channels_last_3d)
+
+
+def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the learning rate of a step; it depends on nothing but the step's number."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    warm = max(1, steps // 10)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Cut an order of patients into batches; a last one of less than half the size joins the one before."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) < size / 2:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _train_epoch(fabric, network, optimiser, images, labels, settings: TrainingSettings, epoch: int) -> float:
+    """Run one epoch and return the mean loss of its steps."""
+    rng = _generator(settings.seed, 1 + epoch)
+    batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
+    network.train()
+    losses = []
+    for number, batch in enumerate(batches):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(settings, epoch * len(batches) + number, settings.epochs * len(batches))
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(0.0)
+        for place, part in enumerate(batch.split(settings.micro_batch)):
+            if place % fabric.world_size != fabric.global_rank:
+                _random_amounts(len(part), rng)  # another device's part, and its random numbers
+                continue
+            loss = _part_loss(fabric, network, images[part], labels[part], settings, rng)
+            loss = loss * len(part) / len(batch)
+            fabric.backward(loss)
+            losses[-1] += loss.item()
+        losses[-1] = _add_up(fabric, network, losses[-1])
+        _check_finite(losses[-1], network, epoch, number)
+        optimiser.step()
+    return float(np.mean(losses))
+
+
+def _part_loss(fabric, network, images, labels, settings: TrainingSettings, rng) -> torch.Tensor:
+    images, labels = augment(
+        fabric.to_device(images),
+        fabric.to_device(labels),
+        rotation_degrees=settings.rotation_degrees,
+        blur_voxels=settings.blur_voxels,
+        mirror=settings.mirror,
+        rng=rng,
+    )
+    with fabric.autocast():
+        logits = network(images.contiguous(memory_format=torch.channels_last_3d))
+    return segmentation_loss(settings.loss, logits, labels)
+
+
+def _add_up(fabric, network, loss: float) -> float:
+    """Add up the loss and, in place, the gradients over all devices.
+
+    Once a batch, and as a sum: data-parallel wrappers take the mean of as many backward passes on every
+    device, and the last batch may have fewer micro-batches than there are devices.
+    """
+    if fabric.world_size == 1:
+        return loss
+    parameters = list(network.parameters())
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    own = torch.cat([torch.tensor([loss], device=fabric.device), *(g.flatten() for g in gradients)])
+    total, *summed = fabric.all_reduce(own, reduce_op="sum").split([1, *(p.numel() for p in parameters)])
+    for parameter, gradient in zip(parameters, summed, strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return total.item()
+
+
+def _check_finite(loss: float, network, epoch: int, step: int) -> None:
+    squares = torch.stack([p.grad.float().square().sum() for p in network.parameters() if p.grad is not None])
+    gradient = float(squares.sum().sqrt())
+    if not (np.isfinite(loss) and np.isfinite(gradient)):
+        raise FloatingPointError(
+            f"training stopped in epoch {epoch + 1}, step {step + 1}: the loss is {loss} and the length of "
+            f"its gradient {gradient}. Check the images for values that are not finite, or lower "
+            "learning_rate."
+        )
+
+
+def train_segmentation(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    network_settings: NetworkSettings,
+    settings: TrainingSettings,
+    folder: str | os.PathLike,
+    start: UNet3d | None = None,
+    stop_after: int | None = None,
+) -> TrainedNetwork | None:
+    """Train a segmentation network, or take it from `folder` if the same training was done before.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (N, Z, Y, X), float32
+        Normalised images of the training patients, on the network's grid.
+    labels : numpy.ndarray, shape (N, Z, Y, X), uint8
+        Their contours: 0 background, 1 primary tumour, 2 lymph node.
+    network_settings : NetworkSettings
+        What to build.
+    settings : TrainingSettings
+        How to train it.
+    folder : str or path
+        Where checkpoints and the finished network are kept: ``checkpoint.pt`` after every epoch, in the end
+        ``network.safetensors`` and ``history.csv``.
+    start : UNet3d, optional
+        Network of another sequence whose weights are the first ones; default, random weights. Head and neck
+        look alike on all sequences, so that much of what one network has learnt serves the next.
+    stop_after : int, optional
+        Most epochs to run in this call; the next call goes on from there.
+
+    Returns
+    -------
+    TrainedNetwork or None
+        None if `stop_after` ended the call before the last epoch.
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in shape, or do not lie on the network's grid, or `start` was built from
+        other settings.
+    FloatingPointError
+        If the loss or its gradient is no longer finite.
+    torch.multiprocessing.ProcessRaisedException
+        The same, with the message of the process, if several devices share the work.
+
+    Notes
+    -----
+    Several devices are served by one process each. They are started afresh and get what they need handed
+    over, which also works from a notebook, and again after it has used a GPU; Fabric's own ways of starting
+    processes from a notebook work before the first use of a GPU only.
+    """
+    _check_data(images, labels, network_settings)
+    if start is not None and start.settings != network_settings:
+        raise ValueError(
+            f"start was built from {start.settings}, and {network_settings} is asked for: give a network of "
+            f"the same width and grid, or none."
+        )
+    key = _training_key(images, labels, network_settings, settings, start)
+    folder = Path(folder)
+    finished = load_network(folder, key=key)
+    if finished is not None:
+        return finished
+    pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
+    work = (pixels, masks, network_settings, settings, start, folder, key)
+    if settings.devices == 1:
+        _train(*work, stop_after)
+    else:
+        together = (find_free_network_port(), *work, stop_after)
+        torch.multiprocessing.spawn(_train_on_device, together, nprocs=settings.devices)
+    return load_network(folder, key=key)
+
+
+def _train_on_device(rank: int, port: int, *work) -> None:
+    """Do one device's share of `_train`, in a process of its own."""
+    # With these set, Fabric knows that the other processes have been started already.
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    _train(*work)
+    torch.distributed.destroy_process_group()
+
+
+def _train(images, labels, network_settings, settings, start, folder, key, stop_after) -> None:
+    """Run the epochs that are left, and store the network after the last one."""
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        strategy="auto" if settings.devices == 1 else "ddp",
+        # On a CPU, bfloat16 weight gradients of small 3-D convolutions are not reliable (they turn to NaN).
+        precision="32-true" if settings.device == "cpu" else "bf16-mixed",
+        # Devices of this computer, also where a cluster's scheduler has started it.
+        plugins=[LightningEnvironment()],
+    )
+    fabric.launch()
+    network = fabric.to_device(_new_network(network_settings, settings, labels, start))
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    history = _resume(folder / "checkpoint.pt", key, network, optimiser)
+    steps, monitor = _split(len(images), settings)
+    learnt_from, watched = ((images[part], labels[part]) for part in (steps, monitor))
+    more = settings.epochs if stop_after is None else stop_after
+    epochs = range(len(history), min(settings.epochs, len(history) + more))
+    if fabric.is_global_zero:
+        epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
+    for epoch in epochs:
+        loss = _train_epoch(fabric, network, optimiser, *learnt_from, settings, epoch)
+        if fabric.is_global_zero:
+            dice = _mean_dice(network, *watched, fabric.device)
+            history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
+            _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
+    if fabric.is_global_zero and len(history) == settings.epochs:
+        _save_network(folder, key, network, history)
+
+
+def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: NetworkSettings) -> None:
+    if images.shape != labels.shape or images.shape[1:] != tuple(network_settings.grid):
+        raise ValueError(
+            f"images have shape {images.shape} and labels {labels.shape}; both must be (patients, "
+            f"{', '.join(map(str, network_settings.grid))}): bring them to the network's grid with "
+            f"images.fit_grid."
+        )
+
+
+def _training_key(images, labels, network_settings, settings, start) -> str:
+    data = [_digest(array) for array in (images, labels, *([] if start is None else _weights(start)))]
+    return fingerprint(
+        code_fingerprint(__name__), data, asdict(network_settings), asdict(settings), torch.__version__
+    )
+
+
+def _split(n: int, settings: TrainingSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which patients are learnt from and which are kept out to watch."""
+    order = torch.randperm(n, generator=_generator(settings.seed, 0))
+    kept_out = int(n * settings.monitor_fraction)
+    return order[kept_out:].sort().values, order[:kept_out].sort().values
+
+
+def _mean_dice(network, images, labels, device) -> float:
+    """Return the mean Dice overlap of tumour and nodes together; NaN without patients."""
+    if len(images) == 0:
+        return float("nan")
+    predicted = torch.from_numpy(predict_labels(network, images, device=device)) > 0
+    target = labels > 0
+    overlap = (predicted & target).flatten(1).sum(1)
+    total = predicted.flatten(1).sum(1) + target.flatten(1).sum(1)
+    return float((2 * overlap / total.clamp(min=1)).mean())
+
+
+def _resume(path: Path, key: str, network, optimiser) -> list[dict]:
+    """Bring network and optimiser to where a checkpoint of this training left them; return its history."""
+    if not path.exists():
+        return []
+    # weights_only: a checkpoint is data, and nothing in it is executed.
+    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    if checkpoint["key"] != key:
+        return []
+    network.load_state_dict(checkpoint["network"])
+    optimiser.load_state_dict(checkpoint["optimiser"])
+    return checkpoint["history"]
+
+
+def _save_checkpoint(path: Path, key: str, network, optimiser, history: list[dict]) -> None:
+    content = {
+        "key": key,
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "history": history,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _save_network(folder: Path, key: str, network: UNet3d, history: list[dict]) -> None:
+    with atomic_path(folder / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    # One entry: several would be written in a random order, and equal networks give unequal files.
+    about = json.dumps({"key": key, "settings": network.settings.to_dict()})
+    with atomic_path(folder / "network.safetensors") as temporary:
+        save_file(weights, temporary, metadata={"about": about})
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def load_network(folder: str | os.PathLike, *, key: str | None = None) -> TrainedNetwork | None:
+    """Read a finished network.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where `train_segmentation` left it.
+    key : str, optional
+        Fingerprint of the training that it must come from; default, any.
+
+    Returns
+    -------
+    TrainedNetwork or None
+        On the CPU; None if there is none, or one from another training.
+    """
+    path = Path(folder) / "network.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        about = json.loads((stored.metadata() or {}).get("about", "{}"))
+        weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    if not about or key not in (None, about["key"]):
+        return None
+    settings = about["settings"]
+    network = UNet3d(NetworkSettings(**{**settings, "grid": tuple(settings["grid"])}))
+    network.load_state_dict(weights)
+    network.to(memory_format=torch.channels_last_3d).eval()
+    return TrainedNetwork(network, pd.read_csv(Path(folder) / "history.csv"))

@@ -1,0 +1,180 @@
+"""A run's values beside the printed ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from npcbook.paper.printed import _published, check_id
+from npcbook.words import MISSING, SOURCES, format_estimate, format_hr, format_p
+
+__all__ = [
+    "compare",
+    "ledger",
+    "printed_decimals",
+    "read_run_values",
+]
+NOT_RESULTS = ("setting", "cited")
+
+
+def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
+    """Read the values that the chapters of a run recorded beside printed numbers.
+
+    Parameters
+    ----------
+    run_folder : str or path
+        The run; every ``<chapter>/values.csv`` in it is read, in the order of the chapters' names.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``track``, ``value``, ``low``, ``high``, ``p_value`` and ``recorded_by``, the chapter.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no chapter of this run has recorded a value.
+    """
+    files = sorted(Path(run_folder).glob("*/values.csv"))
+    if not files:
+        raise FileNotFoundError(
+            f"No chapter has recorded a value in {run_folder}: run chapters 01_cohorts to 08_ccnd first "
+            f"(python -m npcbook book runs them all)."
+        )
+    return pd.concat([pd.read_csv(file).assign(recorded_by=file.parent.name) for file in files])
+
+
+def printed_decimals(printed: str) -> int:
+    """Return the digits after the point of a number as printed; 2 where nothing is printed."""
+    return len(printed.strip().partition(".")[2]) if printed else 2
+
+
+def _p_text(p_value: str) -> str:
+    return f"p {p_value}" if p_value[0] in "<>" else f"p = {p_value}"
+
+
+def _printed_text(row: pd.Series) -> str:
+    text = row["printed"]
+    if row["low_printed"]:
+        text += f" ({row['low_printed']}–{row['high_printed']})"
+    return f"{text}, {_p_text(row['p_printed'])}" if row["p_printed"] else text
+
+
+def _run_text(row: pd.Series, track: str) -> str:
+    value, low, high, p_value = (row[f"{name} {track}"] for name in ("value", "low", "high", "p_value"))
+    if row["quantity"] == "p-value":
+        return format_p(p_value if pd.notna(p_value) else value)
+    if row["quantity"] == "hazard ratio":
+        text = format_hr(value, low, high)
+    else:
+        text = format_estimate(value, low, high, printed_decimals(row["printed"]))
+    return f"{text}, {_p_text(format_p(p_value))}" if pd.notna(p_value) else text
+
+
+def _with_values(values: pd.DataFrame) -> pd.DataFrame:
+    """Return all printed rows, with the run's values in columns ``value as published`` and so on.
+
+    A number that the paper prints twice is one number: the value recorded for either row serves both, unless
+    the row has its own.
+    """
+    df = _published().copy()
+    columns = ["id", "track", "value", "low", "high", "p_value"]
+    values = values.reindex(columns=columns)
+    for published_id in values["id"]:
+        check_id(published_id)
+    first = (
+        df.set_index("id")["repeats"].replace("", pd.NA).fillna(pd.Series(df["id"].values, index=df["id"]))
+    )
+    for track in SOURCES:
+        own = values[values["track"] == track].drop_duplicates("id", keep="last").set_index("id")
+        shared = own.groupby(first.reindex(own.index)).last()
+        for name in columns[2:]:
+            through = df["id"].map(first).map(shared[name])
+            df[f"{name} {track}"] = pd.to_numeric(
+                df["id"].map(own[name]).where(df["id"].isin(own.index), through)
+            )
+    return df
+
+
+def compare(values: pd.DataFrame, chapter: str | None = None) -> pd.DataFrame:
+    """Set a run's values beside the printed numbers, as text ready to read.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        Columns ``id``, ``track`` (``as published``, ``recommended`` or ``truth``), ``value``, ``low``,
+        ``high`` and ``p_value``, in printed units; may be empty.
+    chapter : str, optional
+        Show the printed results that this chapter reproduces, and whatever `values` has; without it, all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``what``, ``printed``, ``as published, here``, ``recommended, here``, ``truth``; a dash where the run
+        has no value. Own numbers have as many decimals as the printed one, but hazard ratios are
+        written as `npcbook.words.format_hr` writes them.
+
+    Raises
+    ------
+    ValueError
+        If an id in `values` names no printed number.
+    """
+    df = _with_values(values)
+    recorded = df["id"].isin(set(values["id"]) if "id" in values else set())
+    result = ~df["quantity"].isin(NOT_RESULTS) & (df["repeats"] == "")
+    df = df[recorded | (result & (True if chapter is None else df["chapter"] == chapter))]
+    table = pd.DataFrame({"what": [_what(row) for _, row in df.iterrows()]})
+    table["printed"] = [_printed_text(row) for _, row in df.iterrows()]
+    for track in SOURCES:
+        name = track if track == "truth" else f"{track}, here"
+        table[name] = [_run_text(row, track) for _, row in df.iterrows()]
+    return table
+
+
+def _what(row: pd.Series) -> str:
+    cohort = {"": "", "both": ", both cohorts"}.get(row["cohort"], f", {row['cohort']}")
+    return f"{row['subject']}: {row['quantity']}{cohort}"
+
+
+def ledger(values: pd.DataFrame) -> pd.DataFrame:
+    """Set every printed number beside a run's value: the difference, and whether print's interval holds it.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        As for `compare`, from all chapters of a run; a column ``recorded_by`` may name the chapter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per printed number: ``id``, ``source``, ``chapter``, ``what``, ``printed``, ``here`` (as
+        published), ``recommended``, ``truth``, ``difference`` (here minus printed, in the printed unit),
+        ``in printed CI`` (yes, no, or a dash where the paper prints no interval or the run has no value) and
+        ``status`` (compared, not computed in this run, setting, from the literature).
+    """
+    df = _with_values(values)
+    here = df["value as published"]
+    # A p-value may be recorded as the value of its row or as the row's p-value.
+    p_row = df["quantity"] == "p-value"
+    here = here.where(~p_row | df["p_value as published"].isna(), df["p_value as published"])
+    table = df[["id", "source", "chapter"]].copy()
+    table["what"] = [_what(row) for _, row in df.iterrows()]
+    table["printed"] = [_printed_text(row) for _, row in df.iterrows()]
+    for name, track in (("here", "as published"), ("recommended", "recommended"), ("truth", "truth")):
+        table[name] = [_run_text(row, track) for _, row in df.iterrows()]
+    table["difference"] = here - df["value"]
+    table["in printed CI"] = _inside(df, here)
+    computed = table[["here", "recommended", "truth"]].ne(MISSING).any(axis=1)
+    status = df["quantity"].map({"setting": "setting", "cited": "from the literature"})
+    table["status"] = status.fillna(computed.map({True: "compared", False: "not computed in this run"}))
+    return table
+
+
+def _inside(df: pd.DataFrame, here: pd.Series) -> pd.Series:
+    interval = (
+        df["low"].notna() & df["high"].notna() & ~df["quantity"].str.startswith("median") & here.notna()
+    )
+    inside = here.between(df["low_min"], df["high_max"]).map({True: "yes", False: "no"})
+    return inside.where(interval, MISSING)

@@ -1,0 +1,479 @@
+"""What printed results allow one to work out: tests from counts, standard errors and events from intervals.
+
+Rounding is carried through as intervals: a printed 0.27 stands for every value that rounds to it, and a
+finding counts only if no value within the rounding explains it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from npcbook.statistics.group_tests import fisher_exact, pearson_chi2
+
+__all__ = [
+    "CountTests",
+    "FirthTwoArm",
+    "ImpliedCorrelation",
+    "Interval",
+    "RateEvents",
+    "WaldCheck",
+    "events_from_hr",
+    "events_from_rate",
+    "fewest_events",
+    "firth_two_arm",
+    "implied_correlation",
+    "mixing_share",
+    "rate_interval_kinds",
+    "table_tests",
+    "two_rate_p",
+    "wald_from_ci",
+]
+
+Z95 = stats.norm.ppf(0.975)
+CHI95 = stats.chi2.ppf(0.95, 1)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All values from `low` to `high`, both included.
+
+    Attributes
+    ----------
+    low, high : float
+        Limits; infinite where open.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """Arithmetic middle."""
+        return (self.low + self.high) / 2
+
+    def overlaps(self, other: Interval, *, slack: float = 1e-9) -> bool:
+        """Whether the two intervals share a value (`slack` absorbs floating-point noise at shared limits)."""
+        return self.low <= other.high + slack and other.low <= self.high + slack
+
+    def contains(self, value: float) -> bool:
+        """Whether `value` lies within the interval."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class WaldCheck:
+    """What an estimate's printed confidence interval says, if it is estimate ± 1.96 standard errors.
+
+    Attributes
+    ----------
+    midpoint : Interval
+        Middle of the interval (geometric for ratios): what the estimate must be.
+    se : Interval
+        Standard error, on the logarithmic scale for ratios.
+    p_value : Interval
+        Two-sided Wald p-value of the printed estimate against 1 (ratios) or `null`.
+    """
+
+    midpoint: Interval
+    se: Interval
+    p_value: Interval
+
+
+def wald_from_ci(estimate: Interval, low: Interval, high: Interval, *, ratio: bool, null: float) -> WaldCheck:
+    """Return the midpoint, standard error and Wald p-value that a printed 95 % interval implies.
+
+    Parameters
+    ----------
+    estimate, low, high : Interval
+        Printed estimate and limits, each with its rounding.
+    ratio : bool
+        Whether the interval is symmetric on the logarithmic scale (hazard ratios).
+    null : float
+        Value under the null hypothesis: 1 for a ratio, 0.5 for a C-index or an AUC.
+
+    Returns
+    -------
+    WaldCheck
+        Intervals that hold every value compatible with the rounding of all three numbers.
+
+    Raises
+    ------
+    ValueError
+        If the limits are not in order, or not positive for a ratio.
+    """
+    if not low.high < high.low or (ratio and low.low <= 0):
+        raise ValueError(
+            f"limits are {low} and {high}; the lower must lie below the upper beyond rounding, and both must "
+            f"be positive for a ratio."
+        )
+    forward, back = (math.log, math.exp) if ratio else (float, float)
+    lows, highs = [[forward(i.low), forward(i.high)] for i in (low, high)]
+    se = Interval((highs[0] - lows[1]) / (2 * Z95), (highs[1] - lows[0]) / (2 * Z95))
+    midpoint = Interval(back((lows[0] + highs[0]) / 2), back((lows[1] + highs[1]) / 2))
+    distances = [forward(estimate.low) - forward(null), forward(estimate.high) - forward(null)]
+    nearest = 0.0 if distances[0] <= 0 <= distances[1] else min(map(abs, distances))
+    p_value = Interval(
+        2 * stats.norm.sf(max(map(abs, distances)) / se.low), 2 * stats.norm.sf(nearest / se.high)
+    )
+    return WaldCheck(midpoint, se, p_value)
+
+
+@dataclass(frozen=True)
+class CountTests:
+    """P-values of a table of counts, two groups against the levels of one characteristic.
+
+    Attributes
+    ----------
+    pearson, fisher : float
+        Pearson's chi-square without correction, and Fisher's exact test.
+    yates : float
+        Chi-square with continuity correction; nan unless there are two levels.
+    """
+
+    pearson: float
+    yates: float
+    fisher: float
+
+
+def table_tests(counts) -> CountTests:
+    """Return Pearson, Yates and Fisher p-values of a table of counts.
+
+    Parameters
+    ----------
+    counts : array of int, shape (n_levels, 2)
+        Patients at each level in each of the two groups; levels that nobody has are dropped.
+
+    Returns
+    -------
+    CountTests
+        Two-sided p-values.
+
+    Raises
+    ------
+    ValueError
+        If `counts` has no two columns, or fewer than two levels with patients.
+    """
+    table = np.asarray(counts)
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise ValueError(f"counts has shape {table.shape}; it needs one row a level and two columns.")
+    table = table[table.sum(axis=1) > 0]
+    if len(table) < 2:
+        raise ValueError(f"counts has {len(table)} level(s) with patients; a test needs two.")
+    yates = pearson_chi2(table, continuity=True).p_value if len(table) == 2 else math.nan
+    return CountTests(pearson_chi2(table).p_value, yates, fisher_exact(table).p_value)
+
+
+def fewest_events(se: Interval) -> tuple[int, int]:
+    """Return the fewest events that a two-group hazard ratio with this standard error can rest on.
+
+    Parameters
+    ----------
+    se : Interval
+        Standard error of the log hazard ratio.
+
+    Returns
+    -------
+    tuple of int
+        Fewest events in all, and fewest in the group with fewer.
+
+    Notes
+    -----
+    With one binary covariate the information is the sum over events of p (1 - p), where p is the weighted
+    share of the high group at that event; at the estimate the p sum to the high group's events. The function
+    is concave, so the information is at most d_high d_low / (d_high + d_low), that is
+    SE² >= 1/d_high + 1/d_low >= 4 / (d_high + d_low), whatever the censoring.
+    """
+    largest = se.high**2
+    # 1e-9 keeps a bound that is a whole number from being rounded up.
+    total = math.ceil(4 / largest - 1e-9)
+    return total, math.floor(1 / largest) + 1
+
+
+def events_from_hr(hr: Interval, se: Interval, n_exposed: int, n_reference: int) -> Interval:
+    """Return the number of events that a univariable hazard ratio with this standard error rests on.
+
+    Parameters
+    ----------
+    hr : Interval
+        Hazard ratio, exposed against reference.
+    se : Interval
+        Standard error of its logarithm.
+    n_exposed, n_reference : int
+        Patients in the two groups.
+
+    Returns
+    -------
+    Interval
+        Events, not rounded.
+
+    Notes
+    -----
+    Takes the two groups' shares of the patients at risk as constant, which holds closely while few patients
+    have events and censoring is alike: the information is then events x p (1 - p) with
+    p = n_exposed hr / (n_exposed hr + n_reference).
+    """
+    shares = [n_exposed * r / (n_exposed * r + n_reference) for r in np.geomspace(hr.low, hr.high, 41)]
+    information = [p * (1 - p) for p in shares]
+    return Interval(1 / (se.high**2 * max(information)), 1 / (se.low**2 * min(information)))
+
+
+@dataclass(frozen=True)
+class RateEvents:
+    """Events by the time of a Kaplan–Meier survival rate.
+
+    Attributes
+    ----------
+    fewest, most : int
+        Limits that hold whatever the censoring.
+    effective_n : Interval
+        Patients without censoring who would give the same standard error.
+    """
+
+    fewest: int
+    most: int
+    effective_n: Interval
+
+
+def events_from_rate(rate: Interval, low: Interval, high: Interval, n_patients: int) -> RateEvents:
+    """Return how many events a Kaplan–Meier rate and its 95 % interval allow.
+
+    Parameters
+    ----------
+    rate, low, high : Interval
+        Survival (a fraction, not percent) and its confidence limits, each with its rounding.
+    n_patients : int
+        Patients at the start.
+
+    Returns
+    -------
+    RateEvents
+        Limits on the number of events by then.
+
+    Notes
+    -----
+    Most: each event lowers the curve by at least 1/n of its start, so there are at most n (1 - S).
+    Fewest: by Greenwood, var(log S) is a sum over events of 2 (cosh x - 1) where the x sum to -log S; the
+    function is convex, so d events give at least var = 2 d (cosh(-log S / d) - 1), whatever the censoring.
+    """
+    se = Interval((high.low - low.high) / (2 * Z95), (high.high - low.low) / (2 * Z95))
+    most = math.floor(n_patients * (1 - rate.low) + 1e-9)
+    fewest = next(
+        d
+        for d in range(1, n_patients + 1)
+        if 2 * d * (math.cosh(-math.log(rate.high) / d) - 1) <= (se.high / rate.low) ** 2
+    )
+    spread = [s * (1 - s) for s in (rate.low, rate.high)]
+    return RateEvents(fewest, most, Interval(min(spread) / se.high**2, max(spread) / se.low**2))
+
+
+def rate_interval_kinds(rate: Interval, low: Interval, high: Interval) -> list[str]:
+    """Return which kinds of 95 % interval for a survival rate fit the printed limits.
+
+    Parameters
+    ----------
+    rate, low, high : Interval
+        Survival (a fraction) and its limits, each with its rounding.
+
+    Returns
+    -------
+    list of str
+        Those of ``plain``, ``log`` (R's default) and ``log-log`` for which the rate can lie in the middle of
+        the limits on that scale.
+    """
+    scales = {"plain": float, "log": math.log, "log-log": lambda s: -math.log(-math.log(s))}
+    kinds = []
+    for name, scale in scales.items():
+        middle = Interval((scale(low.low) + scale(high.low)) / 2, (scale(low.high) + scale(high.high)) / 2)
+        if middle.overlaps(Interval(scale(rate.low), scale(rate.high))):
+            kinds.append(name)
+    return kinds
+
+
+def two_rate_p(rate_a: Interval, se_a: Interval, rate_b: Interval, se_b: Interval) -> Interval:
+    """Return the p-value for the difference of two independent rates, given their standard errors.
+
+    Parameters
+    ----------
+    rate_a : Interval
+        First rate, with rounding.
+    se_a : Interval
+        Its standard error, in the same unit.
+    rate_b, se_b : Interval
+        The same of the second rate.
+
+    Returns
+    -------
+    Interval
+        Two-sided p-values of the z-test that the rounding allows.
+    """
+    nearest = max(0.0, rate_a.low - rate_b.high, rate_b.low - rate_a.high)
+    farthest = max(rate_a.high - rate_b.low, rate_b.high - rate_a.low)
+    return Interval(
+        2 * stats.norm.sf(farthest / math.hypot(se_a.low, se_b.low)),
+        2 * stats.norm.sf(nearest / math.hypot(se_a.high, se_b.high)),
+    )
+
+
+def mixing_share(pooled: Interval, first: Interval, second: Interval) -> Interval:
+    """Return the share of the first group that makes the pooled rate a mixture of two groups' rates.
+
+    Parameters
+    ----------
+    pooled, first, second : Interval
+        Rates; the two groups' rates must not overlap.
+
+    Returns
+    -------
+    Interval
+        Share of the first group; beyond 0 to 1 where no mixture gives the pooled rate.
+
+    Raises
+    ------
+    ValueError
+        If the groups' rates overlap, so that any share would do.
+    """
+    if first.overlaps(second):
+        raise ValueError(f"the groups' rates {first} and {second} overlap; their mixture tells no share.")
+    corners = [
+        (p - b) / (a - b)
+        for p in (pooled.low, pooled.high)
+        for a in (first.low, first.high)
+        for b in (second.low, second.high)
+    ]
+    return Interval(min(corners), max(corners))
+
+
+@dataclass(frozen=True)
+class ImpliedCorrelation:
+    """Correlation of two estimates that their difference's p-value implies.
+
+    Attributes
+    ----------
+    value : Interval
+        Correlation, all values that the rounding allows; unlimited where the p-value sets no limit.
+    is_possible : bool
+        Whether any correlation from -1 to 1 is among them.
+    """
+
+    value: Interval
+    is_possible: bool
+
+
+def implied_correlation(
+    difference: Interval, se_a: Interval, se_b: Interval, p_value: Interval
+) -> ImpliedCorrelation:
+    """Return the correlation between two estimates that makes their printed p-value right.
+
+    Parameters
+    ----------
+    difference : Interval
+        Difference of the two estimates, with rounding.
+    se_a, se_b : Interval
+        Their standard errors, from their printed intervals.
+    p_value : Interval
+        Printed two-sided p-value of the difference.
+
+    Returns
+    -------
+    ImpliedCorrelation
+        From ``SE(difference)² = SE_a² + SE_b² - 2 r SE_a SE_b`` and ``SE(difference) = |difference| / z``.
+    """
+    sizes = sorted((abs(difference.low), abs(difference.high)))
+    smallest = 0.0 if difference.low <= 0 <= difference.high else sizes[0]
+    z = Interval(stats.norm.isf(p_value.high / 2), stats.norm.isf(p_value.low / 2))
+    least = smallest / z.high
+    most = sizes[1] / z.low if z.low > 0 else math.inf
+    a, b = np.meshgrid(np.linspace(se_a.low, se_a.high, 41), np.linspace(se_b.low, se_b.high, 41))
+    limits = [(a**2 + b**2 - s**2) / (2 * a * b) for s in (most, least)]
+    gap = max(0.0, se_a.low - se_b.high, se_b.low - se_a.high)
+    return ImpliedCorrelation(
+        Interval(float(limits[0].min()), float(limits[1].max())),
+        bool(least <= se_a.high + se_b.high and most >= gap),
+    )
+
+
+@dataclass(frozen=True)
+class FirthTwoArm:
+    """Firth's penalised Cox regression of two arms whose shares of those at risk stay constant.
+
+    Attributes
+    ----------
+    hr_low, hr_high : float
+        95 % limits from the profile penalised likelihood.
+    p_value : float
+        Penalised likelihood ratio test of hr = 1.
+    se : float
+        Standard error of log(hr) from the information at the estimate (for Wald limits).
+    wald_p_value : float
+        Wald p-value from the same.
+    """
+
+    hr_low: float
+    hr_high: float
+    p_value: float
+    se: float
+    wald_p_value: float
+
+
+def firth_two_arm(hr: float, events_high: int, events_low: int) -> FirthTwoArm:
+    """Return the limits and p-value of Firth's correction, from its hazard ratio and the events alone.
+
+    Parameters
+    ----------
+    hr : float
+        Firth's hazard ratio, high against low.
+    events_high, events_low : int
+        Events in the two arms; one of them may be 0.
+
+    Returns
+    -------
+    FirthTwoArm
+        Profile limits and p-values.
+
+    Raises
+    ------
+    ValueError
+        If `hr` is not positive or there is no event.
+
+    Notes
+    -----
+    Let x = log(hr) + log(at risk in high / at risk in low), constant over time. Then the penalised log
+    likelihood is (d_high + 1/2) x - (d + 1) log(1 + exp(x)), d = d_high + d_low, whose maximum lies at
+    logit((d_high + 1/2) / (d + 1)). Only the events enter, so the printed limits and p tell them. Shares that
+    drift between events widen the limits a little: by 1 % if the ratio of those at risk changes by half.
+
+    References
+    ----------
+    The paper, Figure 4 and its statistical analysis (Firth's correction as in R's coxphf).
+    """
+    if hr <= 0 or min(events_high, events_low) < 0 or events_high + events_low == 0:
+        raise ValueError(
+            f"hr is {hr}, events are {events_high} and {events_low}; hr must be positive, and there must be "
+            f"an event."
+        )
+    total = events_high + events_low
+    share = (events_high + 0.5) / (total + 1)
+    best = math.log(share / (1 - share))
+
+    def drop(x: float) -> float:
+        def penalised(t: float) -> float:
+            return (events_high + 0.5) * t - (total + 1) * float(np.logaddexp(0, t))
+
+        return 2 * (penalised(best) - penalised(x))
+
+    reach = 2 * CHI95 / (min(events_high, events_low) + 0.5) + 5
+    low = optimize.brentq(lambda x: drop(x) - CHI95, best - reach, best)
+    high = optimize.brentq(lambda x: drop(x) - CHI95, best, best + reach)
+    log_hr = math.log(hr)
+    se = 1 / math.sqrt(total * share * (1 - share))
+    return FirthTwoArm(
+        hr * math.exp(low - best),
+        hr * math.exp(high - best),
+        float(stats.chi2.sf(drop(best - log_hr), 1)),
+        se,
+        float(2 * stats.norm.sf(abs(log_hr) / se)),
+    )

@@ -1,0 +1,412 @@
+"""Does more chemotherapy help? What a comparison of doses that nobody randomised needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+from npcbook.statistics.data import check_column, check_survival, read_covariates
+from npcbook.statistics.survival import kaplan_meier
+
+__all__ = [
+    "EValue",
+    "InverseProbabilityWeights",
+    "RateDifference",
+    "balance_table",
+    "dose_groups",
+    "e_value",
+    "inverse_probability_weights",
+    "landmark",
+    "rate_difference",
+    "restricted_cubic_spline",
+    "weighted_rates",
+]
+
+
+@dataclass(frozen=True)
+class InverseProbabilityWeights:
+    """Weights that make groups alike in measured covariates.
+
+    Attributes
+    ----------
+    weight : numpy.ndarray, shape (n,)
+        Stabilised weight of each patient.
+    probability : numpy.ndarray, shape (n,)
+        Estimated probability of the group the patient is in.
+    effective_n : pandas.Series
+        Per group, the number of patients that the weighted group is worth: (sum w)^2 / sum w^2.
+    n_truncated : int
+        Weights that were cut at the limits.
+    """
+
+    weight: np.ndarray
+    probability: np.ndarray
+    effective_n: pd.Series
+    n_truncated: int
+
+
+@dataclass(frozen=True)
+class RateDifference:
+    """Difference of two survival rates at a horizon (0 to 1): `value`, `se`, `low`, `high`, `p_value`.
+
+    All but `value` are NaN where a rate has no standard error.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class EValue:
+    """How strong an unmeasured confounder must be, on the scale of risk ratios.
+
+    Attributes
+    ----------
+    estimate : float
+        For explaining the estimate away; 1 or more.
+    limit : float
+        For moving the confidence limit nearer to 1 to 1; 1 if the interval holds 1 already.
+    """
+
+    estimate: float
+    limit: float
+
+
+def dose_groups(dose_mg_m2: ArrayLike, threshold: float = 160) -> np.ndarray:
+    """Return "radiotherapy" (dose 0), "up_to_160" or "over_160" for each cumulative dose.
+
+    Parameters
+    ----------
+    dose_mg_m2 : array-like, shape (n,)
+        Cumulative dose, mg/m², 0 or more, none missing.
+    threshold : float
+        Highest dose of the middle group, above 0; the names follow it.
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+        Groups.
+
+    Raises
+    ------
+    ValueError
+        For negative or missing doses.
+    """
+    dose = check_column("dose_mg_m2", dose_mg_m2)
+    if dose.min() < 0:
+        raise ValueError(f"dose_mg_m2 goes down to {dose.min():g}; doses are 0 (radiotherapy alone) or more.")
+    if not threshold > 0:
+        raise ValueError(f"threshold is {threshold:g}; it must be above 0 mg/m².")
+    names = np.array(["radiotherapy", f"up_to_{threshold:g}", f"over_{threshold:g}"])
+    return names[(dose > 0).astype(int) + (dose > threshold)]
+
+
+def inverse_probability_weights(
+    group: ArrayLike, covariates: ArrayLike, *, penalty: float = 1.0, truncate: float = 0.01
+) -> InverseProbabilityWeights:
+    """Weight patients by the inverse probability of the group that they are in.
+
+    Parameters
+    ----------
+    group : array-like, shape (n,)
+        Group (treatment) labels; two or more.
+    covariates : DataFrame or array-like of shape (n, p)
+        Numbers; what the treatment decision may have depended on.
+    penalty : float
+        Ridge penalty of the multinomial logistic model on standardised covariates, which keeps small groups
+        from being predicted perfectly.
+    truncate : float
+        Weights are cut at this quantile and at 1 minus it; 0 for none.
+
+    Returns
+    -------
+    InverseProbabilityWeights
+        Stabilised by the groups' shares, so that they average about 1.
+
+    Raises
+    ------
+    ValueError
+        For unequal lengths, missing values or one group only.
+
+    References
+    ----------
+    Robins, Hernan & Brumback, Epidemiology 2000;11:550-560.
+    """
+    values, _ = read_covariates(covariates)
+    labels = np.asarray(group)
+    if len(labels) != len(values):
+        raise ValueError(
+            f"group has {len(labels)} values and covariates {len(values)} rows; give equal lengths."
+        )
+    if pd.isna(labels).any() or len(np.unique(labels)) < 2:
+        raise ValueError("group must have two groups or more and no missing value.")
+    if not 0 <= truncate < 0.5:
+        raise ValueError(f"truncate is {truncate}; it must be from 0 (none) to below 0.5.")
+    spread = values.std(axis=0)
+    scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    model = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-8).fit(scaled, labels)
+    code = np.searchsorted(model.classes_, labels)
+    probability = model.predict_proba(scaled)[np.arange(len(labels)), code]
+    raw = (np.bincount(code) / len(code))[code] / probability
+    low, high = np.quantile(raw, [truncate, 1 - truncate])
+    weight = np.clip(raw, low, high)
+    effective = pd.Series(weight).groupby(labels).agg(lambda w: w.sum() ** 2 / (w**2).sum())
+    return InverseProbabilityWeights(weight, probability, effective, int((weight != raw).sum()))
+
+
+def balance_table(
+    covariates: pd.DataFrame, group: ArrayLike, weight: ArrayLike | None = None
+) -> pd.DataFrame:
+    """Return, per covariate, the means of the groups and the largest standardised difference between two.
+
+    Parameters
+    ----------
+    covariates : DataFrame, shape (n, p)
+        Numbers.
+    group : array-like, shape (n,)
+        Group labels.
+    weight : array-like, shape (n,), optional
+        Weights of the patients; none by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``covariate``, one column per group with its mean, and ``largest_difference`` in standard deviations
+        (unweighted, pooled over groups); below 0.1 is usually called balanced.
+
+    Raises
+    ------
+    ValueError
+        For missing values or unequal lengths.
+    """
+    values, names = read_covariates(covariates)
+    labels = np.asarray(group)
+    weight = np.ones(len(labels)) if weight is None else check_column("weight", weight)
+    if not len(labels) == len(values) == len(weight):
+        raise ValueError(
+            f"covariates, group and weight have {len(values)}, {len(labels)} and {len(weight)} rows."
+        )
+    groups = list(pd.unique(labels))
+    means = np.array([np.average(values[labels == g], axis=0, weights=weight[labels == g]) for g in groups])
+    variances = np.array([values[labels == g].var(axis=0) for g in groups])
+    pooled = np.sqrt(variances.mean(axis=0))
+    largest = np.divide(np.ptp(means, axis=0), pooled, out=np.zeros(len(names)), where=pooled > 0)
+    table = pd.DataFrame({"covariate": names} | {str(g): m for g, m in zip(groups, means, strict=True)})
+    return table.assign(largest_difference=largest)
+
+
+def weighted_rates(
+    time: ArrayLike, event: ArrayLike, group: ArrayLike, weight: ArrayLike, horizon: float
+) -> pd.Series:
+    """Return the weighted Kaplan-Meier rate of each group at a horizon.
+
+    Parameters
+    ----------
+    time, event : array-like, shape (n,)
+        Follow-up (above 0, unit of the horizon) and event (1) or censoring (0).
+    group : array-like, shape (n,)
+        Group labels.
+    weight : array-like, shape (n,)
+        Weights, above 0.
+    horizon : float
+        When.
+
+    Returns
+    -------
+    pandas.Series
+        Rate (0 to 1), index = group. Limits need a bootstrap over patients that estimates the weights anew.
+
+    Raises
+    ------
+    ValueError
+        For bad input.
+    """
+    time, event, weight = check_survival(time, event, need_event=False, weight=weight)
+    labels = np.asarray(group)
+    rates = {
+        g: kaplan_meier(
+            time[labels == g], event[labels == g], at=[horizon], weights=weight[labels == g]
+        ).survival[0]
+        for g in pd.unique(labels)
+    }
+    return pd.Series(rates)
+
+
+def rate_difference(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    horizon: float,
+    *,
+    first: object,
+    second: object,
+    alpha: float = 0.05,
+) -> RateDifference:
+    """Return the survival rate of one group less that of another at a horizon.
+
+    Parameters
+    ----------
+    time, event : array-like, shape (n,)
+        Follow-up (above 0, unit of the horizon) and event (1) or censoring (0).
+    group : array-like, shape (n,)
+        Group labels.
+    horizon : float
+        When; not beyond the follow-up of either group.
+    first, second : label
+        The groups: the result is `first` - `second`.
+    alpha : float
+        1 - confidence level.
+
+    Returns
+    -------
+    RateDifference
+        With Greenwood's variances added up. Where one group has no standard error at the horizon, because
+        nobody in it has had an event (rate 1) or nobody is left without (rate 0), `se`, `low`, `high` and
+        `p_value` are NaN: a variance of 0 would make the interval too narrow.
+
+    Raises
+    ------
+    ValueError
+        For bad input, a group without patients or follow-up, or when neither group has an event by the
+        horizon.
+    """
+    time, event = check_survival(time, event, need_event=False)
+    labels = np.asarray(group)
+    curves = []
+    for name in (first, second):
+        rows = labels == name
+        if not rows.any() or time[rows].max() < horizon:
+            raise ValueError(
+                f"group {name!r} has {rows.sum()} patients, none followed to {horizon:g}; a rate needs some."
+            )
+        curves.append(kaplan_meier(time[rows], event[rows], at=[horizon]))
+    rates = np.array([curve.survival[0] for curve in curves])
+    if (rates == 1).all():
+        raise ValueError(f"neither {first!r} nor {second!r} has an event by {horizon:g}; nothing to compare.")
+    value = float(rates[0] - rates[1])
+    # Greenwood's sum is 0 at rate 1 and has no value at rate 0: neither says how sure the rate is.
+    estimable = ((rates > 0) & (rates < 1)).all()
+    se = float(np.hypot(*(curve.se[0] for curve in curves))) if estimable else np.nan
+    reach = stats.norm.isf(alpha / 2) * se
+    return RateDifference(value, se, value - reach, value + reach, float(2 * stats.norm.sf(abs(value) / se)))
+
+
+def landmark(time: ArrayLike, event: ArrayLike, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return who is still free of the event at a landmark, with time counted from there.
+
+    A dose is known only when it has been given: patients who relapse or die early cannot receive much. Seen
+    from a landmark after treatment, doses are known and nobody's survival was needed to receive them.
+
+    Parameters
+    ----------
+    time, event : array-like, shape (n,)
+        Follow-up (above 0) and event (1) or censoring (0).
+    start : float
+        The landmark, 0 or later, unit of time.
+
+    Returns
+    -------
+    rows : numpy.ndarray of bool, shape (n,)
+        Patients followed beyond the landmark.
+    time, event : numpy.ndarray
+        Of these patients; time since the landmark.
+
+    Raises
+    ------
+    ValueError
+        For bad input, or if nobody is left.
+    """
+    time, event = check_survival(time, event, need_event=False)
+    if start < 0:
+        raise ValueError(f"start is {start:g}; a landmark is at 0 or later.")
+    rows = time > start
+    if not rows.any():
+        raise ValueError(
+            f"start is {start:g}, but follow-up ends at {time.max():g}; nobody is left to follow."
+        )
+    return rows, time[rows] - start, event[rows]
+
+
+def e_value(hr: float, hr_low: float, hr_high: float, *, rare: bool = True) -> EValue:
+    """Return the E-value of a hazard ratio.
+
+    Parameters
+    ----------
+    hr, hr_low, hr_high : float
+        Hazard ratio and limits, above 0.
+    rare : bool
+        Whether the event is rare by the end of follow-up (below about 15 %), so that the hazard ratio stands
+        for a risk ratio; otherwise it is converted.
+
+    Returns
+    -------
+    EValue
+        Risk ratio that an unmeasured confounder must have with both treatment and outcome.
+
+    Raises
+    ------
+    ValueError
+        If a value is not above 0, or the limits do not enclose the estimate.
+
+    References
+    ----------
+    VanderWeele & Ding, Annals of Internal Medicine 2017;167:268-274.
+    """
+    if not 0 < hr_low <= hr <= hr_high:
+        raise ValueError(f"hr is {hr} ({hr_low} to {hr_high}); limits above 0 must enclose the estimate.")
+
+    def bound(ratio: float) -> float:
+        if not rare:
+            ratio = (1 - 0.5 ** np.sqrt(ratio)) / (1 - 0.5 ** np.sqrt(1 / ratio))
+        ratio = max(ratio, 1 / ratio)
+        return float(ratio + np.sqrt(ratio * (ratio - 1)))
+
+    if hr_low <= 1 <= hr_high:
+        return EValue(bound(hr), 1.0)
+    return EValue(bound(hr), bound(hr_low if hr > 1 else hr_high))
+
+
+def restricted_cubic_spline(values: ArrayLike, knots: ArrayLike) -> np.ndarray:
+    """Return the columns of a restricted cubic spline: the value itself and one column per inner knot.
+
+    Parameters
+    ----------
+    values : array-like, shape (n,)
+        Numbers.
+    knots : array-like, shape (k,)
+        Three or more, ascending; the curve is a line beyond the outer ones.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, k - 1)
+        Columns, the first of them `values`.
+
+    Raises
+    ------
+    ValueError
+        For fewer than three knots, or knots that do not ascend.
+
+    References
+    ----------
+    Harrell, Regression Modeling Strategies (2015), section 2.4.
+    """
+    x, knots = check_column("values", values), check_column("knots", knots)
+    if len(knots) < 3 or (np.diff(knots) <= 0).any():
+        raise ValueError(f"knots are {knots.tolist()}; three or more in ascending order are needed.")
+    cube = np.maximum(x[:, None] - knots, 0) ** 3
+    last, before = knots[-1], knots[-2]
+    inner = [
+        cube[:, j]
+        - cube[:, -2] * (last - knots[j]) / (last - before)
+        + cube[:, -1] * (before - knots[j]) / (last - before)
+        for j in range(len(knots) - 2)
+    ]
+    return np.column_stack([x, *(column / (last - knots[0]) ** 2 for column in inner)])

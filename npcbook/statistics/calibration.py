@@ -1,0 +1,400 @@
+"""Absolute risk and what it is worth: calibration, net benefit, sample size, competing death."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.data import check_survival
+from npcbook.statistics.survival import kaplan_meier
+
+__all__ = [
+    "AbsoluteRisk",
+    "Calibration",
+    "SampleSize",
+    "calibrate",
+    "cumulative_incidence",
+    "fit_absolute_risk",
+    "minimum_sample_size",
+    "net_benefit",
+]
+
+
+@dataclass(frozen=True)
+class AbsoluteRisk:
+    """The probability of the event by a horizon, as a function of a risk score.
+
+    Attributes
+    ----------
+    coef : float
+        Log hazard ratio per unit of the score.
+    baseline_hazard : float
+        Cumulative baseline hazard at the horizon for a score of 0 (Breslow).
+    horizon : float
+        The horizon, in the unit of time.
+    """
+
+    coef: float
+    baseline_hazard: float
+    horizon: float
+
+    def predict(self, risk: ArrayLike) -> np.ndarray:
+        """Return each patient's probability (0 to 1) of the event by the horizon, deaths being censored."""
+        return -np.expm1(-self.baseline_hazard * np.exp(self.coef * np.asarray(risk, dtype=float)))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Agreement of predicted and observed risk by a horizon.
+
+    Attributes
+    ----------
+    slope, slope_low, slope_high : float
+        Cox coefficient of the predictions on the complementary log-log scale; 1 is ideal, below 1 means that
+        predictions are too extreme.
+    observed, expected : float
+        Kaplan–Meier risk and mean prediction.
+    o_e, o_e_low, o_e_high : float
+        Observed over expected; 1 is ideal, below 1 means that risk is overestimated.
+    ici : float
+        Integrated calibration index: mean absolute difference between predictions and their smoothed
+        observed counterpart.
+    groups : pandas.DataFrame
+        One row per group of predicted risk: ``predicted``, ``observed``, ``low``, ``high`` (NaN where the
+        group has no event, or was not followed to the horizon), ``n_patients``, ``n_events``.
+    """
+
+    slope: float
+    slope_low: float
+    slope_high: float
+    observed: float
+    expected: float
+    o_e: float
+    o_e_low: float
+    o_e_high: float
+    ici: float
+    groups: pd.DataFrame = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Patients and events needed to develop a model (Riley's criteria 1 and 2).
+
+    Attributes
+    ----------
+    r2_cox_snell, r2_maximum : float
+        Cox–Snell R² assumed, and the largest possible with this many events.
+    n_shrinkage : int
+        Patients for an expected shrinkage of 0.9.
+    n_optimism : int
+        Patients for an optimism of at most 0.05 in R² relative to its maximum.
+    n_patients, n_events : int
+        The larger of the two, and the events among so many.
+    expected_shrinkage : float
+        Shrinkage expected with the patients there are: 1 is no overfitting; at the least, `r2_cox_snell`,
+        the fit is nothing but overfitting.
+    """
+
+    r2_cox_snell: float
+    r2_maximum: float
+    n_shrinkage: int
+    n_optimism: int
+    n_patients: int
+    n_events: int
+    expected_shrinkage: float
+
+
+def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float) -> AbsoluteRisk:
+    """Turn a risk score into the probability of the event by a horizon: a Cox model of the score alone.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, > 0, of the patients the model was developed on.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    risk : array-like, shape (n,)
+        Risk score, higher = worse.
+    horizon : float
+        Horizon, in the unit of `time`.
+
+    Returns
+    -------
+    AbsoluteRisk
+        Coefficient and baseline hazard.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, the likelihood is monotone, or no event was seen by the horizon.
+    """
+    time, event, risk = check_survival(time, event, risk=risk)
+    if not (event & (time <= horizon)).any():
+        raise ValueError(f"horizon is {horizon:g}, and no event was seen by then; choose a later horizon.")
+    coef = float(fit_cox(time, event, risk[:, None]).coef[0])
+    # Centring keeps exp() in range for scores far from 0.
+    centre = risk.mean()
+    hazard = _baseline_hazard(time, event, coef * (risk - centre), horizon)
+    return AbsoluteRisk(coef, float(hazard * np.exp(-coef * centre)), float(horizon))
+
+
+def calibrate(
+    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, *, n_groups: int = 5
+) -> Calibration:
+    """Compare predicted with observed risk of the event by a horizon.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, > 0.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    predicted : array-like, shape (n,)
+        Predicted probability of the event by the horizon, strictly between 0 and 1.
+    horizon : float
+        Horizon, in the unit of `time`.
+    n_groups : int, default 5
+        Groups of about equal size for the plot; tied predictions stay together.
+
+    Returns
+    -------
+    Calibration
+        Slope, observed/expected ratio, integrated calibration index, groups.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, predictions are not in (0, 1) or all equal, nobody is followed to the horizon,
+        or no event was seen by then.
+
+    Notes
+    -----
+    The smoothed observed risk of the index is a Cox model of the predictions' complementary log-log with a
+    restricted cubic spline of three knots (10th, 50th, 90th percentile), or a straight line where these
+    coincide. Limits of the observed risk are log-log Kaplan–Meier ones.
+    """
+    time, event, predicted = check_survival(time, event, predicted=predicted)
+    if predicted.min() <= 0 or predicted.max() >= 1:
+        raise ValueError(
+            f"predicted goes from {predicted.min():g} to {predicted.max():g}; it must be a probability "
+            f"strictly between 0 and 1."
+        )
+    if time.max() < horizon or not (event & (time <= horizon)).any():
+        raise ValueError(
+            f"horizon is {horizon:g}, but follow-up ends at {time.max():g} and the first event is at "
+            f"{time[event].min():g}; choose a horizon in between."
+        )
+    log_hazard = np.log(-np.log1p(-predicted))
+    fit = fit_cox(time, event, log_hazard[:, None])
+    margin = 1.959964 * fit.se[0]
+    observed, low, high = _observed_risk(time, event, horizon)
+    expected = float(predicted.mean())
+    smoothed = _smoothed_risk(time, event, log_hazard, horizon)
+    return Calibration(
+        slope=float(fit.coef[0]),
+        slope_low=float(fit.coef[0] - margin),
+        slope_high=float(fit.coef[0] + margin),
+        observed=observed,
+        expected=expected,
+        o_e=observed / expected,
+        o_e_low=low / expected,
+        o_e_high=high / expected,
+        ici=float(np.abs(smoothed - predicted).mean()),
+        groups=_calibration_groups(time, event, predicted, horizon, n_groups),
+    )
+
+
+def cumulative_incidence(time: ArrayLike, status: ArrayLike, horizon: float) -> float:
+    """Return the probability of the event of interest by a horizon, other events competing with it.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Time of the first event or of censoring, > 0.
+    status : array-like, shape (n,)
+        1 = event of interest, 2 = competing event, 0 = censored.
+    horizon : float
+        Horizon, in the unit of `time`; events at the horizon count.
+
+    Returns
+    -------
+    float
+        Aalen–Johansen estimate, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, a status is not 0, 1 or 2, or follow-up ends before the horizon.
+    """
+    time, status = check_survival(time, np.zeros(np.shape(time)), need_event=False, status=status)[::2]
+    if odd := sorted(set(np.unique(status)) - {0.0, 1.0, 2.0}):
+        raise ValueError(f"status has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
+    if time.max() < horizon:
+        raise ValueError(
+            f"horizon is {horizon:g}, but follow-up ends at {time.max():g}; choose an earlier one."
+        )
+    times, position = np.unique(time, return_inverse=True)
+    at_risk = np.bincount(position)[::-1].cumsum()[::-1]
+    of_interest, all_events = (np.bincount(position, weights=kind) for kind in (status == 1, status > 0))
+    free_before = np.append(1.0, np.cumprod(1 - all_events / at_risk)[:-1])
+    return float((free_before * of_interest / at_risk)[times <= horizon].sum())
+
+
+def minimum_sample_size(
+    n_parameters: int, n_patients: int, n_events: int, *, share_of_maximum: float = 0.15
+) -> SampleSize:
+    """Return how many patients a survival model with so many candidate parameters needs.
+
+    Parameters
+    ----------
+    n_parameters : int
+        Candidate parameters, those tried and dropped included.
+    n_patients, n_events : int
+        Patients and events there are; they fix the event rate.
+    share_of_maximum : float, default 0.15
+        Assumed R² as a share of the largest possible, when nothing better is known.
+
+    Returns
+    -------
+    SampleSize
+        Patients and events needed, and the shrinkage to expect with those there are.
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1, events exceed patients, or the share is not in (0, 1).
+
+    Notes
+    -----
+    Criterion 1: n = p / ((S − 1) ln(1 − R²/S)) with S = 0.9. Criterion 2: the same with
+    S = R²/(R² + 0.05·max R²), where max R² = 1 − exp(2 lnL₀/n) and lnL₀ = E ln(E/n) − E. Equals R
+    ``pmsampsize`` 1.1.3 for survival outcomes. (Its third criterion, on the baseline risk, asks for fewer.)
+
+    References
+    ----------
+    Riley RD et al. Minimum sample size for developing a multivariable prediction model: part II. Stat Med
+    2019;38:1276-96.
+    """
+    if n_parameters < 1 or not 1 <= n_events <= n_patients or not 0 < share_of_maximum < 1:
+        raise ValueError(
+            f"n_parameters is {n_parameters}, n_events {n_events}, n_patients {n_patients}, share_of_maximum "
+            f"{share_of_maximum:g}; counts must be at least 1, events at most patients, the share in (0, 1)."
+        )
+    rate = n_events / n_patients
+    maximum = -np.expm1(2 * (rate * np.log(rate) - rate))
+    r2 = share_of_maximum * maximum
+
+    def patients(shrinkage: float) -> float:
+        return n_parameters / ((shrinkage - 1) * np.log1p(-r2 / shrinkage))
+
+    needed = [int(np.ceil(patients(s))) for s in (0.9, r2 / (r2 + 0.05 * maximum))]
+    # With R² as assumed, shrinkage cannot fall below it.
+    least = r2 * (1 + 1e-9)
+    found = (
+        brentq(lambda s: patients(s) - n_patients, least, 1 - 1e-12) if patients(least) < n_patients else r2
+    )
+    total = max(needed)
+    return SampleSize(r2, float(maximum), *needed, total, int(np.ceil(total * rate)), float(found))
+
+
+def net_benefit(
+    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, thresholds: ArrayLike
+) -> np.ndarray:
+    """Return the net benefit of treating those whose predicted risk reaches a threshold.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, > 0.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    predicted : array-like, shape (n,)
+        Predicted probability of the event by the horizon, 0 to 1; all ones give "treat all".
+    horizon : float
+        Horizon, in the unit of `time`.
+    thresholds : array-like, shape (m,)
+        Threshold probabilities, at least 0 and below 1.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m,)
+        True positives less false positives weighed by the odds of the threshold, per patient; 0 is "treat
+        none". NaN where those treated were not followed to the horizon.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable, or a threshold or prediction is out of range.
+
+    Notes
+    -----
+    ``share·(r − (1 − r)·t/(1 − t))``, with ``share`` the treated and ``r`` their Kaplan–Meier risk, as R
+    ``dcurves`` does for survival outcomes.
+
+    References
+    ----------
+    Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 2006;26:565-74.
+    """
+    time, event, predicted = check_survival(time, event, predicted=predicted)
+    thresholds = np.asarray(thresholds, dtype=float)
+    if predicted.min() < 0 or predicted.max() > 1 or thresholds.min() < 0 or thresholds.max() >= 1:
+        raise ValueError(
+            f"predicted goes from {predicted.min():g} to {predicted.max():g}, thresholds from "
+            f"{thresholds.min():g} to {thresholds.max():g}; both must be probabilities, thresholds below 1."
+        )
+    benefit = np.zeros(len(thresholds))
+    for k, threshold in enumerate(thresholds):
+        treated = predicted >= threshold
+        if treated.any():
+            risk = _observed_risk(time[treated], event[treated], horizon)[0]
+            benefit[k] = treated.mean() * (risk - (1 - risk) * threshold / (1 - threshold))
+    return benefit
+
+
+def _baseline_hazard(time, event, log_hazard, horizon) -> float:
+    """Return Breslow's cumulative hazard at the horizon for a log hazard ratio of 0."""
+    order = np.argsort(time)
+    at_risk = np.append(np.cumsum(np.exp(log_hazard[order])[::-1])[::-1], 0.0)
+    happened = time[event & (time <= horizon)]
+    return float((1 / at_risk[np.searchsorted(time[order], happened, side="left")]).sum())
+
+
+def _observed_risk(time, event, horizon) -> tuple[float, float, float]:
+    """Return Kaplan–Meier risk with limits; NaN beyond follow-up, NaN limits without events."""
+    if time.max() < horizon:
+        return np.nan, np.nan, np.nan
+    curve = kaplan_meier(time, event, at=[horizon])
+    return 1 - float(curve.survival[0]), 1 - float(curve.high[0]), 1 - float(curve.low[0])
+
+
+def _smoothed_risk(time, event, log_hazard, horizon) -> np.ndarray:
+    """Return observed risk as a smooth function of the predictions."""
+    low, middle, high = np.quantile(log_hazard, [0.1, 0.5, 0.9])
+    columns = [log_hazard]
+    if low < middle < high:
+        cubes = [np.clip(log_hazard - knot, 0, None) ** 3 for knot in (low, middle, high)]
+        bend = (
+            cubes[0] - cubes[1] * (high - low) / (high - middle) + cubes[2] * (middle - low) / (high - middle)
+        )
+        columns.append(bend / (high - low) ** 2)
+    covariates = np.column_stack(columns)
+    covariates = covariates - covariates.mean(axis=0)
+    linear = covariates @ fit_cox(time, event, covariates).coef
+    return -np.expm1(-_baseline_hazard(time, event, linear, horizon) * np.exp(linear))
+
+
+def _calibration_groups(time, event, predicted, horizon, n_groups) -> pd.DataFrame:
+    """Return predicted and observed risk by group of predicted risk."""
+    # By mid-rank, so that tied predictions stay together.
+    group = np.floor((pd.Series(predicted).rank().to_numpy() - 0.5) / len(predicted) * n_groups)
+    rows = []
+    for name in np.unique(group):
+        of = group == name
+        observed, low, high = _observed_risk(time[of], event[of], horizon)
+        rows.append((predicted[of].mean(), observed, low, high, int(of.sum()), int(event[of].sum())))
+    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n_patients", "n_events"])

@@ -1,0 +1,365 @@
+"""Where things lie and how they are kept: project paths, whole files, fingerprints, results, progress."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+__all__ = [
+    "NUMERICAL_PACKAGES",
+    "atomic_path",
+    "code_fingerprint",
+    "files_fingerprint",
+    "fingerprint",
+    "imported_modules",
+    "is_kept",
+    "keep",
+    "packages_fingerprint",
+    "progress",
+    "project_path",
+]
+
+PACKAGE = Path(__file__).parent
+#: Packages whose version a number may depend on.
+NUMERICAL_PACKAGES = (
+    "lifelines",
+    "matplotlib",
+    "monai",
+    "numpy",
+    "pandas",
+    "pyradiomics",
+    "scikit-learn",
+    "scikit-survival",
+    "scipy",
+    "SimpleITK",
+    "statsmodels",
+    "torch",
+)
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def project_path(path: str | os.PathLike) -> Path:
+    """Return `path` as an absolute path, a relative one being taken from the project's root.
+
+    Chapters run from the root (papermill) and from ``notebooks/`` (JupyterLab) alike, so relative paths
+    cannot be left to the working directory. ``NPCBOOK_ROOT`` overrides the root.
+
+    Parameters
+    ----------
+    path : str or path
+        Absolute, or relative to the project's root.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute path; it need not exist.
+    """
+    return (Path(os.environ.get("NPCBOOK_ROOT", PACKAGE.parent)) / path).resolve()
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike):
+    """Give a temporary path to write to, and rename it to `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the finished file belongs; its parent is made if missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Temporary path in the same folder, with the same suffixes (``.nii.gz`` stays whole).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; what it becomes is as readable as any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def fingerprint(*parts) -> str:
+    """Return a short hash of values, independent of the order of dicts.
+
+    Parameters
+    ----------
+    *parts
+        Plain values, arrays, data frames, frozen dataclasses; a `Path` stands for the content of its file
+        (or that there is none), a function or class for its code.
+    """
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value):
+    """Return what stands for a value in a fingerprint."""
+    if isinstance(value, Path):
+        return _digest(value) if value.is_file() else None
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return code_fingerprint(value)
+    return joblib.hash(value)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def packages_fingerprint(*packages: str) -> str:
+    """Return a hash of the installed versions of packages; without names, of all `NUMERICAL_PACKAGES`."""
+    return fingerprint({package: version(package) for package in packages or NUMERICAL_PACKAGES})
+
+
+def files_fingerprint(paths: Iterable[Path], *, relative_to: Path) -> str:
+    """Return a hash of the names and contents of files.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files; order does not matter.
+    relative_to : path
+        Folder that names are taken from, so that a moved project keeps its fingerprints.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest.
+    """
+    return fingerprint([(str(path.relative_to(relative_to)), path) for path in sorted(paths)])
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the dotted names of the npcbook modules that Python source text imports.
+
+    A name taken from a wing's face (``from npcbook.statistics import harrell_c``) counts as the module that
+    it comes from, so that a chapter depends on what it uses and not on the whole wing.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npcbook":
+            found |= {_module_of(node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "npcbook"}
+    return found
+
+
+def _module_of(package: str, name: str) -> str:
+    if _file(f"{package}.{name}").exists():
+        return f"{package}.{name}"
+    return f"{package}.{_face(package)[name]}" if name in _face(package) else package
+
+
+def _file(module: str) -> Path:
+    path = PACKAGE.parent / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _face(package: str) -> dict[str, str]:
+    """Return the submodule of each name that a wing's ``__init__`` hands out by ``lazy_loader.attach``."""
+    for node in ast.walk(ast.parse(_file(package).read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "submod_attrs":
+            return {name: sub for sub, names in ast.literal_eval(node.value).items() for name in names}
+    return {}
+
+
+@cache
+def _closure(modules: frozenset[str]) -> str:
+    """Return a hash of modules together with every npcbook module they import, directly or not."""
+    reached, waiting = set(), set(modules)
+    while waiting:
+        reached.add(module := waiting.pop())
+        waiting |= imported_modules(_file(module).read_text()) - reached
+    return files_fingerprint(map(_file, reached), relative_to=PACKAGE)
+
+
+def code_fingerprint(*code) -> str:
+    """Return a hash of code and of all npcbook code that it imports.
+
+    Parameters
+    ----------
+    *code : str, function or class
+        Dotted module names, or objects. One defined in a chapter stands for its own source, that of the
+        chapter's functions which it calls, and the library modules of everything else it names.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest; it changes when any of that code does.
+    """
+    modules, sources, waiting = set(), {}, list(code)
+    while waiting:
+        item = waiting.pop()
+        item = item.func if isinstance(item, partial) else inspect.unwrap(item) if callable(item) else item
+        module = item if isinstance(item, str) else getattr(item, "__module__", None) or ""
+        if module.split(".")[0] == "npcbook":
+            modules.add(module)
+        elif module == "__main__" and item.__qualname__ not in sources:
+            sources[item.__qualname__] = inspect.getsource(item)
+            waiting += _named_in(item)
+    return fingerprint(_closure(frozenset(modules)), sources)
+
+
+def _named_in(function: Callable) -> list:
+    """Return the functions and classes that a chapter's function names."""
+    known = getattr(function, "__globals__", {})
+    names = {node.id for node in ast.walk(ast.parse(inspect.getsource(function).strip()))
+             if isinstance(node, ast.Name)}  # fmt: skip
+    return [known[name] for name in sorted(names & known.keys()) if callable(known[name])]
+
+
+def _write_json(path: Path, value) -> None:
+    path.write_text(json.dumps(value))
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez_compressed(path, **arrays)
+
+
+#: How a result is read and written, by the suffix of its file.
+FORMATS = {
+    ".csv": (
+        partial(pd.read_csv, dtype={"patient_id": str, "center": str}, keep_default_na=False, na_values=[""]),
+        lambda path, table: table.to_csv(path, index=False),
+    ),
+    ".parquet": (pd.read_parquet, lambda path, table: table.to_parquet(path, index=False)),
+    ".json": (lambda path: json.loads(path.read_text()), _write_json),
+    ".npz": (_read_npz, _write_npz),
+}
+
+
+def keep(
+    path: str | os.PathLike,
+    make: Callable,
+    *arguments,
+    read: Callable[[Path], object] | None = None,
+    write: Callable[[Path, object], None] | None = None,
+    **options,
+):
+    """Return ``make(*arguments, **options)``, made once and kept in a file while nothing it rests on changes.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the result is kept: ``.csv`` or ``.parquet`` (data frame), ``.npz`` (dict of arrays), ``.json``
+        (plain values), or anything else with `read` and `write`.
+    make : callable
+        Makes the result; its code, and the npcbook code that this imports, counts as something it rests on.
+    *arguments, **options
+        What `make` is given; a `Path` counts by the content of its file.
+    read, write : callable, optional
+        From the path to the result, and from path and result to the file.
+
+    Returns
+    -------
+    object
+        The result as read back from the file, whether it was made now or before.
+
+    Notes
+    -----
+    Beside the file lies ``<name>.key``: what the result rests on (code, arguments, versions of
+    `NUMERICAL_PACKAGES`) and the hash of the file's content. A file that was cut, altered or made otherwise
+    is made again. Both appear whole or not at all, so that work may be stopped at any time.
+    """
+    path, (reader, writer) = Path(path), FORMATS.get(Path(path).suffix, (read, write))
+    reader, writer = read or reader, write or writer
+    key = fingerprint(make, arguments, options, packages_fingerprint())
+    if not is_kept(path, key):
+        made = make(*arguments, **options)
+        with atomic_path(path) as temporary:
+            writer(temporary, made)
+        with atomic_path(_stamp(path)) as temporary:
+            temporary.write_text(f"{key} {_digest(path)}\n")
+    return reader(path)
+
+
+def is_kept(path: str | os.PathLike, key: str | None = None) -> bool:
+    """Return whether a file is as `keep` left it, and made under `key` if that is given."""
+    path = Path(path)
+    if not (path.is_file() and _stamp(path).is_file()):
+        return False
+    stored, _, digest = _stamp(path).read_text().strip().partition(" ")
+    return key in (None, stored) and digest == _digest(path)
+
+
+def _stamp(path: Path) -> Path:
+    return path.with_name(f"{path.name}.key")
+
+
+def progress(items: Iterable, *, total: int, description: str) -> Iterable:
+    """Yield the items, reporting progress on standard error at most every ten seconds.
+
+    Each report is a line of its own: logs and notebooks keep lines, not redrawn bars.
+
+    Parameters
+    ----------
+    items : iterable
+        Work to do, or results as they arrive.
+    total : int
+        How many there will be.
+    description : str
+        What is being done, such as ``"N4 of 1072 patients"``.
+
+    Yields
+    ------
+    object
+        Each item.
+    """
+    yield from tqdm(
+        items,
+        total=total,
+        desc=description,
+        mininterval=SECONDS_BETWEEN_LINES,
+        # Short work finishes without a line.
+        delay=SECONDS_BETWEEN_LINES,
+        file=_Lines(),
+        bar_format="{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left",
+        leave=False,
+    )
+
+
+class _Lines:
+    """Standard error with every redraw of a bar turned into a line of its own."""
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n \x1b[A")
+        if line:
+            sys.stderr.write(line + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()

@@ -1,0 +1,959 @@
+"""A physical phantom of head-and-neck MRI at the level of the nasopharynx, with stage II tumours in it.
+
+Labelled anatomy becomes tissue fractions, tissue fractions become spin-echo signal at a centre's field
+strength, TR and TE, and the signal passes through contrast uptake, partial volume, receive coil and
+noise. Three latent variables of the tumour show in the picture: its size, the heterogeneity inside its
+contour, and the infiltration of the tissue outside it.
+
+Coordinates are millimetres, x to the patient's left, y to the back, z to the head, from the middle of the
+field of view; arrays are ``(Z, Y, X)`` with every axis ascending, so that an identity direction in
+SimpleITK (LPS) is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from npcbook.imaging.volumes import Volume
+
+__all__ = [
+    "ANATOMY",
+    "EFFECTS",
+    "PROTOCOLS",
+    "SHIFTED_PROTOCOLS",
+    "TISSUES",
+    "Anatomy",
+    "Effects",
+    "Protocol",
+    "Structure",
+    "Tissue",
+    "Traits",
+    "build_anatomy",
+    "render_patient",
+    "spin_echo_signal",
+]
+
+EXTENT_MM = (80.0, 200.0, 200.0)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known of a patient before the picture is made.
+
+    Attributes
+    ----------
+    center : str
+        Key of the centre's protocols.
+    t_stage : {"T1", "T2"}
+        T1 stays in the nasopharynx, T2 reaches the parapharyngeal space.
+    n_stage : {"N0", "N1"}
+        N1 has lymph nodes.
+    rene : {0, 1, 2}
+        Radiologic extranodal extension: none, coalescent nodes, adjacent structures infiltrated.
+    size, heterogeneity, infiltration : float
+        Latent variables on the scale of a standard normal; higher = larger, coarser, more infiltrating.
+    """
+
+    center: str
+    t_stage: str
+    n_stage: str
+    rene: int
+    size: float
+    heterogeneity: float
+    infiltration: float
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Magnetic properties of one tissue.
+
+    Attributes
+    ----------
+    name : str
+        Key used by `Structure.tissue`.
+    proton_density : float
+        Relative to water.
+    t1_ms, t2_ms : tuple of float
+        Relaxation times at 1.5 T and at 3 T, in ms; the T2 of fat is the longer, effective one that trains
+        of spin echoes show.
+    uptake_mmol_l : float
+        Gadolinium in the tissue while CET1W is acquired.
+    texture : float
+        Standard deviation of the fine structure, as a fraction of the signal.
+    """
+
+    name: str
+    proton_density: float
+    t1_ms: tuple[float, float]
+    t2_ms: tuple[float, float]
+    uptake_mmol_l: float
+    texture: float
+
+
+# Rounded values within the range of published relaxometry at 1.5 T and 3 T; uptake is set by the enhancement
+# that a radiologist expects, about 4 minutes after 0.1 mmol/kg.
+TISSUES = {
+    tissue.name: tissue
+    for tissue in (
+        Tissue("air", 0.0, (1000, 1000), (50, 50), 0.0, 0.0),
+        Tissue("skin", 0.75, (890, 1100), (34, 32), 0.10, 0.03),
+        Tissue("fat", 0.90, (290, 370), (100, 104), 0.01, 0.07),
+        Tissue("muscle", 0.80, (1010, 1410), (42, 40), 0.06, 0.13),
+        Tissue("tongue", 0.82, (800, 1100), (52, 50), 0.10, 0.10),
+        Tissue("mucosa", 0.92, (1150, 1450), (100, 92), 0.40, 0.08),
+        Tissue("marrow", 0.75, (420, 500), (70, 68), 0.06, 0.10),
+        Tissue("cortical bone", 0.12, (500, 600), (8, 6), 0.0, 0.0),
+        Tissue("cartilage", 0.70, (1000, 1200), (38, 35), 0.03, 0.03),
+        Tissue("gland", 0.86, (720, 900), (70, 66), 0.20, 0.14),
+        Tissue("cord", 0.76, (745, 940), (76, 74), 0.01, 0.02),
+        Tissue("grey matter", 0.83, (1120, 1500), (95, 92), 0.02, 0.08),
+        Tissue("white matter", 0.72, (780, 980), (74, 70), 0.01, 0.03),
+        Tissue("csf", 1.00, (4000, 4200), (1500, 1400), 0.0, 0.01),
+        Tissue("arterial blood", 0.10, (1400, 1750), (60, 50), 0.50, 0.0),
+        Tissue("venous blood", 0.45, (1400, 1750), (60, 50), 1.20, 0.0),
+        Tissue("vitreous", 0.98, (3500, 3700), (900, 850), 0.0, 0.0),
+        Tissue("lymphoid", 0.86, (1000, 1300), (78, 72), 0.20, 0.05),
+        Tissue("tumour", 0.87, (1080, 1380), (82, 76), 0.38, 0.04),
+        Tissue("poorly perfused tumour", 0.93, (1650, 1950), (165, 150), 0.06, 0.03),
+        Tissue("node", 0.87, (1060, 1350), (84, 78), 0.34, 0.05),
+        Tissue("infiltrated tissue", 0.92, (1300, 1600), (135, 125), 0.55, 0.05),
+        Tissue("fluid", 0.98, (2300, 2600), (320, 300), 0.02, 0.02),
+    )
+}
+TISSUE_NAMES = tuple(TISSUES)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One part of the anatomy: an ellipsoid, or a rounded box, filled with a tissue.
+
+    Attributes
+    ----------
+    name, tissue : str
+        What it is, and the key of its tissue.
+    centre, radii : tuple of float
+        (x, y, z) in mm before the patient's own deformation.
+    angle : float
+        Turn about z in degrees, mirrored on the other side.
+    tilt : tuple of float
+        Change of the centre's (x, y) per mm of z.
+    shape : {"ellipsoid", "cylinder", "box"}
+        A cylinder has flat ends and stands along z before it is tilted; all edges are rounded.
+    paired : bool
+        Whether the mirror image about the midline exists too.
+    variation : float
+        Standard deviation of the logarithm of the patient's own factor on the radii.
+    opaque : float
+        Probability that a side holds fluid instead, as an inflamed sinus does.
+    """
+
+    name: str
+    tissue: str
+    centre: tuple[float, float, float]
+    radii: tuple[float, float, float]
+    angle: float = 0.0
+    tilt: tuple[float, float] = (0.0, 0.0)
+    shape: str = "ellipsoid"
+    paired: bool = False
+    variation: float = 0.06
+    opaque: float = 0.0
+
+
+def _pair(name, tissue, centre, radii, **options) -> Structure:
+    return Structure(name, tissue, centre, radii, paired=True, **options)
+
+
+def _shell(structure: Structure, tissue: str, thickness: float) -> Structure:
+    """Return the structure grown by a thickness in mm, to be painted beneath it."""
+    radii = tuple(radius + thickness for radius in structure.radii)
+    return replace(structure, name=f"{structure.name} wall", tissue=tissue, radii=radii, opaque=0.0)
+
+
+def _walls(structures: list[Structure], *shells: tuple[str, float]) -> list[Structure]:
+    grown, thickness = list(structures), 0.0
+    for tissue, thicker in shells:
+        thickness += thicker
+        grown += [_shell(structure, tissue, thickness) for structure in structures]
+    return grown
+
+
+def _airway() -> list[Structure]:
+    """Return the air of nose and throat, what hangs into it, and the mucosa that lines it."""
+    air = [
+        Structure("nasopharynx", "air", (0, -15, 4), (13, 8, 15), shape="box", tilt=(0, 0.1)),
+        _pair("pharyngeal recess", "air", (16, -6, 5), (3.2, 4.5, 9), angle=25, variation=0.2),
+        Structure("oropharynx", "air", (0, -11, -30), (12, 6, 22), shape="cylinder", variation=0.2),
+        _pair("nasal cavity", "air", (7.5, -52, 8), (6, 30, 18), shape="box"),
+    ]
+    contents = [
+        Structure("nasal septum", "cartilage", (0, -56, 8), (1.3, 30, 19), shape="box"),
+        _pair("inferior turbinate", "mucosa", (9.5, -50, -2), (3.8, 22, 7), variation=0.2),
+        _pair("middle turbinate", "mucosa", (8.5, -48, 15), (3.2, 18, 8), variation=0.2),
+    ]
+    lymphoid = [
+        Structure("adenoid", "lymphoid", (0, -5.5, 10), (11, 3.2, 8), variation=0.35),
+        _pair("palatine tonsil", "lymphoid", (15, -18, -28), (4, 7, 9), variation=0.25),
+        _pair("torus of the auditory tube", "mucosa", (16, -14, 5), (3.5, 4, 7)),
+    ]
+    sinuses = [
+        _pair(
+            "maxillary sinus",
+            "air",
+            (28, -53, 15),
+            (14, 17, 18),
+            shape="box",
+            angle=-14,
+            variation=0.1,
+            opaque=0.1,
+        ),
+        Structure("sphenoid sinus", "air", (0, -14, 37), (14, 12, 10), shape="box", variation=0.12),
+        _pair("ethmoid cells", "air", (7, -48, 36), (5, 20, 9), shape="box"),
+        _pair("mastoid cells", "air", (50, 36, 22), (5, 8, 9), variation=0.25, opaque=0.1),
+    ]
+    lining = [_shell(structure, "mucosa", 2.2) for structure in air]
+    return (
+        contents
+        + lymphoid[2:]
+        + air
+        + lymphoid[:2]
+        + _walls(sinuses, ("mucosa", 0.5), ("cortical bone", 1.2))
+        + lining
+    )
+
+
+def _nervous_system() -> list[Structure]:
+    """Return brain, cord, their fluid, the skull around them, and the eyes."""
+    white = [
+        _pair("cerebellar white matter", "white matter", (20, 48, 36), (17, 13, 14), angle=-20),
+        _pair("temporal white matter", "white matter", (38, 2, 54), (13, 24, 20)),
+    ]
+    inner = [
+        Structure("fourth ventricle", "csf", (0, 40, 30), (5, 3.5, 9), variation=0.2),
+        Structure("brain stem", "white matter", (0, 27, 32), (14, 11, 24), tilt=(0, -0.15)),
+        Structure("spinal cord", "cord", (0, 33, -22), (6.5, 4.4, 44), shape="cylinder", tilt=(0, 0.05)),
+    ]
+    grey = [
+        Structure("cerebellum", "grey matter", (0, 55, 34), (46, 29, 33), variation=0.04),
+        _pair("temporal lobe", "grey matter", (39, -4, 52), (25, 34, 27), variation=0.05),
+    ]
+    fluid = [
+        Structure("spinal canal", "csf", (0, 33, -22), (11, 8.5, 44), shape="cylinder", tilt=(0, 0.05)),
+        Structure("prepontine cistern", "csf", (0, 21, 34), (18, 13, 22), tilt=(0, -0.15)),
+    ]
+    eyes = [_pair("globe", "vitreous", (33, -66, 45), (12, 12, 12))]
+    skull = (("csf", 1.5), ("cortical bone", 1.5), ("marrow", 2.5), ("cortical bone", 1.2))
+    return white + inner + fluid[1:] + _walls(grey, *skull) + fluid[:1] + _walls(eyes, ("muscle", 1.2))
+
+
+def _skeleton() -> list[Structure]:
+    """Return bones: marrow within cortex."""
+    bones = [
+        _pair("mandibular ramus", "marrow", (47, -22, -6), (3.2, 14, 27), angle=12, shape="box"),
+        _pair("mandibular condyle", "marrow", (50, -7, 20), (7, 4, 6)),
+        _pair("mandibular body", "marrow", (32, -50, -36), (4, 27, 11), angle=27, shape="box"),
+        Structure("mandibular symphysis", "marrow", (0, -76, -38), (15, 4.5, 11), shape="cylinder"),
+        _pair("maxillary alveolus", "marrow", (22, -62, -14), (5, 18, 6), angle=25),
+        _pair("zygoma", "marrow", (48, -54, 22), (4.5, 11, 6), angle=35),
+        Structure("clivus", "marrow", (0, 8, 26), (13, 5.5, 19), tilt=(0, -0.45)),
+        _pair("petrous apex", "marrow", (27, 14, 28), (15, 6, 7), angle=-30),
+        _pair("occipital condyle", "marrow", (18, 21, 8), (6, 8, 6), angle=20),
+        Structure("anterior arch of the atlas", "marrow", (0, 9, -8), (11, 2.6, 5)),
+        _pair("lateral mass of the atlas", "marrow", (19, 20, -7), (8, 8, 8), shape="cylinder"),
+        Structure("dens", "marrow", (0, 17, -10), (5, 4.8, 14), shape="cylinder"),
+        Structure("body of the axis", "marrow", (0, 17, -34), (11, 7.5, 12), shape="cylinder"),
+        _pair("transverse process of the atlas", "marrow", (32, 20, -8), (9, 4, 5)),
+        _pair("articular mass", "marrow", (19, 28, -32), (6, 6, 14), shape="cylinder"),
+        _pair("lamina", "marrow", (11, 43, -22), (10, 2.6, 14), angle=30),
+        Structure("spinous process", "marrow", (0, 54, -30), (3.5, 9, 9)),
+        _pair("pterygoid plate", "cortical bone", (16, -27, 6), (1.2, 6, 13), angle=15),
+    ]
+    palate = [Structure("hard palate", "cortical bone", (0, -52, -11), (18, 26, 2.0), shape="box")]
+    teeth = [_pair("teeth", "cortical bone", (22, -62, -21), (4, 18, 4), angle=25)]
+    walled = [structure for bone in bones for structure in _walls([bone], ("cortical bone", 1.4))]
+    return _walls(palate, ("mucosa", 2.0)) + walled + teeth
+
+
+def _soft_tissue() -> list[Structure]:
+    """Return vessels, glands and muscles, with planes of fat between muscles."""
+    vessels = [
+        _pair("internal carotid artery", "arterial blood", (25, 5, -8), (2.8, 2.8, 40), shape="cylinder"),
+        _pair(
+            "internal jugular vein",
+            "venous blood",
+            (31, 13, -12),
+            (4.5, 3.8, 36),
+            shape="cylinder",
+            variation=0.25,
+        ),
+        _pair("retromandibular vein", "venous blood", (54, 2, -8), (1.8, 1.8, 20), variation=0.2),
+    ]
+    glands = [
+        _pair("parotid", "gland", (59, 8, -8), (8, 16, 26), angle=-10, variation=0.12),
+        _pair("deep lobe of the parotid", "gland", (48, 7, -8), (8, 6, 17), variation=0.12),
+        _pair("submandibular gland", "gland", (34, -25, -42), (8, 13, 12), angle=15, variation=0.1),
+    ]
+    nodes = [
+        _pair("normal upper jugular node", "lymphoid", (42, 17, -27), (3, 4, 6), variation=0.25),
+        _pair("normal posterior node", "lymphoid", (46, 30, -33), (2.5, 3.5, 5), variation=0.25),
+    ]
+    mouth = [
+        Structure("soft palate", "tongue", (0, -24, -10), (15, 9, 3.5)),
+        Structure("lingual septum", "fat", (0, -44, -32), (0.8, 18, 12)),
+        Structure("tongue", "tongue", (0, -47, -30), (22, 27, 17), shape="cylinder"),
+    ]
+    muscles = [
+        _pair("long muscles of neck and head", "muscle", (9, 3, -8), (7.5, 5, 32), shape="cylinder"),
+        _pair("levator and tensor of the palate", "muscle", (19, -13, 8), (3, 7, 13), angle=20),
+        _pair("pharyngeal constrictor", "muscle", (16, -6, -28), (2.5, 9, 22), angle=-10),
+        _pair("styloid muscles", "muscle", (36, 1, -14), (4, 6, 18), angle=-30),
+        _pair("medial pterygoid", "muscle", (34, -25, -8), (7.5, 15, 20), angle=15, shape="cylinder"),
+        _pair("lateral pterygoid", "muscle", (34, -21, 18), (14, 10, 10), angle=30, shape="cylinder"),
+        _pair("masseter", "muscle", (57, -28, -8), (7.5, 19, 28), angle=12, shape="cylinder"),
+        _pair("temporal muscle", "muscle", (53, -30, 30), (8, 21, 20), angle=8),
+        _pair("buccinator", "muscle", (40, -58, -12), (2, 14, 10), angle=22),
+        _pair("zygomatic muscles", "muscle", (38, -74, 0), (7, 1.6, 14), angle=-40, tilt=(0.3, 0)),
+        _pair("sternocleidomastoid", "muscle", (56, 41, -24), (7, 15, 34), angle=-28, tilt=(0.05, 0.2)),
+        _pair("posterior digastric", "muscle", (45, 24, -4), (4.5, 7, 14), angle=-20),
+        _pair("levator of the scapula", "muscle", (42, 44, -28), (9, 11, 24), shape="cylinder"),
+        _pair(
+            "oblique and straight muscles", "muscle", (19, 46, -8), (15, 7, 14), angle=-15, shape="cylinder"
+        ),
+        _pair("semispinalis", "muscle", (15, 65, -20), (14, 12, 34), shape="cylinder", angle=10),
+        _pair("splenius", "muscle", (37, 63, -20), (15, 9, 34), angle=-38, shape="cylinder"),
+        _pair("trapezius", "muscle", (21, 82, -26), (22, 4, 28), angle=-22, shape="cylinder"),
+    ]
+    planes = [_shell(muscle, "fat", 1.1) for muscle in muscles]
+    filling = [
+        Structure("small muscles of the nape", "muscle", (0, 56, -24), (44, 24, 34), shape="cylinder"),
+        _pair("deep masticator space", "muscle", (42, -24, 4), (12, 13, 24)),
+    ]
+    return vessels + nodes + mouth + muscles + glands + planes + filling
+
+
+# From what lies on top to what lies beneath: each is painted only where nothing before it was.
+ANATOMY = tuple(_airway() + _nervous_system() + _skeleton() + _soft_tissue())
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one centre acquires one sequence.
+
+    Attributes
+    ----------
+    field_t : float
+        Field strength in tesla, 1.5 or 3.
+    tr_ms, te_ms : float
+        Repetition and (effective) echo time.
+    contrast : bool
+        Whether gadolinium was given before.
+    resolution_mm : tuple of float
+        Acquired (slice thickness, in-plane) resolution in mm; the coarser of it and the voxel counts.
+    extent_scale : float
+        Field of view relative to `EXTENT_MM`.
+    snr : float
+        Signal of muscle in this sequence over the standard deviation of the noise.
+    gain : float
+        Mean receiver gain: signal 1 is stored as this number.
+    coil : float
+        Standard deviation of the logarithm of the receive-coil profile.
+    fat_suppression : float
+        Fraction of the fat signal removed.
+    """
+
+    field_t: float
+    tr_ms: float
+    te_ms: float
+    contrast: bool = False
+    resolution_mm: tuple[float, float] = (5.0, 0.9)
+    extent_scale: float = 1.0
+    snr: float = 18.0
+    gain: float = 1000.0
+    coil: float = 0.15
+    fat_suppression: float = 0.0
+
+
+def _center(field_t, t1_times, t2_times, *, te_cet1w=None, **options) -> dict[str, Protocol]:
+    """Return a centre's three protocols from the (TR, TE) of its T1W and T2W."""
+    return {
+        "t1w": Protocol(field_t, *t1_times, **options),
+        "t2w": Protocol(field_t, *t2_times, **options),
+        "cet1w": Protocol(field_t, *t1_times, contrast=True, **options),
+    }
+
+
+PROTOCOLS = {
+    "1": _center(1.5, (520, 11), (4200, 92), snr=18, gain=1100, coil=0.14, resolution_mm=(5.0, 0.9)),
+    "2": _center(
+        3.0, (650, 9), (3600, 82), snr=24, gain=620, coil=0.24, resolution_mm=(4.0, 0.7), extent_scale=1.04
+    ),
+    "3": _center(
+        1.5, (440, 15), (5000, 108), snr=13, gain=2300, coil=0.18, resolution_mm=(6.0, 1.1), extent_scale=0.98
+    ),
+}
+SHIFTED_PROTOCOLS = {
+    center: {
+        name: replace(
+            p,
+            field_t=3.0,
+            tr_ms=p.tr_ms * 1.25,
+            snr=p.snr * 0.6,
+            gain=p.gain * 0.35,
+            coil=0.32,
+            fat_suppression=0.0 if name == "t1w" else 0.8,
+        )
+        for name, p in sequences.items()
+    }
+    for center, sequences in PROTOCOLS.items()
+}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """How strongly disease shows in the picture, and what blurs it.
+
+    Attributes
+    ----------
+    volume_ml : dict
+        Median tumour volume by T stage.
+    size_log_sd : float
+        Change of log volume per unit of the size latent.
+    necrosis_mean : float
+        Mean fraction of poorly perfused tissue within the tumour.
+    necrosis_amplitude : float
+        Standard deviation of that fraction over space, at a heterogeneity of 0.
+    heterogeneity_log_sd : float
+        Change of the log amplitude per unit of the heterogeneity latent.
+    infiltration_fraction : float
+        Fraction of infiltrated tissue at the tumour's edge, at an infiltration of 0.
+    infiltration_reach_mm : float
+        Distance from the edge at which that fraction has fallen to 1/e, at an infiltration of 0.
+    infiltration_log_sd : float
+        Change of the log fraction, and by half as much of the log reach, per unit of the infiltration.
+    nuisance_log_sd : float
+        Standard deviation of what, besides the latent variable, changes each of these in a patient.
+    contour_error_mm : float
+        Standard deviation of a reader's contour about the true edge.
+    motion_mm : float
+        Standard deviation of a patient's displacement between sequences, along each axis.
+    """
+
+    volume_ml: Mapping[str, float]
+    size_log_sd: float = 0.40
+    necrosis_mean: float = 0.16
+    necrosis_amplitude: float = 0.14
+    heterogeneity_log_sd: float = 0.48
+    infiltration_fraction: float = 0.38
+    infiltration_reach_mm: float = 10.0
+    infiltration_log_sd: float = 0.55
+    nuisance_log_sd: float = 0.20
+    contour_error_mm: float = 0.9
+    motion_mm: float = 0.7
+
+
+EFFECTS = Effects(volume_ml={"T1": 8.0, "T2": 18.0})
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A patient before acquisition.
+
+    Attributes
+    ----------
+    fractions : numpy.ndarray, shape (K, Z, Y, X), float32
+        Fraction of each tissue in each voxel, in the order of `TISSUES`; they sum to one.
+    tumour_mm, node_mm : numpy.ndarray, shape (Z, Y, X), float32
+        Signed distance to the edge of the primary tumour and of the nodes, negative inside.
+    infiltration : numpy.ndarray, shape (Z, Y, X), float32
+        Fraction of infiltrated tissue, all of it outside the tumour's edge.
+    spacing : tuple of float
+        Voxel size (z, y, x) in mm.
+    """
+
+    fractions: np.ndarray
+    tumour_mm: np.ndarray
+    node_mm: np.ndarray
+    infiltration: np.ndarray
+    spacing: tuple[float, float, float]
+
+
+class _Field:
+    """Smooth random fields over millimetres, so that the same draw looks alike on every grid."""
+
+    def __init__(self, axes: list[np.ndarray], rng: np.random.Generator):
+        self.axes, self.rng, self._bases = axes, rng, {}
+
+    def _basis(self, step: float) -> list[np.ndarray]:
+        if step not in self._bases:
+            self._bases[step] = [
+                _cubic_basis(axis, extent * 1.2, step)
+                for axis, extent in zip(self.axes, EXTENT_MM, strict=True)
+            ]
+        return self._bases[step]
+
+    def draw(self, step: float) -> np.ndarray:
+        """Return a field of mean 0 and standard deviation 1 that varies over about `step` mm."""
+        z, y, x = self._basis(step)
+        field = self.rng.standard_normal((z.shape[1], y.shape[1], x.shape[1]), dtype=np.float32)
+        field = np.tensordot(z, field, axes=(1, 0))
+        field = np.matmul(y, field)
+        return np.matmul(field, x.T)
+
+
+def _cubic_basis(points: np.ndarray, extent: float, step: float) -> np.ndarray:
+    """Return cubic B-splines at points, scaled so that white coefficients give a variance of 1."""
+    knots = np.arange(-extent / 2 - step, extent / 2 + 2 * step, step)
+    distance = np.abs(points[:, None] - knots[None, :]) / step
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    return (np.where(distance < 1, near, far) / np.sqrt(151 / 315)).astype(np.float32)
+
+
+class _Space:
+    """The patient's own coordinates at every voxel, and boxes of voxels within them."""
+
+    margin = 14.0
+
+    def __init__(self, grid, spacing, rng: np.random.Generator):
+        self.spacing = spacing
+        self.axes = [
+            ((np.arange(n) - (n - 1) / 2) * step).astype(np.float32)
+            for n, step in zip(grid, spacing, strict=True)
+        ]
+        self.fields = _Field(self.axes, rng)
+        z, y, x = np.meshgrid(*self.axes, indexing="ij", sparse=True)
+        roll, yaw = np.radians(rng.normal(0, (1.5, 2.5)))
+        scale = np.exp(rng.normal(0, 0.03, 3))
+        shift = rng.normal(0, (2.5, 3.0, 2.5))
+        x, y = x * np.cos(yaw) - y * np.sin(yaw), x * np.sin(yaw) + y * np.cos(yaw)
+        x, z = x - roll * z, z + roll * x
+        bend = [self.fields.draw(45.0) * sd for sd in (2.0, 2.2, 2.2)]
+        self.z, self.y, self.x = (
+            ((value - offset) / factor + warp).astype(np.float32)
+            for value, offset, factor, warp in zip((z, y, x), shift, scale, bend, strict=True)
+        )
+
+    def box(self, centre, radii) -> tuple[slice, slice, slice]:
+        """Return the voxels that can lie within `radii` mm of (x, y, z) `centre` after deformation."""
+        limits = []
+        for axis, middle, reach in zip(self.axes, centre[::-1], radii[::-1], strict=True):
+            reach = reach * 1.08 + abs(middle) * 0.12 + self.margin
+            limits.append(slice(*np.searchsorted(axis, (middle - reach, middle + reach))))
+        return tuple(limits)
+
+    def cover(self, structure: Structure, centre, radii, angle: float) -> tuple[tuple, np.ndarray]:
+        """Return a box of voxels and the fraction of each that the structure covers."""
+        longest = max(radii[0], radii[1]) if angle else 0
+        reach = (max(radii[0], longest), max(radii[1], longest), radii[2])
+        reach = tuple(r + abs(t) * radii[2] for r, t in zip(reach, (*structure.tilt, 0), strict=True))
+        box = self.box(centre, reach)
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        z = self.z[box] - np.float32(centre[2])
+        x = self.x[box] - np.float32(centre[0]) - np.float32(structure.tilt[0]) * z
+        y = self.y[box] - np.float32(centre[1]) - np.float32(structure.tilt[1]) * z
+        u = (np.float32(cos) * x + np.float32(sin) * y) / np.float32(radii[0])
+        v = (np.float32(cos) * y - np.float32(sin) * x) / np.float32(radii[1])
+        w = z / np.float32(radii[2])
+        return box, _ellipsoid_fraction((w, v, u), radii[::-1], self.spacing, structure.shape)
+
+
+def _ellipsoid_fraction(relative, radii, spacing, shape: str) -> np.ndarray:
+    """Return the fraction of each voxel that a shape covers, to first order in the voxel's size.
+
+    The level ``k`` is 1 on the surface; across a voxel it changes by about ``sum |dk/dx_i| h_i``.
+    """
+    squares = [value * value for value in relative]
+    if shape == "ellipsoid":
+        level = np.sqrt(squares[0] + squares[1] + squares[2])
+        slopes = (1.0, 1.0, 1.0)
+    else:
+        plane = squares[1] + squares[2]
+        slopes = (squares[0], plane, plane) if shape == "cylinder" else squares
+        total = squares[0] * squares[0] + squares[1] * slopes[1] + squares[2] * slopes[2]
+        level = np.sqrt(np.sqrt(total))
+    level = np.maximum(level, np.float32(1e-3))
+    change = 0.0
+    for value, slope, radius, step in zip(relative, slopes, radii, spacing, strict=True):
+        change = change + np.abs(value) * slope * np.float32(step / radius)
+    change /= level if shape == "ellipsoid" else level * level * level
+    return np.clip(np.float32(0.5) - (level - 1) / np.maximum(change, np.float32(1e-3)), 0, 1)
+
+
+def _paint_structures(space: _Space, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return tissue fractions of the structures, painted front to back, and what remains uncovered."""
+    fractions = np.zeros((len(TISSUES), *space.x.shape), np.float32)
+    free = np.ones(space.x.shape, np.float32)
+    own = {}
+    for structure in ANATOMY:
+        for side in (-1, 1) if structure.paired else (1,):
+            key = (structure.name.removesuffix(" wall"), side)
+            if key not in own:
+                # A structure and its walls vary together, so they share what is drawn for them.
+                own[key] = rng.lognormal(0, structure.variation), rng.normal(0, 0.7, 3), rng.random()
+            factor, offset, chance = own[key]
+            centre = np.array(structure.centre) * (side, 1, 1) + offset
+            radii = tuple(radius * factor for radius in structure.radii)
+            mirrored = replace(structure, tilt=(structure.tilt[0] * side, structure.tilt[1]))
+            box, cover = space.cover(mirrored, tuple(centre), radii, structure.angle * side)
+            cover *= free[box]
+            tissue = "fluid" if chance < structure.opaque else structure.tissue
+            fractions[TISSUE_NAMES.index(tissue)][box] += cover
+            free[box] -= cover
+    return fractions, free
+
+
+def _head_mm(space: _Space) -> np.ndarray:
+    """Return the distance to the skin in mm, negative inside: skull, face, neck and nose joined smoothly."""
+    x, y, z = space.x, space.y, space.z
+    parts = (
+        ((0, 14, 46), (74, 80, 62)),
+        ((0, -28, 6), (65, 56, 66)),
+        ((0, 22, -50), (66, 68, 90)),
+        ((0, -83, 5), (13, 11, 15)),
+        ((65, 29, 14), (9, 11, 20)),
+        ((-65, 29, 14), (9, 11, 20)),
+    )
+    total = np.zeros(x.shape, np.float32)
+    for (cx, cy, cz), (rx, ry, rz) in parts:
+        level = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2)
+        total += np.exp(-(level - 1) * min(rx, ry) / 4)
+    return -4 * np.log(np.maximum(total, 1e-9))
+
+
+def _paint_head(space: _Space, fractions: np.ndarray, free: np.ndarray) -> None:
+    """Add skin, the fat that fills what is left of the head, and the air around it, in place."""
+    depth = _head_mm(space)
+    width = space.spacing[1]
+    inside = np.clip(0.5 - depth / width, 0, 1)
+    beneath = np.clip(0.5 - (depth + 2.2) / width, 0, 1)
+    filling = {"skin": inside - beneath, "fat": beneath}
+    covered = 1 - free
+    fractions *= inside
+    for name, part in filling.items():
+        fractions[TISSUE_NAMES.index(name)] += part * free
+    fractions[TISSUE_NAMES.index("air")] += (1 - inside) * (free + covered)
+
+
+def _distance(space: _Space, centre, stretch) -> np.ndarray:
+    (cx, cy, cz), (sx, sy, sz) = centre, stretch
+    return np.sqrt(((space.x - cx) / sx) ** 2 + ((space.y - cy) / sy) ** 2 + ((space.z - cz) / sz) ** 2)
+
+
+def _tumour_mm(space: _Space, traits: Traits, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+    """Return the distance to the tumour's edge: a growth front from the pharyngeal recess, cut at its volume.
+
+    Bone and the other side's lateral wall hold it back; in T1 the fascia of its own side does too.
+    """
+    side = rng.choice((-1.0, 1.0))
+    centre = np.array((side * 11.0, -7.0, 5.0)) + rng.normal(0, (1.5, 1.0, 3.0))
+    front = _distance(space, centre, (1.0, 0.85, 1.15))
+    lateral = space.x * np.float32(side)
+    if traits.t_stage == "T2":
+        reach = 40.0
+        lobe = _distance(space, (side * 25.0, -9.0, centre[2] - 3.0), (0.9, 1.1, 1.2)) + 1.0
+        front = -4 * np.log(np.exp(-front / 4) + np.exp(-lobe / 4))
+    else:
+        reach = 20.0
+    front += space.fields.draw(14.0) * 1.6 + space.fields.draw(7.0) * 0.5
+    front += 2.0 * np.clip(lateral - reach, 0, None) + 1.2 * np.clip(-lateral - 8, 0, None)
+    front += 2.0 * np.clip(space.y - 3, 0, None) + 1.0 * np.clip(np.abs(space.z - 4) - 17, 0, None)
+    volume = effects.volume_ml[traits.t_stage] * 1000 * np.exp(effects.size_log_sd * traits.size)
+    voxels = volume / np.prod(space.spacing)
+    count = int(np.ceil(voxels)) + 1
+    nearest = np.sort(np.partition(front, count, axis=None)[: count + 1])
+    front -= np.interp(voxels, np.arange(count + 1) + 0.5, nearest)
+    # Where a barrier slows the front, the same value lies nearer to the edge: the slope makes it millimetres.
+    slope = np.sqrt(sum(np.square(part) for part in np.gradient(front, *space.spacing)))
+    return (front / np.maximum(slope, 0.5)).astype(np.float32)
+
+
+def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndarray:
+    """Return the distance to the edge of the nodes: beneath the sternocleidomastoid, or retropharyngeal."""
+    distance = np.full(space.x.shape, 99.0, np.float32)
+    side = rng.choice((-1.0, 1.0))
+    wobble = space.fields.draw(8.0) * (0.6 if traits.rene < 2 else 2.6)
+    places = _node_places(traits.rene, side, rng)
+    if traits.n_stage == "N0":
+        return distance
+    for centre, radius in places:
+        away = _distance(space, centre, (0.85, 1.0, 1.35)) - radius
+        # Coalescent nodes lose the plane of fat between them: their surfaces join.
+        distance = (
+            np.minimum(distance, away)
+            if traits.rene == 0
+            else -2 * np.log(np.exp(-np.clip(distance, -40, 40) / 2) + np.exp(-np.clip(away, -40, 40) / 2))
+        )
+    return distance + wobble
+
+
+def _node_places(rene: int, side: float, rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
+    """Return centres and radii in mm of one to three nodes."""
+    first = np.array((side * 42.0, 22.0, -22.0)) + rng.normal(0, (1.5, 2.0, 4.0))
+    radius = float(np.clip(rng.normal(8.5, 1.3), 6.5, 12))
+    extra = rng.random() < 0.5
+    retropharyngeal = rng.random() < 0.5
+    steps = rng.normal(0, 1.0, (2, 3))
+    places = [(first, radius + (2.0 if rene == 2 else 0.0))]
+    if rene:
+        places.append((first + (side * 2.0, 11.0, -6.0) + steps[0], radius * 0.9))
+        places.append((first + (side * -1.0, -7.0, -12.0) + steps[1], radius * 0.75))
+    elif extra:
+        places.append((first + (side * 4.0, 20.0, -10.0) + steps[0], radius * 0.8))
+    if retropharyngeal:
+        places.append((np.array((side * 19.0, 2.5, -2.0)) + steps[1], radius * 0.65))
+    return places
+
+
+def _replace_tissue(fractions: np.ndarray, share: np.ndarray, tissue: str, *, spare=()) -> None:
+    """Turn a share of each voxel's tissues into another tissue, in place, sparing some of them."""
+    kept = [TISSUE_NAMES.index(name) for name in spare]
+    moved = share * (1 - fractions[kept].sum(0)) if kept else share
+    for index in range(len(fractions)):
+        if index not in kept:
+            fractions[index] *= 1 - share
+    fractions[TISSUE_NAMES.index(tissue)] += moved
+
+
+def _infiltration(space, traits, effects, tumour_mm, rng) -> np.ndarray:
+    """Return the share of tissue infiltrated beyond the tumour's edge: strands that thin out."""
+    push = effects.infiltration_log_sd * traits.infiltration + rng.normal(0, effects.nuisance_log_sd)
+    reach = effects.infiltration_reach_mm * np.exp(0.5 * push)
+    strands = np.exp(0.6 * space.fields.draw(7.0) - 0.18)
+    outside = np.clip(0.5 + tumour_mm / space.spacing[1], 0, 1)
+    decay = np.exp(-np.square(np.clip(tumour_mm, 0, None) / reach))
+    share = effects.infiltration_fraction * np.exp(push) * strands * decay
+    return np.minimum(share, 0.95) * outside
+
+
+def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Put the disease into the tissue fractions; return distances and infiltrated share."""
+    rigid = ("air", "cortical bone", "marrow", "csf", "cord", "grey matter", "white matter", "arterial blood")
+    tumour_mm = _tumour_mm(space, traits, effects, rng)
+    node_mm = _node_mm(space, traits, rng)
+    infiltrated = _infiltration(space, traits, effects, tumour_mm, rng)
+    before = fractions[[TISSUE_NAMES.index(name) for name in rigid]].sum(0)
+    _replace_tissue(fractions, infiltrated, "infiltrated tissue", spare=rigid)
+    if traits.rene == 2:
+        outside = np.clip(0.5 + node_mm / space.spacing[1], 0, 1)
+        haze = 0.8 * np.exp(-np.square(np.clip(node_mm, 0, None) / 6)) * outside
+        _replace_tissue(fractions, haze, "infiltrated tissue", spare=rigid)
+    width = space.spacing[1]
+    _replace_tissue(fractions, np.clip(0.5 - node_mm / width, 0, 1), "node")
+    tumour = np.clip(0.5 - tumour_mm / width, 0, 1)
+    _replace_tissue(fractions, tumour, "tumour")
+    push = effects.heterogeneity_log_sd * traits.heterogeneity + rng.normal(0, effects.nuisance_log_sd)
+    spread = effects.necrosis_amplitude * np.exp(push) * space.fields.draw(6.5)
+    poor = np.clip(effects.necrosis_mean + spread, 0, 0.95) * tumour
+    core = np.clip((-node_mm - rng.uniform(3, 9)) / 3, 0, 0.9)
+    for tissue, share in (("tumour", poor), ("node", core)):
+        moved = np.minimum(share, fractions[TISSUE_NAMES.index(tissue)])
+        fractions[TISSUE_NAMES.index(tissue)] -= moved
+        fractions[TISSUE_NAMES.index("poorly perfused tumour")] += moved
+    return tumour_mm, node_mm, infiltrated * (1 - before)
+
+
+def build_anatomy(
+    traits: Traits,
+    grid: tuple[int, int, int],
+    rng: np.random.Generator,
+    *,
+    extent_scale: float = 1.0,
+    effects: Effects = EFFECTS,
+) -> Anatomy:
+    """Return a patient's tissues: anatomy of the head and neck with the disease that the traits ask for.
+
+    Parameters
+    ----------
+    traits : Traits
+        Stage and latent variables.
+    grid : tuple of int
+        Voxels (Z, Y, X). The same draw on a finer grid gives the same patient in more detail.
+    rng : numpy.random.Generator
+        Source of all variation.
+    extent_scale : float
+        Field of view relative to `EXTENT_MM`.
+    effects : Effects
+        How strongly disease shows.
+
+    Returns
+    -------
+    Anatomy
+        Tissue fractions, distances to the disease, infiltration and voxel size.
+    """
+    _check_traits(traits, effects)
+    spacing = tuple(extent * extent_scale / n for extent, n in zip(EXTENT_MM, grid, strict=True))
+    space = _Space(grid, spacing, rng)
+    fractions, free = _paint_structures(space, rng)
+    _paint_head(space, fractions, free)
+    tumour_mm, node_mm, infiltration = _add_disease(space, fractions, traits, effects, rng)
+    return Anatomy(fractions, tumour_mm, node_mm, infiltration, spacing)
+
+
+def _check_traits(traits: Traits, effects: Effects) -> None:
+    if traits.t_stage not in effects.volume_ml:
+        raise ValueError(f"t_stage is {traits.t_stage!r}; allowed are {', '.join(effects.volume_ml)}.")
+    if traits.n_stage not in ("N0", "N1"):
+        raise ValueError(f"n_stage is {traits.n_stage!r}; allowed are N0, N1.")
+    if traits.rene not in (0, 1, 2) or (traits.rene and traits.n_stage == "N0"):
+        raise ValueError(f"rene is {traits.rene!r} with {traits.n_stage}; allowed are 0, and 1 or 2 with N1.")
+
+
+def spin_echo_signal(tissue: Tissue, protocol: Protocol, *, uptake_scale: float = 1.0) -> float:
+    r"""Return the signal of a tissue in a spin-echo sequence, relative to fully relaxed water.
+
+    Parameters
+    ----------
+    tissue : Tissue
+        Proton density, T1, T2 and contrast uptake.
+    protocol : Protocol
+        Field strength, TR, TE, whether contrast was given, fat suppression.
+    uptake_scale : float
+        The patient's own factor on the contrast uptake.
+
+    Returns
+    -------
+    float
+        Signal, 0 to 1.
+
+    Notes
+    -----
+    :math:`S = \rho\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}` with :math:`1/T_i = 1/T_{i0} + r_i C`, C the gadolinium
+    concentration and the relaxivities :math:`r_i` those of `RELAXIVITY`.
+    """
+    high = protocol.field_t > 2
+    uptake = tissue.uptake_mmol_l * uptake_scale if protocol.contrast else 0.0
+    relax_1, relax_2 = RELAXIVITY[3.0 if high else 1.5]
+    rate_1 = 1 / tissue.t1_ms[high] + relax_1 * uptake / 1000
+    rate_2 = 1 / tissue.t2_ms[high] + relax_2 * uptake / 1000
+    signal = tissue.proton_density * (1 - np.exp(-protocol.tr_ms * rate_1)) * np.exp(-protocol.te_ms * rate_2)
+    if tissue.name in ("fat", "marrow"):
+        signal *= 1 - protocol.fat_suppression
+    return float(signal)
+
+
+# (r1, r2) of an extracellular gadolinium chelate in l / (mmol s), by field strength.
+RELAXIVITY = {1.5: (4.2, 5.0), 3.0: (3.8, 5.2)}
+
+
+def _signal(anatomy, protocol, texture, enhancement, shift, rng) -> np.ndarray:
+    """Return the noise-free image that a protocol gives of an anatomy, relative to fully relaxed water."""
+    signals, spread = [], []
+    for name, tissue in TISSUES.items():
+        scale = enhancement if name in ("tumour", "node", "infiltrated tissue", "mucosa") else 1.0
+        signal = spin_echo_signal(tissue, protocol, uptake_scale=scale)
+        signals.append(signal)
+        spread.append(signal * tissue.texture)
+    flat = anatomy.fractions.reshape(len(TISSUES), -1)
+    weights = np.array([signals, spread], np.float32)
+    smooth, grain = (weights @ flat).reshape(2, *anatomy.tumour_mm.shape)
+    signal = _resample(smooth + grain * texture, anatomy.spacing, protocol, shift)
+    return signal * _coil_profile(signal.shape, protocol, rng)
+
+
+def _magnitude(signal: np.ndarray, protocol: Protocol, gain: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the image as stored: noise in both receiver channels, their magnitude, and the gain."""
+    sigma = spin_echo_signal(TISSUES["muscle"], protocol) / protocol.snr
+    real = signal + sigma * rng.standard_normal(signal.shape, dtype=np.float32)
+    imaginary = sigma * rng.standard_normal(signal.shape, dtype=np.float32)
+    return (gain * np.hypot(real, imaginary)).astype(np.float32)
+
+
+def _resample(array: np.ndarray, spacing, protocol: Protocol | None, shift) -> np.ndarray:
+    """Return an array displaced by `shift` mm (z, y, x) and blurred to the protocol's resolution."""
+    widths = spacing
+    if protocol is not None:
+        slice_mm, plane_mm = protocol.resolution_mm
+        widths = tuple(np.maximum(spacing, (slice_mm, plane_mm, plane_mm)))
+    operators = [
+        _line_operator(n, step, width, offset)
+        for n, step, width, offset in zip(array.shape, spacing, widths, shift, strict=True)
+    ]
+    moved = np.tensordot(operators[0], array, axes=(1, 0))
+    return np.matmul(np.matmul(operators[1], moved), operators[2].T)
+
+
+def _line_operator(n: int, step: float, width: float, shift: float) -> np.ndarray:
+    """Return the matrix that displaces a line of voxels and blurs it with a triangle of the given width."""
+    position = np.arange(n) * step
+    source = np.clip(position - shift, 0, position[-1])
+    weight = np.clip(1 - np.abs(source[:, None] - position[None, :]) / width, 0, None)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _coil_profile(shape, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
+    """Return a smooth receive profile with a median of 1."""
+    z, y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    a = rng.normal(0, 1, 6).astype(np.float32)
+    surface = (a[0] * z + 0.5 * a[1] * z * z)[:, None, None]
+    # A head-and-neck array is most sensitive at the back and the sides.
+    surface = surface + ((0.6 + 0.6 * a[2]) * y + 0.5 * a[3] * y * y)[:, None]
+    surface = surface + (0.6 * a[4] * x + (0.8 + 0.4 * a[5]) * x * x)
+    return np.exp(protocol.coil * (surface - np.median(surface)))
+
+
+def _contour(anatomy: Anatomy, shift, errors, effects: Effects) -> np.ndarray:
+    """Return the mask that a reader draws: the true edges, displaced with the sequence, and not quite met."""
+    mask = np.zeros(anatomy.tumour_mm.shape, np.uint8)
+    for label, distance in ((2, anatomy.node_mm), (1, anatomy.tumour_mm)):
+        moved = _resample(np.clip(distance, -60, 60), anatomy.spacing, None, shift)
+        mask[moved + effects.contour_error_mm * errors < 0] = label
+    return mask
+
+
+def render_patient(
+    traits: Traits,
+    grid: tuple[int, int, int],
+    rng: np.random.Generator,
+    *,
+    protocols: Mapping[str, Mapping[str, Protocol]] = PROTOCOLS,
+    effects: Effects = EFFECTS,
+) -> dict[str, Volume]:
+    """Return a patient's three sequences with contours, as the patient's centre would acquire them.
+
+    Parameters
+    ----------
+    traits : Traits
+        Centre, stage and latent variables.
+    grid : tuple of int
+        Voxels (Z, Y, X); the field of view stays, so that more voxels are smaller ones.
+    rng : numpy.random.Generator
+        Source of all variation; the same state gives the same volumes.
+    protocols : mapping
+        Protocols by centre and sequence (``t1w``, ``t2w``, ``cet1w``).
+    effects : Effects
+        How strongly disease shows, and how imperfect contours are.
+
+    Returns
+    -------
+    dict of str to Volume
+        Image (float32, arbitrary units of the scanner), mask and spacing per sequence.
+
+    Raises
+    ------
+    ValueError
+        If the centre has no protocol, or stage and rENE do not go together.
+    """
+    if traits.center not in protocols:
+        raise ValueError(f"center is {traits.center!r}; protocols exist for {', '.join(protocols)}.")
+    sequences = protocols[traits.center]
+    scale = next(iter(sequences.values())).extent_scale
+    anatomy = build_anatomy(traits, grid, rng, extent_scale=scale, effects=effects)
+    axes = [((np.arange(n) - (n - 1) / 2) * h) for n, h in zip(grid, anatomy.spacing, strict=True)]
+    fields = _Field(axes, rng)
+    texture = (fields.draw(4.0) + fields.draw(11.0)) / np.sqrt(2)
+    habit = fields.draw(25.0)
+    enhancement = np.exp(rng.normal(0, 0.18))
+    signals, masks, gains = {}, {}, {}
+    for name, protocol in sequences.items():
+        shift = rng.normal(0, effects.motion_mm, 3)
+        errors = 0.6 * habit + 0.8 * fields.draw(15.0)
+        masks[name] = _contour(anatomy, shift, errors, effects)
+        signals[name] = _signal(anatomy, protocol, texture, enhancement, shift, rng)
+        gains[name] = protocol.gain * np.exp(rng.normal(0, 0.12))
+    # Noise comes last, because only it depends on the number of voxels: the patient is the same on any grid.
+    return {
+        name: Volume(_magnitude(signal, sequences[name], gains[name], rng), masks[name], anatomy.spacing)
+        for name, signal in signals.items()
+    }

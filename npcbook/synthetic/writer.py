@@ -1,0 +1,347 @@
+"""Write a synthetic cohort in the layout of a user's own, and make its patients again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from joblib import Parallel, delayed
+
+from npcbook import __version__
+from npcbook.cohort.columns import data_dictionary
+from npcbook.cohort.reading import image_path, mask_path, read_truth
+from npcbook.imaging.volumes import Volume
+from npcbook.store import atomic_path, files_fingerprint, fingerprint, progress, project_path
+from npcbook.synthetic import phantom
+from npcbook.synthetic.patients import (
+    DEFAULT_SEED,
+    SMALL_COHORT,
+    TRAINING,
+    Specification,
+    simulate_table,
+    specification,
+)
+from npcbook.words import SEQUENCES
+
+__all__ = [
+    "rebuild_anatomy",
+    "render_again",
+    "write_cohort",
+]
+
+
+def write_cohort(
+    folder: str | os.PathLike,
+    *,
+    scenario: str = "paper",
+    seed: int = DEFAULT_SEED,
+    patients: int | None = None,
+    grid: tuple[int, int, int] = (16, 64, 64),
+    event_rate_multiplier: float | None = None,
+    workers: int | None = None,
+    force: bool = False,
+) -> Path:
+    """Write a synthetic cohort in the layout of a user's own: table, images, contours, and the truth.
+
+    A run that was stopped at any moment continues with the patients that are missing; a cohort that is there
+    and would come out the same is left alone. A patient's files depend on the seed and the patient only.
+
+    Parameters
+    ----------
+    folder : str or path
+        Cohort folder, absolute or from the project's root.
+    scenario : {"paper", "null", "shift"}
+        See `specification`.
+    seed : int
+        Seed; with the default one the counts of Table 1 come out exactly, with others they are drawn.
+    patients : int, optional
+        Patients in both cohorts; as in print if not given.
+    grid : tuple of int
+        Voxels (Z, Y, X); the field of view is always the same.
+    event_rate_multiplier : float, optional
+        Factor on the metastasis hazard. If not given, 1, but 4 for cohorts of fewer than 300 patients, which
+        would otherwise have too few events for any model to be fitted.
+    workers : int, optional
+        Processes; one per core if not given. The files do not depend on it.
+    force : bool
+        Write everything again even if nothing has changed.
+
+    Returns
+    -------
+    pathlib.Path
+        The cohort folder.
+
+    Raises
+    ------
+    ValueError
+        If the scenario is unknown, or there are fewer than 30 patients.
+    FileExistsError
+        If the folder holds anything but a synthetic cohort; nothing is touched then.
+
+    Notes
+    -----
+    The BIDS validator (1.15) finds no error in the folder. It warns that voxel sizes differ between patients,
+    which is meant, since each hospital has its own, and that there is one author only.
+    """
+    folder = project_path(folder)
+    spec = _sized(specification(scenario, exact_counts=seed == DEFAULT_SEED), patients, event_rate_multiplier)
+    generator = {"scenario": scenario, "seed": seed, "grid": list(grid), "specification": asdict(spec)}
+    generator["fingerprint"] = fingerprint(generator, data_dictionary(), _code())
+    _make_room(folder, generator["fingerprint"], force=force)
+    if _stored(folder).get("Complete") and len(list(folder.glob("sub-*"))) == spec.patients:
+        return folder
+    participants, truth = simulate_table(spec, np.random.default_rng(seed))
+    protocols = _protocols(scenario)
+    participants["field_t"] = participants["center"].map({c: p["t1w"].field_t for c, p in protocols.items()})
+    _write_description(folder, generator, complete=False)
+    _write_tables(folder, participants, truth)
+    _write_images(folder, _missing_patients(folder, participants, truth), grid, seed, protocols, workers)
+    _write_description(folder, generator, complete=True)
+    return folder
+
+
+def _protocols(scenario: str) -> dict:
+    """Return the scanners of the hospitals; in ``shift`` those of the validation cohort are exchanged."""
+    shifted = phantom.SHIFTED_PROTOCOLS if scenario == "shift" else phantom.PROTOCOLS
+    return {**shifted, **{center: phantom.PROTOCOLS[center] for center, _ in TRAINING.centers}}
+
+
+def _sized(spec: Specification, patients: int | None, event_rate_multiplier: float | None) -> Specification:
+    patients = spec.patients if patients is None else patients
+    if patients < 30:
+        raise ValueError(
+            f"patients is {patients}; at least 30 are needed to fill two cohorts and three hospitals."
+        )
+    if event_rate_multiplier is None:
+        event_rate_multiplier = 1.0 if patients >= SMALL_COHORT else 4.0
+    return replace(spec, patients=patients, event_rate_multiplier=event_rate_multiplier)
+
+
+def _code() -> str:
+    """Return a hash of the code that decides what is written.
+
+    Of the other wings only containers and file names are used: a change there, or in what
+    they import, must not cost every user a new cohort.
+    """
+    code = Path(__file__).parent.glob("*.py")
+    return files_fingerprint(code, relative_to=Path(__file__).parent)
+
+
+def _stored(folder: Path) -> dict:
+    path = folder / "dataset_description.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _make_room(folder: Path, key: str, *, force: bool) -> None:
+    """Empty the folder unless what is there belongs to the same cohort; refuse to touch anything else."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    stored = _stored(folder)
+    if stored.get("synthetic") is not True:
+        raise FileExistsError(
+            f"{folder} is not empty and holds no synthetic cohort: give another folder, or empty it yourself."
+        )
+    for unfinished in folder.glob(".partial-*"):
+        shutil.rmtree(unfinished)
+    if force or stored.get("Generator", {}).get("fingerprint") != key:
+        # The description goes last: until then an interrupted removal is still known as a synthetic cohort.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "dataset_description.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _missing_patients(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame) -> list:
+    """Return what is needed to write each patient whose images are not there yet."""
+    people = participants.merge(truth, on="patient_id", validate="one_to_one")
+    return [
+        (row.patient_id, _traits(row))
+        for row in people.itertuples(index=False)
+        if not (folder / f"sub-{row.patient_id}").exists()
+    ]
+
+
+def _traits(row) -> phantom.Traits:
+    return phantom.Traits(**{field.name: getattr(row, field.name) for field in fields(phantom.Traits)})
+
+
+def _patient_rng(seed: int, patient_id: str) -> np.random.Generator:
+    """Return the source of chance of one patient's images, the same whoever else is in the cohort."""
+    return np.random.default_rng([seed, zlib.crc32(patient_id.encode())])
+
+
+def _write_images(folder: Path, jobs: list, grid, seed: int, protocols, workers: int | None) -> None:
+    tasks = (delayed(_write_patient)(folder, *job, grid, seed, protocols) for job in jobs)
+    n_jobs = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
+    for _ in progress(done, total=len(jobs), description=f"simulating patients of {folder.name}"):
+        pass
+
+
+def _write_patient(folder: Path, patient_id: str, traits, grid, seed: int, protocols) -> None:
+    """Write one patient's images and contours; the patient's folder appears last, and whole."""
+    rng = _patient_rng(seed, patient_id)
+    volumes = phantom.render_patient(traits, grid, rng, protocols=protocols)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    for sequence in SEQUENCES:
+        volume, protocol = volumes[sequence], protocols[traits.center][sequence]
+        path = image_path(partial, patient_id, sequence)
+        intensities = np.clip(np.rint(volume.image), 0, np.iinfo(np.int16).max).astype(np.int16)
+        _write_nifti(path, intensities, volume.spacing)
+        _write_nifti(mask_path(partial, patient_id, sequence), volume.mask, volume.spacing)
+        _write_json(path.with_name(path.name.replace(".nii.gz", ".json")), _sidecar(protocol))
+    for part in (Path("derivatives") / "masks" / f"sub-{patient_id}", Path(f"sub-{patient_id}")):
+        target = folder / part
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (partial / part).rename(target)
+    shutil.rmtree(partial)
+
+
+def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> dict[str, phantom.Anatomy]:
+    """Return what was planted, voxel by voxel, in the images of patients of a synthetic cohort.
+
+    Parameters
+    ----------
+    folder : str or path
+        A synthetic cohort, absolute or from the project's root.
+    patient_ids : sequence of str
+        Of its patients.
+
+    Returns
+    -------
+    dict of str to Anatomy
+        On the voxels of the patient's images, before the displacement between sequences: the draw that made
+        the images, made again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort has no truth: nothing is planted in real patients.
+    """
+    generator, protocols, traits = _planted(folder, patient_ids)
+    anatomies = {}
+    for patient_id in patient_ids:
+        anatomies[patient_id] = phantom.build_anatomy(
+            traits[patient_id],
+            tuple(generator["grid"]),
+            _patient_rng(generator["seed"], patient_id),
+            extent_scale=next(iter(protocols[traits[patient_id].center].values())).extent_scale,
+        )
+    return anatomies
+
+
+def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -> dict[str, Volume]:
+    """Return a synthetic patient's images as they would be with other latent variables, all else equal.
+
+    Parameters
+    ----------
+    folder : str or path
+        A synthetic cohort, absolute or from the project's root.
+    patient_id : str
+        One of its patients.
+    **latents : float
+        New values of ``size``, ``heterogeneity`` or ``infiltration``; none gives the patient's own images.
+
+    Returns
+    -------
+    dict of str to Volume
+        By sequence; the draws of anatomy, scanner, noise and reader are the patient's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort has no truth.
+    """
+    generator, protocols, traits = _planted(folder, [patient_id])
+    return phantom.render_patient(
+        replace(traits[patient_id], **latents),
+        tuple(generator["grid"]),
+        _patient_rng(generator["seed"], patient_id),
+        protocols=protocols,
+    )
+
+
+def _planted(folder: str | os.PathLike, patient_ids: Sequence[str]) -> tuple[dict, dict, dict]:
+    """Return how a cohort was made, its protocols, and the traits of some patients."""
+    folder, truth = project_path(folder), read_truth(folder)
+    if truth is None:
+        raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
+    generator = _stored(folder)["Generator"]
+    table = pd.read_csv(folder / "participants.tsv", sep="\t", dtype={"patient_id": str, "center": str})
+    wanted = table[table["patient_id"].isin(patient_ids)]
+    people = wanted.merge(truth.reset_index(), on="patient_id", validate="one_to_one")
+    traits = {row.patient_id: _traits(row) for row in people.itertuples(index=False)}
+    return generator, _protocols(generator["scenario"]), traits
+
+
+def _write_nifti(path: Path, array: np.ndarray, spacing) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = sitk.GetImageFromArray(array)
+    picture.SetSpacing([float(size) for size in reversed(spacing)])
+    picture.SetOrigin(
+        [-size * (n - 1) / 2 for size, n in zip(picture.GetSpacing(), picture.GetSize(), strict=True)]
+    )
+    sitk.WriteImage(picture, os.fspath(path), useCompression=True, compressionLevel=1)
+
+
+def _sidecar(protocol: phantom.Protocol) -> dict:
+    return {
+        "Modality": "MR",
+        "MagneticFieldStrength": protocol.field_t,
+        "RepetitionTime": protocol.tr_ms / 1000,
+        "EchoTime": protocol.te_ms / 1000,
+        "ContrastBolusIngredient": "GADOLINIUM" if protocol.contrast else "NONE",
+    }
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_tables(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame) -> None:
+    table = participants.copy()
+    table.insert(0, "participant_id", "sub-" + table["patient_id"])
+    with atomic_path(folder / "participants.tsv") as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    with atomic_path(folder / "truth.csv") as temporary:
+        truth.to_csv(temporary, index=False, float_format="%.6g")
+    _write_json(folder / "participants.json", data_dictionary())
+
+
+def _write_description(folder: Path, generator: dict, *, complete: bool) -> None:
+    maker = [{"Name": "npcbook", "Version": __version__, "Description": "npcbook.synthetic"}]
+    common = {"BIDSVersion": "1.10.0", "License": "CC0", "Authors": ["npcbook"], "GeneratedBy": maker}
+    masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
+    texts = {"README": README, ".bidsignore": "truth.csv\n", "derivatives/masks/dseg.tsv": LABEL_TABLE}
+    for name, text in texts.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text)
+    _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)
+    name = f"Synthetic stage II nasopharyngeal carcinoma, scenario {generator['scenario']}"
+    own = {"synthetic": True, "Complete": complete, "Generator": generator}
+    _write_json(folder / "dataset_description.json", {"Name": name, **common, "DatasetType": "raw", **own})
+
+
+LABEL_TABLE = "index\tname\n0\tbackground\n1\tprimary tumour\n2\tlymph node\n"
+README = """\
+Synthetic cohort: not clinical evidence.
+
+No patient stands behind these files. The table was drawn from the margins that a paper printed, the images
+from a physical phantom, and truth.csv keeps what was planted in both. How each was made is told in the
+book's chapter on the cohort and in its datasheet; dataset_description.json holds every parameter and the
+seed.
+
+participants.tsv          one row a patient; participants.json explains the columns
+sub-*/anat                T1W, T2W and contrast-enhanced T1W images
+derivatives/masks         contours on the voxels of each image: 1 primary tumour, 2 lymph node
+truth.csv                 latent variables and linear predictor; no analysis may use it as input
+"""

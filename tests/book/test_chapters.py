@@ -1,0 +1,192 @@
+"""Chapters 05 and 06 on small simulated runs: hard data, no leakage, numbers that the library confirms."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from npcbook.statistics.concordance import harrell_c
+from npcbook.store import project_path
+
+pytestmark = pytest.mark.book
+
+
+def simulate(folder, *, n=160, synthetic=True, seed=1):
+    """Write a cohort description and the tables of chapters 01, 03 and 04 for `n` patients."""
+    rng = np.random.default_rng(seed)
+    df = pd.DataFrame({"patient_id": [f"p{i:04d}" for i in range(n)]})
+    df["cohort"] = np.where(np.arange(n) < n * 0.55, "training", "validation")
+    df["center"], df["age"] = "1", rng.normal(45, 10, n).round()
+    df["sex"] = rng.choice(["male", "female"], n, p=[0.7, 0.3])
+    df["t_stage"] = rng.choice(["T1", "T2"], n)
+    df["n_stage"] = rng.choice(["N0", "N1"], n, p=[0.15, 0.85])
+    df["ldh"] = rng.choice(["normal", "abnormal", "missing"], n, p=[0.9, 0.05, 0.05])
+    df["ebv_dna"] = rng.choice(["undetectable", "detectable", "missing"], n, p=[0.5, 0.4, 0.1])
+    df["rene"] = rng.choice([0, 1, 2], n, p=[0.75, 0.2, 0.05])
+    df["chemotherapy"] = rng.choice(["none", "cisplatin_nedaplatin"], n)
+    image = rng.normal(size=n)
+    risk = image + (df["t_stage"] == "T2") + 0.7 * df["rene"]
+    metastasis, stop = rng.exponential(700 / np.exp(risk)), rng.uniform(40, 110, n)
+    df["dmfs_months"], df["dm_event"] = np.minimum(metastasis, stop), (metastasis <= stop).astype(int)
+    death = metastasis + rng.exponential(40, n)
+    df["os_months"], df["os_event"] = np.minimum(death, stop), (death <= stop).astype(int)
+    write(folder, "01_cohorts/cohort", df)
+    names = ("t1w", "t2w", "cet1w", "combined")
+    for name, loss in (("scores", 0.5), ("scores_recommended", 0.8)):
+        dl = {f"dl_{s}": image + loss * rng.normal(size=n) for s in names}
+        write(folder, f"03_dl_training/{name}", pd.DataFrame({"patient_id": df["patient_id"]} | dl))
+    radiomics = {f"radiomics_{s}": 0.4 * image + rng.normal(size=n) for s in names}
+    for name in ("scores", "scores_recommended"):
+        write(folder, f"04_radiomics/{name}", pd.DataFrame({"patient_id": df["patient_id"]} | radiomics))
+    (folder / "cohort").mkdir()
+    description = {"Name": "Test", "synthetic": synthetic}
+    (folder / "cohort" / "dataset_description.json").write_text(json.dumps(description))
+    if synthetic:
+        truth = {"linear_predictor": risk, "lp_clinical": risk - image, "lp_imaging": image}
+        pd.DataFrame({"patient_id": df["patient_id"]} | truth).to_csv(
+            folder / "cohort/truth.csv", index=False
+        )
+
+
+def path(folder, table):
+    return folder / "run" / f"{table}.csv"
+
+
+def write(folder, table, df):
+    path(folder, table).parent.mkdir(parents=True, exist_ok=True)
+    df.to_csv(path(folder, table), index=False)
+
+
+def read(folder, table):
+    return pd.read_csv(path(folder, table), dtype={"patient_id": str})
+
+
+def change(folder, table, **columns):
+    """Rewrite columns of a table; each is a function of the table."""
+    write(folder, table, read(folder, table).assign(**columns))
+
+
+def run(folder, name):
+    """Run a chapter's code cells in this process on the simulated run; return its variables."""
+    lines = project_path(f"notebooks/{name}.py").read_text().splitlines()
+    given = {"cohort_folder": str(folder / "cohort"), "run_folder": str(folder / "run"), "permutations": 100}
+    for number, line in enumerate(lines):
+        if (parameter := line.partition(" = ")[0]) in given:
+            lines[number] = f"{parameter} = {given[parameter]!r}"
+    variables = {"__name__": name}
+    exec(compile("\n".join(lines), f"{name}.py", "exec"), variables)
+    plt.close("all")
+    return variables
+
+
+@pytest.fixture(autouse=True)
+def _only_numbers(monkeypatch):
+    """Leave out the drawing and the gluing: other tests draw, and a notebook shows."""
+    monkeypatch.setattr("myst_nb.glue", lambda *args, **kwargs: None)
+    monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
+    monkeypatch.setattr("npcbook.book.figures.plot_kaplan_meier", lambda *args, **kwargs: None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with a simulated run."""
+    simulate(tmp_path)
+    return tmp_path
+
+
+def test_scores_are_complete_and_their_c_index_is_the_recorded_one(folder):
+    run(folder, "05_cox_models")
+    scores, cohort = read(folder, "05_cox_models/scores"), read(folder, "01_cohorts/cohort")
+    assert scores["patient_id"].tolist() == cohort["patient_id"].tolist()
+    assert np.isfinite(scores.drop(columns="patient_id")).all(axis=None)
+    values = read(folder, "05_cox_models/values").set_index(["id", "track"])["value"]
+    rows = (cohort["cohort"] == "validation").to_numpy()
+    expected = harrell_c(cohort["dmfs_months"][rows], cohort["dm_event"][rows], scores["dc"][rows]).c
+    assert values["table4.validation.c_index.dc", "as published"] == pytest.approx(expected)
+    assert values["table4.validation.c_index.dc", "truth"] > 0.6
+
+
+def test_validation_outcomes_change_no_model_no_score_and_no_cut_off(folder):
+    tables = ("05_cox_models/coefficients", "05_cox_models/scores", "05_cox_models/scores_recommended")
+    tables += ("06_km/cutoffs", "06_km/groups", "06_km/groups_recommended")
+    found = []
+    for _ in range(2):
+        run(folder, "05_cox_models")
+        run(folder, "06_km")
+        found.append({table: read(folder, table) for table in tables})
+        validation = read(folder, "01_cohorts/cohort")["cohort"] == "validation"
+        shift = validation.map({True: 7.0, False: 0.0})
+        change(
+            folder,
+            "01_cohorts/cohort",
+            dm_event=lambda df, rows=validation: df["dm_event"].where(~rows, 1 - df["dm_event"]),
+            dmfs_months=lambda df, shift=shift: df["dmfs_months"] + shift,
+        )
+    for table in tables:
+        pd.testing.assert_frame_equal(found[0][table], found[1][table])
+
+
+def test_patients_without_a_score_are_in_no_group_and_no_estimate(folder):
+    without = ["p0003", "p0010", "p0120"]
+    for name in ("scores", "scores_recommended"):
+        change(
+            folder,
+            f"03_dl_training/{name}",
+            dl_combined=lambda df: df["dl_combined"].mask(df["patient_id"].isin(without)),
+        )
+    run(folder, "05_cox_models")
+    variables = run(folder, "06_km")
+    groups = read(folder, "06_km/groups").set_index("patient_id")
+    for model in ("dl_combined", "dc"):
+        assert groups.index[groups[model].isna()].tolist() == without
+        result = variables["results"][model, "training", "DMFS"]
+        assert sum(patients for _, patients in result["events"].values()) == 88 - 2
+    assert groups["clinical"].notna().all()
+    values = read(folder, "05_cox_models/values").set_index(["id", "track"])["value"]
+    cohort = read(folder, "01_cohorts/cohort").set_index("patient_id").drop(without)
+    scores = read(folder, "05_cox_models/scores").set_index("patient_id").loc[cohort.index]
+    rows = cohort["cohort"] == "validation"
+    expected = harrell_c(cohort["dmfs_months"][rows], cohort["dm_event"][rows], scores["dc"][rows]).c
+    assert values["table4.validation.c_index.dc", "as published"] == pytest.approx(expected)
+
+
+def test_groups_follow_the_cut_offs(folder):
+    run(folder, "05_cox_models")
+    variables = run(folder, "06_km")
+    cutoffs = read(folder, "06_km/cutoffs").set_index("model")["cutoff"]
+    scores, groups = read(folder, "05_cox_models/scores"), read(folder, "06_km/groups")
+    for model, cutoff in cutoffs.items():
+        np.testing.assert_array_equal(groups[model], np.where(scores[model] > cutoff, "high", "low"))
+    training = variables["cuts"]["dl_combined"]
+    assert training.p_corrected >= training.p_naive
+
+
+def test_hard_data_leave_reasons_not_errors(folder):
+    """A level without events, a level without patients, a constant score, a cohort without metastases."""
+    event = read(folder, "01_cohorts/cohort")["dm_event"]
+    cohort = read(folder, "01_cohorts/cohort")["cohort"]
+    change(
+        folder,
+        "01_cohorts/cohort",
+        sex=lambda df: np.where(event == 1, "male", df["sex"]),
+        ldh="normal",
+        dm_event=event.where(cohort == "training", 0),
+    )
+    change(folder, "04_radiomics/scores", radiomics_combined=0.0)
+    run(folder, "05_cox_models")
+    run(folder, "06_km")
+    table = read(folder, "05_cox_models/tables/table_2").set_index("covariate (reference)")
+    assert "†" in table.loc["Sex: female (male)", "multivariable HR (95 % CI)"]
+    assert table.loc["LDH: abnormal (normal)", "multivariable HR (95 % CI)"] == "–"
+    reasons = "\n".join(read(folder, "05_cox_models/tables/not_estimable").iloc[:, 0])
+    assert "Radiomics (combined)" in reasons
+    assert "validation" in reasons
+    assert read(folder, "06_km/groups")["radiomics_combined"].isna().all()
+
+
+def test_a_real_cohort_has_no_truth(tmp_path):
+    simulate(tmp_path, synthetic=False)
+    run(tmp_path, "05_cox_models")
+    assert "truth" not in set(read(tmp_path, "05_cox_models/values")["track"])

@@ -1,0 +1,440 @@
+"""The book as it is read: every chapter executed, every page built, nothing fetched from outside."""
+
+import gzip
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import jupytext
+import nbformat
+import numpy as np
+import papermill
+import PIL.Image
+import pytest
+from playwright.sync_api import sync_playwright
+
+from npcbook.book import run as book
+from npcbook.book.pages import expected_pages
+from npcbook.book.results import list_shown
+from npcbook.cohort.reading import read_cohort
+from npcbook.paper.printed import read_published
+from npcbook.words import SYNTHETIC_LABEL
+
+ROOT = Path(__file__).parents[2]
+PAPER_WIDTH = 718  # CSS pixels between the margins of an A4 page
+FILES = """performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
+    .map(entry => new URL(entry.name).pathname)"""
+# What paper would cut: whatever is wider than the page, or longer than its own frame.
+CUT = """[...document.querySelectorAll('main table, main pre, main img, main .text_html')].filter(e =>
+    e.getBoundingClientRect().right > innerWidth + 1 || (getComputedStyle(e).overflowY != 'visible'
+    && e.scrollHeight > e.clientHeight + 1)).map(e => e.outerHTML.slice(0, 120))"""
+# Contrast of an element's text against the first ground behind it that is not transparent (WCAG 2).
+CONTRAST = """element => {
+    const light = colour => {
+        const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    let ground = element;
+    const clear = e => /rgba\\(.*, 0\\)/.test(getComputedStyle(e).backgroundColor);
+    while (clear(ground) && ground.parentElement) ground = ground.parentElement;
+    const [high, low] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor]
+        .map(light).sort((a, b) => b - a);
+    return (high + 0.05) / (low + 0.05);
+}"""
+pytestmark = pytest.mark.book
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Say nothing: the tests look at the browser's side."""
+
+
+@pytest.fixture(scope="session")
+def html(smoke_run):
+    return smoke_run / "pages" / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def site(html):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=html))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "The browser tests need Chromium: apt-get install chromium."
+    options = [
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def visits(browser, site):
+    """Visit every page once, outside requests blocked and counted, and keep what was seen."""
+    seen = {}
+    for name in expected_pages():
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        log = {"outside": [], "console": [], "failed": []}
+        page.route(lambda url, site=site: not url.startswith((site, "data:", "blob:")), _block(log))
+        page.on(
+            "console",
+            lambda message, log=log: log["console"].append(message.text) if message.type == "error" else None,
+        )
+        page.on("pageerror", lambda error, log=log: log["console"].append(str(error)))
+        page.on("requestfailed", lambda request, log=log: log["failed"].append(request.url))
+        page.goto(f"{site}/{name}", wait_until="load")
+        page.wait_for_timeout(200)
+        log["formulas"] = page.locator("mjx-container").count()
+        log["raw"] = page.locator("span.math, div.math").count()
+        log["text"] = page.inner_text("body")
+        log["alt"] = page.eval_on_selector_all(
+            "img", "images => images.map(i => i.getAttribute('alt') || '')"
+        )
+        log["landmarks"] = {name: page.locator(name).count() for name in ("main", "nav", "h1")}
+        log["files"] = page.evaluate(FILES)
+        log["links"] = page.eval_on_selector_all(
+            "a[href]", "links => links.map(link => link.getAttribute('href'))"
+        )
+        log["broken_images"] = page.evaluate(
+            "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
+        )
+        page.set_viewport_size({"width": 390, "height": 844})
+        log["phone_width"] = page.evaluate("document.documentElement.scrollWidth")
+        page.set_viewport_size({"width": PAPER_WIDTH, "height": 1000})
+        page.emulate_media(media="print")
+        log["cut_in_print"] = page.evaluate(CUT)
+        log["bars_in_print"] = page.locator(".bd-sidebar-primary:visible, .bd-header-article:visible").count()
+        seen[name] = log
+        page.close()
+    return seen
+
+
+def _block(log):
+    def handle(route):
+        log["outside"].append(route.request.url)
+        route.abort()
+
+    return handle
+
+
+def test_every_chapter_ran_to_its_end(smoke_run):
+    for plan in book.CHAPTERS:
+        notebook = nbformat.read(smoke_run / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        assert book.check_execution(notebook) == [], plan.name
+
+
+def test_no_chapter_warned(smoke_run):
+    for plan in book.CHAPTERS:
+        notebook = nbformat.read(smoke_run / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        heard = "".join(output.text for output in outputs if output.get("name") == "stderr")
+        assert "Warning" not in heard, (plan.name, heard[:2000])
+
+
+def test_every_page_is_there(html):
+    assert [page for page in expected_pages() if not (html / page).exists()] == []
+
+
+def test_no_page_asks_for_anything_outside(visits):
+    assert {name: log["outside"] for name, log in visits.items() if log["outside"]} == {}
+
+
+def test_no_page_has_an_error(visits):
+    assert {name: log["console"] for name, log in visits.items() if log["console"]} == {}
+    assert {name: log["failed"] for name, log in visits.items() if log["failed"]} == {}
+    assert {name: log["broken_images"] for name, log in visits.items() if log["broken_images"]} == {}
+
+
+def test_formulas_are_typeset_without_a_network(visits):
+    assert sum(log["formulas"] for log in visits.values()) > 5
+    for name, log in visits.items():
+        assert log["formulas"] >= log["raw"], name
+
+
+def test_internal_links_resolve(visits, html):
+    broken = []
+    for name, log in visits.items():
+        for link in log["links"]:
+            target = link.split("#")[0].split("?")[0]
+            if (
+                target
+                and not re.match(r"[a-z]+:", target)
+                and not (html / name).parent.joinpath(target).exists()
+            ):
+                broken.append((name, link))
+    assert broken == []
+
+
+def test_every_picture_is_put_into_words(visits):
+    for name, log in visits.items():
+        assert [alt for alt in log["alt"] if not re.fullmatch(r"[A-Z].*[a-z].* .*\.", alt)] == [], name
+    figures = [alt for log in visits.values() for alt in log["alt"] if SYNTHETIC_LABEL in alt]
+    assert len(figures) >= 30
+
+
+def test_a_page_has_its_landmarks(visits):
+    for name, log in visits.items():
+        assert log["landmarks"]["main"] == 1, name
+        assert log["landmarks"]["nav"] >= 1, name
+
+
+def test_no_page_scrolls_sideways_on_a_telephone(visits):
+    assert {name: log["phone_width"] for name, log in visits.items() if log["phone_width"] > 390} == {}
+
+
+def test_paper_shows_everything_and_no_bars(visits):
+    assert {name: log["cut_in_print"] for name, log in visits.items() if log["cut_in_print"]} == {}
+    assert {name: log["bars_in_print"] for name, log in visits.items() if log["bars_in_print"]} == {}
+
+
+def test_pages_are_light(visits, html):
+    def travels(name):
+        content = (html / name.lstrip("/")).read_bytes()
+        # Text travels compressed, as servers send it.
+        return len(gzip.compress(content) if name.endswith((".html", ".css", ".js", ".svg")) else content)
+
+    weights = {name: sum(map(travels, set(log["files"]) - {"/favicon.ico"})) for name, log in visits.items()}
+    # The viewer brings its own drawing library and the volumes.
+    assert {n: w for n, w in weights.items() if w > 3e6 and n != "notebooks/13_viewer.html"} == {}
+    assert weights["notebooks/13_viewer.html"] < 8e6
+
+
+def test_every_figure_and_table_can_be_downloaded(visits, smoke_run):
+    offered = {link for log in visits.values() for link in log["links"] if "results/" in link}
+    for item in list_shown(smoke_run):
+        for copy in item.copies():
+            assert f"../results/{copy}" in offered, copy
+            assert f"results/{copy}" in offered, copy
+
+
+def test_a_printed_page_is_a_pdf(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}/notebooks/06_km.html")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_either_light(browser, site, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(f"{site}/notebooks/06_km.html")
+    assert page.get_attribute("html", "data-theme") == scheme
+    for selector in ("main p", "main td", "main th", "main a", "main h2"):
+        assert page.eval_on_selector(selector, CONTRAST) >= 4.5, selector
+    card = page.eval_on_selector(
+        "main img", "i => getComputedStyle(i).backgroundColor + getComputedStyle(i).filter"
+    )
+    assert card == "rgb(255, 255, 255)none"
+    page.close()
+
+
+def test_the_keyboards_place_is_visible(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}/notebooks/06_km.html")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        style = "e => getComputedStyle(e).outlineStyle + getComputedStyle(e).boxShadow"
+        assert page.eval_on_selector(":focus", style) != "nonenone"
+    page.close()
+
+
+@pytest.mark.parametrize("how", ["server", "file"])
+def test_search_finds_a_word(browser, site, html, how):
+    page = browser.new_page()
+    page.goto((site if how == "server" else html.as_uri()) + "/search.html?q=metastasis")
+    page.wait_for_selector("#search-results li")
+    assert page.locator("#search-results li").count() >= 5
+    page.close()
+
+
+def test_the_viewer_shows_volumes_from_a_folder(browser, html):
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=ready]")
+    empty = page.locator("#mri-viewer canvas").screenshot()
+    page.get_by_label("sequence").select_option("T2W")
+    page.get_by_label("masks").select_option("both")
+    page.wait_for_selector("#mri-viewer[data-shown$='T2W, both']")
+    page.wait_for_timeout(300)
+    assert page.locator("#mri-viewer canvas").screenshot() != empty
+    assert errors == []
+    page.close()
+
+
+def test_the_viewer_is_used_from_the_keyboard(browser, html):
+    page = browser.new_page()
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=ready]")
+    page.get_by_label("masks").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    before, places = page.locator("#mri-viewer canvas").screenshot(), []
+    for key in ("ArrowLeft", "ArrowUp", "PageUp"):
+        for _ in range(6):
+            page.keyboard.press(key)
+        places.append(page.inner_text("#mri-viewer output"))
+    assert len(set(places)) == 3
+    assert re.search(r"mm right, .* grey value \d+; reader: (background|tumour|node)", places[0])
+    assert page.locator("#mri-viewer canvas").screenshot() != before
+    page.close()
+
+
+def test_a_figure_is_seen_whole(browser, site):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    figure = page.locator(".cell_output img").first
+    frame = figure.locator("xpath=..")
+    assert frame.evaluate("a => a.clientHeight") >= figure.evaluate("img => img.clientHeight") > 100
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    with PIL.Image.open(io.BytesIO(figure.screenshot())) as picture:
+        dark = np.asarray(picture.convert("L")) < 128
+    # Ink from the first tenth of the figure to the last.
+    assert dark[: len(dark) // 8].any()
+    assert dark[-len(dark) // 8 :].any()
+    page.close()
+
+
+def test_the_chapters_and_the_contents_open_on_a_telephone(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    for button, link in (
+        (".primary-toggle", "04 · Radiomics"),
+        (".secondary-toggle", "Limits and deviations"),
+    ):
+        there = page.locator(f"dialog a:has-text('{link}')").first
+        assert not there.is_visible()
+        page.locator(f"{button}:visible").first.click()
+        there.wait_for(state="visible")
+        there.click()
+        page.wait_for_timeout(300)
+    assert page.url.endswith("#limits-and-deviations")
+    page.close()
+
+
+def test_letters_in_figures_keep_their_size_on_a_telephone(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{site}/notebooks/06_km.html")
+    drawn = page.locator(".cell_output img").evaluate_all(
+        "images => images.map(i => [i.clientWidth, i.parentElement.clientWidth])"
+    )
+    page.close()
+    assert drawn
+    assert all(width > 1.3 * frame for width, frame in drawn)
+
+
+def test_without_webgl_the_picture_stays(browser, html):
+    page = browser.new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto((html / "notebooks" / "13_viewer.html").as_uri())
+    page.wait_for_selector("#mri-viewer[data-state=no-webgl]")
+    assert "WebGL" in page.inner_text("#mri-viewer")
+    assert page.locator("main img").first.is_visible()
+    page.close()
+
+
+def test_the_ledger_is_filtered_without_a_server(browser, html):
+    page = browser.new_page()
+    page.goto((html / "notebooks" / "10_ledger.html").as_uri())
+    rows = page.locator(".tag_filterable tbody tr:visible")
+    everything = rows.count()
+    assert everything == len(read_published())
+    page.get_by_label("printed interval").select_option("outside")
+    page.get_by_label("chapter").select_option("05")
+    assert 0 < rows.count() < everything
+    page.get_by_label("text").fill("no such number")
+    assert rows.count() == 0
+    page.emulate_media(media="print")
+    assert rows.count() == everything
+    page.close()
+    plain = browser.new_page(java_script_enabled=False)
+    plain.goto((html / "notebooks" / "10_ledger.html").as_uri())
+    assert plain.locator(".tag_filterable tbody tr:visible").count() == everything
+    plain.close()
+
+
+def test_no_page_shows_a_path_of_the_machine_it_ran_on(visits):
+    # Parameters are given from the project's root, so nothing has a reason to name what lies above it.
+    above = str(ROOT.parent) + "/"
+    assert [name for name, log in visits.items() if above in log["text"]] == []
+
+
+def test_every_result_page_is_labelled_synthetic(visits):
+    for plan in book.CHAPTERS:
+        if plan.reads_cohort:
+            assert SYNTHETIC_LABEL in visits[f"notebooks/{plan.name}.html"]["text"], plan.name
+
+
+def test_a_trial_run_says_so_below_every_title(html):
+    print_only = "notebooks/00_printed_numbers"
+    for page in {"README", *(f"notebooks/{plan.name}" for plan in book.CHAPTERS)} - {print_only}:
+        assert "This is a trial run on 120 patients" in (html / f"{page}.html").read_text(), page
+    assert "no patient data" in (html / f"{print_only}.html").read_text()
+
+
+def test_the_ledger_covers_every_printed_number(smoke_run):
+    values = [path for path in smoke_run.glob("*/values.csv")]
+    assert len(values) >= 7
+    manifest = json.loads((smoke_run / "manifest.json").read_text())
+    assert set(manifest["chapters"]) == {plan.name for plan in book.CHAPTERS}
+    assert len(read_published()) >= 300
+
+
+def test_an_unchanged_book_runs_nothing(smoke_run):
+    result = subprocess.run(
+        [sys.executable, "-m", "npcbook", "book", "--profile", "smoke"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert "running ..." not in result.stdout
+
+
+def test_a_chapter_runs_alone_with_plain_papermill(smoke_run, smoke_cohort, tmp_path):
+    run = tmp_path / "run"
+    for name in ("01_cohorts", "05_cox_models"):
+        shutil.copytree(smoke_run / name, run / name)
+    command = [Path(sys.executable).parent / "papermill", "notebooks/06_km.ipynb", tmp_path / "km.ipynb"]
+    options = ["-p", "run_folder", run, "-p", "cohort_folder", smoke_cohort, "-p", "min_fraction", "0.2"]
+    subprocess.run(list(map(str, command + options)), cwd=ROOT, check=True, capture_output=True)
+    assert (run / "06_km" / "cutoffs.csv").exists()
+
+
+def test_the_template_chapter_runs(smoke_run, smoke_cohort, tmp_path):
+    shutil.copytree(smoke_run / "01_cohorts", tmp_path / "run" / "01_cohorts")
+    notebook = jupytext.read(ROOT / "notebooks" / "template" / "chapter.py")
+    nbformat.write(notebook, tmp_path / "chapter.ipynb")
+    parameters = {"run_folder": str(tmp_path / "run"), "cohort_folder": str(smoke_cohort), "endpoint": "os"}
+    source, target = str(tmp_path / "chapter.ipynb"), str(tmp_path / "out.ipynb")
+    done = papermill.execute_notebook(source, target, parameters, cwd=str(ROOT), progress_bar=False)
+    assert book.check_execution(done) == []
+    assert (tmp_path / "run" / "template" / "figures" / "months.svg").exists()
+
+
+def test_the_readme_checks_a_cohort(smoke_cohort):
+    command = [sys.executable, "-m", "npcbook", "check", str(smoke_cohort)]
+    assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    assert read_cohort(smoke_cohort).is_synthetic

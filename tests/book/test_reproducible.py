@@ -1,0 +1,51 @@
+"""The same seed gives the same tables, also when the run is killed on the way."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from npcbook.book import run as book
+
+ROOT = Path(__file__).parents[2]
+
+
+def tables(run_folder):
+    """Return the content of every table of a run by its path."""
+    paths = [path for suffix in ("csv", "parquet") for path in run_folder.glob(f"[0-9]*/**/*.{suffix}")]
+    return {str(path.relative_to(run_folder)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.slow
+@pytest.mark.book
+def test_a_run_killed_twice_ends_with_the_tables_of_one_that_was_not(smoke_run, tmp_path):
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in tracked.stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    names = [plan.name for plan in book.CHAPTERS]
+    command = [sys.executable, "-m", "npcbook", "book", "--profile", "smoke", "--chapters", *names]
+    # Text output is kept in files: a pipe nobody reads would stop the run.
+    options = {
+        "cwd": tmp_path,
+        "env": os.environ | {"NPCBOOK_ROOT": str(tmp_path)},
+        "start_new_session": True,
+    }
+    for seconds in (25, 50):
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, **options)
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    with (tmp_path / "log").open("w") as log:
+        status = subprocess.run(command, stdout=log, stderr=log, check=False, **options).returncode
+    assert status == 0, (tmp_path / "log").read_text()[-4000:]
+    wanted, found = tables(smoke_run), tables(tmp_path / "data" / "runs" / "smoke-synthetic")
+    assert set(found) == set(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []

@@ -1,0 +1,119 @@
+"""What a run leaves to take away: complete, labelled, the same bytes twice, and nothing of an earlier run."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from npcbook.book.pages import notice
+from npcbook.book.results import (
+    SOURCE_COLUMN,
+    Shown,
+    list_shown,
+    used_parameters,
+    write_results,
+    write_workbook,
+)
+from npcbook.words import SYNTHETIC_LABEL
+
+
+@pytest.fixture(scope="session")
+def results(smoke_run):
+    return smoke_run / "results"
+
+
+@pytest.mark.book
+def test_every_file_shown_is_there_and_listed_with_its_hash(smoke_run, results):
+    listed = json.loads((results / "manifest.json").read_text())["files"]
+    hashes = {path: sha for entry in listed for path, sha in entry["sha256"].items()}
+    shown = [copy for item in list_shown(smoke_run) for copy in item.copies()]
+    assert set(hashes) == set(shown)
+    on_disk = [p for folder in ("tables", "figures") for p in (results / folder).rglob("*.*")]
+    assert {path.relative_to(results).as_posix() for path in on_disk} == set(shown)
+    for path, sha in hashes.items():
+        assert hashlib.sha256((results / path).read_bytes()).hexdigest() == sha
+
+
+@pytest.mark.book
+def test_every_file_says_where_its_numbers_come_from(results):
+    for path in (results / "tables").rglob("*.csv"):
+        labels = pd.read_csv(path, dtype=str)[SOURCE_COLUMN]
+        assert labels.notna().all(), path
+    assert SYNTHETIC_LABEL in (results / "README.txt").read_text().splitlines()[0]
+    assert (results / "methods.txt").read_text().startswith(SYNTHETIC_LABEL)
+    for path in (results / "figures" / "06_km").glob("*.svg"):
+        assert f"<!-- {SYNTHETIC_LABEL} -->" in path.read_text(), path
+
+
+@pytest.mark.book
+def test_the_workbook_has_a_sheet_for_each_table(smoke_run, results):
+    workbook = openpyxl.load_workbook(results / "tables.xlsx")
+    tables = [item for item in list_shown(smoke_run) if item.kind == "table"]
+    assert len(workbook.sheetnames) == len(tables) + 1
+    for sheet, item in zip(workbook.worksheets[1:], tables, strict=True):
+        assert (sheet["A1"].value, sheet["A2"].value) == (item.caption, item.label)
+
+
+@pytest.mark.book
+def test_the_methods_hold_this_runs_settings(smoke_run, results):
+    text = (results / "methods.txt").read_text()
+    used = used_parameters(smoke_run)
+    assert f"{used['06_km']['permutations']} permutations" in text
+    assert "{" not in text
+    assert "T category: T2 (T1), rENE: G1 (without)" in text
+    assert "starting from the network of the sequence before" in text
+    patients = pd.read_csv(smoke_run / "01_cohorts" / "cohort.csv")
+    assert f"had {(patients['cohort'] == 'training').sum()} patients" in text
+
+
+@pytest.mark.book
+def test_the_same_tables_give_the_same_workbook(smoke_run, results, tmp_path):
+    tables = [item for item in list_shown(smoke_run) if item.kind == "table"]
+    write_workbook(tmp_path / "again.xlsx", tables, smoke_run)
+    assert (tmp_path / "again.xlsx").read_bytes() == (results / "tables.xlsx").read_bytes()
+
+
+@pytest.mark.book
+def test_results_that_are_current_are_left_alone(smoke_run, smoke_cohort, results):
+    before = (results / "manifest.json").stat().st_mtime_ns
+    write_results(smoke_run, cohort_folder=Path(smoke_cohort))
+    assert (results / "manifest.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.book
+def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
+    run = tmp_path / "run"
+    heavy = shutil.ignore_patterns("pages", "preprocessed", "predicted", "networks", "patients-*")
+    shutil.copytree(smoke_run, run, ignore=heavy)
+    # The chapter no longer shows its last table.
+    listed = pd.read_csv(run / "06_km" / "shown.csv")
+    listed.iloc[:-1].to_csv(run / "06_km" / "shown.csv", index=False)
+    gone = listed.iloc[-1]
+    write_results(run, cohort_folder=Path(smoke_cohort))
+    assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
+    assert list(run.glob(".results-*")) == []
+
+
+def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):
+    folder = tmp_path / "01_cohorts" / "tables"
+    folder.mkdir(parents=True)
+    text = "patient_id,center,Centre,age\n007,01,02,46.5\n010,02,,\n"
+    (folder / "flow.csv").write_text(text)
+    item = Shown("01_cohorts", "table", "flow", "Flow.", "Cohort: mine")
+    write_workbook(tmp_path / "tables.xlsx", [item], tmp_path)
+    sheet = openpyxl.load_workbook(tmp_path / "tables.xlsx").worksheets[1]
+    rows = list(sheet.iter_rows(min_row=5, values_only=True))
+    assert rows == [("007", "01", "02", 46.5), ("010", "02", None, None)]
+
+
+def test_a_cohort_of_ones_own_gets_no_notice(tmp_path):
+    (tmp_path / "01_cohorts").mkdir()
+    shown = pd.DataFrame(
+        {"kind": ["table"], "name": ["flow"], "caption": ["Flow."], "label": ["Cohort: mine"]}
+    )
+    shown.to_csv(tmp_path / "01_cohorts" / "shown.csv", index=False)
+    assert notice(tmp_path) == ""

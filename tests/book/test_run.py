@@ -1,0 +1,169 @@
+"""The runner, on a project of three tiny chapters: reuse, failure, stopping and continuing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from npcbook.book import run as book
+
+ROOT = Path(__file__).parents[2]
+HEADER = """\
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+"""
+PARAMETERS = '# %% tags=["parameters"]\ncohort_folder = "c"\nrun_folder = "r"\n'
+OPEN = (
+    "# %%\nimport time\nimport pandas as pd\nfrom npcbook.runs import open_chapter\n"
+    'chapter = open_chapter("NAME", run_folder=run_folder, cohort_folder=cohort_folder)\n'
+)
+CHAPTERS = {
+    "01_first": 'factor = 2\n# %%\nchapter.write("numbers", pd.DataFrame({"x": [1 * factor]}))\n',
+    "02_second": '# %%\nx = chapter.read("01_first/numbers")\ntime.sleep(1)\nchapter.write("sums", x + 1)\n',
+    "03_third": '# %%\nchapter.write("own", pd.DataFrame({"x": [7]}))\n',
+}
+PLANS = (
+    book.ChapterPlan("01_first", reads_cohort=True),
+    book.ChapterPlan("02_second", ("01_first",)),
+    book.ChapterPlan("03_third"),
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path))
+    monkeypatch.setattr(book, "CHAPTERS", PLANS)
+    (tmp_path / "notebooks").mkdir()
+    for name, body in CHAPTERS.items():
+        parameters, _, rest = body.partition("# %%")
+        text = HEADER + PARAMETERS + parameters + OPEN.replace("NAME", name) + "\n# %%" + rest
+        (tmp_path / "notebooks" / f"{name}.py").write_text(text)
+    (tmp_path / "requirements.lock").write_text("")
+    shutil.copytree(ROOT / "data" / "published", tmp_path / "data" / "published")
+    cohort = tmp_path / "data" / "cohorts" / "c"
+    cohort.mkdir(parents=True)
+    (cohort / "dataset_description.json").write_text(json.dumps({"Name": "c", "synthetic": True}))
+    return tmp_path
+
+
+def run(project, **options):
+    lines = []
+    options.setdefault("parameters", {})
+    done = book.run_chapters(
+        run_folder=project / "data/runs/r",
+        cohort_folder=project / "data/cohorts/c",
+        say=lines.append,
+        **options,
+    )
+    return done, lines
+
+
+def edit(project, name, old, new):
+    path = project / "notebooks" / f"{name}.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def table(project, name):
+    return (project / "data/runs/r" / f"{name}.csv").read_text()
+
+
+@pytest.mark.book
+def test_only_what_depends_on_a_change_runs_again(project):
+    assert run(project)[0] == ["01_first", "02_second", "03_third"]
+    assert run(project)[0] == []
+    assert run(project, parameters={"factor": 3})[0] == ["01_first", "02_second"]
+    assert table(project, "02_second/sums") == "x\n4\n"
+    # A changed chapter whose tables come out the same leaves the later ones alone.
+    edit(project, "01_first", "1 * factor", "factor * 1")
+    assert run(project, parameters={"factor": 3})[0] == ["01_first"]
+    (project / "data/runs/r/03_third/own.csv").write_text("x\n8\n")
+    assert run(project, parameters={"factor": 3})[0] == ["03_third"]
+    # What is only shown counts too, and sends no later chapter back to work.
+    for shown in ("shown.csv", "figures/f.svg"):
+        (project / "data/runs/r/01_first" / shown).parent.mkdir(exist_ok=True)
+        (project / "data/runs/r/01_first" / shown).write_text("changed")
+        assert run(project, parameters={"factor": 3})[0] == ["01_first"]
+        (project / "data/runs/r/01_first" / shown).unlink(missing_ok=True)
+        run(project, parameters={"factor": 3})
+    (project / "data/cohorts/c/participants.tsv").write_text("patient_id\n")
+    assert run(project, parameters={"factor": 3})[0] == ["01_first"]
+
+
+@pytest.mark.book
+def test_a_failing_chapter_stops_the_run_and_says_where(project):
+    edit(project, "02_second", "x + 1", "x + missing_name")
+    with pytest.raises(
+        book.ChapterFailed, match=r"02_second.*cell In \[\d+\]: NameError: .*missing_name"
+    ) as failure:
+        run(project)
+    partial = project / "data/runs/r/notebooks/02_second.partial.ipynb"
+    assert str(partial) in str(failure.value)
+    assert partial.exists()
+    assert not (project / "data/runs/r/03_third").exists()
+    edit(project, "02_second", "missing_name", "1")
+    assert run(project)[0] == ["02_second", "03_third"]
+    assert not partial.exists()
+
+
+def test_unknown_parameters_and_chapters_are_errors(project):
+    book.sync_notebooks()
+    with pytest.raises(book.UnknownParameter, match=r"'factro'.*factor"):
+        run(project, parameters={"factro": 3})
+    with pytest.raises(ValueError, match=r"no chapter '99'.*01_first"):
+        run(project, chapters=["99"])
+
+
+DRIVER = """
+import sys; sys.path.insert(0, {tests!r})
+from pathlib import Path
+from npcbook import book
+import test_book
+book.CHAPTERS = test_book.PLANS
+test_book.run(Path({project!r}))
+"""
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("after", [4.0, 7.0, 9.0])
+def test_a_killed_run_continues_and_ends_the_same(project, after):
+    driver = [sys.executable, "-c", DRIVER.format(tests=str(ROOT / "tests"), project=str(project))]
+    process = subprocess.Popen(
+        driver, env=os.environ | {"NPCBOOK_ROOT": str(project)}, start_new_session=True
+    )
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run(project)
+    assert table(project, "02_second/sums") == "x\n3\n"
+    assert table(project, "03_third/own") == "x\n7\n"
+    assert set(json.loads((project / "data/runs/r/manifest.json").read_text())["chapters"]) == set(CHAPTERS)
+    assert run(project)[0] == []
+
+
+def test_a_derived_notebook_has_no_outputs_and_no_way_back(project):
+    book.sync_notebooks()
+    notebook = json.loads((project / "notebooks/01_first.ipynb").read_text())
+    assert "jupytext" not in notebook["metadata"]
+    assert notebook["metadata"]["kernelspec"]["language"] == "python"
+    assert all(not cell.get("outputs") for cell in notebook["cells"])
+    assert book.stale_notebooks() == []
+    edit(project, "01_first", "1 * factor", "5")
+    assert [path.name for path in book.stale_notebooks()] == ["01_first.ipynb"]

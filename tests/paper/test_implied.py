@@ -1,0 +1,192 @@
+"""What printed results allow one to work out: hand cases, simulations, and the reference programs."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from npcbook.paper.implied import (
+    Interval,
+    events_from_hr,
+    events_from_rate,
+    fewest_events,
+    firth_two_arm,
+    implied_correlation,
+    mixing_share,
+    rate_interval_kinds,
+    table_tests,
+    two_rate_p,
+    wald_from_ci,
+)
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.firth import fit_firth_cox
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20230519)
+
+
+def exactly(value):
+    return Interval(value, value)
+
+
+def test_an_interval_without_rounding_gives_its_own_estimate_se_and_p():
+    hr, se = 2.5, 0.4
+    low, high = hr * math.exp(-1.959964 * se), hr * math.exp(1.959964 * se)
+    wald = wald_from_ci(exactly(hr), exactly(low), exactly(high), ratio=True, null=1)
+    assert wald.midpoint.middle == pytest.approx(hr)
+    assert wald.se.middle == pytest.approx(se, rel=1e-6)
+    assert wald.p_value.middle == pytest.approx(2 * stats.norm.sf(math.log(hr) / se), rel=1e-5)
+
+
+def test_rounding_only_widens_what_an_interval_implies():
+    hr, se = 2.5, 0.4
+    limits = [hr * math.exp(s * 1.959964 * se) for s in (-1, 1)]
+    rounded = [Interval(round(x, 1) - 0.05, round(x, 1) + 0.05) for x in (hr, *limits)]
+    wald = wald_from_ci(*rounded, ratio=True, null=1)
+    assert wald.midpoint.contains(hr)
+    assert wald.se.contains(se)
+    assert wald.p_value.contains(2 * stats.norm.sf(math.log(hr) / se))
+
+
+def test_limits_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="lower must lie below"):
+        wald_from_ci(exactly(1), exactly(2), exactly(1.5), ratio=True, null=1)
+
+
+def test_baseline_tests_equal_scipy_and_a_hand_enumeration():
+    tests = table_tests([[3, 1], [1, 3]])
+    # Tea-tasting table: 34 of 70 orderings are as far from even.
+    assert tests.fisher == pytest.approx(34 / 70)
+    assert tests.pearson == pytest.approx(stats.chi2.sf(2, 1))
+    assert tests.yates == pytest.approx(stats.chi2.sf(0.5, 1))
+    three = table_tests([[2, 0], [1, 1], [0, 2]])
+    # Of C(6, 3) = 20 ways, the six tables like the observed one take 2 each, the even table 8.
+    assert three.fisher == pytest.approx(12 / 20)
+    assert math.isnan(three.yates)
+
+
+def test_tables_without_a_comparison_are_refused():
+    with pytest.raises(ValueError, match="level"):
+        table_tests([[3, 4], [0, 0]])
+    with pytest.raises(ValueError, match="two columns"):
+        table_tests([3, 4])
+
+
+def test_no_two_group_hazard_ratio_rests_on_fewer_events_than_the_bound(rng):
+    for _ in range(20):
+        n, beta = 120, rng.normal(0, 1)
+        exposed = (rng.random(n) < rng.uniform(0.2, 0.8)).astype(float)
+        time = rng.exponential(np.exp(-beta * exposed))
+        event = (rng.random(n) < 0.4).astype(int)
+        fit = fit_cox(time, event, exposed)
+        split = event[exposed == 1].sum(), event[exposed == 0].sum()
+        total, arm = fewest_events(exactly(float(np.ravel(fit.se)[0])))
+        assert total <= sum(split)
+        assert arm <= min(split)
+
+
+def test_events_behind_a_hazard_ratio_are_recovered(rng):
+    n, beta = 4000, 0.9
+    exposed = (np.arange(n) < n // 3).astype(float)
+    time = rng.exponential(np.exp(-beta * exposed)) / 0.05
+    event = (time < 1).astype(int)
+    fit = fit_cox(np.minimum(time, 1), event, exposed)
+    events = events_from_hr(
+        exactly(float(np.ravel(fit.hr)[0])), exactly(float(np.ravel(fit.se)[0])), n // 3, n - n // 3
+    )
+    assert events.middle == pytest.approx(event.sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("censored", [0.0, 0.4])
+def test_events_by_a_rate_enclose_the_true_number(rng, censored):
+    n = 500
+    time = rng.exponential(60 / 0.08, n)
+    limit = np.where(rng.random(n) < censored, rng.uniform(10, 60, n), 60)
+    event, time = time <= limit, np.minimum(time, limit)
+    order = np.argsort(time)
+    at_risk, died = n - np.arange(n), event[order]
+    survival = np.prod(1 - died / at_risk)
+    se = survival * math.sqrt((died / (at_risk * np.maximum(at_risk - 1, 1))).sum())
+    limits = survival - 1.959964 * se, survival + 1.959964 * se
+    found = events_from_rate(exactly(survival), *map(exactly, limits), n)
+    assert found.fewest <= event.sum() <= found.most
+    if not censored:
+        assert found.most == event.sum()
+        assert found.effective_n.middle == pytest.approx(n)
+
+
+def test_the_kind_of_a_survival_interval_is_told_where_rounding_allows():
+    rate, se = 0.6, 0.05
+    plain = rate - 1.96 * se, rate + 1.96 * se
+    assert rate_interval_kinds(exactly(rate), *map(exactly, plain)) == ["plain"]
+    log = rate * math.exp(-1.96 * se / rate), rate * math.exp(1.96 * se / rate)
+    assert rate_interval_kinds(exactly(rate), *map(exactly, log)) == ["log"]
+
+
+def test_the_difference_of_two_rates_is_a_z_test():
+    p_value = two_rate_p(exactly(0.9), exactly(0.02), exactly(0.8), exactly(0.03))
+    assert p_value.middle == pytest.approx(2 * stats.norm.sf(0.1 / math.hypot(0.02, 0.03)))
+
+
+def test_a_pooled_rate_tells_the_share_of_each_group():
+    share = mixing_share(exactly(0.9), exactly(0.7), exactly(0.95))
+    assert share.middle == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="overlap"):
+        mixing_share(exactly(0.9), Interval(0.7, 0.8), Interval(0.75, 0.85))
+
+
+def test_the_correlation_behind_a_p_value_is_recovered():
+    se_a, se_b, r, difference = 0.03, 0.04, 0.6, 0.05
+    se = math.sqrt(se_a**2 + se_b**2 - 2 * r * se_a * se_b)
+    p_value = exactly(2 * stats.norm.sf(difference / se))
+    implied = implied_correlation(exactly(difference), exactly(se_a), exactly(se_b), p_value)
+    assert implied.value.middle == pytest.approx(r)
+    assert implied.is_possible
+
+
+def test_a_p_value_that_no_correlation_allows_is_told():
+    # 0.02 apart with p 0.97 needs a standard error of 0.5; two of 0.05 give 0.1 at most.
+    implied = implied_correlation(exactly(0.02), exactly(0.05), exactly(0.05), exactly(0.97))
+    assert not implied.is_possible
+    assert implied.value.high < -1
+    # And the contrary: so small a p needs a difference more precise than -1 to 1 allows.
+    implied = implied_correlation(exactly(0.01), exactly(0.02), exactly(0.05), exactly(1e-9))
+    assert not implied.is_possible
+    assert implied.value.low > 1
+
+
+def test_a_one_sided_p_leaves_the_correlation_open_to_one_side():
+    implied = implied_correlation(Interval(0.18, 0.2), exactly(0.036), exactly(0.036), Interval(0, 0.001))
+    assert implied.is_possible
+    assert implied.value.high >= 1
+
+
+@pytest.mark.parametrize("events", [(1, 1), (2, 1), (0, 2), (3, 1)])
+def test_two_arm_closed_form_equals_firths_fit_where_shares_are_constant(events):
+    # So many patients that a few events leave the shares at risk as they were.
+    sizes, times, flags, groups = (600, 1800), [], [], []
+    for group, (count, size) in enumerate(zip(events, sizes, strict=True)):
+        times += list(np.arange(1, count + 1) * 1.0 + 0.25 * group) + [100.0] * (size - count)
+        flags += [1] * count + [0] * (size - count)
+        groups += [1 - group] * size
+    fit = fit_firth_cox(np.array(times), np.array(flags), np.array(groups, float))
+    closed = firth_two_arm(float(np.ravel(fit.hr)[0]), *events)
+    assert closed.hr_low == pytest.approx(float(np.ravel(fit.hr_low)[0]), rel=0.005)
+    assert closed.hr_high == pytest.approx(float(np.ravel(fit.hr_high)[0]), rel=0.005)
+    assert closed.p_value == pytest.approx(float(np.ravel(fit.p_value)[0]), abs=0.002)
+
+
+def test_with_equal_events_the_profile_limits_are_symmetric_on_the_log_scale():
+    fit = firth_two_arm(3.73, 1, 1)
+    assert math.sqrt(fit.hr_low * fit.hr_high) == pytest.approx(3.73)
+    # By hand: 3 log((2 + 2 cosh x) / 4) = 3.8415 at the limits.
+    x = math.log(fit.hr_high / 3.73)
+    assert 3 * math.log((2 + 2 * math.cosh(x)) / 4) == pytest.approx(stats.chi2.ppf(0.95, 1))
+
+
+def test_a_firth_fit_without_events_is_refused():
+    with pytest.raises(ValueError, match="event"):
+        firth_two_arm(2.0, 0, 0)

@@ -1,0 +1,55 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from npcbook.statistics.data import check_column, check_survival, check_varies
+
+TIME, EVENT, RISK = [1.0, 2.0, 3.0], [1, 0, 1], [0.2, 0.1, 0.3]
+
+
+def test_arrays_come_back_typed_and_in_order():
+    time, event, risk, other = check_survival(
+        pd.Series(TIME, index=[7, 8, 9]),
+        [True, False, True],
+        risk=RISK,
+        other=pd.Series([1, 2, 3], dtype="Int64"),
+    )
+    assert time.dtype == risk.dtype == other.dtype == np.float64
+    assert event.dtype == bool
+    assert time.tolist() == TIME
+    assert other.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time": [1, 2]}, "time has 2, event has 3, risk has 3"),
+        ({"time": [1, 0, 2]}, r"time has values down to 0 \(row 1\)"),
+        ({"time": [1, -3, 2]}, "time has values down to -3"),
+        ({"time": [1, np.nan, 2]}, r"time has 1 missing or infinite value\(s\), the first at row 1"),
+        ({"event": [0, 0, 0]}, "event is 0 for all 3 patients"),
+        ({"event": [0, 2, 1]}, "event has the value 2"),
+        ({"risk": [1, np.inf, 2]}, "risk has 1 missing or infinite"),
+        ({"risk": pd.Series([1, None, 2], dtype="Int64")}, "risk has 1 missing"),
+        ({"risk": ["a", "b", "c"]}, "risk must be a one-dimensional list of numbers"),
+        ({"risk": np.zeros((3, 2))}, "risk must be a one-dimensional list of numbers"),
+        ({"time": [], "event": [], "risk": []}, "time is empty"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        check_survival(**({"time": TIME, "event": EVENT, "risk": RISK} | change))
+
+
+def test_data_without_event_pass_where_none_is_needed():
+    assert not check_survival(TIME, [0, 0, 0], need_event=False)[1].any()
+
+
+def test_check_column_takes_booleans():
+    assert check_column("group", [True, False]).tolist() == [1.0, 0.0]
+
+
+def test_a_constant_column_is_named():
+    check_varies("risk", np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="risk is 3 for all 2 patients"):
+        check_varies("risk", np.array([3.0, 3.0]))

@@ -1,0 +1,163 @@
+"""Interaction tests equal R's `QualInt` and `survival`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.interaction import (
+    cochran_q,
+    continuous_interaction,
+    gail_simon,
+    interval_graphical,
+    likelihood_ratio,
+)
+
+STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
+CASES = json.loads((STATISTICS / "qualitative_interaction" / "cases.json").read_text())["cases"]
+FROM_PATIENTS = [case for case in CASES if case["input"]]
+
+
+def estimates(case):
+    if not case["input"]:
+        return case["arguments"]["effect"], case["arguments"]["se"]
+    rows = case["results"]["subgroups"]
+    return [row["log_hr"] for row in rows], [row["se"] for row in rows]
+
+
+def read(case):
+    a = case["arguments"]
+    df = pd.read_csv(STATISTICS / case["input"])
+    df = df.dropna(subset=[a["time"], a["event"], a["treatment"], a["subgroup"]])
+    treated = df[a["treatment"]].astype(str) != str(case["results"]["reference_treatment"])
+    return df[a["time"]], df[a["event"]], treated.astype(int), df[a["subgroup"]].astype(str)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_gail_simon_equals_qualint(case):
+    test, expected = gail_simon(*estimates(case)), case["results"]["gail_simon"]
+    assert test.statistic == pytest.approx(expected["q"], rel=1e-9)
+    assert test.p_value == pytest.approx(expected["p"], rel=1e-9)
+    assert test.q_positive == pytest.approx(expected["q_positive"], rel=1e-9)
+    assert test.q_negative == pytest.approx(expected["q_negative"], rel=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_interval_graphical_equals_qualint(case):
+    assert interval_graphical(*estimates(case)) == pytest.approx(case["results"]["ibga"]["p"], rel=1e-9)
+
+
+@pytest.mark.parametrize("case", FROM_PATIENTS, ids=lambda case: case["name"])
+def test_cochran_q_and_likelihood_ratio_equal_r(case):
+    q, expected = cochran_q(*estimates(case)), case["results"]["cochran_q"]
+    assert (q.statistic, q.p_value) == pytest.approx((expected["stat"], expected["p"]), rel=1e-9)
+    test, expected = likelihood_ratio(*read(case)), case["results"]["interaction_lr_test_coxph_efron"]
+    assert test.degrees_of_freedom == expected["df"]
+    assert test.statistic == pytest.approx(expected["stat"], rel=1e-6)
+    assert test.p_value == pytest.approx(expected["p"], rel=1e-6)
+
+
+@pytest.mark.parametrize("case", FROM_PATIENTS, ids=lambda case: case["name"])
+def test_subgroup_estimates_equal_r(case):
+    time, event, treated, subgroup = read(case)
+    for row in case["results"]["subgroups"]:
+        rows = subgroup == row["subgroup"]
+        fit = fit_cox(time[rows], event[rows], treated[rows])
+        assert (fit.coef[0], fit.se[0]) == pytest.approx((row["log_hr"], row["se"]), rel=1e-6)
+
+
+def test_by_hand():
+    # Two subgroups, z = -2 and 3: Q = 4, p = P(chi2_1 > 4) / 2.
+    assert gail_simon([-2, 3], [1, 1]).p_value == pytest.approx(0.0455002639 / 2)
+    assert cochran_q([-2, 3], [1, 1]).statistic == pytest.approx(12.5)
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+def test_without_a_change_of_sign_the_p_value_is_qualints_convention(k):
+    test = gail_simon(np.linspace(0.1, 1, k), np.ones(k))
+    assert test.statistic == 0
+    assert test.p_value == pytest.approx(1 - 0.5 ** (k - 1))
+
+
+effects = st.lists(st.tuples(st.floats(-3, 3), st.floats(0.1, 2)), min_size=2, max_size=6)
+
+
+@given(rows=effects, scale=st.floats(0.1, 10))
+def test_order_unit_and_direction_do_not_matter(rows, scale):
+    b, s = np.array(rows).T
+    for test in (lambda *x: gail_simon(*x).p_value, interval_graphical, lambda *x: cochran_q(*x).p_value):
+        p = test(b, s)
+        assert 0 <= p <= 1
+        assert test(b[::-1], s[::-1]) == pytest.approx(p, rel=1e-9, abs=1e-12)
+        assert test(-scale * b, scale * s) == pytest.approx(p, rel=1e-6, abs=1e-12)
+
+
+def simulated(seed=0, n=400):
+    rng = np.random.default_rng(seed)
+    x, g = rng.integers(0, 2, n), rng.choice(["a", "b", "c"], n)
+    time = rng.exponential(np.exp(-0.8 * x * (g != "c")))
+    return time, (rng.random(n) < 0.4).astype(int), x, g
+
+
+def test_a_subgroup_without_events_does_not_stop_the_test():
+    time, event, x, g = simulated()
+    event = np.where((g == "a") & (x == 1), 0, event)
+    test = likelihood_ratio(time, event, x, g)
+    assert 0 <= test.p_value < 0.05
+
+
+def test_exposures_with_several_levels_and_covariates():
+    time, event, x, g = simulated()
+    levels = pd.DataFrame({"one": g == "b", "two": g == "c"}).astype(float)
+    test = likelihood_ratio(time, event, levels, x, covariates=pd.DataFrame({"age": np.arange(len(x)) % 7}))
+    assert test.degrees_of_freedom == 2
+    # The roles of exposure and subgroup are the same.
+    plain = likelihood_ratio(time, event, levels, x)
+    assert likelihood_ratio(time, event, x, g).statistic == pytest.approx(plain.statistic, rel=1e-6)
+
+
+def test_continuous_interaction_of_two_groups_is_the_same_test():
+    time, event, x, g = simulated()
+    two = (g == "a").astype(int)
+    assert continuous_interaction(time, event, x, two).statistic == pytest.approx(
+        likelihood_ratio(time, event, x, two).statistic, rel=1e-6
+    )
+    z = np.random.default_rng(1).normal(size=len(x))
+    shifted = continuous_interaction(time, event, x, 5 + 3 * z)
+    assert shifted.statistic == pytest.approx(continuous_interaction(time, event, x, z).statistic, rel=1e-6)
+
+
+def test_likelihood_ratio_holds_its_level():
+    rng = np.random.default_rng(3)
+    rejected = []
+    for _ in range(1000):
+        # 575 patients, about 38 events
+        time, x, g = rng.exponential(870, 575), np.arange(575) % 2, rng.integers(0, 2, 575)
+        rejected.append(likelihood_ratio(np.minimum(time, 60), time < 60, x, g).p_value < 0.05)
+    assert 0.035 < np.mean(rejected) < 0.065
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gail_simon([1], [1]), "two subgroups"),
+        (lambda: gail_simon([1, 2], [1]), "equal lengths"),
+        (lambda: gail_simon([1, np.nan], [1, 1]), "effects has 1 missing"),
+        (lambda: cochran_q([1, 2], [1, 0]), "standard_errors go down to 0"),
+        (lambda: interval_graphical([1, 2], [1, -1]), "above 0"),
+        (lambda: likelihood_ratio([1, 2, 3, 4], [1, 1, 0, 1], [0, 1, 0, 1], list("aaaa")), "one value 'a'"),
+        (lambda: likelihood_ratio([1, 2, 3, 4], [1, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", None]),
+         "1 of them missing"),
+        (lambda: likelihood_ratio([1, 2, 3, 4], [1, 1, 0, 1], [0, 1, 0, 0], list("aabb")),
+         "does not vary in subgroup 'b'"),
+        (lambda: continuous_interaction([1, 2, 3], [1, 1, 0], [1, 1, 1], [1, 2, 3]), "same value"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
