@@ -43,6 +43,7 @@ __all__ = [
     "format_hr",
     "format_number",
     "format_p",
+    "or_dash",
     "style_of",
 ]
 
@@ -147,6 +148,11 @@ HR_LIMIT = 1000
 
 def _is_missing(value: float | None) -> bool:
     return value is None or bool(pd.isna(value))
+
+
+def or_dash(result: object | None) -> str:
+    """Return a result as it prints itself, a dash where there is none."""
+    return MISSING if result is None else str(result)
 
 
 def format_number(value: float | None, decimals: int = 2) -> str:

@@ -6,7 +6,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "chapter": ["Chapter", "open_chapter", "source_label"],
+        "chapter": ["KEPT", "Chapter", "in_short", "open_chapter", "show_source", "source_label"],
         "figures": [
             "CONTOUR_STYLES",
             "axis_start",

@@ -6,29 +6,34 @@ read. Files appear whole or not at all, and everything shown carries the label o
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import PIL.Image
-from IPython.display import Image, display
+from IPython.display import Image, Markdown, display, update_display
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from npcbook.book.tables import show
-from npcbook.paper.comparison import compare
+from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import atomic_path, fingerprint, packages_fingerprint, project_path
-from npcbook.words import SOURCES, SYNTHETIC_LABEL
+from npcbook.store import atomic_path, fingerprint, keep, packages_fingerprint, project_path
+from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
 
 __all__ = [
+    "KEPT",
     "Chapter",
+    "in_short",
     "open_chapter",
+    "show_source",
     "source_label",
 ]
 # Without dates and versions in the files, the same data give the same bytes.
@@ -37,6 +42,8 @@ FIGURE_METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".png": {"Software": None},
 }
+IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
+KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 FILE_DPI = 300
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
@@ -56,6 +63,19 @@ def source_label(cohort_folder: str | os.PathLike) -> str:
     """
     description = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())
     return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
+
+
+def in_short() -> None:
+    """Show the place of the chapter's takeaways; `Chapter.takeaway` fills it in as numbers are computed."""
+    waiting = "*Each takeaway appears here once its number has been computed: run all cells.*"
+    display(Markdown(waiting), display_id=IN_SHORT)
+
+
+def show_source(*code: Callable) -> None:
+    """Show library functions or classes as they are written, under the name of their module."""
+    for item in code:
+        text = f"# {item.__module__}\n{inspect.getsource(inspect.unwrap(item))}"
+        display(Markdown(f"```python\n{text}```"))
 
 
 def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
@@ -84,6 +104,10 @@ class Chapter:
         Recorded results, one row each, for the comparison with print.
     shown : list of dict
         Tables and figures shown so far: kind, name, caption and label.
+    takeaways : dict of int to str
+        Bullets of *In short* (Markdown), by position.
+    notes : dict of str to str
+        Why an estimate could not be had, by the estimate.
     """
 
     name: str
@@ -91,6 +115,8 @@ class Chapter:
     label: str
     values: list[dict] = field(default_factory=list)
     shown: list[dict] = field(default_factory=list)
+    takeaways: dict[int, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -153,8 +179,8 @@ class Chapter:
         self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
         self.write("shown", pd.DataFrame(self.shown))
 
-    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None):
-        """Save a table for the reader as CSV and return it ready to show, captioned and labelled.
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None) -> None:
+        """Save a table for the reader as CSV and show it, captioned and labelled.
 
         Parameters
         ----------
@@ -166,16 +192,11 @@ class Chapter:
             One sentence; the label of the data is added to it.
         label : str, optional
             Origin of this table's data where it is not the chapter's.
-
-        Returns
-        -------
-        npcbook.book.tables.Table
-            The table as HTML, to be the last value of a cell.
         """
         label = label or self.label
         self.write(f"tables/{name}", table)
         self._list("table", name, caption, label)
-        return show(table, caption=caption, label=label, name=f"{self.name}/{name}")
+        display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
 
     def figure(self, name: str, fig: Figure, alt: str) -> None:
         """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
@@ -248,10 +269,55 @@ class Chapter:
         self.values = [r for r in self.values if (r["id"], r["track"]) != (published_id, track)] + [row]
         self.write("values", pd.DataFrame(self.values))
 
-    def against_paper(self, caption: str = "Printed numbers beside this run's."):
-        """Return the chapter's printed numbers beside this run's values, ready to show."""
-        comparison = compare(pd.DataFrame(self.values), chapter=self.name)
-        return self.table("against_paper", comparison, caption)
+    def against_paper(self, caption: str = "Printed numbers beside this run's.") -> None:
+        """Show the chapter's printed numbers beside this run's values."""
+        self.table("against_paper", compare(pd.DataFrame(self.values), chapter=self.name), caption)
+
+    def recorded_values(self) -> pd.DataFrame:
+        """Return the values that the run's chapters have recorded (see `npcbook.paper.read_run_values`)."""
+        return read_run_values(self.run_folder)
+
+    def say(self, text: str) -> None:
+        """Show a sentence with numbers (Markdown) where it was computed: in JupyterLab and on the page."""
+        display(Markdown(text))
+
+    def takeaway(self, position: int, text: str) -> None:
+        """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`."""
+        self.takeaways[position] = text
+        bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
+        update_display(Markdown(bullets), display_id=IN_SHORT)
+
+    @contextmanager
+    def noting(self, estimate: str):
+        """Run a block in which an estimator may say that the data cannot bear the estimate.
+
+        Small or real cohorts may not allow every cell of a table: the estimator's `ValueError` is kept in
+        `notes` under `estimate` (in the reader's words), and the block ends there. Put one estimator in it.
+        """
+        try:
+            yield
+        except ValueError as error:
+            self.notes[estimate] = str(error)
+
+    def not_estimable(self) -> None:
+        """Show which estimates the data did not allow, and why; nothing if there are none."""
+        if self.notes:
+            reasons = pd.DataFrame(self.notes.items(), columns=["estimate", "why there is none"])
+            self.table("not_estimable", reasons, "Estimates that the data do not allow.")
+
+    def methods(self, text: str) -> None:
+        """Hand a paragraph on what was done, with this run's settings, to the methods of the results."""
+        with (self.folder / "methods.txt").open("a") as file:
+            file.write(" ".join(text.split()) + "\n\n")
+
+    def front_page(self, text: str) -> None:
+        """Hand Markdown to the book's front page, to stand there as the result of the run."""
+        with atomic_path(self.folder / "front.md") as temporary:
+            temporary.write_text(text.rstrip() + "\n")
+
+    def keep(self, name: str, make: Callable, *arguments, **options):
+        """Return what `make` makes of its arguments, kept in the folder ``kept`` by `npcbook.store.keep`."""
+        return keep(self.folder / KEPT / name, make, *arguments, **options)
 
     def cached(self, name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return a stored table if it was made under the same `key`, else make and store it.
@@ -280,7 +346,9 @@ class Chapter:
         return self.read(f"{self.name}/{name}")
 
 
-def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str | os.PathLike) -> Chapter:
+def open_chapter(
+    name: str, *, run_folder: str | os.PathLike, cohort_folder: str | os.PathLike | None = None
+) -> Chapter:
     """Open a chapter's part of a run, making its folder if needed; what it recorded before is forgotten.
 
     Parameters
@@ -289,8 +357,8 @@ def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str
         Chapter name, such as ``05_cox_models``.
     run_folder : str or path
         The run, absolute or from the project's root.
-    cohort_folder : str or path
-        The cohort that the run analyses; gives the label.
+    cohort_folder : str or path, optional
+        The cohort that the run analyses; gives the label. Without one, all numbers are the paper's own.
 
     Returns
     -------
@@ -302,14 +370,17 @@ def open_chapter(name: str, *, run_folder: str | os.PathLike, cohort_folder: str
     FileNotFoundError
         If the cohort is not there.
     """
-    cohort = project_path(cohort_folder)
-    if not (cohort / "dataset_description.json").exists():
-        raise FileNotFoundError(
-            f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
-            f"'python -m npcbook simulate', or point cohort_folder at your own."
-        )
-    chapter = Chapter(name, project_path(run_folder), source_label(cohort))
+    label = PRINT_LABEL
+    if cohort_folder is not None:
+        cohort = project_path(cohort_folder)
+        if not (cohort / "dataset_description.json").exists():
+            raise FileNotFoundError(
+                f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
+                f"'python -m npcbook simulate', or point cohort_folder at your own."
+            )
+        label = source_label(cohort)
+    chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)
-    for earlier in ("values.csv", "shown.csv"):
+    for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md"):
         (chapter.folder / earlier).unlink(missing_ok=True)
     return chapter

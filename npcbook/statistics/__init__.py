@@ -73,6 +73,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "select_features",
             "uncorrelated_features",
         ],
+        "printing": ["HazardRatio", "Printed"],
         "resampling": [
             "OptimismCorrected",
             "bootstrap_selection",
@@ -92,6 +93,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "kaplan_meier",
             "logrank",
             "pairwise_logrank",
+            "rate_at",
             "reverse_km",
             "rmst",
         ],

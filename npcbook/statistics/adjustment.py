@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from npcbook.statistics.data import check_column, check_survival, read_covariates
+from npcbook.statistics.printing import Printed
 from npcbook.statistics.survival import kaplan_meier
 
 __all__ = [
@@ -51,7 +52,7 @@ class InverseProbabilityWeights:
 
 
 @dataclass(frozen=True)
-class RateDifference:
+class RateDifference(Printed):
     """Difference of two survival rates at a horizon (0 to 1): `value`, `se`, `low`, `high`, `p_value`.
 
     All but `value` are NaN where a rate has no standard error.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kendalltau, norm
 
 from npcbook.statistics.data import check_survival, check_varies
+from npcbook.statistics.printing import Printed
 from npcbook.statistics.timeroc import censoring_survival
 
 __all__ = [
@@ -21,7 +23,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Concordance:
+class Concordance(Printed):
     """A concordance index with its standard error.
 
     Attributes
@@ -41,6 +43,7 @@ class Concordance:
         two scores on the same patients give the covariance of the two indices.
     """
 
+    printed: ClassVar = ("c", "low", "high")
     c: float
     se: float
     low: float
@@ -52,7 +55,7 @@ class Concordance:
 
 
 @dataclass(frozen=True)
-class ConcordanceComparison:
+class ConcordanceComparison(Printed):
     """Two correlated concordance indices and the test of their difference.
 
     Attributes
@@ -73,6 +76,7 @@ class ConcordanceComparison:
         Patients and events.
     """
 
+    printed: ClassVar = ("difference", "low", "high")
     c_a: float
     c_b: float
     difference: float

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from npcbook.statistics.data import RiskSets, check_survival, read_covariates, read_design
+from npcbook.statistics.printing import Ratios
 
 __all__ = [
     "CoxFit",
@@ -62,7 +63,7 @@ class ProportionalHazardsTest:
 
 
 @dataclass(frozen=True)
-class CoxFit:
+class CoxFit(Ratios):
     """A fitted Cox model; arrays are in the order of `names`.
 
     Attributes

@@ -18,6 +18,7 @@ from scipy import stats
 
 from npcbook.statistics.cox import CoxFit, fit_cox
 from npcbook.statistics.data import RiskSets, read_design
+from npcbook.statistics.printing import Ratios
 
 __all__ = [
     "FirthFit",
@@ -30,7 +31,7 @@ MAX_DISTANCE = 100.0
 
 
 @dataclass(frozen=True)
-class FirthFit:
+class FirthFit(Ratios):
     """A Firth-penalised Cox model; arrays are in the order of `names`.
 
     Attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from statsmodels.stats.multitest import multipletests
 
 from npcbook.statistics.data import check_column, check_survival
+from npcbook.statistics.printing import Printed
 
 __all__ = [
     "FollowUp",
@@ -22,6 +24,7 @@ __all__ = [
     "kaplan_meier",
     "logrank",
     "pairwise_logrank",
+    "rate_at",
     "reverse_km",
     "rmst",
 ]
@@ -91,9 +94,11 @@ class LogRank:
 
 
 @dataclass(frozen=True)
-class FollowUp:
+class FollowUp(Printed):
     """Follow-up by the reverse Kaplan-Meier method: median with limits, quartiles (NaN: not reached)."""
 
+    printed: ClassVar = ("median", "median_low", "median_high")
+    decimals: ClassVar = 1
     median: float
     median_low: float
     median_high: float
@@ -103,7 +108,7 @@ class FollowUp:
 
 
 @dataclass(frozen=True)
-class RestrictedMean:
+class RestrictedMean(Printed):
     """Mean survival time up to `horizon`, with standard error and limits, in the unit of time."""
 
     value: float
@@ -111,6 +116,22 @@ class RestrictedMean:
     low: float
     high: float
     horizon: float
+
+
+@dataclass(frozen=True)
+class Rate(Printed):
+    """Share free of the event at a horizon: `value` (0 to 1) with limits, patients, events by then.
+
+    ``f"{rate:1%}"`` writes it in per cent.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+    horizon: float
+    n_patients: int
+    n_events: int
 
 
 def _check_alpha(alpha: float) -> None:
@@ -234,6 +255,38 @@ def kaplan_meier(
     return KaplanMeier(
         times, survival, se, low, high, at_risk, events, censored, *median, len(time), int(event.sum())
     )
+
+
+def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log-log") -> Rate:
+    """Return the Kaplan-Meier share of patients free of the event at a horizon.
+
+    Parameters
+    ----------
+    time, event : array-like, shape (n,)
+        As for `kaplan_meier`.
+    horizon : float
+        In the unit of time; somebody must have been followed to it.
+    ci : {"log-log", "log", "plain"}
+        Scale of the limits.
+
+    Returns
+    -------
+    Rate
+        Share, limits, and events by the horizon.
+
+    Raises
+    ------
+    ValueError
+        For bad input, or if follow-up ends before the horizon.
+    """
+    time, event = check_survival(time, event, need_event=False)
+    if time.max() < horizon:
+        raise ValueError(
+            f"horizon is {horizon:g}, but follow-up ends at {time.max():g}: choose an earlier one."
+        )
+    curve = kaplan_meier(time, event, at=[horizon], ci=ci)
+    values = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
+    return Rate(*values, float(horizon), len(time), int((event & (time <= horizon)).sum()))
 
 
 def _two_groups_or_more(group: ArrayLike, n: int) -> tuple[np.ndarray, tuple]:

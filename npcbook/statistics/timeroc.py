@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from npcbook.statistics.data import check_survival, check_varies
+from npcbook.statistics.printing import Printed
 
 __all__ = [
     "AucComparison",
@@ -20,7 +22,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class TimeDependentAuc:
+class TimeDependentAuc(Printed):
     """Area under the cumulative/dynamic ROC curve at a horizon, and the curve.
 
     Attributes
@@ -43,6 +45,7 @@ class TimeDependentAuc:
         Terms of the iid representation in row order; their standard deviation over √n is ``se``.
     """
 
+    printed: ClassVar = ("auc", "low", "high")
     auc: float
     se: float
     low: float
@@ -58,7 +61,7 @@ class TimeDependentAuc:
 
 
 @dataclass(frozen=True)
-class AucComparison:
+class AucComparison(Printed):
     """Test of the difference between the AUC of two scores of the same patients at one horizon.
 
     Attributes
@@ -75,6 +78,7 @@ class AucComparison:
         Events before the horizon, and patients followed beyond it.
     """
 
+    printed: ClassVar = ("difference", "low", "high")
     auc_a: float
     auc_b: float
     difference: float

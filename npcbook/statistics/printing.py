@@ -1,0 +1,69 @@
+"""Results that print themselves: an estimate with its limits as text, the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from npcbook.words import format_estimate, format_hr
+
+__all__ = ["HazardRatio", "Printed"]
+
+
+class Printed:
+    """A result of which f-strings and `str` give the estimate with its limits, such as "0.79 (0.73–0.86)".
+
+    The format says the decimals, and whether in per cent: ``f"{c}"``, ``f"{c:3}"``, ``f"{rate:1%}"``.
+    """
+
+    #: Names of estimate and limits; decimals where the format says none.
+    printed: ClassVar[tuple[str, ...]] = ("value", "low", "high")
+    decimals: ClassVar[int] = 2
+
+    def __format__(self, spec: str) -> str:
+        factor, digits = (100, spec[:-1]) if spec.endswith("%") else (1, spec)
+        values = [factor * getattr(self, name) for name in self.printed]
+        return format_estimate(*values, int(digits or self.decimals))
+
+    def __str__(self) -> str:
+        return format(self)
+
+
+@dataclass(frozen=True)
+class HazardRatio:
+    """One covariate's hazard ratio, which prints itself: "3.71 (2.00–6.88)", with † if it is Firth's.
+
+    Attributes
+    ----------
+    name : str
+        Covariate.
+    hr, hr_low, hr_high : float
+        Hazard ratio per unit, and its limits.
+    p_value : float
+        Of the test that it is 1.
+    method : str
+        "Cox" or "Firth".
+    """
+
+    name: str
+    hr: float
+    hr_low: float
+    hr_high: float
+    p_value: float
+    method: str
+
+    def __str__(self) -> str:
+        return format_hr(self.hr, self.hr_low, self.hr_high) + (" †" if self.method == "Firth" else "")
+
+
+class Ratios:
+    """A fit that gives the hazard ratio of a covariate, ``fit["t2"]``, or by number, ``fit[0]``."""
+
+    def __getitem__(self, covariate: str | int) -> HazardRatio:
+        """Return one covariate's hazard ratio."""
+        j = self.names.index(covariate) if isinstance(covariate, str) else covariate
+        values = (float(getattr(self, field)[j]) for field in ("hr", "hr_low", "hr_high", "p_value"))
+        return HazardRatio(self.names[j], *values, self.method)
+
+    def __str__(self) -> str:
+        return ", ".join(str(self[j]) for j in range(len(self.names)))
