@@ -21,20 +21,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-__all__ = [
-    "NUMERICAL_PACKAGES",
-    "atomic_path",
-    "code_fingerprint",
-    "files_fingerprint",
-    "fingerprint",
-    "imported_modules",
-    "is_kept",
-    "keep",
-    "packages_fingerprint",
-    "progress",
-    "project_path",
-]
-
 PACKAGE = Path(__file__).parent
 #: Packages whose version a number may depend on.
 NUMERICAL_PACKAGES = (

@@ -6,47 +6,6 @@ import math
 
 import pandas as pd
 
-__all__ = [
-    "BLUE",
-    "COHORTS",
-    "COVARIATES",
-    "DASHED",
-    "DASH_DOT",
-    "DISPLAY_NAMES",
-    "DOTTED",
-    "ENDPOINTS",
-    "GREEN",
-    "GREY",
-    "HR_LIMIT",
-    "LABELS",
-    "LONG",
-    "MASK_COLOURS",
-    "MASK_LABELS",
-    "MISSING",
-    "MODELS",
-    "ORANGE",
-    "PALETTE",
-    "PINK",
-    "PRINT_LABEL",
-    "SEQUENCES",
-    "SOLID",
-    "SOURCES",
-    "SPARE",
-    "STRONG",
-    "STYLES",
-    "SYNTHETIC_LABEL",
-    "TRACKS",
-    "VERMILION",
-    "format_ci",
-    "format_count",
-    "format_estimate",
-    "format_hr",
-    "format_number",
-    "format_p",
-    "or_dash",
-    "style_of",
-]
-
 SEQUENCES = {"t1w": "T1w", "t2w": "T2w", "cet1w": "ce-gadolinium_T1w"}
 DISPLAY_NAMES = {"t1w": "T1W", "t2w": "T2W", "cet1w": "CET1W"}
 

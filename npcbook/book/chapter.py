@@ -28,14 +28,6 @@ from npcbook.paper.printed import check_id
 from npcbook.store import atomic_path, fingerprint, keep, packages_fingerprint, project_path
 from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
 
-__all__ = [
-    "KEPT",
-    "Chapter",
-    "in_short",
-    "open_chapter",
-    "show_source",
-    "source_label",
-]
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
     ".svg": {"Date": None},

@@ -35,20 +35,6 @@ from npcbook.words import (
     style_of,
 )
 
-__all__ = [
-    "CONTOUR_STYLES",
-    "axis_start",
-    "forest_limits",
-    "plot_calibration",
-    "plot_curves",
-    "plot_cutpoint",
-    "plot_forest",
-    "plot_kaplan_meier",
-    "plot_roc",
-    "plot_slice",
-    "small_multiples",
-    "widest_slice",
-]
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
 THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
 ROW = 10.0  # points between the lines of the table of numbers at risk

@@ -21,14 +21,6 @@ from npcbook.store import atomic_path, files_fingerprint, project_path
 from npcbook.synthetic.patients import SMALL_COHORT
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
-__all__ = [
-    "BuildFailed",
-    "add_downloads",
-    "build_pages",
-    "expected_pages",
-    "front_page",
-]
-
 FRONT_PICTURE = "10_ledger/figures/discrimination.*"
 FRONT_ROWS = (
     "table3.validation.cet1w",

@@ -24,14 +24,6 @@ from npcbook.cohort.columns import covariate_names
 from npcbook.store import code_fingerprint, files_fingerprint, project_path
 from npcbook.words import COVARIATES, SYNTHETIC_LABEL
 
-__all__ = [
-    "Shown",
-    "list_shown",
-    "methods_text",
-    "used_parameters",
-    "write_results",
-]
-
 #: Columns that name something: read as text, because a number has no leading zeros.
 IDENTIFIERS = ("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre")
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}

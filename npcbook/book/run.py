@@ -29,19 +29,6 @@ from npcbook.store import (
     project_path,
 )
 
-__all__ = [
-    "CHAPTERS",
-    "ChapterFailed",
-    "ChapterPlan",
-    "UnknownParameter",
-    "check_execution",
-    "derive_notebook",
-    "read_profile",
-    "run_chapters",
-    "stale_notebooks",
-    "sync_notebooks",
-]
-
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later

@@ -8,11 +8,6 @@ import pandas as pd
 from npcbook.statistics.group_tests import compare_groups
 from npcbook.statistics.survival import kaplan_meier, logrank, reverse_km
 
-__all__ = [
-    "table_one",
-]
-
-
 # Rows of the paper's Table 1: characteristic, column, levels as they are printed.
 CATEGORIES = {
     "Sex": ("sex", {"male": "Male", "female": "Female"}),

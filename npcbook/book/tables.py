@@ -15,12 +15,6 @@ from pandas.io.formats.style import Styler
 
 from npcbook.words import MISSING, _is_missing, format_number
 
-__all__ = [
-    "Table",
-    "attempt",
-    "list_reasons",
-    "show",
-]
 TABLE_STYLE = "table-layout: auto; width: auto; margin-inline: 0 auto; font-size: 0.9em;"
 # The caption stays in view while a wide table is scrolled sideways.
 CAPTION_STYLE = "position: sticky; left: 0; display: inline-block; max-width: min(42em, 85vw);"

@@ -11,4 +11,4 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "reading": ["Cohort", "image_path", "mask_path", "patient_flow", "read_cohort", "read_truth"],
         "table": ["Problem"],
     },
-)
+)  # fmt: skip

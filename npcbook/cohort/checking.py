@@ -18,10 +18,6 @@ from npcbook.imaging.volumes import read_geometry, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
 
-__all__ = [
-    "check_cohort",
-]
-
 
 def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Problem]:
     """List everything that is wrong with a cohort on disk.

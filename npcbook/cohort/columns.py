@@ -9,14 +9,6 @@ import pandas as pd
 
 from npcbook.words import COVARIATES
 
-__all__ = [
-    "COLUMNS",
-    "Column",
-    "code_covariates",
-    "covariate_names",
-    "data_dictionary",
-]
-
 
 @dataclass(frozen=True)
 class Column:

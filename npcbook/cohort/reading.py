@@ -14,15 +14,6 @@ from npcbook.imaging.volumes import Volume, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
 
-__all__ = [
-    "Cohort",
-    "image_path",
-    "mask_path",
-    "patient_flow",
-    "read_cohort",
-    "read_truth",
-]
-
 
 @dataclass(frozen=True)
 class Cohort:

@@ -11,9 +11,6 @@ import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, INTEGERS, TINY, Column
 
-__all__ = [
-    "Problem",
-]
 NOT_GIVEN = ("", "n/a", "NA", "nan", "NaN")
 
 

@@ -16,15 +16,6 @@ from npcbook.imaging.features import region_features
 from npcbook.imaging.heads import FARTHEST, LinearHead, fit_scaling
 from npcbook.imaging.network import NetworkSettings, UNet3d
 
-__all__ = [
-    "Attribution",
-    "integrated_gradients",
-    "random_head",
-    "randomise",
-    "score_function",
-    "share_within",
-]
-
 
 @dataclass(frozen=True)
 class Attribution:

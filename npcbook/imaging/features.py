@@ -16,15 +16,6 @@ import torch
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
 from npcbook.store import atomic_path, code_fingerprint, fingerprint
 
-__all__ = [
-    "Features",
-    "extract_features",
-    "features_table",
-    "predict_labels",
-    "region_features",
-    "store_features",
-]
-
 
 @dataclass(frozen=True)
 class Features:

@@ -11,14 +11,6 @@ from scipy import ndimage
 from npcbook.imaging.preprocessing import load_masked_volume, load_volume
 from npcbook.imaging.volumes import Volume
 
-__all__ = [
-    "fit_grid",
-    "plane_field",
-    "resample",
-    "restore_grid",
-    "stack_on_grid",
-]
-
 
 def _lattice(shape, spacing, grid, field_mm) -> tuple[np.ndarray, np.ndarray]:
     """Return where a centred grid over `field_mm` begins and how far it steps, in voxels of the volume."""

@@ -17,17 +17,6 @@ from torch.nn import functional as F
 from npcbook.imaging.network import PrognosisHead
 from npcbook.store import atomic_path
 
-__all__ = [
-    "FARTHEST",
-    "LinearHead",
-    "Scaling",
-    "SoftmaxHead",
-    "fit_scaling",
-    "fit_softmax_head",
-    "load_head",
-    "save_head",
-]
-
 #: Standard deviations from the mean as which farther values count.
 FARTHEST = 5.0
 

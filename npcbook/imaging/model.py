@@ -34,18 +34,6 @@ from npcbook.imaging.volumes import Volume, read_geometry, read_volume, write_ma
 from npcbook.store import atomic_path, files_fingerprint
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
-__all__ = [
-    "Model",
-    "Prediction",
-    "SequenceResult",
-    "check_empty",
-    "model_card",
-    "predict",
-    "read_model",
-    "store_model",
-    "write_model_card",
-    "write_prediction",
-]
 SUFFIXES = ("", "_recommended")
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
 #: What a score says; in both tracks, higher is worse.

@@ -11,16 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = [
-    "WIDTHS",
-    "NetworkSettings",
-    "PrognosisHead",
-    "UNet3d",
-    "dilate",
-    "pool_global",
-    "pool_region",
-]
-
 #: Filters per level, outermost first; the last is the bottleneck.
 #: ``deposit`` is what the deposited script has. ``paper`` is a reading of the text: five poolings of 64
 #: filters end in 2048 channels, and three sequences of 2048 pooled features make its vector of 6144.

@@ -13,13 +13,6 @@ from npcbook.imaging.preprocessing import load_volume
 from npcbook.imaging.volumes import read_mask, write_mask
 from npcbook.store import atomic_path
 
-__all__ = [
-    "STRUCTURES",
-    "Overlap",
-    "measure_overlap",
-    "store_prediction",
-]
-
 #: Which labels make up each structure that is measured.
 STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 

@@ -18,23 +18,6 @@ from joblib import Parallel, delayed
 from npcbook.imaging.volumes import GEOMETRY_TOLERANCE, Volume, _as_labels, _read, read_volume
 from npcbook.store import atomic_path, code_fingerprint, fingerprint, packages_fingerprint, progress
 
-__all__ = [
-    "ORDERS",
-    "bias_field",
-    "correct_bias",
-    "head_mask",
-    "intensity_landmarks",
-    "load_masked_volume",
-    "load_volume",
-    "match_landmarks",
-    "normalise",
-    "predicted_mask_path",
-    "preprocess",
-    "preprocess_files",
-    "preprocessed_path",
-    "preprocessing_steps",
-    "store_volume",
-]
 ORDERS = ("n4-normalise", "normalise-n4")
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 

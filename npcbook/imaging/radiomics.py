@@ -40,29 +40,6 @@ from npcbook.store import (
     project_path,
 )
 
-__all__ = [
-    "FEATURE_SETS",
-    "IMAGES",
-    "MASKS",
-    "TEXTURES",
-    "CaseFeatures",
-    "Extraction",
-    "Icc",
-    "Settings",
-    "compare_with_ibsi",
-    "extract_cohort",
-    "extract_features",
-    "extract_images",
-    "extract_readings",
-    "feature_icc",
-    "feature_table",
-    "icc_one_way",
-    "lost_names",
-    "perturb_mask",
-    "read_case",
-    "redrawn_cases",
-]
-
 FEATURE_SETS = ("paper", "full")
 # What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
 FAILURES = (ValueError, OSError, RuntimeError)

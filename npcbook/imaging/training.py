@@ -28,16 +28,6 @@ from npcbook.imaging.features import _digest, _weights, predict_labels
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.store import atomic_path, code_fingerprint, fingerprint, progress
 
-__all__ = [
-    "TrainedNetwork",
-    "TrainingSettings",
-    "augment",
-    "cross_entropy_loss",
-    "dice_loss",
-    "load_network",
-    "train_segmentation",
-]
-
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle")
 DEVICES = ("cpu", "cuda")

@@ -11,13 +11,6 @@ import SimpleITK as sitk
 
 from npcbook.words import MASK_LABELS
 
-__all__ = [
-    "Volume",
-    "read_geometry",
-    "read_mask",
-    "read_volume",
-    "write_mask",
-]
 GEOMETRY_TOLERANCE = 1e-3
 
 

@@ -28,29 +28,6 @@ from npcbook.paper.implied import (
 from npcbook.paper.printed import read_published
 from npcbook.words import COHORTS
 
-__all__ = [
-    "COLUMNS",
-    "benefit_arms",
-    "check_age",
-    "check_baseline_tests",
-    "check_correlations",
-    "check_counts",
-    "check_event_bounds",
-    "check_firth",
-    "check_intervals",
-    "check_missing",
-    "check_pooled_rates",
-    "check_rates",
-    "check_repeats",
-    "check_slips",
-    "check_subcohort",
-    "events_by_rate",
-    "events_by_row",
-    "firth_splits",
-    "high_risk_share",
-    "printed_interval",
-    "wald_check",
-]
 COLUMNS = ["topic", "check", "printed", "recomputed", "verdict", "how sure"]
 REPRODUCES, DOES_NOT = "reproduces", "does not reproduce"
 

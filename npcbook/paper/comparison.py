@@ -10,12 +10,6 @@ import pandas as pd
 from npcbook.paper.printed import _published, check_id
 from npcbook.words import MISSING, SOURCES, format_estimate, format_hr, format_p
 
-__all__ = [
-    "compare",
-    "ledger",
-    "printed_decimals",
-    "read_run_values",
-]
 NOT_RESULTS = ("setting", "cited")
 
 

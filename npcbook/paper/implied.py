@@ -14,25 +14,6 @@ from scipy import optimize, stats
 
 from npcbook.statistics.group_tests import fisher_exact, pearson_chi2
 
-__all__ = [
-    "CountTests",
-    "FirthTwoArm",
-    "ImpliedCorrelation",
-    "Interval",
-    "RateEvents",
-    "WaldCheck",
-    "events_from_hr",
-    "events_from_rate",
-    "fewest_events",
-    "firth_two_arm",
-    "implied_correlation",
-    "mixing_share",
-    "rate_interval_kinds",
-    "table_tests",
-    "two_rate_p",
-    "wald_from_ci",
-]
-
 Z95 = stats.norm.ppf(0.975)
 CHI95 = stats.chi2.ppf(0.95, 1)
 

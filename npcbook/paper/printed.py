@@ -10,15 +10,6 @@ import pandas as pd
 
 from npcbook.store import project_path
 
-__all__ = [
-    "check_id",
-    "lookup",
-    "parse_number",
-    "read_claims",
-    "read_published",
-    "read_register",
-]
-
 FOLDER = project_path("data/published")
 FILES = ("table1", "table2", "table3", "table4", "text", "methods")
 NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "eighth": 8, "nine": 9}

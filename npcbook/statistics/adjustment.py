@@ -14,20 +14,6 @@ from npcbook.statistics.data import check_column, check_survival, read_covariate
 from npcbook.statistics.printing import Printed
 from npcbook.statistics.survival import kaplan_meier
 
-__all__ = [
-    "EValue",
-    "InverseProbabilityWeights",
-    "RateDifference",
-    "balance_table",
-    "dose_groups",
-    "e_value",
-    "inverse_probability_weights",
-    "landmark",
-    "rate_difference",
-    "restricted_cubic_spline",
-    "weighted_rates",
-]
-
 
 @dataclass(frozen=True)
 class InverseProbabilityWeights:

@@ -13,17 +13,6 @@ from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.data import check_survival
 from npcbook.statistics.survival import kaplan_meier
 
-__all__ = [
-    "AbsoluteRisk",
-    "Calibration",
-    "SampleSize",
-    "calibrate",
-    "cumulative_incidence",
-    "fit_absolute_risk",
-    "minimum_sample_size",
-    "net_benefit",
-]
-
 
 @dataclass(frozen=True)
 class AbsoluteRisk:

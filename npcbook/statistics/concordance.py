@@ -13,14 +13,6 @@ from npcbook.statistics.data import check_survival, check_varies
 from npcbook.statistics.printing import Printed
 from npcbook.statistics.timeroc import censoring_survival
 
-__all__ = [
-    "Concordance",
-    "ConcordanceComparison",
-    "compare_c",
-    "harrell_c",
-    "uno_c",
-]
-
 
 @dataclass(frozen=True)
 class Concordance(Printed):

@@ -20,14 +20,6 @@ from scipy import stats
 from npcbook.statistics.data import RiskSets, check_survival, read_covariates, read_design
 from npcbook.statistics.printing import Ratios
 
-__all__ = [
-    "CoxFit",
-    "ProportionalHazardsTest",
-    "fit_cox",
-    "proportional_hazards_test",
-    "univariable_cox",
-]
-
 TIES = ("efron", "breslow")
 TRANSFORMS = ("km", "identity", "rank")
 

@@ -11,13 +11,6 @@ from scipy.stats import norm
 from npcbook.statistics.data import check_survival, check_varies
 from npcbook.statistics.survival import logrank
 
-__all__ = [
-    "Cutpoint",
-    "lausen_schumacher_p",
-    "logrank_scores",
-    "optimal_cutpoint",
-]
-
 
 @dataclass(frozen=True)
 class Cutpoint:

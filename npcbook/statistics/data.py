@@ -8,15 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-__all__ = [
-    "RiskSets",
-    "check_column",
-    "check_survival",
-    "check_varies",
-    "read_covariates",
-    "read_design",
-]
-
 
 def check_column(name: str, values: ArrayLike) -> np.ndarray:
     """Return one argument as a finite, non-empty one-dimensional array of float64.

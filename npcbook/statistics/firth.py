@@ -20,12 +20,6 @@ from npcbook.statistics.cox import CoxFit, fit_cox
 from npcbook.statistics.data import RiskSets, read_design
 from npcbook.statistics.printing import Ratios
 
-__all__ = [
-    "FirthFit",
-    "fit_cox_or_firth",
-    "fit_firth_cox",
-]
-
 # Hazard ratios of exp(100) per standard deviation and beyond are infinite to any reader, and to rounding.
 MAX_DISTANCE = 100.0
 

@@ -12,16 +12,6 @@ from scipy.special import gammaln
 
 from npcbook.statistics.data import check_column
 
-__all__ = [
-    "CategoricalTest",
-    "ContinuousTest",
-    "compare_groups",
-    "fisher_exact",
-    "fisher_odds_ratio",
-    "mann_whitney",
-    "pearson_chi2",
-]
-
 LARGEST_ENUMERATION = 50_000_000
 
 

@@ -12,12 +12,6 @@ from scipy.special import expit
 
 from npcbook.statistics.data import check_column, check_survival
 
-__all__ = [
-    "Pooled",
-    "impute_binary",
-    "pool",
-]
-
 
 @dataclass(frozen=True)
 class Pooled:

@@ -12,16 +12,6 @@ from scipy import stats
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.data import check_column, check_survival, read_covariates
 
-__all__ = [
-    "GailSimon",
-    "InteractionTest",
-    "cochran_q",
-    "continuous_interaction",
-    "gail_simon",
-    "interval_graphical",
-    "likelihood_ratio",
-]
-
 
 @dataclass(frozen=True)
 class InteractionTest:

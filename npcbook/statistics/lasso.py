@@ -14,14 +14,6 @@ from sksurv.util import Surv
 from npcbook.statistics.cox import univariable_cox
 from npcbook.statistics.data import RiskSets, check_survival
 
-__all__ = [
-    "FeatureSelection",
-    "LassoCox",
-    "fit_lasso_cox",
-    "select_features",
-    "uncorrelated_features",
-]
-
 CHOICES = ("lambda_min", "lambda_1se")
 
 

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from npcbook.words import format_estimate, format_hr
 
-__all__ = ["HazardRatio", "Printed"]
-
 
 class Printed:
     """A result of which f-strings and `str` give the estimate with its limits, such as "0.79 (0.73–0.86)".

@@ -16,16 +16,6 @@ from npcbook.statistics.data import check_survival
 from npcbook.statistics.lasso import select_features
 from npcbook.statistics.survival import logrank
 
-__all__ = [
-    "OptimismCorrected",
-    "bootstrap_selection",
-    "cutpoint_under_no_effect",
-    "optimism_corrected_c",
-    "out_of_fold_risk",
-    "permuted_c",
-    "stratified_folds",
-]
-
 
 def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator) -> np.ndarray:
     """Return a random fold number (0, 1, …) per patient, events spread evenly.

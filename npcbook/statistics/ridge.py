@@ -12,12 +12,6 @@ from threadpoolctl import threadpool_limits
 from npcbook.statistics.data import check_survival
 from npcbook.statistics.resampling import stratified_folds
 
-__all__ = [
-    "PENALTIES",
-    "RidgeCox",
-    "cox_loss",
-    "fit_ridge_cox",
-]
 PENALTIES = tuple(float(p) for p in np.logspace(2, -1, 7))
 
 

@@ -15,20 +15,6 @@ from statsmodels.stats.multitest import multipletests
 from npcbook.statistics.data import check_column, check_survival
 from npcbook.statistics.printing import Printed
 
-__all__ = [
-    "FollowUp",
-    "KaplanMeier",
-    "LogRank",
-    "RestrictedMean",
-    "at_risk_table",
-    "kaplan_meier",
-    "logrank",
-    "pairwise_logrank",
-    "rate_at",
-    "reverse_km",
-    "rmst",
-]
-
 CONFIDENCE_INTERVALS = ("log-log", "log", "plain")
 ADJUSTMENTS = {"holm": "holm", "bh": "fdr_bh", "bonferroni": "bonferroni"}
 

@@ -12,14 +12,6 @@ from scipy.stats import norm
 from npcbook.statistics.data import check_survival, check_varies
 from npcbook.statistics.printing import Printed
 
-__all__ = [
-    "AucComparison",
-    "TimeDependentAuc",
-    "auc_at",
-    "censoring_survival",
-    "compare_auc",
-]
-
 
 @dataclass(frozen=True)
 class TimeDependentAuc(Printed):

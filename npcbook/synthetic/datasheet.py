@@ -19,17 +19,6 @@ from npcbook.book.figures import TUMOUR
 from npcbook.imaging.volumes import Volume
 from npcbook.synthetic import phantom
 
-__all__ = [
-    "Probes",
-    "anatomy_table",
-    "changed_parameters",
-    "in_words",
-    "intensity_profile",
-    "parameter_table",
-    "probe_volumes",
-    "protocol_table",
-    "tissue_table",
-]
 # Parameters whose name does not read well with spaces for underscores. Units stand in brackets.
 WORDS = {
     "centers": "patients by hospital",

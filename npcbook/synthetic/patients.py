@@ -20,15 +20,6 @@ from scipy.special import expit, logit
 from npcbook.cohort.columns import COLUMNS
 from npcbook.words import COHORTS
 
-__all__ = [
-    "DEFAULT_SEED",
-    "HazardRatios",
-    "Margins",
-    "Specification",
-    "simulate_table",
-    "specification",
-]
-
 # The first seed from 1 on with which survival and follow-up come out within 0.8 points and 2 months of print,
 # the planted risks discriminate as intended (tests/test_simulate.py has the bands), and a cohort of 120
 # has ten metastases in both parts. No fitted model was looked at.

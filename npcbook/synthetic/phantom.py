@@ -19,23 +19,6 @@ import numpy as np
 
 from npcbook.imaging.volumes import Volume
 
-__all__ = [
-    "ANATOMY",
-    "EFFECTS",
-    "PROTOCOLS",
-    "SHIFTED_PROTOCOLS",
-    "TISSUES",
-    "Anatomy",
-    "Effects",
-    "Protocol",
-    "Structure",
-    "Tissue",
-    "Traits",
-    "build_anatomy",
-    "render_patient",
-    "spin_echo_signal",
-]
-
 EXTENT_MM = (80.0, 200.0, 200.0)
 
 

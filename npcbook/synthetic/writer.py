@@ -32,12 +32,6 @@ from npcbook.synthetic.patients import (
 )
 from npcbook.words import SEQUENCES
 
-__all__ = [
-    "rebuild_anatomy",
-    "render_again",
-    "write_cohort",
-]
-
 
 def write_cohort(
     folder: str | os.PathLike,
