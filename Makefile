@@ -11,7 +11,7 @@ help:
 	@echo "make book    set up, simulate the cohort, run every chapter, build the pages (PROFILE=laptop)"
 	@echo "make test    set up and run the tests: library, every chapter in the smoke profile, the built book"
 	@echo "make lab     JupyterLab on the chapters"
-	@echo "make lint    formatting, style and docstrings"
+	@echo "make lint    formatting, style, docstrings, arrows and size of the house"
 	@echo "make bench   time the library against its references"
 	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite the pins"
 
@@ -29,6 +29,8 @@ lab: $(READY)
 lint: $(READY)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-logo
+	$(RUN) tools/house.py
 	$(RUN) -m npcbook sync --check
 
 bench: $(READY)

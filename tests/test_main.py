@@ -2,7 +2,7 @@
 
 import pytest
 
-from npcbook import as_number, main, read_overrides, read_settings
+from npcbook.__main__ import as_number, main, read_overrides, read_settings
 from npcbook.book import run as book
 
 

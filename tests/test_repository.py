@@ -1,15 +1,18 @@
 """The repository agrees with itself: pins, notebooks, README, and nothing that does not belong in it."""
 
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from npcbook import main
+from npcbook.__main__ import main
 from npcbook.book import run as book
 from npcbook.book.pages import toc_files
 
@@ -54,11 +57,11 @@ def test_every_dependency_is_pinned():
 def test_notebooks_are_what_their_scripts_stand_for():
     assert book.stale_notebooks() == []
     scripts = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
-    assert scripts == {plan.name for plan in book.CHAPTERS}
+    assert scripts == {plan.name for plan in book.plan_chapters()}
     assert {f"notebooks/{name}" for name in scripts} < set(toc_files())
 
 
-@pytest.mark.parametrize("plan", book.CHAPTERS, ids=lambda plan: plan.name)
+@pytest.mark.parametrize("plan", book.plan_chapters(), ids=lambda plan: plan.name)
 def test_a_chapter_has_the_parts_every_chapter_has(plan):
     notebook = json.loads((ROOT / "notebooks" / f"{plan.name}.ipynb").read_text())
     sources = ["".join(cell["source"]) for cell in notebook["cells"]]
@@ -104,11 +107,46 @@ def test_no_absolute_path_and_no_stored_output_is_tracked():
     assert [n for n, t in texts.items() if n.endswith(".ipynb") and '"output_type"' in t] == []
 
 
-def test_library_is_flat_and_thin():
-    modules = list((ROOT / "npcbook").glob("*.py"))
-    assert not [path for path in (ROOT / "npcbook").iterdir() if path.is_dir() and path.name != "__pycache__"]
+WINGS = {"statistics", "imaging", "cohort", "synthetic", "paper", "book"}
+
+
+def test_the_library_has_six_wings_and_two_ground_rooms():
+    package = ROOT / "npcbook"
+    assert {path.stem for path in package.glob("*.py")} == {"__init__", "__main__", "store", "words"}
+    assert {path.parent.name for path in package.glob("*/__init__.py")} == WINGS
+    modules = list(package.rglob("*.py"))
     assert not [path.name for path in modules if re.search(r"\d", path.stem)]
     assert not [path.name for path in modules if "sys.path" in path.read_text()]
+
+
+def test_no_chapter_number_in_the_library():
+    names = "|".join(plan.name for plan in book.plan_chapters())
+    said = re.compile(rf"{names}|[Cc]hapters? \d\d")
+    hits = [path.name for path in (ROOT / "npcbook").rglob("*.py") if said.search(path.read_text())]
+    assert hits == []
+
+
+def test_each_face_names_what_is_there():
+    for wing in WINGS:
+        face = importlib.import_module(f"npcbook.{wing}")
+        assert all(getattr(face, name).__name__ == name for name in face.__all__ if name[0].islower())
+
+
+def test_a_wheel_holds_every_wing(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path]
+    subprocess.run([*command, ROOT], check=True)
+    (wheel,) = tmp_path.glob("npcbook-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    tracked = {name for name in TRACKED if name.startswith("npcbook/") and not name.endswith(".pyc")}
+    inside = {p.relative_to(tmp_path / "installed").as_posix() for p in (tmp_path / "installed").rglob("*")}
+    assert tracked <= inside
+    check = "import npcbook.statistics as s; print(s.__file__); s.harrell_c, s.fit_cox"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    result = subprocess.run(
+        [sys.executable, "-c", check], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert str(tmp_path) in result.stdout
 
 
 def test_readme_commands_exist():
@@ -128,12 +166,6 @@ def test_links_and_commands_of_readme_and_contributing_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make ([a-z]+)", contributing):
         assert re.search(rf"^{target}:", makefile, re.M), target
-
-
-def test_every_module_has_its_place_in_the_api_reference():
-    pages = "".join(path.read_text() for path in (ROOT / "notebooks").glob("api_*.md"))
-    modules = {path.stem for path in (ROOT / "npcbook").glob("*.py")} - {"__init__", "__main__"}
-    assert sorted(re.findall(r"automodule:: npcbook\.(\w+)", pages)) == sorted(modules)
 
 
 def test_the_glossary_has_each_term_once():

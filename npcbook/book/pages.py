@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as markup
+import json
 import lzma
 import shutil
 import subprocess
@@ -11,31 +12,13 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import yaml
 
 from npcbook.book.results import SUFFIXES, list_shown
-from npcbook.book.run import CHAPTERS
-from npcbook.paper.printed import read_published
+from npcbook.book.run import plan_chapters
 from npcbook.store import atomic_path, files_fingerprint, project_path
-from npcbook.synthetic.patients import SMALL_COHORT
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
-FRONT_PICTURE = "10_ledger/figures/discrimination.*"
-FRONT_ROWS = (
-    "table3.validation.cet1w",
-    "table4.validation.c_index.clinical",
-    "table4.validation.c_index.radiomics_combined",
-    "table4.validation.c_index.dl_combined",
-    "table4.validation.c_index.dc",
-    "text.validation.km_hr.dl_combined",
-    "text.ccnd.high.dmfs_5y.over_160",
-    "text.ccnd.high.dmfs_5y.radiotherapy",
-)
-"""Ids of the printed numbers on the front page."""
-FRONT_CAPTION = """**{label}.** Discrimination of every model: bars are the printed 95 % intervals, filled
-dots what the paper's method gives on the patients of this run, hollow dots what the recommended one gives.
-The table sets some of the numbers side by side; the [ledger](notebooks/10_ledger.ipynb) has them all."""
 DOWNLOADS = """# Results to take away
 
 All tables and figures of this run, as files; each says where its data come from.
@@ -86,7 +69,7 @@ def stage(run_folder: Path) -> Path:
         If a chapter has not been executed in this run.
     """
     source = run_folder / "pages"
-    missing = [p.name for p in CHAPTERS if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
+    missing = [p.name for p in plan_chapters() if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
     for old in source.glob("[!_]*/"):
@@ -97,82 +80,40 @@ def stage(run_folder: Path) -> Path:
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     (source / "README.md").write_text(front_page(run_folder))
-    # Chapters show the library's own source, and contributors the template.
+    # Contributors are shown the template, and the API pages the library.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
-    for plan in CHAPTERS:
+    for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
         add_notice(notebook, notice(run_folder, plan.name))
         join_code(notebook)
         fold_code(notebook)
-        add_downloads(notebook)
-        raise_text(notebook)
+        split_outputs(notebook)
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
 
 
 def front_page(run_folder: Path) -> str:
-    """Return README.md with the run's result, one picture and one table, in its place.
+    """Return README.md with the result of the run, which a chapter left in ``front.md``, in its place.
 
-    Parameters
-    ----------
-    run_folder : pathlib.Path
-        A run in which every chapter has been executed.
-
-    Returns
-    -------
-    str
-        MyST text. Where the file is read outside the book, a comment stands in the result's place.
+    Where the file is read outside the book, a comment stands there.
     """
-    (picture,) = [item for item in list_shown(run_folder) if item.sources(run_folder)[0].match(FRONT_PICTURE)]
-    rows = pd.read_csv(run_folder / "10_ledger" / "ledger.csv", dtype=str, keep_default_na=False)
-    rows = rows.set_index("id").loc[list(FRONT_ROWS)]
-    alt = markup.escape(f"{picture.caption} {picture.label}.", quote=True)
-    lines = [
-        "## The result of this run",
-        "",
-        notice(run_folder),
-        "",
-        f'<p><img src="results/{picture.copies()[-1]}" alt="{alt}" width="620"></p>',
-        "",
-        FRONT_CAPTION.format(label=picture.label),
-        "",
-        "| number | printed | as published, here | recommended, here | planted truth |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    rows["what"] += [front_unit(published_id) for published_id in rows.index]
-    cells = ["what", "printed", "here", "recommended", "truth"]
-    lines += [f"| {' | '.join(row[cells])} |" for _, row in rows.iterrows()]
-    return project_path("README.md").read_text().replace("<!-- result -->", "\n".join(lines))
-
-
-def front_unit(published_id: str) -> str:
-    """Return what the front page adds to a printed number's name: its unit, or what its p-value compares."""
-    row = read_published().set_index("id").loc[published_id]
-    if row["unit"]:
-        return f", {row['unit']}"
-    compared = published_id.startswith("table4.") and row["p_printed"]
-    return "; p: against radiomics" if compared else ""
+    found = [path.read_text() for path in sorted(run_folder.glob("*/front.md"))]
+    result = "\n\n".join(["## The result of this run", notice(run_folder), *found])
+    return project_path("README.md").read_text().replace("<!-- result -->", result)
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
     """Return what a reader of a run's page has to know first; nothing for a cohort of one's own."""
-    shown = list_shown(run_folder)
-    # The datasheet always shows a synthetic cohort; the cohorts' chapter shows the run's own.
-    labels = {item.label for item in shown if item.chapter == "01_cohorts"}
-    own = {item.label for item in shown if item.chapter == chapter}
+    own = {item.label for item in list_shown(run_folder) if item.chapter == chapter}
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
-    if SYNTHETIC_LABEL not in labels:
+    cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
+    if not cohort["synthetic"]:
         return ""
-    patients = len(pd.read_csv(run_folder / "01_cohorts" / "cohort.csv"))
-    if patients >= SMALL_COHORT:
-        return f"{SYNTHETIC_LABEL}."
-    return (
-        f"{SYNTHETIC_LABEL}. This is a trial run on {patients} patients, too few for any result to mean "
-        "much; events were made more frequent than in print, so that there is something to fit."
-    )
+    remark = cohort.get("remark")
+    return f"{SYNTHETIC_LABEL}. {remark}" if remark else f"{SYNTHETIC_LABEL}."
 
 
 def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
@@ -183,9 +124,8 @@ def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
 
 
 def shows_nothing(cell: nbformat.NotebookNode) -> bool:
-    """Return whether an executed code cell puts nothing on the page; numbers glued for the text do not."""
-    kinds = [kind for output in cell.outputs for kind in output.get("data", {"text": ""})]
-    return all(kind.startswith("application/papermill.record") for kind in kinds)
+    """Return whether an executed code cell puts nothing on the page."""
+    return not cell.outputs
 
 
 def join_code(notebook: nbformat.NotebookNode) -> None:
@@ -207,7 +147,8 @@ def fold_code(notebook: nbformat.NotebookNode) -> None:
     for cell in notebook.cells:
         tags = cell.metadata.setdefault("tags", [])
         if cell.cell_type == "code" and not {"parameters", "hide-input"} & set(tags):
-            tags.append("hide-input")
+            is_place = cell.source.rstrip().endswith("in_short()")
+            tags.append("remove-input" if is_place else "hide-input")
 
 
 def file_links(kind: str, name: str, *, root: str) -> str:
@@ -219,45 +160,46 @@ def file_links(kind: str, name: str, *, root: str) -> str:
     return f"{kind.capitalize()} as {', '.join(links)}"
 
 
-def add_downloads(notebook: nbformat.NotebookNode) -> None:
-    """Give the figures of an executed chapter their alternative text, and tables and figures their links.
+def split_outputs(notebook: nbformat.NotebookNode) -> None:
+    """Lay an executed chapter out for the page.
+
+    Markdown that a cell puts out becomes a cell of its own, so that pages list its headings and resolve its
+    links; a figure gets its alternative text, a caption and, as tables do, links to its files.
 
     Parameters
     ----------
     notebook : nbformat.NotebookNode
-        Changed in place. `npcbook.book.Chapter` left the marks that are read here in the outputs' metadata.
-    """
-    for cell in notebook.cells:
-        outputs = []
-        for output in cell.get("outputs", []):
-            outputs.append(output)
-            marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
-            if "figure" in marks:
-                cell.metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
-                caption = f'<p class="caption">{markup.escape(marks["alt"])}</p>'
-                outputs.append(nbformat.v4.new_output("display_data", {"text/html": caption}))
-            for kind in set(SUFFIXES) & set(marks):
-                line = f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
-                outputs.append(nbformat.v4.new_output("display_data", {"text/html": line}))
-        if "outputs" in cell:
-            cell["outputs"] = outputs
-
-
-def raise_text(notebook: nbformat.NotebookNode) -> None:
-    """Make the text that cells tagged ``text`` put out cells of its own, so that pages list its headings.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        Executed chapter; changed in place.
+        Changed in place; outputs keep their order. `npcbook.book.Chapter` left the marks that are read here
+        in the outputs' metadata.
     """
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        if "text" in cell.metadata.get("tags", []):
-            cells += [nbformat.v4.new_markdown_cell(o.data["text/markdown"]) for o in cell.outputs]
-            cell["outputs"] = []
+        if cell.cell_type != "code":
+            continue
+        outputs, cell["outputs"] = cell.outputs, []
+        for output in outputs:
+            if "text/markdown" in output.get("data", {}):
+                cells.append(nbformat.v4.new_markdown_cell(output.data["text/markdown"]))
+                continue
+            marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
+            # The alternative text belongs to a cell, hence one figure a cell.
+            if cells[-1].cell_type != "code" or ("figure" in marks and cells[-1].outputs):
+                cells.append(nbformat.v4.new_code_cell(metadata={"tags": ["remove-input"]}))
+            if "figure" in marks:
+                cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+            cells[-1].outputs += [output, *beside(marks)]
     notebook.cells = cells
+
+
+def beside(marks: dict) -> list[nbformat.NotebookNode]:
+    """Return what stands below a figure or table on the page: its caption, and links to its files."""
+    lines = [f'<p class="caption">{markup.escape(marks["alt"])}</p>'] if "figure" in marks else []
+    lines += [
+        f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
+        for kind in set(SUFFIXES) & set(marks)
+    ]
+    return [nbformat.v4.new_output("display_data", {"text/html": line}) for line in lines]
 
 
 def downloads_page(run_folder: Path) -> str:
@@ -318,7 +260,8 @@ def copy_beside(run_folder: Path, html: Path) -> None:
         shutil.rmtree(html / name, ignore_errors=True)
     shutil.copytree(run_folder / "results", html / "results")
     shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
-    shutil.copy(run_folder / "13_viewer" / "viewer" / "volumes.js", html / "viewer")
+    for site in run_folder.glob("*/site"):
+        shutil.copytree(site, html, dirs_exist_ok=True)
     (packed,) = (html / "viewer").glob("niivue-*.js.xz")
     (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
     packed.unlink()

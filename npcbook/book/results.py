@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -14,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import papermill
 from openpyxl import Workbook
 from openpyxl.styles import Font
 
 from npcbook.book.chapter import FIGURE_METADATA, source_label
-from npcbook.book.run import CHAPTERS
-from npcbook.cohort.columns import covariate_names
+from npcbook.book.run import plan_chapters
 from npcbook.store import code_fingerprint, files_fingerprint, project_path
-from npcbook.words import COVARIATES, SYNTHETIC_LABEL
+from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
 IDENTIFIERS = ("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre")
@@ -41,53 +38,6 @@ manifest.json  every file with caption, origin and SHA-256; versions, parameters
 
 The last column of each CSV, "{column}", says where its numbers come from; a figure says so below its
 lower right corner. Keep both when you pass a file on.
-"""
-
-
-START_OF_TRAINING = {
-    True: "the network of the sequence before (the first from random weights)",
-    False: "random weights",
-}
-METHODS = """
-Patients. The training cohort had {training_patients} patients with {training_events} distant metastases,
-the validation cohort {validation_patients} with {validation_events}. Distant metastasis-free survival
-counts metastasis; deaths without one are censored. All models, cut-offs and scalings were fitted on the
-training cohort.
-
-Segmentation. T1-weighted (T1W), T2-weighted (T2W) and contrast-enhanced T1-weighted (CET1W) volumes were
-{preprocessing}, and resampled to {02_network_grid} voxels (slices, rows, columns). One three-dimensional
-U-Net a sequence (width "{02_network_width}") was trained on the reader's contours of tumour and nodes for
-{02_epochs} epochs with batches of {02_batch_size}, the loss "{02_loss}" and a learning rate of at most
-{02_learning_rate:g}, starting from {start}.
-
-Deep-learning score. As published, a fully connected head with softmax and cross-entropy ({03_head_epochs}
-steps, learning rate {03_head_learning_rate:g}) read metastasis, yes or no, from the globally pooled
-bottleneck, and training patients were scored by the head that had seen them. As recommended, a Cox head
-with a cross-validated ridge penalty was fitted, and training patients were scored out of fold ({03_n_folds}
-folds).
-
-Radiomics. Features of the contours "{04_contours}" of {04_region} were extracted with pyradiomics after
-resampling, with a bin width of {04_bin_width:g} (hundredths of a standard deviation), from the original,
-Laplacian-of-Gaussian and wavelet images. Features were standardised; of two strongly correlated ones the
-one with the lower univariable Cox p-value was kept; a LASSO-Cox model with the penalty of the least
-cross-validated error made the score.
-
-Models. Cox models (Efron's treatment of ties) used the clinical covariates (reference in brackets)
-{covariates}, alone and together with the radiomics or the deep-learning score. Discrimination was
-measured by Harrell's C-index, compared between models by its covariance, and by the time-dependent area
-under the ROC curve at {05_horizon_months} months with inverse probability of censoring weights. Risk
-groups were formed at the cut-off with the largest standardised log-rank statistic in the training cohort,
-with at least {06_min_fraction:g} of the patients on either side; its p-value was corrected for the search
-by {06_permutations} permutations.
-
-Subgroups and dose. Hazard ratios in subgroups of the risk groups by "{07_model}" are from Cox models with
-Firth's penalty and profile likelihood limits. The cumulative cisplatin or nedaplatin dose was grouped as
-none, up to, and above {08_threshold_mg_m2} mg/m² in patients with node-positive disease, compared as
-treated and, as recommended, after weighting, from a landmark at {08_landmark_months} months, and with a
-term for the interaction of risk and dose; limits of weighted rates are from {08_n_bootstraps} bootstrap
-samples.
-
-Software. npcbook with {versions}.
 """
 
 
@@ -124,7 +74,7 @@ class Shown:
 def list_shown(run_folder: Path) -> list[Shown]:
     """Return what the chapters of a run show, in the order of chapters and pages."""
     found = []
-    for chapter in sorted(plan.name for plan in CHAPTERS):
+    for chapter in sorted(plan.name for plan in plan_chapters()):
         # A chapter that shows nothing leaves no list.
         if (path := run_folder / chapter / "shown.csv").exists():
             rows = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -233,19 +183,8 @@ def remove_dates(path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
-def used_parameters(run_folder: Path) -> dict[str, dict]:
-    """Return the parameters with which each chapter of a run was executed, defaults included."""
-    given = json.loads((run_folder / "manifest.json").read_text())["chapters"]
-    used = {}
-    for plan in CHAPTERS:
-        declared = papermill.inspect_notebook(str(run_folder / "notebooks" / f"{plan.name}.ipynb"))
-        defaults = {name: ast.literal_eval(entry["default"]) for name, entry in declared.items()}
-        used[plan.name] = defaults | given[plan.name]["parameters"]
-    return used
-
-
 def methods_text(run_folder: Path, *, synthetic: bool) -> str:
-    """Return how a run computed its results, in sentences with its own settings.
+    """Return how a run computed its results, in the sentences that its chapters left.
 
     Parameters
     ----------
@@ -259,21 +198,9 @@ def methods_text(run_folder: Path, *, synthetic: bool) -> str:
     str
         Paragraphs of plain text, to start a methods section from.
     """
-    used = used_parameters(run_folder)
-    values = {f"{chapter[:2]}_{name}": v for chapter, names in used.items() for name, v in names.items()}
-    patients = pd.read_csv(run_folder / "01_cohorts" / "cohort.csv", dtype={"center": str})
-    for cohort, rows in patients.groupby("cohort"):
-        values |= {f"{cohort}_patients": len(rows), f"{cohort}_events": int(rows["dm_event"].sum())}
-    first = values["02_preprocessing_order"].startswith("n4")
-    steps = ["bias field corrected by N4", "normalised to mean 0 and standard deviation 1 of the head"]
-    values["preprocessing"] = " and then ".join(steps if first else steps[::-1])
-    chosen = covariate_names(values["05_clinical_covariates"])
-    values["covariates"] = ", ".join(COVARIATES[name] for name in chosen) or "no covariate"
-    values["start"] = START_OF_TRAINING[bool(values["02_warm_start"])]
+    paths = [run_folder / plan.name / "methods.txt" for plan in plan_chapters()]
     versions = json.loads((run_folder / "manifest.json").read_text())["versions"]
-    values["versions"] = ", ".join(
-        f"{name} {versions[name]}" for name in sorted(versions) if name != "platform"
-    )
+    used = ", ".join(f"{name} {versions[name]}" for name in sorted(versions) if name != "platform")
     opening = f"{SYNTHETIC_LABEL}. The patients below are simulated.\n\n" if synthetic else ""
-    paragraphs = [" ".join(paragraph.split()) for paragraph in METHODS.split("\n\n")]
-    return opening + "\n\n".join(paragraphs).format_map(values) + "\n"
+    written = "".join(path.read_text() for path in paths if path.exists())
+    return f"{opening}{written}Software. npcbook with {used}.\n"

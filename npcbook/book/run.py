@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import graphlib
 import json
 import os
 import platform
@@ -19,6 +21,7 @@ import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
+from npcbook.book.chapter import KEPT
 from npcbook.store import (
     NUMERICAL_PACKAGES,
     atomic_path,
@@ -33,9 +36,7 @@ from npcbook.store import (
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
-ONLY_SHOWN = {"figures", "shown.csv"}
-# What a chapter keeps for itself, to be faster the next time.
-KEPT = {"patients", "readings"}
+ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.md", "site"}
 
 
 class UnknownParameter(ValueError):
@@ -65,41 +66,33 @@ class ChapterPlan:
     reads_cohort: bool = False
 
 
-# In the order in which they run; the ledger comes last because it reads what all others recorded.
-CHAPTERS = (
-    ChapterPlan("00_printed_numbers"),
-    ChapterPlan("01_cohorts", reads_cohort=True),
-    ChapterPlan("02_segmentation", ("01_cohorts",), reads_cohort=True),
-    ChapterPlan("03_dl_training", ("01_cohorts", "02_segmentation"), reads_cohort=True),
-    ChapterPlan("04_radiomics", ("01_cohorts", "02_segmentation"), reads_cohort=True),
-    ChapterPlan("05_cox_models", ("01_cohorts", "03_dl_training", "04_radiomics"), reads_cohort=True),
-    ChapterPlan("06_km", ("01_cohorts", "05_cox_models"), reads_cohort=True),
-    ChapterPlan("07_subgroups", ("01_cohorts", "05_cox_models", "06_km"), reads_cohort=True),
-    ChapterPlan("08_ccnd", ("01_cohorts", "05_cox_models", "06_km"), reads_cohort=True),
-    ChapterPlan(
-        "09_stress_tests",
-        ("01_cohorts", "03_dl_training", "04_radiomics", "05_cox_models", "06_km"),
-        reads_cohort=True,
-    ),
-    ChapterPlan("11_datasheet", ("01_cohorts",), reads_cohort=True),
-    ChapterPlan("12_register", ("01_cohorts", "03_dl_training", "04_radiomics", "06_km"), reads_cohort=True),
-    ChapterPlan("13_viewer", ("02_segmentation",), reads_cohort=True),
-    ChapterPlan(
-        "10_ledger",
-        (
-            "00_printed_numbers",
-            "01_cohorts",
-            "02_segmentation",
-            "03_dl_training",
-            "04_radiomics",
-            "05_cox_models",
-            "06_km",
-            "07_subgroups",
-            "08_ccnd",
-        ),
-        reads_cohort=True,
-    ),
-)
+def plan_chapters() -> list[ChapterPlan]:
+    """Return all chapters with what they read, each after those that it reads, else by number.
+
+    What a chapter reads is found in its script: every text ``NN_name/…`` names a chapter's result, and one
+    that asks for all recorded values reads every chapter that records any. Nothing is listed by hand.
+    """
+    paths = sorted(project_path("notebooks").glob("[0-9][0-9]*_*.py"))
+    scripts = {path.stem: path.read_text() for path in paths}
+    reads = {name: _read_by(name, scripts) for name in scripts}
+    sorter, ready, plans = graphlib.TopologicalSorter(reads), [], []
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()])
+        name = ready.pop(0)
+        plans.append(ChapterPlan(name, reads[name], "cohort_folder =" in scripts[name]))
+        sorter.done(name)
+    return plans
+
+
+def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
+    found, nodes = set(), list(ast.walk(ast.parse(scripts[name])))
+    found |= {
+        n.value.split("/")[0] for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
+    if any(isinstance(n, ast.Attribute) and n.attr == "recorded_values" for n in nodes):
+        found |= {other for other, script in scripts.items() if ".record(" in script}
+    return tuple(sorted((found & scripts.keys()) - {name}))
 
 
 def notebook_source(name: str) -> Path:
@@ -130,7 +123,7 @@ def derive_notebook(name: str) -> str:
 
 def stale_notebooks() -> list[Path]:
     """Return the notebooks that are missing or not what their scripts stand for."""
-    paths = [notebook_source(plan.name).with_suffix(".ipynb") for plan in CHAPTERS]
+    paths = [notebook_source(plan.name).with_suffix(".ipynb") for plan in plan_chapters()]
     return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
 
 
@@ -177,7 +170,7 @@ def declared_parameters(name: str) -> set[str]:
 
 def check_parameters(parameters: dict) -> None:
     """Raise `UnknownParameter` for a name that neither a chapter nor the simulation knows."""
-    known = set(SIMULATION_SETTINGS).union(*(declared_parameters(plan.name) for plan in CHAPTERS))
+    known = set(SIMULATION_SETTINGS).union(*(declared_parameters(plan.name) for plan in plan_chapters()))
     unknown = sorted(set(parameters) - known)
     if unknown:
         raise UnknownParameter(
@@ -295,7 +288,7 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
         if path.is_file()
         and not path.name.startswith(".")
         and path.suffix != ".key"
-        and path.relative_to(folder).parts[0] not in KEPT | without
+        and path.relative_to(folder).parts[0] not in {KEPT} | without
     ]
     return files_fingerprint(files, relative_to=run_folder)
 
@@ -306,8 +299,15 @@ def cohort_fingerprint(cohort_folder: Path) -> str:
     return files_fingerprint(files, relative_to=cohort_folder)
 
 
-def chapter_key(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> str:
-    """Return a fingerprint of all that a chapter's result depends on.
+def describe_cohort(cohort_folder: Path) -> dict:
+    """Return what a reader of a run has to know of its cohort: folder, name, whether simulated, remark."""
+    about = json.loads((cohort_folder / "dataset_description.json").read_text())
+    wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
+    return {"folder": cohort_folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
+
+
+def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:
+    """Return a fingerprint of each thing that a chapter's result depends on.
 
     Parameters
     ----------
@@ -322,39 +322,36 @@ def chapter_key(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: s
 
     Returns
     -------
-    str
-        Equal keys mean: same source, parameters, library code, pinned packages, data and inputs.
+    dict
+        By name, as `explain` says it: the same values mean that the stored result still belongs.
     """
-    source = notebook_source(plan.name).read_text()
-    return fingerprint(
-        source,
-        parameters,
-        code_fingerprint(*imported_modules(source)),
-        files_fingerprint(_reference_files(plan.name), relative_to=project_path(".")),
-        project_path("requirements.lock").read_text(),
-        cohort if plan.reads_cohort else "",
-        [left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads],
-    )
+    script = notebook_source(plan.name).read_text()
+    references = [p for folder in ("published", "ibsi") for p in project_path(f"data/{folder}").glob("*.csv")]
+    state = {
+        "its script": fingerprint(script),
+        "its parameters": fingerprint(parameters),
+        "library code": code_fingerprint(*imported_modules(script)),
+        "reference data": files_fingerprint(references, relative_to=project_path(".")),
+        "pinned packages": fingerprint(project_path("requirements.lock")),
+        "the cohort": cohort if plan.reads_cohort else "",
+    }
+    return state | {
+        f"what {name} wrote": left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads
+    }
 
 
-def _reference_files(name: str) -> list[Path]:
-    """Return the printed numbers and other references that a chapter reads; three are one chapter's own."""
-    owners = {"claims": "00_printed_numbers", "register": "12_register", "digital_phantom": "04_radiomics"}
-    files = [
-        path for folder in ("published", "ibsi") for path in project_path(f"data/{folder}").glob("*.csv")
-    ]
-    return [path for path in files if owners.get(path.stem, name) == name]
-
-
-def is_current(manifest: Manifest, plan: ChapterPlan, key: str, run_folder: Path) -> bool:
-    """Tell whether a chapter's stored result still belongs to this key and is still all there."""
-    entry = manifest.read()["chapters"].get(plan.name, {})
+def explain(manifest: Manifest, plan: ChapterPlan, state: dict[str, str], run_folder: Path) -> str:
+    """Return why a chapter has to run, in words; empty if its stored result belongs and is all there."""
+    entry = manifest.read()["chapters"].get(plan.name)
+    if entry is None or "state" not in entry:
+        return "it has not run"
+    changed = [what for what in state | entry["state"] if state.get(what) != entry["state"].get(what)]
+    if changed:
+        return f"changed: {', '.join(changed)}"
     executed = run_folder / "notebooks" / f"{plan.name}.ipynb"
-    return (
-        entry.get("key") == key
-        and executed.exists()
-        and entry["outputs"] == left_behind(run_folder, plan.name)
-    )
+    if not executed.exists() or entry["outputs"] != left_behind(run_folder, plan.name):
+        return "what it wrote was changed or removed"
+    return ""
 
 
 def select_chapters(names: Sequence[str] | None) -> list[ChapterPlan]:
@@ -365,14 +362,14 @@ def select_chapters(names: Sequence[str] | None) -> list[ChapterPlan]:
     ValueError
         If a name fits no chapter.
     """
+    plans = plan_chapters()
     if not names:
-        return list(CHAPTERS)
+        return plans
+    called = {plan.name: {plan.name, plan.name.split("_")[0]} for plan in plans}
     for name in names:
-        if not any(plan.name == name or plan.name.split("_")[0] == name for plan in CHAPTERS):
-            raise ValueError(
-                f"There is no chapter {name!r}; there are: {', '.join(p.name for p in CHAPTERS)}."
-            )
-    return [plan for plan in CHAPTERS if plan.name in names or plan.name.split("_")[0] in names]
+        if not any(name in ways for ways in called.values()):
+            raise ValueError(f"There is no chapter {name!r}; there are: {', '.join(called)}.")
+    return [plan for plan in plans if called[plan.name] & set(names)]
 
 
 def run_chapters(
@@ -382,6 +379,7 @@ def run_chapters(
     parameters: dict,
     chapters: Sequence[str] | None = None,
     force: bool = False,
+    dry: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Run the chapters whose stored result is missing or out of date.
@@ -396,6 +394,8 @@ def run_chapters(
         Names or leading numbers; all chapters if not given.
     force : bool, default False
         Run also what is up to date.
+    dry : bool, default False
+        Run nothing: say what would run, and why.
     say : callable, default print
         Takes one line of progress.
 
@@ -417,24 +417,34 @@ def run_chapters(
     plans = select_chapters(chapters)
     check_parameters(parameters)
     run_folder.mkdir(parents=True, exist_ok=True)
-    done = []
+    given = parameters | {
+        "run_folder": _as_parameter(run_folder),
+        "cohort_folder": _as_parameter(cohort_folder),
+    }
     with filelock.FileLock(run_folder / ".lock", timeout=0):
         manifest = Manifest(run_folder / "manifest.json")
         cohort = cohort_fingerprint(cohort_folder)
-        manifest.update(versions=versions(), cohort={"folder": cohort_folder.name, "fingerprint": cohort})
-        common = {"run_folder": _as_parameter(run_folder), "cohort_folder": _as_parameter(cohort_folder)}
+        if not dry:
+            about = describe_cohort(cohort_folder) | {"fingerprint": cohort}
+            manifest.update(versions=versions(), cohort=about)
+        done = []
         for number, plan in enumerate(plans, start=1):
-            own = {k: v for k, v in parameters.items() if k in declared_parameters(plan.name)} | common
-            key = chapter_key(plan, own, run_folder, cohort)
-            position = f"[{number}/{len(plans)}] {plan.name}"
-            if not force and is_current(manifest, plan, key, run_folder):
-                say(f"{position}: unchanged")
-                continue
-            say(f"{position}: running ...")
-            _run_one(plan, own, key, run_folder, manifest)
-            say(f"{position}: {manifest.read()['chapters'][plan.name]['seconds']:.0f} s")
-            done.append(plan.name)
+            own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
+            state = chapter_state(plan, own, run_folder, cohort)
+            why = "asked for" if force else explain(manifest, plan, state, run_folder)
+            if dry and not why and (later := set(plan.reads) & set(done)):
+                why = f"if these come out otherwise: {', '.join(sorted(later))}"
+            say(f"[{number}/{len(plans)}] {plan.name}: {_announced(why, dry)}")
+            if why:
+                done.append(plan.name)
+            if why and not dry:
+                seconds = _run_one(plan, own, state, run_folder, manifest)
+                say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
+
+
+def _announced(why: str, dry: bool) -> str:
+    return f"would run ({why})" if why and dry else "running ..." if why else "unchanged"
 
 
 def _as_parameter(folder: Path) -> str:
@@ -443,15 +453,16 @@ def _as_parameter(folder: Path) -> str:
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 
-def _run_one(plan: ChapterPlan, parameters: dict, key: str, run_folder: Path, manifest: Manifest) -> None:
+def _run_one(plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest) -> float:
     # Without an entry, a run killed from here on finds this chapter undone.
     manifest.update_chapter(plan.name, None)
     start = time.monotonic()
     execute(plan.name, parameters, run_folder)
     entry = {
-        "key": key,
+        "state": state,
         "parameters": parameters,
         "outputs": left_behind(run_folder, plan.name),
         "seconds": round(time.monotonic() - start, 1),
     }
     manifest.update_chapter(plan.name, entry)
+    return entry["seconds"]

@@ -29,7 +29,7 @@ def test_a_run_killed_twice_ends_with_the_tables_of_one_that_was_not(smoke_run, 
         if name and (ROOT / name).exists():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
-    names = [plan.name for plan in book.CHAPTERS]
+    names = [plan.name for plan in book.plan_chapters()]
     command = [sys.executable, "-m", "npcbook", "book", "--profile", "smoke", "--chapters", *names]
     # Text output is kept in files: a pipe nobody reads would stop the run.
     options = {

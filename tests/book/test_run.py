@@ -29,27 +29,21 @@ HEADER = """\
 # ---
 
 """
-PARAMETERS = '# %% tags=["parameters"]\ncohort_folder = "c"\nrun_folder = "r"\n'
+PARAMETERS = '# %% tags=["parameters"]\nrun_folder = "r"\n'
 OPEN = (
-    "# %%\nimport time\nimport pandas as pd\nfrom npcbook.runs import open_chapter\n"
-    'chapter = open_chapter("NAME", run_folder=run_folder, cohort_folder=cohort_folder)\n'
+    "# %%\nimport time\nimport pandas as pd\nfrom npcbook.book import open_chapter\n"
+    'chapter = open_chapter("NAME", run_folder=run_folder)\n'
 )
 CHAPTERS = {
-    "01_first": 'factor = 2\n# %%\nchapter.write("numbers", pd.DataFrame({"x": [1 * factor]}))\n',
+    "01_first": 'factor = 2\ncohort_folder = "c"\n# %%\nchapter.write("numbers", pd.DataFrame({"x": [1 * factor]}))\n',
     "02_second": '# %%\nx = chapter.read("01_first/numbers")\ntime.sleep(1)\nchapter.write("sums", x + 1)\n',
     "03_third": '# %%\nchapter.write("own", pd.DataFrame({"x": [7]}))\n',
 }
-PLANS = (
-    book.ChapterPlan("01_first", reads_cohort=True),
-    book.ChapterPlan("02_second", ("01_first",)),
-    book.ChapterPlan("03_third"),
-)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path))
-    monkeypatch.setattr(book, "CHAPTERS", PLANS)
     (tmp_path / "notebooks").mkdir()
     for name, body in CHAPTERS.items():
         parameters, _, rest = body.partition("# %%")
@@ -123,6 +117,27 @@ def test_a_failing_chapter_stops_the_run_and_says_where(project):
     assert not partial.exists()
 
 
+def test_the_order_follows_from_what_chapters_read(project):
+    plans = {plan.name: plan for plan in book.plan_chapters()}
+    assert list(plans) == ["01_first", "02_second", "03_third"]
+    assert (plans["02_second"].reads, plans["03_third"].reads) == (("01_first",), ())
+    assert [plan.name for plan in plans.values() if plan.reads_cohort] == ["01_first"]
+    edit(project, "01_first", "1 * factor", "chapter.read('03_third/own')['x'][0]")
+    assert [plan.name for plan in book.plan_chapters()] == ["03_third", "01_first", "02_second"]
+
+
+@pytest.mark.book
+def test_a_dry_run_says_what_would_run_and_why(project):
+    assert all("would run (it has not run)" in line for line in run(project, dry=True)[1])
+    run(project)
+    edit(project, "01_first", "1 * factor", "factor * 1")
+    lines = run(project, dry=True)[1]
+    assert "would run (changed: its script)" in lines[0]
+    assert "would run (if these come out otherwise: 01_first)" in lines[1]
+    assert lines[2].endswith("unchanged")
+    assert run(project)[0] == ["01_first"]
+
+
 def test_unknown_parameters_and_chapters_are_errors(project):
     book.sync_notebooks()
     with pytest.raises(book.UnknownParameter, match=r"'factro'.*factor"):
@@ -134,17 +149,15 @@ def test_unknown_parameters_and_chapters_are_errors(project):
 DRIVER = """
 import sys; sys.path.insert(0, {tests!r})
 from pathlib import Path
-from npcbook import book
-import test_book
-book.CHAPTERS = test_book.PLANS
-test_book.run(Path({project!r}))
+import test_run
+test_run.run(Path({project!r}))
 """
 
 
 @pytest.mark.book
 @pytest.mark.parametrize("after", [4.0, 7.0, 9.0])
 def test_a_killed_run_continues_and_ends_the_same(project, after):
-    driver = [sys.executable, "-c", DRIVER.format(tests=str(ROOT / "tests"), project=str(project))]
+    driver = [sys.executable, "-c", DRIVER.format(tests=str(Path(__file__).parent), project=str(project))]
     process = subprocess.Popen(
         driver, env=os.environ | {"NPCBOOK_ROOT": str(project)}, start_new_session=True
     )

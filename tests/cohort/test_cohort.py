@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from npcbook import main
+from npcbook.__main__ import main
 from npcbook.cohort import reading as cohort
 from npcbook.cohort.checking import check_cohort
 from npcbook.cohort.columns import COLUMNS, code_covariates, covariate_names, data_dictionary

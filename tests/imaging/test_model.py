@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from npcbook import main
+from npcbook.__main__ import main
 from npcbook.book.chapter import open_chapter
 from npcbook.cohort.reading import image_path
 from npcbook.imaging import model as predict
