@@ -112,7 +112,7 @@ def _plain(value):
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if inspect.isroutine(value) or inspect.isclass(value):
-        return code_fingerprint(value)
+        return [f"{value.__module__}.{value.__qualname__}", code_fingerprint(value)]
     return joblib.hash(value)
 
 

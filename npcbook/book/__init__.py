@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_cutpoint", "plot_forest", "plot_kaplan_meier", "plot_roc", "plot_slice",
             "small_multiples", "widest_slice"],
         "pages": ["BuildFailed", "build_pages", "expected_pages", "front_page"],
-        "results": ["Shown", "list_shown", "methods_text", "used_parameters", "write_results"],
+        "results": ["Shown", "list_shown", "methods_text", "write_results"],
         "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution",
             "derive_notebook", "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
         "table_one": ["table_one"],

@@ -80,6 +80,8 @@ def stage(run_folder: Path) -> Path:
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     (source / "README.md").write_text(front_page(run_folder))
+    for name, text in api_pages().items():
+        (source / "notebooks" / name).write_text(text)
     # Contributors are shown the template, and the API pages the library.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
     shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
@@ -92,6 +94,21 @@ def stage(run_folder: Path) -> Path:
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def api_pages() -> dict[str, str]:
+    """Return the library's reference (MyST) by file name: a page a wing, and one for the ground rooms."""
+    package = project_path("npcbook")
+    rooms = {wing.name: sorted(wing.glob("[a-z]*.py")) for wing in package.iterdir() if wing.is_dir()}
+    rooms["ground"] = [package / "store.py", package / "words.py"]
+    pages = {}
+    for wing, paths in rooms.items():
+        modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
+        parts = [f"# API: {wing}\n\n```{{contents}}\n:local:\n:depth: 1\n```"]
+        directive = "```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n```"
+        parts += [f"## `{module}`\n\n{directive.format(module)}" for module in modules]
+        pages[f"api_{wing}.md"] = "\n\n".join(parts) + "\n"
+    return pages
 
 
 def front_page(run_folder: Path) -> str:
