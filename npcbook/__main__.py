@@ -169,7 +169,7 @@ def run_book(arguments: argparse.Namespace) -> int:
         if arguments.chapters or arguments.dry_run:
             print(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
-        results = write_results(run_folder, cohort_folder=cohort_folder)
+        results = write_results(run_folder)
         print("building the pages ...", flush=True)
         index = build_pages(run_folder)
     except (book.ChapterFailed, BuildFailed) as error:

@@ -6,7 +6,8 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "chapter": ["KEPT", "Chapter", "in_short", "open_chapter", "show_source", "source_label"],
+        "chapter": ["KEPT", "Chapter", "in_short", "describe_cohort", "open_chapter",
+            "show_source", "source_label"],
         "figures": ["CONTOUR_STYLES", "axis_start", "forest_limits", "plot_calibration", "plot_curves",
             "plot_cutpoint", "plot_forest", "plot_kaplan_meier", "plot_roc", "plot_slice",
             "small_multiples", "widest_slice"],

@@ -40,21 +40,29 @@ FILE_DPI = 300
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
 
-def source_label(cohort_folder: str | os.PathLike) -> str:
-    """Return the words that every figure and table made from a cohort must carry.
+def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
+    """Return what a reader has to know of a cohort: its folder, name, whether it is simulated, a remark.
 
-    Parameters
-    ----------
-    cohort_folder : str or path
-        Folder with the cohort's ``dataset_description.json``.
-
-    Returns
-    -------
-    str
-        The synthetic label, or the name of a real cohort.
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort is not there.
     """
-    description = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())
-    return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
+    folder = project_path(cohort_folder)
+    path = folder / "dataset_description.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no cohort in {folder} (no dataset_description.json): make the synthetic one with "
+            f"'python -m npcbook simulate', or point cohort_folder at your own."
+        )
+    about = json.loads(path.read_text())
+    wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
+    return {"folder": folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
+
+
+def source_label(cohort: dict) -> str:
+    """Return the words that all figures and tables made from a cohort carry (see `describe_cohort`)."""
+    return SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
 
 
 def in_short() -> None:
@@ -363,15 +371,7 @@ def open_chapter(
     FileNotFoundError
         If the cohort is not there.
     """
-    label = PRINT_LABEL
-    if cohort_folder is not None:
-        cohort = project_path(cohort_folder)
-        if not (cohort / "dataset_description.json").exists():
-            raise FileNotFoundError(
-                f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
-                f"'python -m npcbook simulate', or point cohort_folder at your own."
-            )
-        label = source_label(cohort)
+    label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md"):

@@ -16,7 +16,7 @@ import yaml
 
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
-from npcbook.store import atomic_path, files_fingerprint, project_path
+from npcbook.store import files_fingerprint, is_kept, project_path, stamp
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
 DOWNLOADS = """# Results to take away
@@ -253,10 +253,9 @@ def build_pages(run_folder: Path) -> Path:
     source = stage(run_folder)
     html = source / "_build" / "html"
     inputs = [p for p in source.rglob("*") if p.is_file() and "_build" not in p.relative_to(source).parts]
-    key = files_fingerprint(inputs, relative_to=source)
-    stamp = source / "_build" / "inputs.key"
-    if stamp.exists() and stamp.read_text() == key and not missing_pages(html):
-        copy_beside(run_folder, html)
+    inputs += [p for name in ("results", "*/site") for p in run_folder.glob(f"{name}/**/*") if p.is_file()]
+    key = files_fingerprint(inputs, relative_to=run_folder)
+    if is_kept(html, key):
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     shutil.rmtree(source / "_build", ignore_errors=True)
@@ -266,15 +265,12 @@ def build_pages(run_folder: Path) -> Path:
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
     copy_beside(run_folder, html)
-    with atomic_path(stamp) as temporary:
-        temporary.write_text(key)
+    stamp(html, key)
     return html / "index.html"
 
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    for name in ("results", "viewer"):
-        shutil.rmtree(html / name, ignore_errors=True)
     shutil.copytree(run_folder / "results", html / "results")
     shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
