@@ -82,9 +82,8 @@ def stage(run_folder: Path) -> Path:
     (source / "README.md").write_text(front_page(run_folder))
     for name, text in api_pages().items():
         (source / "notebooks" / name).write_text(text)
-    # Contributors are shown the template, and the API pages the library.
+    # Contributors are shown the template.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
-    shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
         add_notice(notebook, notice(run_folder, plan.name))
@@ -140,20 +139,14 @@ def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
         notebook.cells[0].source = f"{title}\n\n```{{warning}}\n{text}\n```\n{rest}"
 
 
-def shows_nothing(cell: nbformat.NotebookNode) -> bool:
-    """Return whether an executed code cell puts nothing on the page."""
-    return not cell.outputs
-
-
 def join_code(notebook: nbformat.NotebookNode) -> None:
     """Join code cells in a row of which all but the last show nothing: a page then folds one, not five."""
     cells = []
     for cell in notebook.cells:
         pair = [*cells[-1:], cell]
         plain = all(c.cell_type == "code" and not c.metadata.get("tags") for c in pair)
-        if len(pair) == 2 and plain and shows_nothing(pair[0]):
+        if len(pair) == 2 and plain and not pair[0].outputs:
             cell.source = f"{pair[0].source}\n\n\n{cell.source}"
-            cell.outputs = pair[0].outputs + cell.outputs
             cells.pop()
         cells.append(cell)
     notebook.cells = cells
