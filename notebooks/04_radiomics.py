@@ -25,9 +25,6 @@ from npcbook.book import in_short
 in_short()
 
 # %% [markdown]
-# What these scores owe to the size of the disease, to contours, scanners and the draw of patients is the
-# question of [the next chapter](04b_radiomics_worth.ipynb).
-#
 # **Reads** `01_cohorts/cohort`, the preprocessed images and predicted contours of `02_segmentation`, the
 # cohort's images and contours. **Writes** `features.parquet` (one row a patient), `selection.csv` (features
 # in each signature, with the z-score they need), `scores.csv` (four scores a patient, higher = worse),
@@ -46,6 +43,7 @@ import SimpleITK as sitk
 from joblib import Parallel, delayed, parallel_config
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from sksurv.linear_model import CoxnetSurvivalAnalysis
 from sksurv.util import Surv
@@ -160,7 +158,7 @@ kept["sum"] = kept.sum(axis=1)
 kept.loc["sum"] = kept.sum()
 texts = kept.map(lambda n: str(n) if n else "")
 for name, n in lost["lost"].value_counts().items():
-    texts[name] += [f" – {n} lost" if text and image != "sum" else "" for image, text in texts[name].items()]
+    texts[name] += [f" ({n} lost)" if text and image != "sum" else "" for image, text in texts[name].items()]
 rows = kept.index.str.replace("log-sigma-", "LoG ").str.replace("-0-mm-3D", " mm").str.replace("-", " ")
 
 # %% tags=["hide-input"]
@@ -256,11 +254,11 @@ chapter.table("steps_from_scan", shown, "From scan to feature: every step of thi
 #
 # With a {term}`bin width` $w$ made for raw intensities, z-scores would all fall into some two levels; they
 # are therefore multiplied before ([grey levels per case](#radiomics-grey-levels)). Filters run before the
-# region is cut out: a filtered voxel inside the
-# contour has seen intensities outside it, so that Laplacian-of-Gaussian and wavelet features are not purely
-# intratumoral. Each image is filtered, cropped and discretised once; every value equals that of the plain
-# pyradiomics extractor. Each patient's result is kept, and made again only if images, contours, settings or
-# code change. Patients run side by side on this computer's cores, or, by configuration alone, on a cluster:
+# region is cut out: a filtered voxel inside the contour has seen intensities outside it, so that
+# Laplacian-of-Gaussian and wavelet features are not purely intratumoral. Each image is filtered, cropped and
+# discretised once; every value equals that of the plain pyradiomics extractor. Each patient's result is kept,
+# and made again only if images, contours, settings or code change. Patients run side by side on this
+# computer's cores, or, by configuration alone, on a cluster:
 #
 # ```python
 # with joblib.parallel_config(backend="dask"):  # a distributed.Client is connected to the cluster
@@ -348,7 +346,7 @@ difference = ((ours - theirs).abs() / theirs.abs().clip(lower=1e-12)).max()
 chapter.say(f"""
 The extractor gives {len(plain)} values for the {shown_names[case["sequence"]]} image of patient
 {case["patient_id"]}. The {len(ours)} of the layout, taken from them by name, differ from those extracted
-above by at most {difference:.0e} of their size.
+above by at most {difference:.1g} of their size.
 """)
 
 # %% [markdown]
@@ -434,26 +432,27 @@ coxnet = CoxnetSurvivalAnalysis(l1_ratio=1, alphas=penalties, max_iter=1_000_000
 path = pd.DataFrame(coxnet.coef_.T, index=penalties, columns=z_scores.columns)
 difference = (path - fit.lasso.path.loc[penalties]).abs().max(axis=None)
 chapter.say(f"""
-*scikit-survival and the book's selection.* Their coefficients differ by at most {difference:.0e} along the
+*scikit-survival and the book's selection.* Their coefficients differ by at most {difference:.1g} along the
 path: it is the same coordinate descent. What the library adds is a cross-validated deviance as in R's
 `glmnet`, which scikit-survival does not have.
 """)
 
 # %% tags=["hide-input"]
 lasso = fit.lasso
-rules = (lasso.lambda_min, "-", "#0072B2", "lowest"), (lasso.lambda_1se, "--", "#D55E00", "one SE above")
+rules = (lasso.lambda_min, "-", "lowest"), (lasso.lambda_1se, "--", "one SE above")
 fig, (above, below) = plt.subplots(2, figsize=(7, 5), layout="constrained", sharex=True)
 entered = path.loc[:, (path != 0).any()]
 above.plot(entered.index, entered, linewidth=0.7, color="0.6")
 above.plot(entered.index, entered[list(fit.selected)], linewidth=1.6)
 above.set(ylabel="coefficient per SD", xscale="log")
 below.errorbar(lasso.path.index, lasso.cv_mean, lasso.cv_se, fmt="o", ms=3, linewidth=0.7, color="0.35")
-for where, style, colour, text in rules:
-    above.axvline(where, linestyle=style, color=colour)
-    number = int((lasso.path.loc[where] != 0).sum())
-    below.axvline(where, linestyle=style, color=colour, label=f"{text}: {number} features")
-below.set(xlabel="penalty λ", ylabel="cross-validated deviance")
-below.invert_xaxis()
+for where, style, text in rules:
+    label = f"{text}: {(lasso.path.loc[where] != 0).sum()} features"
+    for ax in (above, below):
+        ax.axvline(where, linestyle=style, color="black", label=label)
+below.set(xlabel="penalty λ", ylabel="cross-validated deviance", xlim=below.get_xlim()[::-1])
+ticks = {"major_locator": LogLocator(subs=(1, 2, 5)), "major_formatter": "{x:g}"}
+below.xaxis.set(**ticks, minor_formatter=NullFormatter())
 below.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 sns.despine(fig)
 
