@@ -236,8 +236,7 @@ samples = chapter.keep(
 )  # fmt: skip
 fitted = samples[samples["reason"].isna()]
 if len(fitted) < resamples:
-    failed = f"{resamples - len(fitted)} of {resamples} samples could not be fitted."
-    chapter.notes["bootstrap"] = failed
+    chapter.notes["bootstrap"] = f"{resamples - len(fitted)} of {resamples} samples could not be fitted."
 chosen = [names.split() for names in fitted["selected"].fillna("")]
 
 # %%
@@ -278,9 +277,7 @@ optimism = (fitted["c_sample"] - fitted["c_original"]).mean()
 corrected = format_number(None if apparent is None else apparent.c - optimism)
 chapter.say(f"""
 **Conclusion.** The bootstrap signatures hold {spread} features (median {sizes.median():.0f}), so the size of
-a signature is itself a draw. Less the optimism, the combined signature's training C-index is {corrected}. For
-a search over so many features this correction is too small: a bootstrap sample holds about two thirds of the
-patients in whom its signature is then tested. Compare the value [out of fold](#radiomics-out-of-fold).
+a signature is itself a draw. Less the optimism, the combined signature's training C-index is {corrected}.
 """)
 chapter.takeaway(
     2,
@@ -289,6 +286,10 @@ chapter.takeaway(
 )
 
 # %% [markdown]
+# For a search over so many features this correction is too small: a bootstrap sample holds about two thirds
+# of the patients in whom its signature is then tested. Compare the value
+# [out of fold](#radiomics-out-of-fold).
+#
 # (radiomics-stability)=
 # ## Redrawn contours
 #
@@ -389,9 +390,9 @@ score: {icc_score}.
 # (radiomics-contours)=
 # ## Manual and predicted contours
 #
-# The paper extracts from manual contours and argues that contouring is radiomics' weak point. Chapter 02
-# has left the network's contours; features of some validation patients, whom the network has not seen, are
-# extracted from both.
+# The paper extracts from manual contours and argues that contouring is radiomics' weak point. Chapter 02 has
+# left the network's contours; features of some validation patients, whom the network has not seen, are taken
+# from both.
 
 # %% tags=["remove-stderr"]
 unseen = draw(held)
@@ -521,14 +522,12 @@ def enriched(rows):
 fit_on, test_on = (enriched(rows) for rows in cohorts.values())
 unfiltered = layout[layout["image"] == "original"].set_index("column")["block"]
 fold = stratified_folds(event[fit_on], n_folds, rng=np.random.default_rng([seed, 6]))
-binned = {}
+sampled, binned = contrast.loc[[*fit_on, *test_on]], {}
 for name in ("five times finer", "this run", "four times coarser"):
     wanted = replace(settings, images=("original",), bin_width=spans[name])
     folder = kept / f"bins-{spans[name]:g}"
-    both = extract_readings(
-        [contrast.loc[[*fit_on, *test_on]]], folder=folder, settings=wanted, workers=workers
-    )
-    binned[name] = both.droplevel("reading")[unfiltered.index]
+    found = extract_readings([sampled], folder=folder, settings=wanted, workers=workers)
+    binned[name] = found.droplevel("reading")[unfiltered.index]
 
 # %% tags=["remove-stderr"]
 rows, textures = [], unfiltered.index[unfiltered == "texture"]
@@ -540,10 +539,8 @@ for name, found in binned.items():
     with chapter.noting(f"bins, {name}"):
         fit = select_features(values.loc[fit_on], time[fit_on], event[fit_on], max_correlation, folds=fold)
         risk = fit.risk(values.loc[test_on])
-        row["features"] = len(fit.selected)
-        row["c"] = one_half
-        if np.ptp(risk):
-            row["c"] = harrell_c(time[test_on], event[test_on], risk)
+        c = harrell_c(time[test_on], event[test_on], risk) if np.ptp(risk) else one_half
+        row |= {"features": len(fit.selected), "c": c}
     rows.append(row)
 bins = pd.DataFrame(rows).reindex(columns=["bins", "width (SD)", "levels", "rank", "features", "c"])
 
