@@ -7,8 +7,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "adjustment": ["EValue", "InverseProbabilityWeights", "RateDifference", "balance_table",
-            "dose_groups", "e_value", "inverse_probability_weights", "landmark", "rate_difference",
-            "restricted_cubic_spline", "weighted_rates"],
+            "dose_groups", "e_value", "inverse_probability_weights", "landmark",
+            "partial_correlation", "rate_difference", "restricted_cubic_spline", "weighted_rates"],
         "calibration": ["AbsoluteRisk", "Calibration", "SampleSize", "calibrate", "cumulative_incidence",
             "fit_absolute_risk", "minimum_sample_size", "net_benefit"],
         "concordance": ["Concordance", "ConcordanceComparison", "compare_c", "harrell_c", "uno_c"],

@@ -397,3 +397,30 @@ def restricted_cubic_spline(values: ArrayLike, knots: ArrayLike) -> np.ndarray:
         for j in range(len(knots) - 2)
     ]
     return np.column_stack([x, *(column / (last - knots[0]) ** 2 for column in inner)])
+
+
+def partial_correlation(first: ArrayLike, second: ArrayLike, given: ArrayLike) -> float:
+    """Return the correlation of two columns when a third is held fixed.
+
+    Parameters
+    ----------
+    first, second, given : array-like, shape (n,)
+        Numbers, none missing; ranks give the rank correlation.
+
+    Returns
+    -------
+    float
+        Between -1 and 1: Pearson's correlation of what is left of either column after its regression on
+        `given`. NaN if a column is constant.
+
+    Notes
+    -----
+    From the inverse of the correlation matrix, as R ``ppcor::pcor``; scipy has none.
+    """
+    columns = {"first": first, "second": second, "given": given}
+    values = [check_column(name, column) for name, column in columns.items()]
+    if min(np.ptp(column) for column in values) == 0:
+        return float("nan")
+    # The pseudo-inverse bears a column that repeats another.
+    precision = np.linalg.pinv(np.corrcoef(values))
+    return float(-precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1]))

@@ -12,6 +12,7 @@ from npcbook.statistics.adjustment import (
     e_value,
     inverse_probability_weights,
     landmark,
+    partial_correlation,
     rate_difference,
     restricted_cubic_spline,
     weighted_rates,
@@ -168,3 +169,25 @@ def test_restricted_cubic_spline_is_straight_beyond_the_knots():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_partial_correlation_by_hand_and_by_regression():
+    rng = np.random.default_rng(3)
+    third = rng.normal(size=200)
+    first, second = third + rng.normal(size=200), third + rng.normal(size=200)
+    r = np.corrcoef([first, second, third])
+    expected = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    found = partial_correlation(first, second, third)
+    assert found == pytest.approx(expected, rel=1e-12)
+    left = [column - np.polyval(np.polyfit(third, column, 1), third) for column in (first, second)]
+    assert found == pytest.approx(np.corrcoef(left)[0, 1], rel=1e-9)
+    assert partial_correlation(second, 5 - 2 * first, third + 1) == pytest.approx(-found, rel=1e-9)
+    # What goes with the third alone is gone; what has nothing to do with it stays.
+    assert abs(found) < 0.15 < 0.4 < r[0, 1]
+    assert partial_correlation(left[0], second, third) == pytest.approx(found, rel=1e-9)
+
+
+def test_partial_correlation_of_a_constant_is_undefined_and_missing_values_are_refused():
+    assert np.isnan(partial_correlation([1, 1, 1], [1, 2, 3], [3, 1, 2]))
+    with pytest.raises(ValueError, match="second"):
+        partial_correlation([1, 2, 3], [1, np.nan, 3], [3, 1, 2])
