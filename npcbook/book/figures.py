@@ -28,13 +28,13 @@ from npcbook.words import (
     STRONG,
     STYLES,
     VERMILION,
-    format_estimate,
     format_hr,
     format_number,
     format_p,
     style_of,
 )
 
+MIN_AT_RISK = 10  # where fewer patients are at risk, a curve is thin and has no band
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
 THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
 ROW = 10.0  # points between the lines of the table of numbers at risk
@@ -49,8 +49,6 @@ def small_multiples(
     columns: int = 1,
     width: float = 6.0,
     panel_height: float = 3.6,
-    sharex: bool = False,
-    sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of equal panels.
 
@@ -62,8 +60,6 @@ def small_multiples(
         Panels side by side; one column stays legible on a telephone.
     width, panel_height : float
         Width of the figure and height of a panel, inches.
-    sharex, sharey : bool
-        Whether all panels have the same axis.
 
     Returns
     -------
@@ -75,10 +71,7 @@ def small_multiples(
     rows = -(-n_panels // columns)
     stacked = columns == 1 and rows > 1
     height = rows * (panel_height + 2 * GAP * stacked)
-    fig, grid = plt.subplots(
-        rows, columns, figsize=(width, height), layout="constrained",
-        squeeze=False, sharex=sharex, sharey=sharey,
-    )  # fmt: skip
+    fig, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
     if stacked:
         fig.get_layout_engine().set(h_pad=GAP)
     for empty in grid.flat[n_panels:]:
@@ -99,14 +92,14 @@ def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
     return known + sorted((name for name in present if name not in known), key=str)
 
 
-def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> float:
+def _draw_curve(ax: Axes, time, event, *, key: str, position: int) -> float:
     """Draw a curve, with a band while enough are at risk and thin after that; return its last time."""
     curve = survival.kaplan_meier(time, event)
     t = np.concatenate([[0.0], curve.time])
     values, low, high = (np.concatenate([[1.0], v]) for v in (curve.survival, curve.low, curve.high))
     color, line = style_of(key, position)
     # The last point with enough at risk ends the one part and begins the other.
-    n_enough = int((curve.n_at_risk >= min_at_risk).sum())
+    n_enough = int((curve.n_at_risk >= MIN_AT_RISK).sum())
     enough, few = slice(n_enough + 1 if n_enough else 0), slice(n_enough, None)
     # Before the first event the limits do not exist; the band begins with the first event.
     ax.fill_between(t[enough], low[enough], high[enough], step="post", color=color, alpha=0.15, linewidth=0)
@@ -120,12 +113,10 @@ def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: 
 
 def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
     """Return name, number of patients and the estimate at the horizon."""
-    at = survival.kaplan_meier(time, event, at=[horizon_months])
-    followed = np.max(time) >= horizon_months
-    estimate = format_estimate(100 * at.survival[0], 100 * at.low[0], 100 * at.high[0], 1)
-    text = (
-        f"{endpoint} at {horizon_months:g} months {estimate} %" if followed else "not followed to the horizon"
-    )
+    text = "not followed to the horizon"
+    if np.max(time) >= horizon_months:
+        rate = survival.rate_at(time, event, horizon_months)
+        text = f"{endpoint} at {horizon_months:g} months {rate:1%} %"
     return f"{name} (n = {len(time)}): {text}"
 
 
@@ -152,17 +143,9 @@ def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
     return below(ax.transAxes, row - 0.5)
 
 
-def _hr_line(fit) -> str:
-    """Return the hazard ratio of the first covariate, marked where it is Firth's."""
-    hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
-    return f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else "")
-
-
-def _comparison_text(time, event, group, fit, cut) -> str:
+def _comparison_text(time, event, group, hr, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
-    lines = []
-    if fit is not None:
-        lines.append(_hr_line(fit))
+    lines = [] if hr is None else [f"HR {hr}"]
     # Without an event, or with one group, there is nothing to test.
     if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
@@ -181,8 +164,6 @@ def plot_kaplan_meier(
     order: Sequence[str] | None = None,
     hr: object | None = None,
     cut: object | None = None,
-    min_at_risk: int = 10,
-    tick_months: float = 12,
     lowest: float = 0.0,
     ax: Axes | None = None,
 ) -> Axes:
@@ -202,14 +183,10 @@ def plot_kaplan_meier(
         What the curves show, such as ``"DMFS"``.
     order : sequence of str, optional
         Groups in the order of legend and table; groups left out are not drawn.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    hr : HazardRatio, or fit with one covariate, optional
+        Hazard ratio to state, as it prints itself.
     cut : result of `npcbook.statistics.optimal_cutpoint`, optional
         Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
-    min_at_risk : int, default 10
-        Where fewer patients are at risk, a curve is thin and pale, without a band; the axis says so.
-    tick_months : float, default 12
-        Distance of ticks and of the numbers at risk, months.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1; an axis that does not begin at 0 says so.
     ax : matplotlib.axes.Axes, optional
@@ -218,8 +195,8 @@ def plot_kaplan_meier(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, with 95 % bands (log-log), censor ticks, and below them numbers at risk aligned to the
-        ticks, and the legend.
+        The axes, with 95 % bands (log-log; none, and a thin curve, where fewer than ten are at risk), censor
+        ticks, and below them numbers at risk aligned to the ticks, and the legend.
 
     Raises
     ------
@@ -236,10 +213,10 @@ def plot_kaplan_meier(
     drawn = np.isin(group, names)
     members = {name: group == name for name in names}
     ends = [
-        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=min_at_risk)
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i)
         for i, (name, rows) in enumerate(members.items())
     ]
-    ticks = np.arange(0, max(*ends, horizon_months) + tick_months, tick_months)
+    ticks = np.arange(0, max(*ends, horizon_months) + 12, 12)
     ax.axvline(horizon_months, **REFERENCE)
     handles, entries, tables = [], [], {}
     for i, (name, rows) in enumerate(members.items()):
@@ -265,7 +242,7 @@ def plot_kaplan_meier(
     legend.set_alignment("left")
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
     ax.set(
-        xlabel=f"Months (thin: fewer than {min_at_risk} at risk)",
+        xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)",
         ylabel=f"{endpoint}{note}",
         xticks=ticks,
         xlim=(-2, ticks[-1] + 2),
@@ -276,15 +253,13 @@ def plot_kaplan_meier(
     return ax
 
 
-def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_risk: int = 10) -> float:
+def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
     """Return where a survival axis may begin without cutting anything off.
 
     Parameters
     ----------
     time, event, group : array-like, shape (n,)
         As for `plot_kaplan_meier`.
-    min_at_risk : int, default 10
-        Where fewer are at risk a curve has no band that could be cut off.
 
     Returns
     -------
@@ -295,7 +270,7 @@ def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_ri
     lowest = 1.0
     for name in pd.unique(pd.Series(group)):
         curve = survival.kaplan_meier(time[group == name], event[group == name])
-        band = curve.low[curve.n_at_risk >= min_at_risk]
+        band = curve.low[curve.n_at_risk >= MIN_AT_RISK]
         # Before the first event the limits do not exist.
         lowest = min(lowest, curve.survival.min(), np.nanmin(band, initial=1.0))
     return 0.5 if lowest > 0.5 else 0.0
@@ -308,7 +283,6 @@ def plot_curves(
     *,
     horizon_months: float = 60,
     hr: object | None = None,
-    tick_months: float = 36,
     lowest: float = 0.0,
     ax: Axes | None = None,
 ) -> Axes:
@@ -320,10 +294,8 @@ def plot_curves(
         As for `plot_kaplan_meier`, which shows the numbers behind the curves.
     horizon_months : float, default 60
         Marked by a line, months.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
-    tick_months : float, default 36
-        Distance of ticks, months.
+    hr : HazardRatio, or fit with one covariate, optional
+        Hazard ratio to state, as it prints itself.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1.
     ax : matplotlib.axes.Axes, optional
@@ -338,14 +310,14 @@ def plot_curves(
     ax = _axes(ax, 3.0, 2.6)
     for i, name in enumerate(_groups(group, None)):
         rows = group == name
-        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=10)
+        _draw_curve(ax, time[rows], event[rows], key=name, position=i)
     ax.axvline(horizon_months, **REFERENCE)
     if hr is not None:
-        text = _hr_line(hr).replace(" (", "\n(")
+        text = f"HR {hr}".replace(" (", "\n(")
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
         ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
     last = max(np.max(time, initial=0), horizon_months)
-    ticks = np.arange(0, last + tick_months, tick_months)
+    ticks = np.arange(0, last + 36, 36)
     ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
     ax.tick_params(labelsize=SMALL)
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
@@ -374,10 +346,9 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | 
     ax.plot([0, 1], [0, 1], **REFERENCE)
     for position, (key, curve) in enumerate(curves.items()):
         color, line = style_of(key, position)
-        area = format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
         ax.plot(
             curve.fpr, curve.tpr, color=color, linestyle=line, linewidth=1.8,
-            label=f"{LABELS.get(key, key)}: {area}",
+            label=f"{LABELS.get(key, key)}: {curve}",
         )  # fmt: skip
     first = next(iter(curves.values()))
     title = f"AUC (95 % CI) at {horizon_months:g} months\n{first.n_cases} cases, {first.n_controls} controls"
