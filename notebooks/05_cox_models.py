@@ -292,6 +292,7 @@ shown = pd.DataFrame({
 })  # fmt: skip
 chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the training cohort.")
 
+# %% [markdown]
 # *How to read it.* A model's rows are one patient's risk, term by term. Ratios of scores are per unit of
 # the score; since a unit may be more than any two patients differ by (the published DL score is a
 # probability), the next column gives them per standard deviation in the training cohort. If a score
