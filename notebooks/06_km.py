@@ -641,9 +641,9 @@ chapter.say(
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known. The cut-off would be another in another sample
-#   ([by how much](km-spread)), and no interval of a hazard ratio includes that.
+#   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
 # - Deaths without metastasis are censored, so one minus DMFS is not the share of patients who will be seen
-#   with metastasis where death is frequent ([competing events](stress-competing)).
+#   with metastasis where death is frequent ([competing events](#stress-competing)).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 # - Printed numbers at risk are read from figures and are not transcribed.
 #
