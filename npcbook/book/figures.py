@@ -222,32 +222,22 @@ def plot_kaplan_meier(
     for i, (name, rows) in enumerate(members.items()):
         color, line = style_of(name, i)
         handles.append(Line2D([], [], color=color, linestyle=line, linewidth=1.8))
-        entries.append(
-            _legend_entry(time[rows], event[rows], LABELS.get(name, name), horizon_months, endpoint)
-        )
-        tables[LABELS.get(name, name)] = survival.at_risk_table(time[rows], event[rows], ticks)
+        label = LABELS.get(name, name)
+        entries.append(_legend_entry(time[rows], event[rows], label, horizon_months, endpoint))
+        tables[label] = survival.at_risk_table(time[rows], event[rows], ticks)
     title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, cut)
     # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
     place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": _draw_numbers(ax, tables)}
-    legend = ax.legend(
-        handles,
-        entries,
-        title=title,
-        fontsize=SMALL,
-        title_fontsize=SMALL,
-        frameon=False,
-        borderpad=0,
-        **place,
-    )
-    legend.set_alignment("left")
+    style = {"fontsize": SMALL, "title_fontsize": SMALL, "frameon": False, "borderpad": 0}
+    ax.legend(handles, entries, title=title, **style, **place).set_alignment("left")
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
-    ax.set(
-        xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)",
-        ylabel=f"{endpoint}{note}",
-        xticks=ticks,
-        xlim=(-2, ticks[-1] + 2),
-        ylim=(lowest, 1.02),
-    )
+    ax.set(xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)", ylabel=f"{endpoint}{note}")
+    return _survival_axes(ax, ticks, ticks[-1], lowest)
+
+
+def _survival_axes(ax: Axes, ticks: np.ndarray, last: float, lowest: float) -> Axes:
+    """Set the axes of survival curves."""
+    ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.spines[["right", "top"]].set_visible(False)
     return ax
@@ -318,11 +308,8 @@ def plot_curves(
         ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
     last = max(np.max(time, initial=0), horizon_months)
     ticks = np.arange(0, last + 36, 36)
-    ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
     ax.tick_params(labelsize=SMALL)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    ax.spines[["right", "top"]].set_visible(False)
-    return ax
+    return _survival_axes(ax, ticks, last, lowest)
 
 
 def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | None = None) -> Axes:
