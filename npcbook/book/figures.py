@@ -147,7 +147,7 @@ def _comparison_text(time, event, group, fit, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
     lines = []
     if fit is not None:
-        lines.append(f"HR {fit[0]}")
+        lines.append(f"HR {fit}")
     # Without an event, or with one group, there is nothing to test.
     if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
@@ -185,8 +185,8 @@ def plot_kaplan_meier(
         What the curves show, such as ``"DMFS"``.
     order : sequence of str, optional
         Groups in the order of legend and table; groups left out are not drawn.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    hr : hazard ratio, or fit of one covariate, optional
+        Hazard ratio to state, as it prints itself.
     cut : result of `npcbook.statistics.optimal_cutpoint`, optional
         Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
     lowest : float, default 0
@@ -292,8 +292,8 @@ def plot_curves(
         As for `plot_kaplan_meier`, which shows the numbers behind the curves.
     horizon_months : float, default 60
         Marked by a line, months.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    hr : hazard ratio, or fit of one covariate, optional
+        Hazard ratio to state, as it prints itself.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1.
     ax : matplotlib.axes.Axes, optional
@@ -310,7 +310,7 @@ def plot_curves(
     _draw_curves(ax, parts, horizon_months, tick_months=36, lowest=lowest)
     if hr is not None:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
-        text = f"HR {hr[0]}".replace(" (", "\n(")
+        text = f"HR {hr}".replace(" (", "\n(")
         ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
     ax.set_xlim(-2, max(np.max(time, initial=0), horizon_months) + 2)
     ax.tick_params(labelsize=SMALL)

@@ -270,6 +270,27 @@ def read_covariates(covariates: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]
     return values, names
 
 
+def estimable_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns that vary and are not a combination of the columns before them.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (n, p)
+        Numeric covariates without missing values.
+
+    Returns
+    -------
+    list of str
+        Names in the order of the table; what `read_design` takes without complaint.
+    """
+    kept = []
+    for name in table if len(table) else ():
+        columns = table[[*kept, name]].to_numpy(dtype=float)
+        if np.linalg.matrix_rank(columns - columns.mean(axis=0)) == len(kept) + 1:
+            kept.append(name)
+    return kept
+
+
 def read_design(time: ArrayLike, event: ArrayLike, covariates: ArrayLike):
     """Return checked data of a regression: time, event, matrix of covariates, their names.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.statistics.data import check_column, check_survival, check_varies
+from npcbook.statistics.data import check_column, check_survival, check_varies, estimable_columns, read_design
 
 TIME, EVENT, RISK = [1.0, 2.0, 3.0], [1, 0, 1], [0.2, 0.1, 0.3]
 
@@ -53,3 +53,13 @@ def test_a_constant_column_is_named():
     check_varies("risk", np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match="risk is 3 for all 2 patients"):
         check_varies("risk", np.array([3.0, 3.0]))
+
+
+def test_estimable_columns_are_those_that_a_design_takes():
+    a, b = np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
+    table = pd.DataFrame({"a": a, "same": 1, "b": b, "sum": a + b, "twice": 2 * a, "c": [3, 1, 4, 1, 5]})
+    kept = estimable_columns(table)
+    assert kept == ["a", "b", "c"]
+    assert read_design([1, 2, 3, 4, 5], [1, 0, 1, 1, 0], table[kept])[3] == ("a", "b", "c")
+    assert estimable_columns(table[["same"]]) == []
+    assert estimable_columns(table.head(0)) == []
