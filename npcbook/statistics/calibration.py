@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from sksurv.nonparametric import cumulative_incidence_competing_risks
 
 from npcbook.statistics.adjustment import restricted_cubic_spline
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.data import RiskSets, check_column, check_survival
 from npcbook.statistics.printing import Estimate
-from npcbook.statistics.survival import rate_at
+from npcbook.statistics.survival import kaplan_meier, rate_at
 
 
 @dataclass(frozen=True)
@@ -221,23 +222,25 @@ def cumulative_incidence(
 
     Notes
     -----
-    Equals scikit-survival's ``cumulative_incidence_competing_risks``, which fails where one of the two kinds
-    of event did not occur, as is usual in a small group; lifelines' moves tied times apart at random.
+    scikit-survival's ``cumulative_incidence_competing_risks`` (lifelines' moves tied times apart at random);
+    without competition, one minus Kaplan-Meier.
     """
     time, cause = check_survival(time, np.zeros(np.shape(time)), need_event=False, cause=cause)[::2]
     if odd := sorted(set(np.unique(cause)) - {0.0, 1.0, 2.0}):
         raise ValueError(f"cause has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
-    times, position = np.unique(time, return_inverse=True)
+    if {1.0, 2.0} <= set(cause):
+        times, incidence = cumulative_incidence_competing_risks(cause.astype(int), time)
+        incidence = incidence[1]
+    else:
+        # scikit-survival fails where a kind of event did not occur, as is usual in a small group.
+        curve = kaplan_meier(time, cause == 1)
+        times, incidence = curve.time, 1 - curve.survival
     at = times if at is None else check_column("at", at)
     if times[-1] < at.max():
         raise ValueError(
             f"at goes to {at.max():g}, but follow-up ends at {times[-1]:g}; choose earlier ones."
         )
-    at_risk = np.bincount(position)[::-1].cumsum()[::-1]
-    of_interest, all_events = (np.bincount(position, weights=kind) for kind in (cause == 1, cause > 0))
-    free_before = np.append(1.0, np.cumprod(1 - all_events / at_risk)[:-1])
-    incidence = np.append(0.0, np.cumsum(free_before * of_interest / at_risk))
-    return CumulativeIncidence(at, incidence[np.searchsorted(times, at, side="right")])
+    return CumulativeIncidence(at, np.append(0.0, incidence)[np.searchsorted(times, at, side="right")])
 
 
 def minimum_sample_size(
