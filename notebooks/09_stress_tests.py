@@ -39,19 +39,7 @@ from npcbook.book import open_chapter, plot_calibration, show_source, small_mult
 from npcbook.cohort import code_covariates, covariate_names
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox, harrell_c, rate_at, univariable_cox
-from npcbook.words import (
-    COHORTS,
-    LABELS,
-    MISSING,
-    MODELS,
-    TRACKS,
-    format_estimate,
-    format_hr,
-    format_number,
-    format_p,
-    or_dash,
-    style_of,
-)
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -82,9 +70,9 @@ SCORES = dict(zip(TRACKS, (scores, unseen), strict=True))
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
 
 
-def outcome(index):
+def outcome(index, time="dmfs_months", event="dm_event"):
     """Return time and event (distant metastasis) of some patients."""
-    return patients.loc[index, "dmfs_months"].to_numpy(), patients.loc[index, "dm_event"].to_numpy()
+    return patients.loc[index, time].to_numpy(), patients.loc[index, event].to_numpy()
 
 
 # %%
@@ -130,6 +118,7 @@ show_source(optimism_corrected_c)
 
 # %%
 from npcbook.statistics import cutpoint_under_no_effect
+from npcbook.words import format_estimate, format_hr, format_number, format_p, style_of
 
 null = pd.DataFrame(columns=["p_naive", "p_corrected", "hr"], dtype=float)
 with chapter.noting("Cut-off under no effect"):
@@ -279,12 +268,10 @@ for model, (track, scored), (place, index) in product(MODELS, SCORES.items(), pl
 # %%
 def calibration_table(models, places):
     """Return one row per model, track and place; dashes where the data allow no calibration."""
-    columns = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"]
-    rows = []
+    columns, rows = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"], []
     for model, track, place in product(models, TRACKS, places):
-        row = {"model": LABELS[model], "scores": track, "patients of": place} | dict.fromkeys(
-            columns, MISSING
-        )
+        row = {"model": LABELS[model], "scores": track, "patients of": place}
+        row |= dict.fromkeys(columns, MISSING)
         if result := calibrations.get((track, model, place)):
             row |= {"slope (95 % CI)": str(result.slope), "O/E (95 % CI)": str(result.o_e)}
             row |= {name: percent(getattr(result, name.lower())) for name in ("expected", "observed", "ICI")}
@@ -315,8 +302,8 @@ for ax, track in zip(axes, TRACKS, strict=True):
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
     ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
-alt = "Observed against predicted risk of metastasis by fifths of the DC model's prediction and by centre."
-chapter.figure("calibration", fig, alt)
+alt = "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk "
+chapter.figure("calibration", fig, alt + "and by centre.")
 
 # %%
 chapter.say(
@@ -481,9 +468,8 @@ for model in MODELS:
         for label, estimate in {"Harrell": harrell_c, "Uno": uno_c}.items():
             with chapter.noting(f"{label}'s C: {LABELS[model]}, {name}"):
                 found[label] = estimate(*data, tau=horizon_months)
-            row[f"{name}, {label}"] = or_dash(found.get(label))
-        both = len(found) == 2
-        row[f"{name}, difference"] = found["Uno"].c - found["Harrell"].c if both else np.nan
+            row[f"{name}, {label}"] = str(found.get(label, MISSING))
+        row[f"{name}, difference"] = found["Uno"].c - found["Harrell"].c if len(found) == 2 else np.nan
     rows.append(row)
 uno = pd.DataFrame(rows)
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
@@ -522,22 +508,16 @@ chapter.say(f"The largest difference over models and cohorts is {max(differences
 # than counting both, as most trials do.
 
 # %%
-DEFINITIONS = {"metastasis, deaths censored": "dm", "metastasis or death": "both"}
-
-
-def defined(index, kind):
-    """Return time and event of some patients by one of the definitions."""
-    rows = patients.loc[index]
-    if kind == "dm":
-        return outcome(index)
-    first = np.where(rows["dm_event"] == 1, rows["dmfs_months"], rows["os_months"])
-    return first, ((rows["dm_event"] == 1) | (rows["os_event"] == 1)).astype(int).to_numpy()
-
+happened = patients["dm_event"] == 1
+patients["either_months"] = patients["dmfs_months"].where(happened, patients["os_months"])
+patients["either_event"] = (happened | (patients["os_event"] == 1)).astype(int)
+EITHER = "either_months", "either_event"
+DEFINITIONS = {"metastasis, deaths censored": ENDPOINTS["DMFS"], "metastasis or death": EITHER}
 
 # %%
 rows, rate_name = [], f"{horizon_months}-month rate, % (95 % CI)"
-for (text, kind), name in product(DEFINITIONS.items(), COHORTS):
-    time, event = defined(cohort[name], kind)
+for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
+    time, event = outcome(cohort[name], *columns)
     row = {"event": text, "cohort": name, "events": int(event.sum()), rate_name: MISSING}
     with chapter.noting(f"Rate: {name}, {text}"):
         row[rate_name] = f"{rate_at(time, event, horizon_months):1%}"
@@ -579,8 +559,7 @@ for name, group in product(COHORTS, ("high", "low")):
         row["cumulative incidence"] = percent(found.incidence[0])
         row["deaths without metastasis"] = int((cause == 2).sum())
     rows.append(row)
-caption = f"Risk of metastasis by {horizon_months} months."
-chapter.table("competing", pd.DataFrame(rows), caption)
+chapter.table("competing", pd.DataFrame(rows), f"Risk of metastasis by {horizon_months} months.")
 
 # %% [markdown]
 # *How to read it.* Where few die without metastasis by the horizon the two columns agree; in an older cohort
@@ -627,8 +606,7 @@ table = table.loc[:, table.nunique() > 1]
 kept, shown = table.dropna(), pd.DataFrame({"covariate": table.columns.map(NAMES)})
 with chapter.noting("Complete cases"):
     complete = fit_cox(*outcome(kept.index), kept)
-    ratios = [str(complete[name]) for name in table]
-    shown[f"complete cases (n = {len(kept)}), HR (95 % CI)"] = ratios
+    shown[f"complete cases (n = {len(kept)}), HR (95 % CI)"] = [str(complete[name]) for name in table]
 with chapter.noting("Multiple imputation"):
     imputed = pooled_cox(*outcome(table.index), table)
     ratios = np.exp([imputed.coef, imputed.low, imputed.high]).T
@@ -695,8 +673,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # leaves out. The checks do not show that the paper's results are wrong. They show how large a result of
 # that kind can become without an effect, with these numbers of patients and events, and therefore which of
 # the printed ones would need the missing check before anybody acts on them. {term}`Truth <planted truth>`
-# is not shown because each check is its own comparison: with chance, with other patients, or with another
-# choice.
+# is not shown because each check is its own comparison: with chance, other patients, or another choice.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -715,8 +692,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # - The bootstrap cannot repeat the training of the networks or the radiomics selection in the time of a
 #   page; their optimism is part of the step from the training to the validation column. What scoring out of
 #   fold takes off is in [chapter 05](#cox-recommended).
-# - Calibration rests on few events per fifth of predicted risk, per centre most of all: the limits say
-#   how few.
+# - Calibration rests on few events per fifth of predicted risk, per centre most of all: see the limits.
 # - No p-value on this page is corrected for the number of checks; they are descriptions, not findings.
 # - Riley's criteria assume a share of explainable variation; the numbers needed are roughly inversely
 #   proportional to it: half the share, about twice the patients.
