@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import expit
+from sksurv.nonparametric import nelson_aalen_estimator
 
 from npcbook.statistics.data import check_column, check_survival
 
@@ -148,9 +149,8 @@ def pool(coefs: ArrayLike, standard_errors: ArrayLike, *, alpha: float = 0.05) -
 
 def _nelson_aalen(time, event) -> np.ndarray:
     """Return the cumulative hazard at each patient's time."""
-    position = np.unique(time, return_inverse=True)[1]
-    at_risk = np.bincount(position)[::-1].cumsum()[::-1]
-    return np.cumsum(np.bincount(position, weights=event) / at_risk)[position]
+    times, hazard = nelson_aalen_estimator(event, time)
+    return hazard[np.searchsorted(times, time)]
 
 
 def _impute_once(covariates, incomplete, outcome, n_cycles, rng) -> pd.DataFrame:

@@ -31,6 +31,15 @@ class Printed:
 
 
 @dataclass(frozen=True)
+class Estimate(Printed):
+    """An estimate with its limits: `value`, `low`, `high` (NaN where there are none)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class HazardRatio:
     """One covariate's hazard ratio, which prints itself: "3.71 (2.00–6.88)", with † if it is Firth's.
 

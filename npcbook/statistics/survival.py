@@ -258,7 +258,7 @@ def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log
     Returns
     -------
     Rate
-        Share, limits, and events by the horizon.
+        Share, limits (NaN where nobody has had an event), and events by the horizon.
 
     Raises
     ------
@@ -271,8 +271,11 @@ def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log
             f"horizon is {horizon:g}, but follow-up ends at {time.max():g}: choose an earlier one."
         )
     curve = kaplan_meier(time, event, at=[horizon], ci=ci)
-    values = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
-    return Rate(*values, float(horizon), len(time), int((event & (time <= horizon)).sum()))
+    rate, se, low, high = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
+    if rate == 1:
+        # Nobody has had an event by then, which says little where few were watched.
+        low = high = np.nan
+    return Rate(rate, se, low, high, float(horizon), len(time), int((event & (time <= horizon)).sum()))
 
 
 def _two_groups_or_more(group: ArrayLike, n: int) -> tuple[np.ndarray, tuple]:
