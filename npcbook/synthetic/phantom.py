@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from npcbook.imaging.volumes import Volume
+from npcbook.imaging import Volume
 
 EXTENT_MM = (80.0, 200.0, 200.0)
 
