@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "patients": ["DEFAULT_SEED", "LATENTS", "HazardRatios", "Margins", "Specification",
-            "simulate_table", "specification"],
+            "in_words", "simulate_table", "specification"],
         "phantom": ["ANATOMY", "EFFECTS", "PROTOCOLS", "SHIFTED_PROTOCOLS", "TISSUES", "Anatomy", "Effects",
             "Protocol", "Structure", "Tissue", "Traits", "build_anatomy", "render_patient",
             "spin_echo_signal"],

@@ -9,7 +9,7 @@ infiltration) act on the hazard here and on the picture in `npcbook.synthetic.ph
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +220,16 @@ class Specification:
     dropout_rate: float = 0.0006
     follow_up_limits: tuple[float, float] = (51.0, 162.0)
     event_rate_multiplier: float = 1.0
+
+
+@cache
+def _words() -> dict[str, str]:
+    return dict(pd.read_csv(Path(__file__).with_name("words.csv")).to_numpy())
+
+
+def in_words(name: str) -> str:
+    """Return a parameter as a reader would say it: "hazard ratio: WHO type I" for ``hr.who_i``."""
+    return ": ".join(_words().get(part, part.replace("_", " ")) for part in name.split("."))
 
 
 NO_EFFECT = HazardRatios(**{name: 1.0 for name in asdict(HazardRatios())})
