@@ -463,7 +463,11 @@ chapter.takeaway(
 # %%
 def flat(scenario: str) -> pd.Series:
     """Return all parameters of a scenario as text, those of its parts by dotted names."""
-    return pd.json_normalize(asdict(specification(scenario))).iloc[0].drop("scenario").map(as_text)
+    values = {}
+    for name, value in asdict(specification(scenario)).items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        values |= {f"{name}.{part}".rstrip("."): as_text(item) for part, item in parts}
+    return pd.Series(values).drop("scenario")
 
 
 paper, changes = flat("paper"), []
