@@ -240,8 +240,10 @@ def describe(by: str, names: list[str]) -> pd.DataFrame:
 
 # %%
 def compare_all(by: str) -> pd.DataFrame:
-    """Return p-value and name of the test of each characteristic between groups."""
+    """Return p-value and name of the test of each characteristic between groups; nothing for one group."""
     tests = {}
+    if pooled[by].nunique() < 2:
+        return pd.DataFrame(columns=["p_value", "method"])
     columns = {"Age, years": "age"} | {name: column for name, (column, _) in CATEGORIES.items()}
     for name, column in columns.items():
         with chapter.noting(f"test of {name} by {by}"):
@@ -345,7 +347,7 @@ for endpoint, (time, event) in ENDPOINTS.items():
         with chapter.noting(f"{endpoint} at {horizon_months} months, {name}, log–log limits"):
             ours = rate_at(groups[name][time], groups[name][event], horizon_months)
             found = np.array([theirs.predict(horizon_months), *limits])
-            apart = np.abs(found - [ours.value, ours.low, ours.high]).max()
+            apart = np.nanmax(np.abs(found - [ours.value, ours.low, ours.high]))
             lines.append((endpoint, name, format_estimate(*(100 * found), 1), f"{ours:1%}", f"{apart:.0e}"))
 columns = ["endpoint", "cohort", "lifelines, %", "npcbook, %", "largest difference"]
 shown = pd.DataFrame(lines, columns=columns)
