@@ -14,7 +14,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "results": ["Shown", "list_shown", "methods_text", "used_parameters", "write_results"],
         "run": ["CHAPTERS", "ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution",
             "derive_notebook", "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
-        "table_one": ["table_one"],
         "tables": ["Table", "attempt", "list_reasons", "show"],
     },
 )  # fmt: skip
