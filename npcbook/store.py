@@ -189,7 +189,10 @@ def _closure(modules: frozenset[str]) -> str:
     while waiting:
         reached.add(module := waiting.pop())
         waiting |= imported_modules(_file(module).read_text()) - reached
-    return files_fingerprint(map(_file, reached), relative_to=PACKAGE)
+    files = {_file(module) for module in reached}
+    # Tables that a wing reads count as its code.
+    files |= {path for file in files for path in file.parent.iterdir() if path.suffix in (".csv", ".yml")}
+    return files_fingerprint(files, relative_to=PACKAGE)
 
 
 def code_fingerprint(*code) -> str:

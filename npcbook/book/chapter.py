@@ -109,6 +109,8 @@ class Chapter:
         Bullets of *In short* (Markdown), by position.
     notes : dict of str to str
         Why an estimate could not be had, by the estimate.
+    paragraphs : dict of str to str
+        Paragraphs for the methods text, by subject.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Chapter:
     shown: list[dict] = field(default_factory=list)
     takeaways: dict[int, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    paragraphs: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -307,9 +310,13 @@ class Chapter:
             self.table("not_estimable", reasons, "Estimates that the data do not allow.")
 
     def methods(self, text: str) -> None:
-        """Hand a paragraph on what was done, with this run's settings, to the methods of the results."""
-        with (self.folder / "methods.txt").open("a") as file:
-            file.write(" ".join(text.split()) + "\n\n")
+        """Hand a paragraph on what was done, with this run's settings, to the methods of the results.
+
+        It begins with its subject and a full stop ("Models. …"), and replaces an earlier one on that.
+        """
+        self.paragraphs[text.split(".")[0].strip()] = " ".join(text.split())
+        with atomic_path(self.folder / "methods.txt") as temporary:
+            temporary.write_text("".join(f"{paragraph}\n\n" for paragraph in self.paragraphs.values()))
 
     def front_page(self, text: str) -> None:
         """Hand Markdown to the book's front page, to stand there as the result of the run."""
