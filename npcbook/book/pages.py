@@ -128,8 +128,8 @@ def notice(run_folder: Path, chapter: str = "") -> str:
     cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
     if not cohort["synthetic"]:
         return ""
-    remark = cohort.get("remark")
-    return f"{SYNTHETIC_LABEL}. {remark}" if remark else f"{SYNTHETIC_LABEL}."
+    trial = "This is a trial run, too small for any result to mean much"
+    return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
 
 
 def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
