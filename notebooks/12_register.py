@@ -150,7 +150,7 @@ penalties = chapter.read("04_radiomics/tables/penalties").set_index("signature")
 rules = {"lowest deviance": "C in validation, lowest", "one SE above": "C in validation, one SE"}
 rules = {name: as_text(penalties[column]) for name, column in rules.items()}
 set_beside("Penalty of the LASSO", "C-index of the radiomic signature, validation", *rules.items())
-bins = chapter.read("04_radiomics/tables/bins").set_index("bins")["C, validation sample"]
+bins = chapter.read("04b_radiomics_worth/tables/bins").set_index("bins")["C, validation sample"]
 widths = {name: as_text(bins[name]) for name in ("this run", "four times coarser")}
 set_beside("Resampling and bin width", "C-index, CET1W, sample of validation", *widths.items())
 

@@ -113,7 +113,7 @@ def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):
     [
         ({"name": "mine", "synthetic": False}, ""),
         ({"name": "s", "synthetic": True}, f"{SYNTHETIC_LABEL}."),
-        ({"name": "s", "synthetic": True, "remark": "more events"}, f"{SYNTHETIC_LABEL}. This is a trial run"),
+        ({"name": "s", "synthetic": True, "remark": "more events"}, f"{SYNTHETIC_LABEL}. This is a trial"),
     ],
 )
 def test_a_page_says_first_where_its_data_come_from(tmp_path, cohort, said):
