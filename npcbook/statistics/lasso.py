@@ -147,8 +147,7 @@ def _coefficients(scaled, outcome, *, alphas, **options) -> np.ndarray:
 def _log_likelihoods(matrix, time, event, coef) -> np.ndarray:
     """Return the Breslow log partial likelihood of each row of coefficients."""
     predictor = (matrix - matrix.mean(axis=0)) @ coef.T
-    rows = np.arange(len(time))
-    sets = RiskSets.arrange(time, event, predictor, np.ones(len(time)), rows, "breslow")
+    sets = RiskSets(time, event, predictor, ties="breslow")
     shift = sets.covariates.max(axis=0)
     total = sets.over_steps(np.exp(sets.covariates - shift))
     return sets.covariates[sets.event].sum(axis=0) - (np.log(total) + shift).sum(axis=0)
@@ -194,8 +193,7 @@ def _largest_lambda(matrix, time, event, l1_ratio) -> float:
     """Return the smallest penalty that leaves no feature in the model."""
     sd = matrix.std(axis=0)
     scaled = np.divide(matrix - matrix.mean(axis=0), sd, out=np.zeros_like(matrix), where=sd > 0)
-    rows = np.arange(len(time))
-    sets = RiskSets.arrange(time, event, scaled, np.ones(len(time)), rows, "breslow")
+    sets = RiskSets(time, event, scaled, ties="breslow")
     mean = sets.over_steps(sets.covariates) / sets.over_steps(np.ones(len(sets.rows)))[:, None]
     gradient = sets.covariates[sets.event].sum(axis=0) - mean.sum(axis=0)
     return float(np.abs(gradient).max() / len(time) / max(l1_ratio, 1e-3))

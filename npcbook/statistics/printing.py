@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import pandas as pd
+from scipy import stats
+
+from npcbook.statistics.data import Z95
 from npcbook.words import format_estimate, format_hr
 
 
@@ -25,6 +29,25 @@ class Printed:
 
     def __str__(self) -> str:
         return format(self)
+
+
+@dataclass(frozen=True)
+class Difference(Printed):
+    """Difference of two estimates on the same patients, with standard error, limits and its Wald test."""
+
+    printed: ClassVar = ("difference", "low", "high")
+    difference: float
+    se: float
+    low: float
+    high: float
+    z: float
+    p_value: float
+
+    @classmethod
+    def of(cls, difference: float, se: float, **others: float) -> Self:
+        """Return the difference with limits and test, `others` being further fields of the class."""
+        low, high, z = difference - Z95 * se, difference + Z95 * se, difference / se
+        return cls(difference, se, low, high, z, float(2 * stats.norm.sf(abs(z))), **others)
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,12 @@ class Ratios:
         j = self.names.index(covariate) if isinstance(covariate, str) else covariate
         values = (float(getattr(self, field)[j]) for field in ("hr", "hr_low", "hr_high", "p_value"))
         return HazardRatio(self.names[j], *values, self.method)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per covariate: name, hazard ratio with limits, p-value."""
+        names = ("coef", "se", "hr", "hr_low", "hr_high", "p_value", "ph_p_value")
+        columns = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return pd.DataFrame({"covariate": self.names} | columns)
 
     def __str__(self) -> str:
         return ", ".join(str(self[j]) for j in range(len(self.names)))
