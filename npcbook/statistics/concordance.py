@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kendalltau
 
-from npcbook.statistics.data import Z95, check_survival, check_varies, survival_before
+from npcbook.statistics.data import Z95, check_risks, survival_before
 from npcbook.statistics.printing import Difference, Printed
 
 # Up to so many, looking at each pair is quicker than the bookkeeping that avoids it.
@@ -211,9 +211,7 @@ def compare_c(
 
 def _check(time, event, **risks) -> tuple[np.ndarray, ...]:
     """Check survival data and scores, and that some pair can be compared at all."""
-    time, event, *columns = check_survival(time, event, **risks)
-    for name, risk in zip(risks, columns, strict=True):
-        check_varies(name, risk)
+    time, event, *columns = check_risks(time, event, **risks)
     if not ((time > time[event].min()) | ((time == time[event].min()) & ~event)).any():
         raise ValueError("time has no patient followed beyond an event, so no pair is comparable.")
     return time, event, *columns
@@ -342,8 +340,6 @@ def _concordance(time, event, risk, weight, tau) -> Concordance:
         raise ValueError(f"tau is {tau:g}, before the first event at {time[event].min():g}; use a later tau.")
     pairs = _pairs(time, event, risk, np.where(used, weight, 0.0))
     total = pairs.comparable.sum() / 2
-    if total <= 0:
-        raise ValueError("time has no patient followed beyond an event, so no pair is comparable.")
     c = float((pairs.score.sum() / (2 * total) + 1) / 2)
     influence = ((pairs.score + pairs.comparable) / 2 - c * pairs.comparable) / total
     se = float(np.sqrt(influence @ influence))

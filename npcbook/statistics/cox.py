@@ -26,36 +26,13 @@ from npcbook.statistics.data import (
 from npcbook.statistics.printing import Ratios
 
 TIES = ("efron", "breslow")
-TRANSFORMS = ("km", "identity", "rank")
 
 
 # Log hazard ratio between the extreme patients beyond which no finite estimate is meant.
 LARGEST_SPREAD = 200.0
 
 
-@dataclass(frozen=True)
-class ProportionalHazardsTest:
-    """Score test that a coefficient does not change with (transformed) time.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Covariates, or terms of several covariates.
-    statistic, degrees_of_freedom, p_value : numpy.ndarray, one per name
-        Chi-square tests.
-    global_statistic, global_p_value : float
-        Test of all at once.
-    """
-
-    names: tuple[str, ...]
-    statistic: np.ndarray
-    degrees_of_freedom: np.ndarray
-    p_value: np.ndarray
-    global_statistic: float
-    global_p_value: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoxFit(Ratios):
     """A fitted Cox model; arrays are in the order of `names`.
 
@@ -75,15 +52,13 @@ class CoxFit(Ratios):
     loglik_null, loglik : float
         Log partial likelihood at 0 and at the estimate.
     lr_statistic, lr_p_value, score_statistic, score_p_value, wald_statistic, wald_p_value : float
-        Tests that all coefficients are 0, with `degrees_of_freedom`.
+        Tests that all coefficients are 0.
     ph_statistic, ph_p_value : numpy.ndarray
-        Test of proportional hazards per covariate (Kaplan-Meier scale of time).
+        Score test, per covariate, that its coefficient does not change with 1 - Kaplan-Meier of time.
     ph_global_statistic, ph_global_p : float
         The same for all covariates at once.
     n_patients, n_events : int
         Rows and events.
-    ties : str
-        "efron" or "breslow".
     monotone : tuple of str
         Covariates whose coefficient has no finite estimate; empty unless ``on_monotone="report"``.
     method : str
@@ -91,21 +66,9 @@ class CoxFit(Ratios):
     """
 
     method: ClassVar[str] = "Cox"
-    names: tuple[str, ...]
-    coef: np.ndarray
-    se: np.ndarray
     robust_se: np.ndarray
-    hr: np.ndarray
-    hr_low: np.ndarray
-    hr_high: np.ndarray
     z: np.ndarray
-    p_value: np.ndarray
     covariance: np.ndarray
-    loglik_null: float
-    loglik: float
-    degrees_of_freedom: int
-    lr_statistic: float
-    lr_p_value: float
     score_statistic: float
     score_p_value: float
     wald_statistic: float
@@ -114,9 +77,6 @@ class CoxFit(Ratios):
     ph_p_value: np.ndarray
     ph_global_statistic: float
     ph_global_p: float
-    n_patients: int
-    n_events: int
-    ties: str
     monotone: tuple[str, ...]
 
     def risk(self, covariates: ArrayLike) -> np.ndarray:
@@ -133,9 +93,7 @@ class CoxFit(Ratios):
             Log hazard relative to a patient whose covariates are all 0.
         """
         if isinstance(covariates, pd.DataFrame):
-            if missing := [name for name in self.names if name not in covariates]:
-                raise ValueError(f"covariates lack the column(s) {missing}, which the model needs: add them.")
-            covariates = covariates[list(self.names)]
+            covariates = covariates.reindex(columns=list(self.names))
         values, _ = read_covariates(covariates)
         if values.shape[1] != len(self.names):
             raise ValueError(f"covariates have {values.shape[1]} columns; give {list(self.names)}, in order.")
@@ -219,16 +177,10 @@ def _chi2(statistic: float, degrees_of_freedom: int) -> float:
 
 
 def fit_cox(
-    time: ArrayLike,
-    event: ArrayLike,
-    covariates: ArrayLike,
-    *,
-    ties: str = "efron",
-    strata: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    robust: bool = False,
+    time: ArrayLike, event: ArrayLike, covariates: ArrayLike, *, ties: str = "efron",
+    strata: ArrayLike | None = None, weights: ArrayLike | None = None, robust: bool = False,
     on_monotone: str = "raise",
-) -> CoxFit:
+) -> CoxFit:  # fmt: skip
     """Fit a Cox proportional hazards model by maximum partial likelihood.
 
     Parameters
@@ -285,7 +237,7 @@ def fit_cox(
         return CoxFit(
             names=problem.names, **_wald(problem, beta, information, robust=robust),
             **_model_tests(problem, beta, loglik, information),
-            n_patients=len(problem.time), n_events=int(problem.event.sum()), ties=ties, monotone=monotone,
+            n_patients=len(problem.time), n_events=int(problem.event.sum()), monotone=monotone,
         )  # fmt: skip
 
 
@@ -315,106 +267,33 @@ def _model_tests(problem: _Problem, beta, loglik, information) -> dict[str, floa
     }
     tests = {f"{name}_statistic": float(value) for name, value in statistics.items()}
     tests |= {f"{name}_p_value": _chi2(value, len(beta)) for name, value in statistics.items()}
-    ph = _zph(problem, beta, information)
-    return tests | {
-        "loglik_null": float(null), "loglik": float(loglik), "degrees_of_freedom": len(beta),
-        "ph_statistic": ph.statistic, "ph_p_value": ph.p_value,
-        "ph_global_statistic": ph.global_statistic, "ph_global_p": ph.global_p_value,
-    }  # fmt: skip
+    return tests | {"loglik_null": float(null), "loglik": float(loglik)} | _zph(problem, beta, information)
 
 
-def _time_scale(time, event, transform: str):
-    """Return a function that transforms event times, as cox.zph does (all strata together, no weights)."""
-    everyone = np.sort(time)
-    return {
-        "identity": lambda t: t,
-        "rank": lambda t: stats.rankdata(everyone)[np.searchsorted(everyone, t)],
-        # Left-continuous, so that the first event has the value 0.
-        "km": lambda t: 1 - survival_before(time, event, t),
-    }[transform]
+def _zph(problem: _Problem, beta, information) -> dict[str, np.ndarray | float]:
+    """Test coefficient times g(time) at zero, g being 1 - Kaplan-Meier just before.
 
-
-def _zph(problem: _Problem, beta, information, transform="km", terms=None) -> ProportionalHazardsTest:
-    """Score test of coefficient times transformed time, at zero."""
-    p, scale = len(beta), _time_scale(problem.time, problem.event, transform)
+    With information blocks A (coefficient), B (cross) and C (coefficient times g) at the fit, the statistic
+    of columns J is U_J' (C_JJ - B_J' A^-1 B_J)^-1 U_J. Equals ``survival::cox.zph`` 3.5-3 (not the older
+    approximation by correlated Schoenfeld residuals, which lifelines uses).
+    """
+    p = len(beta)
     score, cross, square = np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
-    # Centring time changes nothing but rounding.
-    centre = np.average(np.concatenate([scale(s.step_time) for s in problem.sets]))
-    for s in problem.sets:
-        g = scale(s.step_time) - centre
-        _, _, mean, spread = s.moments(beta)
+    # All strata together, without weights. Centring time changes nothing but rounding.
+    scales = [-survival_before(problem.time, problem.event, s.step_time) for s in problem.sets]
+    centre = np.average(np.concatenate(scales))
+    for s, scale in zip(problem.sets, scales, strict=True):
+        g, (_, _, mean, spread) = scale - centre, s.moments(beta)
         score += (s.weight[s.event] * g) @ s.covariates[s.event] - (s.step_weight * g) @ mean
         cross += np.tensordot(s.step_weight * g, spread, axes=1)
         square += np.tensordot(s.step_weight * g**2, spread, axes=1)
     residual = square - cross @ np.linalg.pinv(information) @ cross
-    terms = terms or {name: [j] for j, name in enumerate(problem.names)}
-    *statistic, overall = (
-        float(score[columns] @ np.linalg.pinv(residual[np.ix_(columns, columns)]) @ score[columns])
-        for columns in (*terms.values(), range(p))
-    )
-    statistic, df = np.array(statistic), np.array([len(columns) for columns in terms.values()])
-    p_value = stats.chi2.sf(statistic, df)
-    return ProportionalHazardsTest(tuple(terms), statistic, df, p_value, overall, _chi2(overall, p))
-
-
-def proportional_hazards_test(
-    time: ArrayLike,
-    event: ArrayLike,
-    covariates: ArrayLike,
-    *,
-    transform: str = "km",
-    terms: dict[str, list[str]] | None = None,
-    ties: str = "efron",
-    strata: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-) -> ProportionalHazardsTest:
-    """Test proportional hazards by the score test for an interaction with time.
-
-    Parameters
-    ----------
-    time, event : array-like, shape (n,)
-        Follow-up (above 0) and event (1) or censoring (0), none missing.
-    covariates : DataFrame, Series or array-like of shape (n, p)
-        Numbers, none missing.
-    transform : {"km", "identity", "rank"}
-        Scale of time: 1 - Kaplan-Meier just before, time itself, or its rank among all patients' times.
-    terms : dict of str to list of str, optional
-        Groups of columns to be tested together (the levels of one factor); by default each column by itself.
-    ties : {"efron", "breslow"}
-        Treatment of tied event times.
-    strata, weights : array-like, shape (n,), optional
-        As for `fit_cox`.
-
-    Returns
-    -------
-    ProportionalHazardsTest
-        One test per term, and the global one.
-
-    Raises
-    ------
-    ValueError
-        For bad input, or a term with an unknown column.
-
-    Notes
-    -----
-    With information blocks A (coefficient), B (cross) and C (coefficient times g(t)) at the fit, the
-    statistic of columns J is U_J' (C_JJ - B_J' A^-1 B_J)^-1 U_J. Equals ``survival::cox.zph`` 3.5-3 (not the
-    older approximation by correlated Schoenfeld residuals, which lifelines uses).
-
-    References
-    ----------
-    Grambsch & Therneau, Biometrika 1994;81:515-526.
-    """
-    _check_choice("transform", transform, TRANSFORMS)
-    problem = _read(time, event, covariates, ties, strata, weights)
-    names = problem.names
-    if unknown := sorted({name for group in (terms or {}).values() for name in group} - set(names)):
-        raise ValueError(f"terms name the column(s) {unknown}; the covariates are {list(names)}.")
-    columns = {term: [names.index(name) for name in group] for term, group in (terms or {}).items()}
-    beta, _, information, runs_off = _maximise(problem)
-    if runs_off.any():
-        raise ValueError(f"The likelihood is monotone in {np.array(names)[runs_off]}: leave them out.")
-    return _zph(problem, beta, information, transform, columns)
+    spread = np.diag(residual)
+    # Events at one moment only cannot tell a change with time: no statistic above 0.
+    each = np.divide(score**2, spread, out=np.zeros(p), where=spread != 0)
+    overall = float(score @ np.linalg.pinv(residual) @ score)
+    tests = {"ph_statistic": each, "ph_p_value": stats.chi2.sf(each, 1)}
+    return tests | {"ph_global_statistic": overall, "ph_global_p": _chi2(overall, p)}
 
 
 def univariable_cox(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from npcbook.statistics.data import check_survival, check_varies
+from npcbook.statistics.data import check_risks, check_survival
 from npcbook.statistics.survival import logrank
 
 
@@ -60,14 +60,9 @@ class Cutpoint:
 
 
 def optimal_cutpoint(
-    time: ArrayLike,
-    event: ArrayLike,
-    risk: ArrayLike,
-    min_fraction: float = 0.1,
-    *,
-    permutations: int = 0,
+    time: ArrayLike, event: ArrayLike, risk: ArrayLike, min_fraction: float = 0.1, *, permutations: int = 0,
     rng: np.random.Generator | None = None,
-) -> Cutpoint:
+) -> Cutpoint:  # fmt: skip
     """Return the cut-point of a risk score that separates survival best, and honest p-values for it.
 
     Parameters
@@ -110,8 +105,7 @@ def optimal_cutpoint(
     statistics. Biometrics 1992;48:73-85. Hothorn T, Lausen B. On the exact distribution of maximally selected
     rank statistics. Comput Stat Data Anal 2003;43:121-37.
     """
-    time, event, risk = check_survival(time, event, risk=risk)
-    check_varies("risk", risk)
+    time, event, risk = check_risks(time, event, risk=risk)
     _check_options(min_fraction, permutations, rng)
     scores = logrank_scores(time, event)
     if np.ptp(scores) < 1e-12:
@@ -170,9 +164,7 @@ def logrank_scores(time: ArrayLike, event: ArrayLike) -> np.ndarray:
     return event - hazard[up_to]
 
 
-def lausen_schumacher_p(
-    statistic: float, below: ArrayLike, n_patients: int, min_fraction: float
-) -> tuple[float, float]:
+def lausen_schumacher_p(statistic, below, n_patients, min_fraction) -> tuple[float, float]:
     """Return two approximate p-values of a maximally selected standardised rank statistic.
 
     Parameters

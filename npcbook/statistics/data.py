@@ -94,25 +94,31 @@ def check_survival(
     return time, event.astype(bool), *others
 
 
-def check_varies(name: str, values: np.ndarray) -> None:
-    """Refuse a column that is the same for everyone.
+def check_risks(time: ArrayLike, event: ArrayLike, **risks: ArrayLike) -> tuple[np.ndarray, ...]:
+    """Return survival data with risk scores, each of which must differ between patients.
 
     Parameters
     ----------
-    name : str
-        The argument's name, for the message.
-    values : numpy.ndarray, shape (n,)
-        Finite numbers.
+    time, event : array-like, shape (n,)
+        As for `check_survival`.
+    **risks : array-like, shape (n,)
+        Scores, under the names to be used in messages.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, each of shape (n,)
+        ``time``, ``event``, then the scores in the order given.
 
     Raises
     ------
     ValueError
-        If all values are equal.
+        As `check_survival`, and if all values of a score are equal.
     """
-    if values.min() == values.max():
-        raise ValueError(
-            f"{name} is {values[0]:g} for all {len(values)} patients; it must differ among them."
-        )
+    checked = check_survival(time, event, **risks)
+    for name, values in zip(risks, checked[2:], strict=True):
+        if values.min() == values.max():
+            raise ValueError(f"{name} is {values[0]:g} for all {len(values)} patients; it must differ.")
+    return checked
 
 
 def event_table(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -21,7 +21,7 @@ from npcbook.statistics.printing import Ratios
 MAX_DISTANCE = 100.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FirthFit(Ratios):
     """A Firth-penalised Cox model; arrays are in the order of `names`.
 
@@ -50,21 +50,8 @@ class FirthFit(Ratios):
     """
 
     method: ClassVar[str] = "Firth"
-    names: tuple[str, ...]
-    coef: np.ndarray
-    se: np.ndarray
     coef_low: np.ndarray
     coef_high: np.ndarray
-    hr: np.ndarray
-    hr_low: np.ndarray
-    hr_high: np.ndarray
-    p_value: np.ndarray
-    loglik_null: float
-    loglik: float
-    lr_statistic: float
-    lr_p_value: float
-    n_patients: int
-    n_events: int
 
 
 class _PenalisedLikelihood:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -77,8 +78,23 @@ class HazardRatio:
         return format_hr(self.hr, self.hr_low, self.hr_high) + (" †" if self.method == "Firth" else "")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ratios:
     """A fit that gives the hazard ratio of a covariate, ``fit["t2"]``, or by number, ``fit[0]``."""
+
+    names: tuple[str, ...]
+    coef: np.ndarray
+    se: np.ndarray
+    hr: np.ndarray
+    hr_low: np.ndarray
+    hr_high: np.ndarray
+    p_value: np.ndarray
+    loglik_null: float
+    loglik: float
+    lr_statistic: float
+    lr_p_value: float
+    n_patients: int
+    n_events: int
 
     def __getitem__(self, covariate: str | int) -> HazardRatio:
         """Return one covariate's hazard ratio."""

@@ -68,8 +68,6 @@ class LogRank:
         Group labels, sorted; order of the next two.
     observed, expected : numpy.ndarray
         (Weighted) events per group.
-    n_patients : numpy.ndarray
-        Patients per group.
     """
 
     statistic: float
@@ -78,7 +76,6 @@ class LogRank:
     groups: tuple
     observed: np.ndarray
     expected: np.ndarray
-    n_patients: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,6 @@ class FollowUp(Printed):
     median_high: float
     q1: float
     q3: float
-    n_patients: int
 
 
 @dataclass(frozen=True)
@@ -107,17 +103,12 @@ class RestrictedMean(Printed):
 
 
 @dataclass(frozen=True)
-class Rate(Printed):
+class Rate(RestrictedMean):
     """Share free of the event at a horizon: `value` (0 to 1) with limits, patients, events by then.
 
     ``f"{rate:1%}"`` writes it in per cent.
     """
 
-    value: float
-    se: float
-    low: float
-    high: float
-    horizon: float
     n_patients: int
     n_events: int
 
@@ -162,13 +153,9 @@ def _quantile(times, curve, q: float) -> float:
 
 
 def kaplan_meier(
-    time: ArrayLike,
-    event: ArrayLike,
-    *,
-    at: ArrayLike | None = None,
-    ci: str = "log-log",
+    time: ArrayLike, event: ArrayLike, *, at: ArrayLike | None = None, ci: str = "log-log",
     weights: ArrayLike | None = None,
-) -> KaplanMeier:
+) -> KaplanMeier:  # fmt: skip
     """Estimate the probability of remaining free of the event beyond each time.
 
     Parameters
@@ -252,9 +239,7 @@ def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log
     """
     time, event = check_survival(time, event, need_event=False)
     if time.max() < horizon:
-        raise ValueError(
-            f"horizon is {horizon:g}, but follow-up ends at {time.max():g}: choose another."
-        )
+        raise ValueError(f"horizon is {horizon:g}, but follow-up ends at {time.max():g}: choose another.")
     curve = kaplan_meier(time, event, at=[horizon], ci=ci)
     values = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
     return Rate(*values, float(horizon), len(time), int((event & (time <= horizon)).sum()))
@@ -319,8 +304,7 @@ def logrank(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, rho: float =
             "left before the first event. Merge groups or leave that group out."
         )
     statistic = float(difference @ np.linalg.solve(variance, difference))
-    p_value = float(stats.chi2.sf(statistic, df))
-    return LogRank(statistic, p_value, df, labels, observed, expected, np.bincount(codes))
+    return LogRank(statistic, float(stats.chi2.sf(statistic, df)), df, labels, observed, expected)
 
 
 def reverse_km(time: ArrayLike, event: ArrayLike, *, ci: str = "log-log") -> FollowUp:
@@ -357,7 +341,7 @@ def reverse_km(time: ArrayLike, event: ArrayLike, *, ci: str = "log-log") -> Fol
         raise ValueError(f"event is 1 for all {len(time)} patients; follow-up needs a censored patient.")
     curve = kaplan_meier(time, ~event, ci=ci)
     q1, q3 = (_quantile(curve.time, curve.survival, q) for q in (0.25, 0.75))
-    return FollowUp(curve.median, curve.median_low, curve.median_high, q1, q3, len(time))
+    return FollowUp(curve.median, curve.median_low, curve.median_high, q1, q3)
 
 
 def rmst(time: ArrayLike, event: ArrayLike, horizon: float) -> RestrictedMean:

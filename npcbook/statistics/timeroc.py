@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npcbook.statistics.data import Z95, check_survival, check_varies, event_table, survival_before
+from npcbook.statistics.data import Z95, check_risks, check_survival, event_table, survival_before
 from npcbook.statistics.printing import Difference, Printed
 
 
@@ -269,9 +269,7 @@ def censoring_survival(time: ArrayLike, event: ArrayLike, at: ArrayLike | None =
 
 def _check(time, event, horizon, **risks) -> tuple:
     """Check survival data, scores and horizon; return them in the order of the arguments."""
-    time, event, *columns = check_survival(time, event, **risks)
-    for name, risk in zip(risks, columns, strict=True):
-        check_varies(name, risk)
+    time, event, *columns = check_risks(time, event, **risks)
     _check_horizon(time, event, event & (time < horizon), horizon)
     return time, event, float(horizon), *columns
 
