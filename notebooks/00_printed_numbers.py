@@ -19,71 +19,37 @@
 # events. This chapter recomputes what print allows {cite}`hu2023`, as a careful reviewer would.
 #
 # ## In short
-#
-# - {glue:text}`printed_checks` checks, of which {glue:text}`printed_reproduce` reproduce; every hazard ratio,
-#   C-index and AUC lies in the middle of its interval ([intervals](printed-intervals)).
-# - Two {term}`hazard ratios <hazard ratio>`, those of the RC model, cannot compare two groups of patients:
-#   they would need at least {glue:text}`printed_rc_training` and {glue:text}`printed_rc_validation`
-#   metastases, where the printed survival leaves at most {glue:text}`printed_most_training` and
-#   {glue:text}`printed_most_validation` within five years ([events](printed-events)).
-# - Six rows of Table 2 imply {glue:text}`printed_events_low` to {glue:text}`printed_events_high` metastases
-#   in the training cohort over all follow-up ([events](printed-events)).
-# - The limits and p of the two T2N0 hazard ratios come out with **one** event in each arm, and with no other
-#   split ([Firth](printed-firth)): too little to say anything about these patients.
-# - {glue:text}`printed_impossible` of {glue:text}`printed_pairs` pairwise p-values fits no correlation
-#   between the two models, and {glue:text}`printed_negative` more only a strongly negative one between a
-#   model and a part of itself ([pairs](printed-pairs)).
-# - {glue:text}`printed_unsupported` of {glue:text}`printed_claims` claims of the paper are not, or only in
-#   part, supported by a printed test ([claims](printed-claims)).
-#
-# **Reads** `data/published/*.csv`, the paper's numbers as transcribed. **Writes** the tables below, and
-# `00_printed_numbers/checks.csv`, which the ledger counts. No cohort is used: this page is the same for every
-# run.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** `data/published/*.csv`, the paper's numbers as transcribed. **Writes** the tables below, and
+# `00_printed_numbers/checks.csv`, which the ledger counts. No cohort is used: every run has this same page.
+#
 # ## Setup
 
 # %%
-import pandas as pd
-from myst_nb import glue
+import math
+from itertools import product
 
-from npcbook.book.chapter import open_chapter
-from npcbook.paper.checks import (
-    COLUMNS,
-    benefit_arms,
-    check_age,
-    check_baseline_tests,
-    check_correlations,
-    check_counts,
-    check_event_bounds,
-    check_firth,
-    check_intervals,
-    check_missing,
-    check_pooled_rates,
-    check_rates,
-    check_repeats,
-    check_slips,
-    check_subcohort,
-    events_by_rate,
-    events_by_row,
-    firth_splits,
-    high_risk_share,
-    printed_interval,
-    wald_check,
-)
-from npcbook.paper.implied import Interval, firth_two_arm, implied_correlation
-from npcbook.paper.printed import lookup, read_claims, read_published
-from npcbook.words import COHORTS, PRINT_LABEL, format_ci, format_number
+import pandas as pd
+from scipy.stats import chi2_contingency, norm
+
+from npcbook.book import open_chapter, show_source
+from npcbook.paper import Interval, printed_interval, printed_wald, read_claims, read_published
+from npcbook.statistics import fisher_exact
+from npcbook.words import COHORTS, MODELS, format_ci, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
-cohort_folder = "data/cohorts/synthetic-laptop"  # only names the run: nothing here comes from it
 largest_arm = 4  # most events tried in each arm of the T2N0 subgroup (Fig. 4)
 claimed_alpha = 0.05  # two-sided significance level (Statistical analysis)
 
 # %%
-chapter = open_chapter("00_printed_numbers", run_folder=run_folder, cohort_folder=cohort_folder)
-chapter.label = PRINT_LABEL  # every number on this page comes from the paper
+chapter = open_chapter("00_printed_numbers", run_folder=run_folder)
 
 # %% [markdown]
 # ## Data
@@ -93,10 +59,10 @@ chapter.label = PRINT_LABEL  # every number on this page comes from the paper
 # transcribed.
 
 # %%
-published = read_published()
-counts = published.groupby("source", sort=False).size().rename("numbers").reset_index()
-glue("printed_numbers", f"{len(published)}", display=False)
-chapter.table("sources", counts, "Transcribed numbers by place in the paper.")
+published = read_published().set_index("id", drop=False)
+number, as_printed, subject = (published[name] for name in ("value", "printed", "subject"))
+places = published.groupby("source", sort=False).size().rename("numbers").reset_index()
+chapter.table("sources", places, "Transcribed numbers by place in the paper.")
 
 # %% [markdown]
 # ## Method
@@ -109,17 +75,70 @@ chapter.table("sources", counts, "Transcribed numbers by place in the paper.")
 #
 # A number reproduces if at least one set of values that would have been printed so gives it. None of this
 # is a significance test, so that the number of checks needs no correction.
-#
+
+# %%
+with_limits = as_printed + " (" + published["low_printed"] + "–" + published["high_printed"] + ")"
+COLUMNS = ["topic", "check", "printed", "recomputed", "verdict", "how sure"]
+
+
+def check(topic, what, printed, recomputed, verdict, sure="certain", **more):
+    """Return a check as a row; a verdict is text, or whether the number reproduces."""
+    if not isinstance(verdict, str):
+        verdict = "reproduces" if verdict else "does not reproduce"
+    return dict(zip(COLUMNS, (topic, what, printed, recomputed, verdict, sure), strict=True)) | more
+
+
+# %% [markdown]
 # (printed-table-1)=
 # ## Table 1: counts, percentages and p-values
 #
 # The levels of a characteristic must add up to the cohort, and percentages must follow from counts.
 
 # %%
-sums = check_counts()
-odd = sums[sums["verdict"] != "reproduces"]
-caption = f"Sums and percentages that do not reproduce, of {len(sums)} checked."
-chapter.table("sums", odd.drop(columns="topic"), caption)
+level = published["id"].str.extract(r"^table1\.training\.(\w+)\.n$")[0].dropna()
+above = published["id"].str.extract(r"^table1\.p\.(\w+)$")[0].ffill()  # a p-value stands above its levels
+LEVELS = level.groupby(above, sort=False).agg(list).to_dict()
+ids = {cohort: [f"table1.{cohort}.{name}.n" for name in level] for cohort in COHORTS}
+counts = pd.DataFrame({cohort: number[ids[cohort]].astype(int).to_numpy() for cohort in COHORTS}, index=level)
+size = pd.Series({cohort: int(number[f"table1.{cohort}.n"]) for cohort in COHORTS})
+
+
+# %%
+rows = []
+
+
+def check_total(what, total, parts, sign=" + ", combine=sum):
+    """Check that numbers add up (or multiply) to a printed total."""
+    values = [int(number[part]) for part in parts]
+    text = f"{sign.join(map(str, values))} = {combine(values)}"
+    rows.append(check("Counts", what, as_printed[total], text, combine(values) == number[total]))
+
+
+for cohort, (name, levels) in product(COHORTS, LEVELS.items()):
+    ids = [f"table1.{cohort}.{level}" for level in levels]
+    what, percents = f"{subject[f'table1.p.{name}']}, {cohort}", [f"{i}.percent" for i in ids]
+    check_total(what, f"table1.{cohort}.n", [f"{i}.n" for i in ids])
+    shares = 100 * counts.loc[levels, cohort] / size[cohort]
+    fits = [printed_interval(i).contains(share) for i, share in zip(percents, shares, strict=True)]
+    adjusted = not all(fits) and abs(shares.round(1).sum() - 100) > 0.05
+    verdict = "depends on adjusting them to a sum of 100" if adjusted else all(fits)
+    texts = ", ".join(as_printed[percents]), ", ".join(f"{share:.1f}" for share in shares)
+    rows.append(check("Percentages", what, *texts, verdict))
+
+# %%
+radiomics, methods, times = "text.radiomics.features", "text.methods.", (" × ", math.prod)
+kinds = [f"text.radiomics.{kind}" for kind in ("first_order", "shape", "texture")]
+images = [f"{methods}augmented.{part}" for part in ("patients", "slices", "versions")]
+centers = [f"{methods}{center}.n" for center in ("center2", "center3")]
+per_sequence = [f"{radiomics}_per_sequence", f"{methods}network.sequences"]
+check_total("Patients of both cohorts", "table1.total.n", [f"table1.{cohort}.n" for cohort in COHORTS])
+check_total("Validation, centers 2 and 3", "table1.validation.n", centers)
+check_total("Features per sequence", per_sequence[0], kinds)
+check_total("Features, three sequences", radiomics, per_sequence, *times)
+check_total("Images after augmentation", f"{methods}augmented.images", images, *times)
+sums = pd.DataFrame(rows)
+odd = sums[sums["verdict"] != "reproduces"].drop(columns="topic")
+chapter.table("sums", odd, f"Sums and percentages that do not reproduce, of {len(sums)} checked.")
 
 # %% [markdown]
 # *How to read it.* Where the verdict speaks of adjusting, the percentages as rounded one by one would not
@@ -127,10 +146,39 @@ chapter.table("sums", odd.drop(columns="topic"), caption)
 #
 # The paper used "Pearson's chi-square or Fisher's exact tests"; both, and the chi-square with continuity
 # correction (the default of R's `chisq.test` for two levels), are computed, with and without the *unknown*
-# row.
+# row. Of age print has medians and quartiles $q$ only; were age normal, the test of two means would be
+#
+# $$z = \frac{m_1 - m_2}{\sqrt{s_1^2/n_1 + s_2^2/n_2}}, \qquad s = \frac{q_3 - q_1}{2\,\Phi^{-1}(0.75)} .$$
 
 # %%
-tests = pd.concat([check_age(), check_baseline_tests()], ignore_index=True)
+i, age = "table1.p.age", published.loc[[f"table1.{cohort}.age" for cohort in COHORTS]]
+spread = (age["high"] - age["low"]) / (2 * norm.ppf(0.75))
+z = age["value"].diff().iloc[1] / math.sqrt((spread**2 / age["n"]).sum())
+p_age = Interval(*[2 * norm.sf(abs(z))] * 2)
+agrees = p_age.overlaps(printed_interval(i))
+rows = [check("Table 1 p", subject[i], as_printed[i], f"were age normal: {p_age:p}", agrees, "moderate")]
+
+
+def count_tests(levels):
+    """Return the p-values of tests that the levels are as frequent in both cohorts."""
+    tests = {"Pearson": chi2_contingency(counts.loc[levels], correction=False).pvalue}
+    if len(levels) == 2:
+        tests["Yates"] = chi2_contingency(counts.loc[levels], correction=True).pvalue
+    return tests | {"Fisher": fisher_exact(counts.loc[levels]).p_value}
+
+
+# %%
+for name, levels in LEVELS.items():
+    i, variants, texts, agree = f"table1.p.{name}", {"": levels}, [], []
+    if levels[-1].endswith("unknown"):  # a complete-case analysis would leave them out
+        variants = {"with unknown: ": levels, "known only: ": levels[:-1]}
+    for variant, kept in variants.items():
+        tests = count_tests(kept)
+        agree.append(any(printed_interval(i).contains(p) for p in tests.values()))
+        texts.append(variant + ", ".join(f"{test} {Interval(p, p):p}" for test, p in tests.items()))
+    verdict = "depends on counting the unknown as a level" if any(agree) and not all(agree) else all(agree)
+    rows.append(check("Table 1 p", subject[i], as_printed[i], "; ".join(texts), verdict))
+tests = pd.DataFrame(rows)
 chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values recomputed from its counts.")
 
 # %% [markdown]
@@ -146,39 +194,52 @@ chapter.table("table1_tests", tests.drop(columns="topic"), "Table 1's p-values r
 # "Missing data at complete random" would mean equal shares of missing values in both cohorts.
 
 # %%
-missing = check_missing()
-chapter.table(
-    "missing",
-    missing.drop(columns="topic"),
-    "Missing values by cohort, against missing completely at random.",
-)
+rows = []
+for name, level in (("LDH", "ldh_unknown"), ("EBV DNA", "ebv_unknown")):
+    p_value = fisher_exact([counts.loc[level], size - counts.loc[level]]).p_value
+    shares = " and ".join(f"{counts.at[level, cohort]} of {size[cohort]}" for cohort in COHORTS)
+    text = f"{shares} missing, Fisher p {Interval(p_value, p_value):p}"
+    what = f"{name} missing completely at random"
+    rows.append(check("Missing values", what, "asserted", text, p_value > 0.05, "high"))
+missing = pd.DataFrame(rows)
+caption = "Missing values by cohort, against missing completely at random."
+chapter.table("missing", missing.drop(columns="topic"), caption)
 
 # %% [markdown]
 # *How to read it.* Missing values depend on the centre, so they are not missing *completely* at random over
 # the whole study. Within one centre they may be, and since models are fitted in one centre only, complete
-# cases can still be right there. [Chapter 09](09_stress_tests) imputes them and looks at what changes.
+# cases can still be right there. [Chapter 09](09_stress_tests.ipynb) imputes them and looks at what changes.
 #
 # (printed-intervals)=
 # ## Estimates and their intervals
 #
 # If an interval is estimate ± 1.96 standard errors (on the log scale for a hazard ratio), then
 #
-# $$\begin{aligned}
-# \widehat{HR} &= \sqrt{HR_{low} HR_{high}}, \\
-# SE &= \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96}, \\
-# p &= 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).
-# \end{aligned}$$
+# $$\widehat{HR} = \sqrt{HR_{low} HR_{high}}, \quad SE = \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96},
+# \quad p = 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).$$
 
 # %%
-intervals = check_intervals()
-summary = intervals.groupby(["topic", "verdict"], sort=False).size().rename("rows").reset_index()
+ratios = published["quantity"] == "hazard ratio"
+scores = published["quantity"].isin(["C-index", "5-year AUC"]) & published["low"].notna()
+rows, middle = [], "Estimate in the middle of its CI"
+for i, row in published[ratios | (scores & (published["repeats"] == ""))].iterrows():
+    what, implied = f"{row['subject']}, {row['quantity']}, {row['cohort']}", printed_wald(i)
+    agrees = implied.midpoint.overlaps(printed_interval(i))
+    rows.append(check(middle, what, row["printed"], f"{implied.midpoint:.4g}", agrees))
+    if ratios[i] and ".subgroup_hr." not in i:  # Firth's p is not Wald's: the next section
+        agrees = implied.p_value.overlaps(printed_interval(i, "p_value"))
+        rows.append(check("Wald p", what, row["p_printed"], f"{implied.p_value:p}", agrees, "high"))
+
+# %%
+intervals = pd.DataFrame(rows)
 chapter.write("tables/intervals_all", intervals)
+summary = intervals.groupby(["topic", "verdict"], sort=False).size().rename("rows").reset_index()
 chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against their intervals.")
 
 # %% [markdown]
 # *How to read it.* Tables 2 and 4 and the hazard ratios of Figure 3 are of one piece: estimate, interval
-# and p belong together. What does not fit
-# below is therefore more likely a question of *which* quantity was printed.
+# and p belong together. What does not fit below is therefore more likely a question of *which* quantity was
+# printed.
 #
 # (printed-firth)=
 # ## Two hazard ratios whose p is not Wald's
@@ -187,43 +248,65 @@ chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against t
 # be the events in the high- and low-risk arm and $x$ the log hazard ratio plus the log ratio of those at
 # risk. With constant shares at risk the penalised log likelihood is $(d_1 + \tfrac12)\,x - (d_1 + d_0 +
 # 1)\log(1 + e^x)$: limits and p follow from the hazard ratio and the **events alone**, so print tells the
-# events.
+# events. Beyond rounding, the limits get a hundredth of room, since real shares drift a little.
 
 # %%
-firth = check_firth()
-chapter.table("firth", firth[COLUMNS[1:]], "The T2N0 hazard ratios against Firth's correction.")
+from npcbook.paper import firth_two_arm
 
-# %%
-splits = pd.concat([firth_splits(cohort, largest=largest_arm).assign(cohort=cohort) for cohort in COHORTS])
-found = splits[splits["reproduces"]]
-fitting = found[["cohort", "events high", "events low"]].assign(
-    limits=[format_ci(low, high) for low, high in zip(found["hr_low"], found["hr_high"], strict=True)],
-    p=found["p_value"].map("{:.3f}".format),
-)
-fitting = fitting.rename(columns={"limits": "limits of the HR"})
-chapter.write("tables/firth_splits_all", splits)
-glue("printed_wald_splits", f"{splits['wald limits reproduce'].sum() or 'None'}", display=False)
-caption = f"Of {len(splits) // 2} splits of events in each cohort, those that give the printed limits and p."
-chapter.table("firth_splits", fitting, caption)
-
-# %% [markdown]
-# *How to read it.* {glue:text}`printed_wald_splits` of the splits would give the printed limits as Wald
-# limits instead. The pooled T2N0 rate and the bound from Table 2's N row tell of as few events. With equal
-# events in both arms Firth's estimate is the ratio of the numbers at risk, and the profile interval is
-# symmetric on the log scale, which is why it passes for a Wald interval while its p does not. The hazard
-# ratio then only says how the model divides T2N0 patients, not how they fare.
-
-# %%
+T2N0 = {cohort: f"text.{cohort}.subgroup_hr.t2n0" for cohort in COHORTS}
+arms = [events for events in product(range(largest_arm + 1), repeat=2) if any(events)]
 rows = []
-for cohort in COHORTS:
-    row = lookup(f"text.{cohort}.subgroup_hr.t2n0")
-    fit = firth_two_arm(row["value"], 1, 1)
-    patients = int(lookup(f"table1.{cohort}.n0.n")["value"])
-    share = 100 / (1 + row["value"])
-    shown = (f"{share:.1f}", f"{fit.p_value:.3f}", f"{fit.wald_p_value:.3f}")
-    rows.append((cohort, patients, row["printed"], *shown))
-columns = ["cohort", "T2N0 patients", "HR", "high-risk share, %", "Firth p, 1 + 1", "Wald p, 1 + 1"]
-chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one event in each arm implies.")
+for (cohort, i), (high, low) in product(T2N0.items(), arms):
+    hr, *limits, p_value = (printed_interval(i, field) for field in ("value", "low", "high", "p_value"))
+    fits = [firth_two_arm(value, high, low) for value in (hr.low, hr.high)]
+    found = {name: Interval(*sorted(getattr(fit, name) for fit in fits))
+             for name in ("hr_low", "hr_high", "p_value", "wald_p_value")}  # fmt: skip
+    ends = zip((found["hr_low"], found["hr_high"]), limits, strict=True)
+    fit = all(end.widened(0.01).overlaps(limit) for end, limit in ends)
+    row = {"events high": high, "events low": low} | {name: value.middle for name, value in found.items()}
+    row["reproduces"] = fit and found["p_value"].overlaps(p_value)
+    row["wald limits reproduce"] = printed_wald(i).se.widened(0.01).contains(fits[0].se)
+    rows.append(row | {"cohort": cohort})
+splits = pd.DataFrame(rows)
+chapter.write("tables/firth_splits_all", splits)
+
+# %%
+found = splits[splits["reproduces"]]
+ways = found["events high"].astype(str) + " + " + found["events low"].astype(str)
+only = " or ".join(ways.unique())
+rows = []
+for cohort, i in T2N0.items():
+    mine = ways[found["cohort"] == cohort]
+    best = splits.loc[mine.index[0] if len(mine) else splits.index[splits["cohort"] == cohort][0]]
+    text = (f"Wald p {printed_wald(i).p_value:p}; events high + low {' or '.join(mine) or 'none'}: "
+            f"{best['hr_low']:.2f}–{best['hr_high']:.2f}, p {best['p_value']:.2f}")  # fmt: skip
+    verdict = "depends on Firth's profile likelihood" if len(mine) else False
+    printed = f"{with_limits[i]}, p {published.at[i, 'p_printed']}"
+    rows.append(check("Firth", f"{subject[i]}, {cohort}", printed, text, verdict, "high"))
+firth = pd.DataFrame(rows)
+chapter.table("firth", firth.drop(columns="topic"), "The T2N0 hazard ratios against Firth's correction.")
+
+# %%
+limits = [format_ci(*pair) for pair in zip(found["hr_low"], found["hr_high"], strict=True)]
+fitting = found[["cohort", "events high", "events low"]].assign(**{"limits of the HR": limits})
+fitting["p"] = found["p_value"].map("{:.3f}".format)
+caption = f"Of {len(arms)} splits of events in each cohort, those that give the printed limits and p."
+chapter.table("firth_splits", fitting, caption)
+chapter.takeaway(4, f"""The limits and p of the two T2N0 hazard ratios come out with **{only}**
+events (high + low risk), and with no other of {len(arms)} splits tried ([Firth](#printed-firth)): too little
+to say anything about these patients.""")  # fmt: skip
+chapter.say(f"""*How to read it.* {splits["wald limits reproduce"].sum() or "None"} of the splits would give
+the printed limits as Wald limits instead. The pooled T2N0 rate and the bound from Table 2's N row tell of as
+few events. With equal events in both arms Firth's estimate is the ratio of the numbers at risk, and the
+profile interval is symmetric on the log scale, which is why it passes for a Wald interval while its p does
+not. The hazard ratio then only says how the model divides T2N0 patients, not how they fare.""")
+fits = [firth_two_arm(number[i], 1, 1) for i in T2N0.values()]
+one_each = pd.DataFrame({"cohort": COHORTS, "T2N0 patients": counts.loc["n0"].tolist()})
+one_each["HR"] = as_printed[T2N0.values()].tolist()
+one_each["high-risk share, %"] = [f"{100 / (1 + number[i]):.1f}" for i in T2N0.values()]
+one_each["Firth p, 1 + 1"] = [f"{fit.p_value:.3f}" for fit in fits]
+one_each["Wald p, 1 + 1"] = [f"{fit.wald_p_value:.3f}" for fit in fits]
+chapter.table("firth_share", one_each, "What one event in each arm implies.")
 
 # %% [markdown]
 # (printed-events)=
@@ -232,19 +315,27 @@ chapter.table("firth_share", pd.DataFrame(rows, columns=columns), "What one even
 # The paper prints no number of metastases. Three roads lead there.
 #
 # **From the survival rates.** A {term}`Kaplan–Meier curve` loses at least $1/n$ of its start at each event,
-# and by Greenwood's formula few events cannot give a narrow interval. Both limits hold whatever the
-# censoring.
+# and by Greenwood's formula few events cannot give a narrow interval. With $d$ events by the time of the rate
+# $S$, whatever the censoring,
+#
+# $$d \le n\,(1 - S), \qquad \frac{SE^2}{S^2} \ge 2d\left(\cosh\frac{-\log S}{d} - 1\right) .$$
 
 # %%
-by_rate = events_by_rate()
-most = by_rate.set_index(["cohort", "endpoint"])["most"]
-for cohort in COHORTS:
-    glue(f"printed_most_{cohort}", str(most[cohort, "5-year DMFS"]), display=False)
-shown = by_rate[["cohort", "endpoint", "printed", "fewest", "most"]].copy()
-sizes = by_rate[["effective_n_low", "effective_n_high"]].round().astype(int).astype(str)
-shown["effective size"] = sizes["effective_n_low"] + " to " + sizes["effective_n_high"]
-shown["kind of interval"] = by_rate["interval"]
-chapter.table("events_by_rate", shown, "Events by five years that the printed rates and intervals allow.")
+from npcbook.paper import events_from_hr, events_from_rate, fewest_events, rate_interval_kinds
+
+rows, most = [], {}
+for cohort, endpoint in product(COHORTS, ("dmfs_5y", "os_5y")):
+    i = f"table1.{cohort}.{endpoint}"
+    fractions = [printed_interval(i, field) * 0.01 for field in ("value", "low", "high")]
+    events = events_from_rate(*fractions, size[cohort])
+    most[cohort, endpoint] = events.most
+    rows.append({
+        "cohort": cohort, "endpoint": subject[i], "printed": with_limits[i],
+        "fewest": events.fewest, "most": events.most, "effective size": f"{events.effective_n:.0f}",
+        "kind of interval": " or ".join(rate_interval_kinds(*fractions)) or "none",
+    })  # fmt: skip
+caption = "Events by five years that the printed rates and intervals allow."
+chapter.table("events_by_rate", pd.DataFrame(rows), caption)
 
 # %% [markdown]
 # *How to read it.* The effective size is that of a cohort without {term}`censoring` with the same standard
@@ -256,15 +347,21 @@ chapter.table("events_by_rate", shown, "Events by five years that the printed ra
 # events $d$ over all follow-up.
 
 # %%
-by_row = events_by_row()
-glue("printed_events_low", f"{by_row['events_low'].min():.0f}", display=False)
-glue("printed_events_high", f"{by_row['events_high'].max():.0f}", display=False)
-shown = by_row[["row", "exposed", "reference"]].copy()
-for name, decimals in (("se", 3), ("events", 1)):
-    texts = [by_row[f"{name}_{end}"].map(f"{{:.{decimals}f}}".format) for end in ("low", "high")]
-    shown[name] = texts[0] + " to " + texts[1]
+ROWS = {"female": "sex", "t2": "t", "n1": "n", "ldh_abnormal": "ldh", "ebv_detectable": "ebv",
+        "chemotherapy": "chemotherapy"}  # fmt: skip
+rows, implied = [], []
+for name, characteristic in ROWS.items():
+    i, known = f"table2.univariable.{name}", [v for v in LEVELS[characteristic] if not v.endswith("unknown")]
+    sizes = counts.loc[known[1:], "training"].sum(), counts.at[known[0], "training"]
+    se = printed_wald(i).se
+    implied.append(events_from_hr(printed_interval(i), se, *sizes))
+    rows.append([subject[i].removesuffix(", univariable"), *sizes, f"{se:.3f}", f"{implied[-1]:.1f}"])
+by_row = pd.DataFrame(rows, columns=["row", "exposed", "reference", "se", "events"])
 caption = "Events in the training cohort that each univariable row of Table 2 implies."
-chapter.table("events_by_row", shown, caption)
+chapter.table("events_by_row", by_row, caption)
+chapter.takeaway(3, f"""{len(by_row)} rows of Table 2 imply {Interval.around(*implied):.0f} metastases in the
+training cohort over all follow-up ([events](#printed-events)).""")  # fmt: skip
+show_source(events_from_hr)
 
 # %% [markdown]
 # *How to read it.* Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA
@@ -272,38 +369,43 @@ chapter.table("events_by_row", shown, caption)
 # the filter over all radiomic features and the search for the best cut-off all feed on it, and no number of
 # images makes it larger.
 #
-# ```{literalinclude} ../npcbook/reported.py
-# :pyobject: events_from_hr
-# ```
-#
 # **A bound for any two groups.** With a binary covariate the information is a sum over events of $p(1-p)$,
 # and the $p$ add up to the events of the high group, so that
 #
 # $$SE^2 \ge \frac{1}{d_{high}} + \frac{1}{d_{low}} \ge \frac{4}{d_{high} + d_{low}} .$$
+#
+# A hazard ratio does not reproduce as one of two groups if it needs more events after year five than there
+# can be before.
 
 # %%
-bounds = check_event_bounds()
-for cohort in COHORTS:
-    row = bounds[bounds["check"] == f"RC, high against low, DMFS, {cohort}"]
-    glue(f"printed_rc_{cohort}", str(row["fewest events"].iloc[0]), display=False)
-columns = ["check", "printed", "fewest events", "fewest in an arm", "most by 5 years", "verdict"]
-chapter.table("event_bounds", bounds[columns], "Each high-against-low hazard ratio and the events it needs.")
+SIMPLEST_FIRST = [*MODELS[2::-1], *MODELS[3:]]
+rows = []
+for cohort, model in product(COHORTS, SIMPLEST_FIRST):
+    i, by_then = f"text.{cohort}.km_hr.{model}", most[cohort, "dmfs_5y"]
+    fewest, in_an_arm = fewest_events(printed_wald(i).se)
+    text = f"at least {fewest} events, {max(0, fewest - by_then)} of them after 5 years"
+    agrees = fewest - by_then <= by_then
+    row = check("Events behind a HR", f"{subject[i]}, {cohort}", with_limits[i], text, agrees, "high")
+    rows.append(row | {"fewest events": fewest, "fewest in an arm": in_an_arm, "most by 5 years": by_then})
+bounds = pd.DataFrame(rows)
+shown = bounds[["check", "printed", "fewest events", "fewest in an arm", "most by 5 years", "verdict"]]
+chapter.table("event_bounds", shown, "Each high-against-low hazard ratio and the events it needs.")
+rc = bounds[bounds["check"].str.startswith("RC")]
+least, by_five = (" and ".join(map(str, rc[name])) for name in ("fewest events", "most by 5 years"))
+chapter.takeaway(2, f"""Two hazard ratios, those of the RC model, cannot compare two groups of patients: they
+would need at least {least} metastases, where the printed survival leaves at most {by_five} within five years
+([events](#printed-events)).""")  # fmt: skip
 
 # %% [markdown]
 # *How to read it.* The interval of the RC model is far too narrow for two groups. One reading fits: it may
 # be the hazard ratio **per unit of the RC score**. A Cox model's linear predictor, fitted again on its own
-# cohort, has coefficient 1 and hazard ratio $e$; the training value is close to that, though not equal to
-# it within rounding.
+# cohort, has coefficient 1 and hazard ratio $e$; the training value is close to that, not equal by rounding.
 
 # %%
-rows = []
-for cohort in COHORTS:
-    value = printed_interval(f"text.{cohort}.km_hr.rc")
-    rows.append(
-        (cohort, lookup(f"text.{cohort}.km_hr.rc")["printed"], f"{value.low:.3f} to {value.high:.3f}")
-    )
-per_unit = pd.DataFrame(rows, columns=["cohort", "printed", "before rounding"])
-per_unit["HR per unit in the fitting cohort"] = ["2.718", "calibration slope decides"]
+ids = [f"text.{cohort}.km_hr.rc" for cohort in COHORTS]
+per_unit = pd.DataFrame({"cohort": COHORTS, "printed": as_printed[ids].tolist()})
+per_unit["before rounding"] = [f"{printed_interval(i):.3f}" for i in ids]
+per_unit["HR per unit in the fitting cohort"] = [f"{math.e:.3f}", "calibration slope decides"]
 chapter.table("rc_per_unit", per_unit, "The RC model's hazard ratio, read as one per unit of its score.")
 
 # %% [markdown]
@@ -316,15 +418,43 @@ chapter.table("rc_per_unit", per_unit, "The RC model's hazard ratio, read as one
 # positively.
 
 # %%
-pairs = check_correlations()
-unusual = pairs[pairs["verdict"] != "reproduces"]
+from npcbook.paper import pair_correlation
+
+NESTED = {("dc", "dl_combined"), ("rc", "clinical"), ("rc", "radiomics_combined")}
+
+
+def check_pair(stem, first, second, p_id, where):
+    """Check the p-value of a pair of models against the intervals of the two."""
+    field, text = ("p_value", "p_printed") if published.at[p_id, "p_printed"] else ("value", "printed")
+    ids = [stem + first, stem + second]
+    implied = pair_correlation(*ids, printed_interval(p_id, field))
+    r, what = implied.within, f"{' against '.join(subject[ids])}, {where}"
+    row = "p of a pair", what, published.at[p_id, text]
+    if not implied.is_possible:
+        impossible = f"no correlation does: it would have to be {implied.value:.3g}"
+        return check(*row, impossible, False, "high", r_low=math.nan, r_high=math.nan)
+    negative = r.high < 0 and (first, second) in NESTED
+    needs = f"depends on a correlation of −{-r.high:.2f} or less"
+    verdict = (needs, "moderate") if negative else (True, "high")
+    return check(*row, f"correlation {r:.2g}", *verdict, r_low=r.low, r_high=r.high)
+
+
+# %%
+MEASURES = {"c_index": "C-index", "auc": "5-year AUC"}
+rows = []
+for cohort, (measure, name) in product(COHORTS, MEASURES.items()):
+    stem, reference = f"table4.{cohort}.{measure}.", "radiomics_combined"
+    tried = [(m, reference, stem + m) for m in SIMPLEST_FIRST if m != reference]
+    tried += [(m, part, f"{stem}{m}_vs_{part}") for m, part in (("dc", "dl_combined"), ("rc", "clinical"))]
+    rows += [check_pair(stem, *pair, f"{name}, {cohort}") for pair in tried]
+pairs = pd.DataFrame(rows)
 chapter.write("tables/pairs_all", pairs)
-glue("printed_pairs", str(len(pairs)), display=False)
-glue("printed_impossible", str((pairs["verdict"] == "does not reproduce").sum()), display=False)
-glue("printed_negative", str(pairs["verdict"].str.startswith("depends").sum()), display=False)
-chapter.table(
-    "pairs", unusual[COLUMNS[1:]], f"Pairwise p-values that need an odd correlation, of {len(pairs)}."
-)
+unusual = pairs.loc[pairs["verdict"] != "reproduces", COLUMNS[1:]]
+chapter.table("pairs", unusual, f"Pairwise p-values that need an odd correlation, of {len(pairs)}.")
+negative = unusual["verdict"].str.startswith("depends").sum()
+chapter.takeaway(5, f"""{len(unusual) - negative} of {len(pairs)} pairwise p-values fits no correlation
+between the two models, and {negative} more only a strongly negative one between a model and a part of itself
+([pairs](#printed-pairs)).""")  # fmt: skip
 
 # %% [markdown]
 # *How to read it.* All of them are {term}`C-indexes <C-index>` of the validation cohort; the
@@ -339,23 +469,84 @@ chapter.table(
 # who can be in the dose analysis.
 
 # %%
-subcohort = check_subcohort()
+both = counts.sum(axis=1)
+none, platinum, other = (both[level] for level in LEVELS["chemotherapy"])
+n, n0, n1, total = int(number["text.ccnd.n"]), both["n0"], both["n1"], int(number["table1.total.n"])
+excluded = n1 - n
+rows = [
+    ("As printed: T1-2N1 patients who received cisplatin/nedaplatin", n,
+     f"at most {min(platinum, n1)} of all {total} received it", n <= min(platinum, n1), "certain"),
+    ("Read as: T1-2N1, cisplatin/nedaplatin or radiotherapy alone", n,
+     f"{n1} N1 less {excluded} with other drugs, of {other} in all", 0 <= excluded <= other, "high"),
+    ("The same, counted from the T2N0 side", n0,
+     f"{platinum + none - n} with cisplatin/nedaplatin or none, {other - excluded} with other drugs",
+     platinum + none - n + other - excluded == n0, "high"),
+]  # fmt: skip
+for cohort in COHORTS:
+    t1, t2, cohort_n0 = (counts.at[level, cohort] for level in ("t1", "t2", "n0"))
+    text = f"T1N1 {t1}, T2N0 {cohort_n0}, T2N1 {t2 - cohort_n0}"
+    what = f"Stage II has no T1N0: T2 must hold all N0, {cohort}"
+    rows.append((what, f"{t2} and {cohort_n0}", text, cohort_n0 <= t2, "certain"))
+
+# %%
+subcohort = pd.DataFrame([check("Sub-cohort", what, str(printed), *rest) for what, printed, *rest in rows])
 chapter.table("subcohort", subcohort.drop(columns="topic"), "The T1-2N1 sub-cohort against Table 1's counts.")
 
 # %% [markdown]
 # *How to read it.* The sub-cohort closes only if it holds patients with radiotherapy alone beside those with
 # cisplatin or nedaplatin, that is if it leaves out other drugs. The sentence in print says otherwise; the
-# comparison that follows it in the paper, in which radiotherapy alone is one of three groups, agrees with the
-# counts.
+# comparison that follows it, in which radiotherapy alone is one of three groups, agrees with the counts.
 #
 # (printed-pooled)=
 # ## Groups against the whole
 #
 # A pooled rate lies between the rates of its groups. (With unequal censoring a Kaplan–Meier curve of the pool
-# may leave that range by a hair, not by a whole per cent.)
+# may leave that range by a hair, not by a whole per cent.) T2N0 patients had chemoradiotherapy or
+# radiotherapy. The rate of all T1-2N1 patients is Table 1's less the T2N0 patients', and it mixes those of
+# the two risk groups, each as wide as its dose groups: $S = w\,S_{high} + (1 - w)\,S_{low}$. The high-risk
+# share $w$ that DMFS implies and the one that OS implies must have a value in common.
 
 # %%
-rates = pd.concat([check_pooled_rates(), check_rates()], ignore_index=True)
+from npcbook.paper import mixing_share, two_rate_p
+
+rows, share, n0_share = [], {}, n0 / total
+for endpoint in ("dmfs", "os"):
+    pool, *arms = (f"text.t2n0.{endpoint}_5y.{k}" for k in ("all", "chemoradiotherapy", "radiotherapy"))
+    t2n0, between = printed_interval(pool), Interval.around(*map(printed_interval, arms))
+    # No curve can have had more events than this: each lowers it by at least one patient's share.
+    events = [math.floor(n0 * (1 - rate.low / 100)) for rate in (between, t2n0)]
+    text = f"arms {' and '.join(as_printed[arms])}; at most {events[0]} events in the arms, up to {events[1]}"
+    what = f"T2N0, 5-year {endpoint.upper()}: pooled rate between the two arms"
+    verdict = t2n0.overlaps(between) or "depends on the arms being other patients than the pool"
+    rows.append(check("Pooled rates", what, as_printed[pool], f"{text} in the pool", verdict, "high"))
+    whole = Interval.around(*(printed_interval(f"table1.{cohort}.{endpoint}_5y") for cohort in COHORTS))
+    doses = [f"{endpoint}_5y.{dose}" for dose in ("radiotherapy", "up_to_160", "over_160")]
+    groups = [Interval.around(*(printed_interval(f"text.ccnd.{risk}.{dose}") for dose in doses))
+              for risk in ("high", "low")]  # fmt: skip
+    share[endpoint] = mixing_share((whole - t2n0 * n0_share) * (1 / (1 - n0_share)), *groups)
+text = "; ".join(f"from {endpoint.upper()} {w * 100:.2g} %" for endpoint, w in share.items())
+what = "T1-2N1: high-risk share that mixes the groups to the whole"
+rows.append(check("Pooled rates", what, "–", text, share["dmfs"].overlaps(share["os"]), "moderate"))
+
+# %% [markdown]
+# Table 1 gives a p-value for the 5-year rates of the two cohorts. The z-test of two rates is
+# $z = (S_1 - S_2) / \sqrt{SE_1^2 + SE_2^2}$; the {term}`log-rank test` compares whole curves, so disagreement
+# is no error.
+
+# %%
+for endpoint in ("dmfs_5y", "os_5y"):
+    ids, p_id = [f"table1.{cohort}.{endpoint}" for cohort in COHORTS], f"table1.p.{endpoint}"
+    p_value = two_rate_p(*(part for i in ids for part in (printed_interval(i), printed_wald(i).se)))
+    verdict = p_value.overlaps(printed_interval(p_id)) or "depends on the curves beyond the 5-year rate"
+    what, text = f"{subject[p_id]}, p", f"z-test of the two rates: {p_value:p}"
+    rows.append(check("5-year rates", what, as_printed[p_id], text, verdict, "moderate"))
+for cohort in COHORTS:
+    ids = [f"table1.{cohort}.{endpoint}" for endpoint in ("dmfs_5y", "os_5y")]
+    above = printed_interval(ids[0]).low > printed_interval(ids[1]).high
+    text = "DMFS above OS" if above else "DMFS not above OS: deaths may or may not be events"
+    verdict = "depends on DMFS not counting deaths as events" if above else True
+    rows.append(check("5-year rates", f"DMFS and OS, {cohort}", " and ".join(as_printed[ids]), text, verdict))
+rates = pd.DataFrame(rows)
 chapter.table("rates", rates.drop(columns="topic"), "Five-year rates of groups against those of the whole.")
 
 # %% [markdown]
@@ -366,26 +557,24 @@ chapter.table("rates", rates.drop(columns="topic"), "Five-year rates of groups a
 # ## What the dose groups could show
 #
 # The numbers of patients per dose group are in a picture only. From the printed rates one can say how many
-# patients each of two groups would need for a difference to reach significance.
+# patients each of two groups, none lost to follow-up, would need for a difference to reach significance:
+#
+# $$n = 1.96^2 \; \frac{S_1(1 - S_1) + S_2(1 - S_2)}{(S_1 - S_2)^2} .$$
 
 # %%
 rows = []
 for reference in ("radiotherapy", "up_to_160"):
     ids = [f"text.ccnd.high.dmfs_5y.{arm}" for arm in ("over_160", reference)]
-    rates_printed = [lookup(published_id)["printed"] for published_id in ids]
-    rows.append((reference.replace("_", " "), *rates_printed, round(benefit_arms("over_160", reference))))
-share, patients = high_risk_share("dmfs"), lookup("text.ccnd.n")["value"]
-glue("printed_high_low", f"{patients * share.low:.0f}", display=False)
-glue("printed_high_high", f"{patients * share.high:.0f}", display=False)
+    shares = number[ids] / 100
+    needed = norm.ppf(0.975) ** 2 * (shares * (1 - shares)).sum() / shares.diff().iloc[1] ** 2
+    rows.append((reference.replace("_", " "), *as_printed[ids], round(needed)))
 columns = ["over 160 mg/m² against", "5-year DMFS, %", "of the other, %", "patients needed in each"]
 chapter.table("dose_arms", pd.DataFrame(rows, columns=columns), "High risk: arms needed for p < 0.05.")
+chapter.say(f"""*How to read it.* All **three** groups together hold {share["dmfs"] * n:.0f} high-risk
+patients, by the share that the pooled DMFS implies (above). The printed p is one test of three groups; it may
+rest on the group of 160 mg/m² or less, which did worse than radiotherapy alone.""")
 
 # %% [markdown]
-# *How to read it.* All **three** groups together hold {glue:text}`printed_high_low` to
-# {glue:text}`printed_high_high` high-risk patients, by the share that the pooled DMFS implies (above). The
-# printed p is one test of three groups; it may rest on the group of 160 mg/m² or less, which did worse than
-# radiotherapy alone.
-#
 # (printed-dl-clinical)=
 # ## The deep-learning model against the clinical one
 #
@@ -393,25 +582,18 @@ chapter.table("dose_arms", pd.DataFrame(rows, columns=columns), "High risk: arms
 # strongly would the two have to be correlated for the printed difference to be significant?
 
 # %%
-rows = []
-for cohort in COHORTS:
-    for measure, name in (("c_index", "C-index"), ("auc", "5-year AUC")):
-        stem = f"table4.{cohort}.{measure}."
-        a, b = (printed_interval(stem + model) for model in ("dl_combined", "clinical"))
-        ses = [wald_check(stem + model, ratio=False).se for model in ("dl_combined", "clinical")]
-        gap, alpha = Interval(a.low - b.high, a.high - b.low), Interval(claimed_alpha, claimed_alpha)
-        needed = implied_correlation(gap, *ses, alpha).value
-        texts = [lookup(stem + model)["printed"] for model in ("dl_combined", "clinical")]
-        thresholds = [format_number(r) for r in (max(-1, needed.low), min(1, needed.high))]
-        rows.append((f"{name}, {cohort}", *texts, *thresholds))
+rows, alpha = [], Interval(claimed_alpha, claimed_alpha)
+for cohort, (measure, name) in product(COHORTS, MEASURES.items()):
+    ids = [f"table4.{cohort}.{measure}.{model}" for model in ("dl_combined", "clinical")]
+    r = pair_correlation(*ids, alpha).within
+    rows.append((f"{name}, {cohort}", *as_printed[ids], format_number(r.low), format_number(r.high)))
 columns = ["measure", "DL (combined)", "Clinical", "threshold, lowest", "threshold, highest"]
 chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Correlation from which p < 0.05.")
 
 # %% [markdown]
 # *How to read it.* The two columns are the ends of what rounding leaves: with a correlation above the
 # second the difference is significant, below the first it is not, and in between print cannot tell. Scores
-# that share information, as images and stage do, are usually correlated; how strongly these were is not
-# printed.
+# that share information, as images and stage do, are usually correlated; how strongly is not printed.
 #
 # (printed-repeats)=
 # ## Numbers printed twice, and settings
@@ -419,15 +601,32 @@ chapter.table("dl_against_clinical", pd.DataFrame(rows, columns=columns), "Corre
 # What is printed in two places should agree, and versions should agree with the links beside them.
 
 # %%
-repeats, slips = check_repeats(), check_slips()
-glue("printed_repeats", f"{len(repeats)}", display=False)
-differing = repeats[repeats["verdict"] != "reproduces"]
+again = published[published["repeats"] != ""]
+first = published.loc[again["repeats"]].set_axis(again.index)
+agree = (again["value"] == first["value"]) | (again["printed"] == first["printed"])
+for limit in ("low", "high"):  # compared where both places print them
+    agree &= again[limit].isna() | (again[limit] == first[limit])
+where = again["subject"] + ", " + again["quantity"] + " " + again["cohort"] + ": "
+where += first["source"] + " and " + again["source"]
+parts = zip(where, first["printed"], again["printed"], agree, strict=True)
+repeats = pd.DataFrame([check("Printed twice", *row) for row in parts])
+
+# %%
+rows = []
+for name in ("Python", "PyRadiomics"):
+    version, link = (as_printed[f"text.methods.{name.lower()}_{part}"] for part in ("version", "link"))
+    # The link to Python's release writes its version without dots.
+    agrees = link == (version if "." in link else version.replace(".", ""))
+    rows.append(check("Settings", f"{name} version and its link", version, f"link: {link}", agrees, "high"))
+doses = published.loc[[f"text.methods.rt.{k}" for k in ("primary", "nodes", "low_risk")]]
+doses = Interval(doses["low"].min(), doses["high"].max())
+verdict = doses.contains(number["text.methods.rt.high_risk"]) or "depends on a dash lost from the text"
+text, what = f"other volumes: {doses:.0f} Gy", "Dose to the high-risk volume, Gy"
+rows.append(check("Settings", what, as_printed["text.methods.rt.high_risk"], text, verdict, "high"))
+slips, differing = pd.DataFrame(rows), repeats[repeats["verdict"] != "reproduces"]
 said = f"{len(differing)} differ and are listed, too" if len(differing) else "none differ"
-chapter.table(
-    "slips",
-    pd.concat([slips, differing]).drop(columns="topic"),
-    f"Settings against what stands beside them. Of {len(repeats)} numbers printed twice, {said}.",
-)
+caption = f"Settings against what stands beside them. Of {len(repeats)} numbers printed twice, {said}."
+chapter.table("slips", pd.concat([slips, differing]).drop(columns="topic"), caption)
 
 # %% [markdown]
 # (printed-claims)=
@@ -438,15 +637,13 @@ chapter.table(
 
 # %%
 claims = read_claims()
-printed_as = {row["id"]: row["p_printed"] or row["printed"] for _, row in published.iterrows()}
-claims["printed p"] = [
-    ", ".join(printed_as[i] for i in ids.split()) or "none" for ids in claims["printed_tests"]
-]
+tested_by = published["p_printed"].where(published["p_printed"] != "", as_printed)
+claims["printed p"] = [", ".join(tested_by[ids.split()]) or "none" for ids in claims["printed_tests"]]
 shown = claims[["claim", "source", "needs", "printed p", "finding"]]
-unsupported = ~claims["finding"].str.startswith("supported")
-glue("printed_claims", f"{len(claims)}", display=False)
-glue("printed_unsupported", f"{unsupported.sum()}", display=False)
 chapter.table("claims", shown, "Claims of the paper, what each would need, and what is printed.")
+unsupported = ~claims["finding"].str.startswith("supported")
+chapter.takeaway(6, f"""{unsupported.sum()} of {len(claims)} claims of the paper are not, or only in part,
+supported by a printed test ([claims](#printed-claims)).""")  # fmt: skip
 
 # %% [markdown]
 # ## Against the paper
@@ -459,23 +656,21 @@ everything = [sums, tests, missing, intervals, firth, bounds, pairs, subcohort, 
 result = pd.concat([table[COLUMNS] for table in everything], ignore_index=True)
 chapter.write("checks", result)
 kind = result["verdict"].str.split(" on ").str[0]
-glue("printed_checks", f"{len(result)}", display=False)
-glue("printed_reproduce", f"{(kind == 'reproduces').sum()}", display=False)
 totals = pd.crosstab(result["topic"], kind).rename_axis(columns=None).reset_index()
 chapter.table("verdicts", totals, "Verdicts by topic.")
-
-# %%
 notable = result[result["verdict"] != "reproduces"].copy()
 notable["check"] = notable.pop("topic") + ": " + notable["check"]
 chapter.table("against_paper", notable, "Printed numbers that do not reproduce, or only under a condition.")
+chapter.takeaway(1, f"""{len(result)} checks, of which {(kind == "reproduces").sum()} reproduce; every hazard
+ratio, C-index and AUC lies in the middle of its interval ([intervals](#printed-intervals)).""")  # fmt: skip
 
 # %% [markdown]
 # *What reproducing means.* That a number reproduces says that it belongs to the others beside it, never
 # that it is right about patients: a perfectly computed analysis of an unlucky sample reproduces in every
 # digit. That one does not says that something is missing between data and print. The findings that matter
 # for what a reader may conclude are few: the number of metastases behind everything
-# ([events](printed-events)), what the T2N0 subgroup rests on ([Firth](printed-firth)), the hazard ratios of
-# the RC model, and the comparisons that a claim needs and print does not hold ([claims](printed-claims)).
+# ([events](#printed-events)), what the T2N0 subgroup rests on ([Firth](#printed-firth)), the hazard ratios of
+# the RC model, and the comparisons that a claim needs and print does not hold ([claims](#printed-claims)).
 #
 # ```{admonition} Try this
 # :class: tip
@@ -494,8 +689,7 @@ chapter.table("against_paper", notable, "Printed numbers that do not reproduce, 
 # - Events from Table 2 assume that the exposed share of patients at risk stays as in Table 1. The bound for
 #   two groups assumes nothing but a Cox model with one binary covariate.
 # - The closed form for Firth's correction takes the shares at risk as constant; limits may move by about a
-#   hundredth when they drift, p hardly at all. It agrees with the full fit where shares are constant
-#   (tested).
+#   hundredth when they drift, p hardly at all. It equals the full fit where shares are constant (tested).
 # - A number that does not reproduce is a question to the authors, not an answer: the reason may be a table
 #   updated after a test, a subset not named, or a slip of the pen.
 # - Nothing here says whether the model works. It says which printed numbers carry weight.

@@ -17,45 +17,45 @@
 # **Who was studied, how alike are training and validation patients, and how long were they followed?**
 #
 # ## In short
-#
-# - {glue:text}`cohorts_n_training` patients train the models and {glue:text}`cohorts_n_validation` test
-#   them; {glue:text}`cohorts_excluded` were read but not analysed ([flow](cohorts-flow)).
-# - The cohorts differ at p < 0.05 in {glue:text}`cohorts_differing` ([Table 1](cohorts-table-1)).
-# - Distant metastases: {glue:text}`cohorts_events_training` in training and
-#   {glue:text}`cohorts_events_validation` in validation, over all follow-up. Every model of this book lives
-#   on these events ([survival](cohorts-survival)).
-# - {term}`DMFS` at {glue:text}`cohorts_horizon` months is {glue:text}`cohorts_dmfs_training` and
-#   {glue:text}`cohorts_dmfs_validation`, with limits of the log kind, as in print
-#   ([Table 1](cohorts-table-1)).
-# - Tested for a relation of missing {term}`EBV DNA` to the hospital: {glue:text}`cohorts_missing_p`
-#   ([missing values](cohorts-missing)).
-# - {term}`C-index` of the planted risk itself, the most that a model can be expected to reach in patients
-#   whom it was not fitted on: {glue:text}`cohorts_oracle_training` in training and
-#   {glue:text}`cohorts_oracle_validation` in validation ([difficulty](cohorts-difficulty)).
-#
-# **Reads** a cohort on disk, synthetic or your own. **Writes** `cohort.csv`, the analysed patients, for
-# all later chapters.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** a cohort on disk, synthetic or your own. **Writes** `cohort.csv`, the analysed patients, for
+# all later chapters.
+#
 # ## Setup
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
+from lifelines import KaplanMeierFitter
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import plot_kaplan_meier, plot_slice, small_multiples, widest_slice
-from npcbook.book.table_one import table_one
-from npcbook.book.tables import attempt
-from npcbook.cohort.columns import COLUMNS
-from npcbook.cohort.reading import patient_flow, read_cohort, read_truth
-from npcbook.paper.printed import lookup
-from npcbook.statistics.concordance import harrell_c
-from npcbook.statistics.group_tests import compare_groups
-from npcbook.statistics.survival import kaplan_meier, reverse_km
-from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_ci, format_estimate, format_number, format_p
+# %%
+from npcbook.book import (
+    open_chapter,
+    plot_kaplan_meier,
+    plot_slice,
+    show_source,
+    small_multiples,
+    widest_slice,
+)
+from npcbook.cohort import COLUMNS, read_cohort, read_truth
+from npcbook.paper import lookup
+from npcbook.statistics import compare_groups, harrell_c, logrank, rate_at, reverse_km
+from npcbook.words import (
+    COHORTS,
+    DISPLAY_NAMES,
+    ENDPOINTS,
+    SEQUENCES,
+    format_estimate,
+    format_number,
+    format_p,
+)
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -67,24 +67,39 @@ patients_shown = 4  # rows of the montage
 # ## Data
 #
 # The patients of the paper have {term}`stage II` {term}`nasopharyngeal carcinoma`, were treated with
-# intensity-modulated radiotherapy at three hospitals, and {glue:text}`cohorts_printed_patients` of them were
-# analysed. Their data are not public. A cohort is here a folder: one table with a row per patient, three MR
-# sequences per patient, and contours of tumour and lymph nodes for each sequence; by default a
-# {term}`synthetic cohort`, drawn in the same format and read by the same code as one's own
-# ([how it was made](11_datasheet)). `python -m npcbook check` lists everything that is wrong with a cohort;
-# this chapter stops at a table with errors.
+# intensity-modulated radiotherapy at three hospitals. Their data are not public. A cohort is here a folder:
+# one table with a row per patient, three MR sequences per patient, and contours of tumour and lymph nodes for
+# each sequence; by default a {term}`synthetic cohort`, drawn in the same format and read by the same code as
+# one's own ([how it was made](11_datasheet.ipynb)). `python -m npcbook check` lists everything that is wrong
+# with a cohort; this chapter stops at a table with errors.
 
 # %%
 chapter = open_chapter("01_cohorts", run_folder=run_folder, cohort_folder=cohort_folder)
-cohort = read_cohort(cohort_folder)
-flow = patient_flow(cohort.patients)
-excluded = cohort.patients.get("exclusion", pd.Series("", index=cohort.patients.index)) != ""
-names = [column.name for column in COLUMNS if column.name in cohort.patients and column.name != "exclusion"]
-patients = cohort.patients.loc[~excluded, names].reset_index(drop=True)
+cohort, truth = read_cohort(cohort_folder), read_truth(cohort_folder)
+everyone = cohort.patients
+reason = everyone.get("exclusion", pd.Series("", index=everyone.index))
+columns = [column.name for column in COLUMNS if column.name in everyone and column.name != "exclusion"]
+patients = everyone.loc[reason == "", columns].reset_index(drop=True)
 chapter.write("cohort", patients)
-COHORTS = [name for name in ("training", "validation") if (patients["cohort"] == name).any()]
-columns = {"step": "patients"} | {name: f"hospital {name}" for name in flow.columns[1:-1]}
-chapter.table("flow", flow.rename(columns=columns), "Patients read, excluded and analysed, by hospital.")
+present = [name for name in COHORTS if (patients["cohort"] == name).any()]
+groups = {name: patients[patients["cohort"] == name] for name in COHORTS}
+PRINTED = ("total.n", "training.dmfs_5y", "training.os_5y")
+printed = {name: lookup(f"table1.{name}")["printed"] for name in PRINTED}
+
+# %%
+step = ("excluded: " + reason).mask(reason == "", "analysed")
+flow = pd.crosstab(step, everyone["center"], margins=True, margins_name="all")
+left = sorted(set(step) - {"analysed"})
+flow = flow.reindex(["all", *left, "analysed"], fill_value=0).rename({"all": "read"})
+headings = {name: f"hospital {name}" for name in flow.columns[:-1]}
+shown = flow.rename(columns=headings).rename_axis(index="patients", columns=None).reset_index()
+chapter.table("flow", shown, "Patients read, excluded and analysed, by hospital.")
+chapter.say(f"The paper analysed {printed['total.n']} patients.")
+chapter.takeaway(
+    1,
+    f"{len(groups['training'])} patients train the models and {len(groups['validation'])} test them; "
+    f"{(reason != '').sum()} were read but not analysed ([flow](#cohorts-flow)).",
+)
 
 # %% [markdown]
 # (cohorts-flow)=
@@ -93,19 +108,19 @@ chapter.table("flow", flow.rename(columns=columns), "Patients read, excluded and
 # who qualify, shows none.
 
 # %%
-reasons = [f"{row.step.removeprefix('excluded: ')}: n = {row.all}" for row in flow.iloc[1:-1].itertuples()]
+reasons = [f"{name}: n = {n}" for name, n in reason[reason != ""].value_counts().sort_index().items()]
 fig, ax = plt.subplots(figsize=(6, 3.6))
 style = {"ha": "center", "fontsize": 9, "bbox": {"boxstyle": "round,pad=0.5", "fc": "white"}}
 arrow = {"arrowstyle": "->"}
-ax.text(0.5, 0.94, f"Read\nn = {flow['all'].iloc[0]}", va="center", **style)
-ax.text(0.5, 0.5, f"Analysed\nn = {flow['all'].iloc[-1]}", va="center", **style)
+ax.text(0.5, 0.94, f"Read\nn = {len(everyone)}", va="center", **style)
+ax.text(0.5, 0.5, f"Analysed\nn = {len(patients)}", va="center", **style)
 ax.annotate("", (0.5, 0.59), (0.5, 0.85), arrowprops=arrow)
 ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
 ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons or ["none"]), va="center", **style | {"ha": "left"})
-for x, name in zip(np.linspace(0.22, 0.78, len(COHORTS)), COHORTS, strict=True):
-    group = patients[patients["cohort"] == name]
-    where = ", ".join(f"{c} (n = {n})" for c, n in group["center"].value_counts().sort_index().items())
-    ax.text(x, 0.1, f"{name.capitalize()}\nn = {len(group)}\nhospital {where}", va="center", **style)
+for x, name in zip(np.linspace(0.22, 0.78, len(present)), present, strict=True):
+    centers = groups[name]["center"].value_counts().sort_index()
+    where = ", ".join(f"{center} (n = {n})" for center, n in centers.items())
+    ax.text(x, 0.1, f"{name.capitalize()}\nn = {len(groups[name])}\nhospital {where}", va="center", **style)
     ax.annotate("", (x, 0.23), (0.5, 0.41), arrowprops=arrow)
 ax.set_axis_off()
 alt = "Flow chart: patients read, left out with the reason, and analysed, by cohort and hospital."
@@ -119,70 +134,160 @@ chapter.figure("flow", fig, alt)
 # $$\hat S(t) = \prod_{t_i \le t} \left(1 - \frac{d_i}{n_i}\right),$$
 #
 # with $d_i$ events among the $n_i$ patients still followed at $t_i$, and the {term}`log-rank test`.
-#
-# **What is an event.** {term}`DMFS` counts {term}`distant metastasis` only; deaths without it are
-# {term}`censored <censoring>`. The paper does not say so, but prints a DMFS at five years of
-# {glue:text}`cohorts_printed_dmfs` % and an {term}`OS` of {glue:text}`cohorts_printed_os` % in training: if
-# deaths were events of DMFS, it could not lie above OS. Two assumptions come with it. Patients who are
-# censored, by death or by the end of follow-up, must be like those still followed; and death must not hide a
-# metastasis that was on its way ([chapter 09](09_stress_tests) drops both in turn).
-#
+
+# %%
+chapter.say(
+    "**What is an event.** DMFS counts distant metastasis only; deaths without it are censored. The paper "
+    f"does not say so, but prints a DMFS at five years of {printed['training.dmfs_5y']} % and an OS of "
+    f"{printed['training.os_5y']} % in training: if deaths were events of DMFS, it could not lie above OS. "
+    "Two assumptions come with it. Patients who are censored, by death or by the end of follow-up, must be "
+    "like those still followed; and death must not hide a metastasis that was on its way "
+    "([chapter 09](09_stress_tests.ipynb) drops both in turn)."
+)
+
+# %% [markdown]
 # **Added.** A p-value says how surprising a difference would be by chance, not how large it is; the
 # *standardised difference* says how large: for a share $p$ in the two cohorts,
 # $|p_1 - p_2| / \sqrt{(p_1(1-p_1) + p_2(1-p_2))/2}$, with 0.1 often taken as the limit of balance. And
 # follow-up is estimated by *reverse Kaplan–Meier* (death censors, the end of follow-up is the event), because
 # the median of observed times is shortened by early deaths. The function, from the library's source:
-#
-# ```{literalinclude} ../npcbook/survival.py
-# :pyobject: reverse_km
-# ```
+
+# %%
+show_source(reverse_km)
 
 # %% [markdown]
 # ## Result
 #
 # (cohorts-table-1)=
 # ### Table 1
+#
+# The characteristics of the paper's Table 1 with their levels as printed, "unknown" as a level of its own,
+# and WHO types II and III as one. Below: the column of the cohort's table, and each of its codes in print's
+# words.
+
+# %%
+CATEGORIES = {
+    "Sex": ("sex", {"male": "Male", "female": "Female"}),
+    "Histopathology": ("who_type", {"I": "I", "II-III": "II-III"}),
+    "T": ("t_stage", {"T1": "T1", "T2": "T2"}),
+    "N": ("n_stage", {"N0": "N0", "N1": "N1"}),
+    "LDH": ("ldh", {"normal": "Normal", "abnormal": "Abnormal", "missing": "Unknown"}),
+    "EBV DNA": (
+        "ebv_dna", {"undetectable": "Undetectable", "detectable": "Detectable", "missing": "Unknown"},
+    ),
+    "rENE": ("rene", {0: "Without", 1: "Coalescent nodes", 2: "Adjacent structures infiltration"}),
+    "Chemotherapy": (
+        "chemotherapy",
+        {"none": "Without", "cisplatin_nedaplatin": "DDP/NDP-based", "other": "Non-DDP/NDP-based"},
+    ),
+}  # fmt: skip
+pooled = patients.replace({"who_type": {"II": "II-III", "III": "II-III"}})
+RATES = {name: f"{horizon_months / 12:g}-year {name}" for name in ENDPOINTS}
+QUARTILES = [0.25, 0.5, 0.75]
+
+
+# %% [markdown]
+# One group's column: age in quartiles and counts with per cent; then survival at the horizon with limits of
+# the log kind, as R gives them by default, and follow-up by reverse Kaplan–Meier on overall survival. Each
+# row has its text, and the numbers that are set beside print below.
 
 
 # %%
-def formatted(row):
-    if row["level"] == "median (quartiles)":
-        return f"{format_number(row['value'], 0)} ({format_ci(row['low'], row['high'], 0)})"
-    if row["level"] == "rate, %":
-        return f"{format_number(row['value'], 1)} ({format_ci(row['low'], row['high'], 1)})"
-    return f"{row['n']} ({row['value']:.1f})"
-
-
-def side_by_side(rows, value, groups):
-    rows = rows.set_index(["characteristic", "level"])
-    order = rows.index.unique()
-    return pd.DataFrame({group: rows.loc[rows["group"] == group, value] for group in groups}).loc[order]
-
-
-def as_printed(rows, groups):
-    wide = side_by_side(rows.assign(text=rows.apply(formatted, axis=1)), "text", groups)
-    test = rows.drop_duplicates("characteristic").set_index("characteristic")
-    wide["p"] = [format_p(test["p_value"][name]) for name, _ in wide.index]
-    wide["test"] = [test["method"][name] for name, _ in wide.index]
-    repeated = wide.index.get_level_values(0).duplicated()
-    wide.loc[repeated, ["p", "test"]] = ""
-    return wide.rename(columns=groups).reset_index()
+def describe_patients(group: pd.DataFrame):
+    """Yield characteristic, level, n, value, limits and text: age, then the counts."""
+    q1, median, q3 = group["age"].quantile(QUARTILES)
+    text = format_estimate(median, q1, q3, 0)
+    yield "Age, years", "median (quartiles)", len(group), median, q1, q3, text
+    for characteristic, (column, levels) in CATEGORIES.items():
+        for code in (code for code in levels if (pooled[column] == code).any()):
+            n = (group[column] == code).sum()
+            percent = 100 * n / len(group)
+            yield characteristic, levels[code], n, percent, None, None, f"{n} ({percent:.1f})"
 
 
 # %%
-# Print has types II and III as one.
-pooled = patients.assign(who_type=patients["who_type"].replace({"II": "II-III", "III": "II-III"}))
-rows = table_one(pooled, horizon_months=horizon_months)
-headings = {name: f"{name} (n = {(patients['cohort'] == name).sum()})" for name in COHORTS}
-table = as_printed(rows, headings)
-share = side_by_side(rows, "value", COHORTS) / 100
-if len(COHORTS) == 2:
+def describe_follow_up(group: pd.DataFrame, name: str):
+    """Yield the same of rates, whose n are events, and of follow-up."""
+    for endpoint, (time, event) in ENDPOINTS.items():
+        with chapter.noting(f"{RATES[endpoint]}, {name}"):
+            rate = rate_at(group[time], group[event], horizon_months, ci="log")
+            value, low, high = (100 * part for part in (rate.value, rate.low, rate.high))
+            yield RATES[endpoint], "rate, %", group[event].sum(), value, low, high, f"{rate:1%}"
+    with chapter.noting(f"follow-up, {name}"):
+        followed = reverse_km(group["os_months"], group["os_event"])
+        numbers = followed.median, followed.q1, followed.q3
+        text = format_estimate(*numbers, 0)
+        yield "Follow-up, months", "median (quartiles)", len(group), *numbers, text
+
+
+# %%
+def describe(by: str, names: list[str]) -> pd.DataFrame:
+    """Return the rows of Table 1, characteristic by characteristic, for each group."""
+    columns = ["characteristic", "level", "n", "value", "low", "high", "text"]
+    parts = []
+    for name in names:
+        group = pooled[pooled[by] == name]
+        rows = [*describe_patients(group), *describe_follow_up(group, name)]
+        parts.append(pd.DataFrame(rows, columns=columns).assign(group=name))
+    rows = pd.concat(parts)
+    rank = {name: i for i, name in enumerate(dict.fromkeys(rows["characteristic"]))}
+    return rows.sort_values("characteristic", key=lambda column: column.map(rank), kind="stable")
+
+
+# %% [markdown]
+# And the comparison of the groups, one test per characteristic.
+
+
+# %%
+def compare_all(by: str) -> pd.DataFrame:
+    """Return p-value and name of the test of each characteristic between groups; nothing for one group."""
+    tests = {}
+    if pooled[by].nunique() < 2:
+        return pd.DataFrame(columns=["p_value", "method"])
+    columns = {"Age, years": "age"} | {name: column for name, (column, _) in CATEGORIES.items()}
+    for name, column in columns.items():
+        with chapter.noting(f"test of {name} by {by}"):
+            kind = "continuous" if column == "age" else "categorical"
+            test = compare_groups(pooled[column], pooled[by], kind=kind)
+            tests[name] = test.p_value, test.method
+    for endpoint, (time, event) in ENDPOINTS.items():
+        with chapter.noting(f"test of {RATES[endpoint]} by {by}"):
+            tests[RATES[endpoint]] = logrank(pooled[time], pooled[event], pooled[by]).p_value, "log-rank"
+    return pd.DataFrame(tests, index=["p_value", "method"]).T
+
+
+# %%
+def side_by_side(rows: pd.DataFrame, tests: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Return the groups' columns beside each other, p-value and test beside the first level."""
+    cells = rows.pivot(index=["characteristic", "level"], columns="group", values="text")
+    order = pd.MultiIndex.from_frame(rows[["characteristic", "level"]].drop_duplicates())
+    n = rows[rows["characteristic"] == "Age, years"].set_index("group")["n"]
+    wide = cells.loc[order, groups].rename(columns={name: f"{name} (n = {n[name]})" for name in groups})
+    wide = wide.rename_axis(columns=None).reset_index()
+    first = ~wide["characteristic"].duplicated()
+    wide["p"] = wide["characteristic"].map(tests["p_value"]).map(format_p).where(first, "")
+    wide["test"] = wide["characteristic"].map(tests["method"]).where(first, "")
+    return wide
+
+
+# %%
+rows = describe("cohort", present)
+tests = compare_all("cohort")
+table = side_by_side(rows, tests, present)
+if len(present) == 2:
+    counted = rows[rows["text"].str.endswith(")") & rows["low"].isna()]
+    share = counted.set_index(["characteristic", "level", "group"])["value"].unstack() / 100
     a, b = share["training"], share["validation"]
     spread = np.sqrt((a * (1 - a) + b * (1 - b)).clip(lower=0) / 2)
-    difference = (a - b).abs() / spread.where(spread > 0)
-    counted = ~table["level"].isin(["median (quartiles)", "rate, %"])
-    table["standardised difference"] = np.where(counted, difference.to_numpy(), np.nan).round(2)
+    difference = ((a - b).abs() / spread.where(spread > 0)).round(2)
+    table = table.join(difference.rename("standardised difference"), on=["characteristic", "level"])
 chapter.table("table_1", table, "Patients of both cohorts: counts with per cent, medians with quartiles.")
+differing = list(tests.index[tests["p_value"].astype(float) < 0.05])
+chapter.takeaway(
+    2,
+    f"The cohorts differ at p < 0.05 in {', '.join(differing) or 'nothing'}, of {len(tests)} "
+    "characteristics tested ([Table 1](#cohorts-table-1)).",
+)
 
 # %% [markdown]
 # *How to read it.* One p-value per characteristic, beside its first level; a dash in the rows below says that
@@ -202,15 +307,51 @@ chapter.table("table_1", table, "Patients of both cohorts: counts with per cent,
 # used. Estimates are the same, limits differ a little.
 
 # %%
-ENDPOINTS = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
 fig, axes = small_multiples(2, panel_height=5.0)
 for ax, (endpoint, (time, event)) in zip(axes, ENDPOINTS.items(), strict=True):
     lowest = 0.5 if patients[event].mean() < 0.15 else 0.0
     plot_kaplan_meier(
         patients[time], patients[event], patients["cohort"], horizon_months=horizon_months,
-        endpoint=endpoint, order=COHORTS, lowest=lowest, ax=ax,
+        endpoint=endpoint, order=present, lowest=lowest, ax=ax,
     )  # fmt: skip
 chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, training against validation cohort.")
+n_events = {name: groups[name]["dm_event"].sum() for name in COHORTS}
+chapter.takeaway(
+    3,
+    f"Distant metastases: {n_events['training']} in training and {n_events['validation']} in validation, "
+    "over all follow-up. Every model of this book lives on these events ([survival](#cohorts-survival)).",
+)
+
+# %%
+rates = dict.fromkeys(COHORTS, "not estimable")
+for name in COHORTS:
+    with chapter.noting(f"DMFS at {horizon_months} months, {name}"):
+        rate = rate_at(groups[name]["dmfs_months"], groups[name]["dm_event"], horizon_months, ci="log")
+        rates[name] = f"{rate:1%} %"
+chapter.takeaway(
+    4,
+    f"DMFS at {horizon_months} months is {rates['training']} and {rates['validation']}, with limits of the "
+    "log kind, as in print ([Table 1](#cohorts-table-1)).",
+)
+
+# %% [markdown]
+# The curves once more with lifelines, whose limits are log–log ones too; Table 1 needs the log kind, which it
+# does not have.
+
+# %%
+lines = []
+for endpoint, (time, event) in ENDPOINTS.items():
+    for name in present:
+        theirs = KaplanMeierFitter().fit(groups[name][time], groups[name][event])
+        limits = theirs.confidence_interval_survival_function_.loc[:horizon_months].iloc[-1]
+        with chapter.noting(f"{endpoint} at {horizon_months} months, {name}, log–log limits"):
+            ours = rate_at(groups[name][time], groups[name][event], horizon_months)
+            found = np.array([theirs.predict(horizon_months), *limits])
+            apart = np.nanmax(np.abs(found - [ours.value, ours.low, ours.high]))
+            lines.append((endpoint, name, format_estimate(*(100 * found), 1), f"{ours:1%}", f"{apart:.0e}"))
+columns = ["endpoint", "cohort", "lifelines, %", "npcbook, %", "largest difference"]
+shown = pd.DataFrame(lines, columns=columns)
+chapter.table("lifelines", shown, f"Survival at {horizon_months} months by two programs, log–log limits.")
 
 # %% [markdown]
 # *How to read it.* The bands, not the curves, say whether the cohorts differ; where they overlap widely the
@@ -223,21 +364,20 @@ chapter.figure("survival", fig, "Kaplan–Meier curves of DMFS and of OS, traini
 # prints; here the reverse Kaplan–Meier estimate stands beside it.
 
 # %%
-lines, notes = [], {}
-for name in COHORTS:
-    group = patients[patients["cohort"] == name]
-    reverse = attempt(notes, name, reverse_km, group["os_months"], group["os_event"])
-    if reverse is not None:
-        quartiles = (reverse.median, reverse.q1, reverse.q3)
-        lines.append((name, "reverse Kaplan–Meier", len(group), *quartiles))
-    for what, chosen in (("observed, all", group), ("observed, survivors", group[group["os_event"] == 0])):
-        q1, median, q3 = chosen["os_months"].quantile([0.25, 0.5, 0.75])
-        lines.append((name, what, len(chosen), median, q1, q3))
+lines = []
+for name in present:
+    time, event = groups[name]["os_months"], groups[name]["os_event"]
+    with chapter.noting(f"follow-up by reverse Kaplan–Meier, {name}"):
+        followed = reverse_km(time, event)
+        lines.append((name, "reverse Kaplan–Meier", len(time), followed.median, followed.q1, followed.q3))
+    for what, months in (("observed, all", time), ("observed, survivors", time[event == 0])):
+        q1, median, q3 = months.quantile(QUARTILES)
+        lines.append((name, what, len(months), median, q1, q3))
 follow_up = pd.DataFrame(lines, columns=["cohort", "definition", "patients", "median", "q1", "q3"])
-shown = follow_up.assign(
-    **{c: follow_up[c].map(lambda v: format_number(v, 1)) for c in ("median", "q1", "q3")}
+months = follow_up[["median", "q1", "q3"]].map(lambda value: format_number(value, 1))
+chapter.table(
+    "follow_up", follow_up.assign(**months), "Follow-up in months by three definitions: median and quartiles."
 )
-chapter.table("follow_up", shown, "Follow-up in months by three definitions: median and quartiles.")
 
 # %% [markdown]
 # *How to read it.* A rate at the {term}`horizon` rests on the patients followed to it. If the lower
@@ -251,9 +391,9 @@ chapter.table("follow_up", shown, "Follow-up in months by three definitions: med
 
 # %%
 centers = sorted(patients["center"].unique())
-by_center = table_one(pooled, by="center", horizon_months=horizon_months)
-headings = {name: f"{name} (n = {(patients['center'] == name).sum()})" for name in centers}
-chapter.table("hospitals", as_printed(by_center, headings), "Patients by hospital.")
+by_center = describe("center", centers)
+table = side_by_side(by_center, compare_all("center"), centers)
+chapter.table("hospitals", table, "Patients by hospital.")
 
 # %% [markdown]
 # *How to read it.* Compare hospitals of the same cohort first: what differs between them is case mix or
@@ -266,16 +406,24 @@ chapter.table("hospitals", as_printed(by_center, headings), "Patients by hospita
 # were missing so, their share would be the same in every hospital, stage and outcome; each is tested here.
 
 # %%
+OTHERS = {"center": "hospital", "n_stage": "N category", "rene": "rENE", "dm_event": "distant metastasis"}
 lines = []
 for column, label in (("ldh", "LDH"), ("ebv_dna", "EBV DNA")):
-    missing = np.where(patients[column] == "missing", "missing", "known")
-    of = {"center": "hospital", "n_stage": "N category", "rene": "rENE", "dm_event": "distant metastasis"}
-    for other, name in of.items():
-        test = attempt({}, name, compare_groups, missing, patients[other], kind="categorical")
-        p = "nothing to compare" if test is None else format_p(test.p_value)
-        lines.append((label, (missing == "missing").sum(), name, p, "–" if test is None else test.method))
+    missing = patients[column] == "missing"
+    for other, name in OTHERS.items():
+        p, method = "nothing to compare", "–"
+        with chapter.noting(f"missing {label} by {name}"):
+            test = compare_groups(missing, patients[other], kind="categorical")
+            p, method = format_p(test.p_value), test.method
+        lines.append((label, missing.sum(), name, p, method))
 missingness = pd.DataFrame(lines, columns=["value", "missing", "related to", "p", "test"])
 chapter.table("missing", missingness, "Is it by chance who lacks a laboratory value?")
+p = missingness.set_index(["value", "related to"]).loc[("EBV DNA", "hospital"), "p"]
+chapter.takeaway(
+    5,
+    "Tested for a relation of missing EBV DNA to the hospital: "
+    f"{p if p == 'nothing to compare' else f'p {p}'} ([missing values](#cohorts-missing)).",
+)
 
 # %% [markdown]
 # *How to read it.* A small p-value refutes "completely at random"; a large one does not prove it. A relation
@@ -291,17 +439,6 @@ chapter.table("missing", missingness, "Is it by chance who lacks a laboratory va
 # show where the information lies: what the clinic knows, what lies inside the contour (heterogeneity), what
 # lies outside it (infiltration), and what no one sees (frailty). For real patients there is no such number.
 
-
-# %%
-def concordance_text(cohort_name, name):
-    if truth is None:
-        return "no truth: not a synthetic cohort"
-    group = patients[patients["cohort"] == cohort_name]
-    risk = truth.loc[group["patient_id"], name].to_numpy()
-    c = attempt(notes, name, harrell_c, group["dmfs_months"], group["dm_event"], risk)
-    return "not estimable" if c is None else format_estimate(c.c, c.low, c.high)
-
-
 # %%
 PARTS = {
     "linear_predictor": "everything (the best to be expected)",
@@ -312,11 +449,25 @@ PARTS = {
     "infiltration": "infiltration outside the contour",
     "frailty": "frailty, which nothing shows",
 }
-truth = read_truth(cohort_folder)
-difficulty = pd.DataFrame({"true risk from": PARTS.values()})
-for name in COHORTS:
-    difficulty[f"C-index, {name}"] = [concordance_text(name, part) for part in PARTS]
-chapter.table("difficulty", difficulty, "Concordance of planted risks with distant metastasis (95 % CI).")
+
+# %%
+without = "no truth: not a synthetic cohort" if truth is None else "not estimable"
+difficulty = pd.DataFrame(without, index=list(PARTS), columns=list(COHORTS))
+for name, group in groups.items():
+    for part in [] if truth is None else PARTS:
+        with chapter.noting(f"C-index of the true risk from {PARTS[part]}, {name}"):
+            risk = truth.loc[group["patient_id"], part].to_numpy()
+            difficulty.loc[part, name] = str(harrell_c(group["dmfs_months"], group["dm_event"], risk))
+shown = difficulty[present].add_prefix("C-index, ")
+shown.insert(0, "true risk from", PARTS.values())
+chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
+best = difficulty.loc["linear_predictor"]
+chapter.takeaway(
+    6,
+    "C-index of the planted risk itself, the most that a model can be expected to reach in patients whom it "
+    f"was not fitted on: {best['training']} in training and {best['validation']} in validation "
+    "([difficulty](#cohorts-difficulty)).",
+)
 
 # %% [markdown]
 # *How to read it.* The first row is the ceiling in patients whom a model has not seen, the second that of a
@@ -324,8 +475,8 @@ chapter.table("difficulty", difficulty, "Concordance of planted risks with dista
 # itself where events are few. Infiltration was put outside the contour so that a network should have an
 # advantage over {term}`radiomics`, the paper's argument for deep learning. It is a partial one: filtered
 # features reach across the contour, and contours are inexact. How much of it is left,
-# [chapter 03](03_dl_training) and [chapter 04](04_radiomics) show. Infinite follow-up would not bring the
-# first row to 1, because chance decides who with a given risk has the event.
+# [chapter 03](03_dl_training.ipynb) and [chapter 04](04_radiomics.ipynb) show. Infinite follow-up would not
+# bring the first row to 1, because chance decides who with a given risk has the event.
 #
 # (cohorts-images)=
 # ### The images
@@ -354,7 +505,7 @@ chapter.figure("montage", fig, alt)
 # tumour takes up contrast on {term}`CET1W`. The same tissue need not be equally bright at two hospitals,
 # nor at both ends of one image, which is why the next chapter corrects and normalises the images before any
 # network sees them. Stages stand above the slices; that a tumour looks small or large in one slice says
-# little about its volume. [The viewer](13_viewer) shows whole volumes.
+# little about its volume. [The viewer](13_viewer.ipynb) shows whole volumes.
 #
 # ## Against the paper
 #
@@ -363,41 +514,45 @@ chapter.figure("montage", fig, alt)
 
 # %%
 SUBJECTS = {
-    "Sex": {"Male": "sex_male", "Female": "sex_female"},
-    "Histopathology": {"I": "who_i", "II-III": "who_ii_iii"},
-    "T": {"T1": "t1", "T2": "t2"},
-    "N": {"N0": "n0", "N1": "n1"},
-    "LDH": {level: f"ldh_{level.lower()}" for level in ("Normal", "Abnormal", "Unknown")},
-    "EBV DNA": {level: f"ebv_{level.lower()}" for level in ("Undetectable", "Detectable", "Unknown")},
+    "Sex": "sex_male sex_female",
+    "Histopathology": "who_i who_ii_iii",
+    "T": "t1 t2",
+    "N": "n0 n1",
+    "LDH": "ldh_normal ldh_abnormal ldh_unknown",
+    "EBV DNA": "ebv_undetectable ebv_detectable ebv_unknown",
+    "rENE": "rene_none rene_g1 rene_g2",
+    "Chemotherapy": "chemotherapy_none chemotherapy_ddp_ndp chemotherapy_other",
 }
-GRADES = ("Without", "Coalescent nodes", "Adjacent structures infiltration")
-DRUGS = ("Without", "DDP/NDP-based", "Non-DDP/NDP-based")
-SUBJECTS["rENE"] = dict(zip(GRADES, ("rene_none", "rene_g1", "rene_g2"), strict=True))
-SUBJECTS["Chemotherapy"] = {
-    d: f"chemotherapy_{n}" for d, n in zip(DRUGS, ("none", "ddp_ndp", "other"), strict=True)
+subject = {
+    (name, level): printed_as
+    for name, (_, levels) in CATEGORIES.items()
+    for level, printed_as in zip(levels.values(), SUBJECTS[name].split(), strict=True)
 }
-for row in rows[rows["characteristic"].isin(list(SUBJECTS))].itertuples():
-    subject = f"table1.{row.group}.{SUBJECTS[row.characteristic][row.level]}"
-    chapter.record(f"{subject}.n", row.n)
-    chapter.record(f"{subject}.percent", row.value)
+NUMBERS = {"Age, years": "age", "Follow-up, months": "follow_up"}
+if horizon_months == 60:
+    NUMBERS |= {RATES["DMFS"]: "dmfs_5y", RATES["OS"]: "os_5y"}
 
 # %%
-RATES = {f"{horizon_months / 12:g}-year {name}": f"{name.lower()}_5y" for name in ENDPOINTS}
-NUMBERS = {"Age, years": "age", "Follow-up, months": "follow_up"} | (RATES if horizon_months == 60 else {})
+for row in rows[rows["characteristic"].isin(list(SUBJECTS))].itertuples():
+    place = f"table1.{row.group}.{subject[row.characteristic, row.level]}"
+    chapter.record(f"{place}.n", row.n)
+    chapter.record(f"{place}.percent", row.value)
 for row in rows[rows["characteristic"].isin(list(NUMBERS))].itertuples():
-    chapter.record(f"table1.{row.group}.{NUMBERS[row.characteristic]}", row.value, low=row.low, high=row.high)
+    place = f"table1.{row.group}.{NUMBERS[row.characteristic]}"
+    chapter.record(place, row.value, low=row.low, high=row.high)
 TESTS = {name: name.lower() for name in ("Sex", "T", "N", "LDH", "rENE", "Chemotherapy")}
 TESTS |= {"Histopathology": "who", "EBV DNA": "ebv", **NUMBERS}
-for row in rows.drop_duplicates("characteristic").itertuples():
-    if row.characteristic in TESTS and np.isfinite(row.p_value):
-        chapter.record(f"table1.p.{TESTS[row.characteristic]}", row.p_value, p_value=row.p_value)
+for name, p_value in tests["p_value"].items():
+    if name in TESTS:
+        chapter.record(f"table1.p.{TESTS[name]}", p_value, p_value=p_value)
+
+# %%
 chapter.record("table1.total.n", len(patients))
 chapter.record("text.methods.hospitals", len(centers))
-for name in COHORTS:
-    group = patients[patients["cohort"] == name]
-    chapter.record(f"table1.{name}.n", len(group))
+for name in present:
+    chapter.record(f"table1.{name}.n", len(groups[name]))
     if truth is not None and horizon_months == 60:
-        planted = truth.loc[group["patient_id"], "dm_probability_5y"]
+        planted = truth.loc[groups[name]["patient_id"], "dm_probability_5y"]
         chapter.record(f"table1.{name}.dmfs_5y", 100 * (1 - planted.mean()), track="truth")
 for name in sorted({"1", "2", "3"} & set(centers)):
     chapter.record(f"text.methods.center{name}.n", (patients["center"] == name).sum())
@@ -409,7 +564,7 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 # *What agreement means.* In the default synthetic cohort the margins of this table are what it was drawn to
 # have, so agreement shows that the generator keeps its specification, and that the tests computed here are
 # the ones behind print. Where a p-value differs although the counts agree, the printed one does not follow
-# from the printed counts, on which [chapter 00](00_printed_numbers) has more. In a scenario with other
+# from the printed counts, on which [chapter 00](00_printed_numbers.ipynb) has more. In a scenario with other
 # patients, or in one's own cohort, differences are expected and are what the reader of later chapters must
 # know. Rates and follow-up depend on chance even where margins are fixed.
 #
@@ -424,41 +579,26 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 #   grow where the case mix of the other hospitals was shifted; the truth column says by how much risk did.
 # ```
 
-# %% tags=["hide-input"]
-significant = rows[(rows["p_value"] < 0.05)].drop_duplicates("characteristic")["characteristic"]
-glue("cohorts_differing", ", ".join(significant) or "nothing", display=False)
-glue("cohorts_excluded", str(int(excluded.sum())), display=False)
-by_hospital = missingness[(missingness["value"] == "EBV DNA") & (missingness["related to"] == "hospital")]
-p = by_hospital["p"].iloc[0]
-glue("cohorts_missing_p", p if p == "nothing to compare" else f"p {p}", display=False)
-for name in ("training", "validation"):
-    group = patients[patients["cohort"] == name]
-    glue(f"cohorts_n_{name}", str(len(group)), display=False)
-    glue(f"cohorts_events_{name}", str(group["dm_event"].sum()), display=False)
-    rate = attempt(
-        notes, name, kaplan_meier, group["dmfs_months"], group["dm_event"], at=[horizon_months], ci="log"
-    )
-    text = "not estimable"
-    if rate is not None:
-        text = format_estimate(*(100 * v[0] for v in (rate.survival, rate.low, rate.high)), 1) + " %"
-    glue(f"cohorts_dmfs_{name}", text, display=False)
-    glue(f"cohorts_oracle_{name}", concordance_text(name, "linear_predictor"), display=False)
-glue("cohorts_horizon", str(horizon_months), display=False)
-PRINTED = {"patients": "total.n", "dmfs": "training.dmfs_5y", "os": "training.os_5y"}
-for name, published_id in PRINTED.items():
-    glue(f"cohorts_printed_{name}", lookup(f"table1.{published_id}")["printed"], display=False)
+# %%
+chapter.not_estimable()
+chapter.methods(
+    f"""Patients. The training cohort had {len(groups["training"])} patients with {n_events["training"]}
+    distant metastases, the validation cohort {len(groups["validation"])} with {n_events["validation"]}.
+    Distant metastasis-free survival counts metastasis; deaths without one are censored. All models, cut-offs
+    and scalings were fitted on the training cohort."""
+)
 
 # %% [markdown]
 # ## Limits and deviations
 #
 # - A synthetic cohort is drawn from the margins of Table 1. That its table agrees with print shows that the
 #   generator keeps its specification, and nothing about the paper or about patients. What was planted is
-#   listed in [the datasheet](11_datasheet).
+#   listed in [the datasheet](11_datasheet.ipynb).
 # - Table 1 tests its characteristics without correction for their number, as the paper does.
 # - LDH and EBV DNA are tested with "unknown" as a level, as the printed p-values suggest; what changes
-#   without it is worked out in [what can be checked from print](00_printed_numbers).
+#   without it is worked out in [what can be checked from print](00_printed_numbers.ipynb).
 # - The paper gives T and N categories, not the stage of each patient; stage II is T1N1, T2N0 and T2N1.
 # - "5-year" is sixty months from the cohort's time zero, which the paper does not define.
 #
-# Next: [segmentation](02_segmentation), which needs the images and contours shown above. A cohort without
-# images can still be described here.
+# Next: [segmentation](02_segmentation.ipynb), which needs the images and contours shown above. A cohort
+# without images can still be described here.

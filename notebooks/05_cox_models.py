@@ -18,43 +18,29 @@
 # than chance?**
 #
 # ## In short
-#
-# - The multivariable model has {glue:text}`cox_parameters` coefficients for
-#   {glue:text}`cox_complete_events` events: {glue:text}`cox_events_per_parameter` events a coefficient
-#   ([Table 2](cox-table-2)).
-# - The DC model's C-index is {glue:text}`cox_dc_training` in the training patients that it was fitted on
-#   and {glue:text}`cox_dc_validation` in the validation cohort ([Table 4](cox-table-4)).
-# - Against the DL score alone the DC model differs by {glue:text}`cox_dc_dl_training` in training and by
-#   {glue:text}`cox_dc_dl_validation` in validation ([Table 4](cox-table-4)).
-# - Scoring every training patient by models that have not seen that patient changes the training C-index
-#   of DC from {glue:text}`cox_dc_training` to {glue:text}`cox_dc_crossed`
-#   ([recommended](cox-recommended)).
-# - The ceiling, reached by a score that knows everything which was planted, is {glue:text}`cox_ceiling` in
-#   validation ([what was planted](cox-planted)).
-#
+
+# %%
+from npcbook.book import in_short
+
+in_short()
+
+# %% [markdown]
 # **Reads** the cohort table (chapter 01), the DL scores (03) and the radiomics scores (04). **Writes**
 # five risk scores a patient (`scores.csv`, and `scores_recommended.csv`) and the models' coefficients,
 # for chapters 06 to 10.
-
-# %% [markdown]
+#
 # ## Setup
 
 # %%
 import numpy as np
 import pandas as pd
-from myst_nb import glue
+from lifelines import CoxPHFitter
+from lifelines.utils import concordance_index
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import plot_roc, small_multiples
-from npcbook.book.tables import attempt, list_reasons
-from npcbook.cohort.columns import code_covariates, covariate_names
-from npcbook.cohort.reading import read_truth
-from npcbook.paper.printed import lookup
-from npcbook.statistics.concordance import compare_c, harrell_c, uno_c
-from npcbook.statistics.firth import fit_cox_or_firth, fit_firth_cox
-from npcbook.statistics.resampling import stratified_folds
-from npcbook.statistics.timeroc import auc_at, compare_auc
-from npcbook.words import COVARIATES, LABELS, MISSING, format_estimate, format_hr, format_number, format_p
+from npcbook.book import open_chapter, plot_roc, show_source, small_multiples
+from npcbook.cohort import code_covariates, covariate_names, read_truth
+from npcbook.paper import lookup
+from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -64,21 +50,23 @@ clinical_covariates = "t2,rene_g1,rene_g2,female"  # the paper's clinical model:
 n_folds = 5  # recommended track only: groups of training patients scored by models fitted on the others
 seed = 2023  # of the division into folds
 
+# %%
+chapter = open_chapter("05_cox_models", run_folder=run_folder, cohort_folder=cohort_folder)
+TIME, EVENT = ENDPOINTS["DMFS"]
+REFERENCE = "radiomics_combined"  # the model that Table 4 compares the others with
+ROWS = [REFERENCE, "clinical"]  # the order of Table 4: the rest follow as everywhere
+ROWS += [model for model in MODELS if model not in ROWS]
+
 # %% [markdown]
 # ## Data
 #
 # One row a patient: covariates, follow-up in months, and the scores of the chapters before. The event is
 # {term}`distant metastasis`; a patient who dies without one is {term}`censored <censoring>` at death.
-# `not_estimable` collects what the data cannot give, with the reason; such cells stay empty and the list is
-# shown at the end of *Result*.
+# What the data cannot give is noted with the reason; such cells stay empty, and the list is shown at the end
+# of *Result*.
+
 
 # %%
-chapter = open_chapter("05_cox_models", run_folder=run_folder, cohort_folder=cohort_folder)
-COHORTS = ["training", "validation"]
-MODELS = ["radiomics_combined", "clinical", "dl_combined", "rc", "dc"]
-not_estimable = {}
-
-
 def with_scores(name):
     """Return the patients with the DL and radiomics scores of that name."""
     df = chapter.read("01_cohorts/cohort")
@@ -89,13 +77,20 @@ def with_scores(name):
 
 patients = with_scores("scores")
 training = patients[patients["cohort"] == "training"]
-scored = patients[["radiomics_combined", "dl_combined"]].notna().all(axis=1)
+covariates = code_covariates(patients)  # 0 or 1, against the paper's reference levels
+in_training = covariates.loc[training.index]
+
+# %%
+scored = patients[[REFERENCE, "dl_combined"]].notna().all(axis=1)
 summary = patients.assign(scored=scored).groupby("cohort")
-summary = summary.agg(
-    n=("dm_event", "size"), events=("dm_event", "sum"), scored=("scored", "sum")
-).reset_index()
+summary = summary.agg(n=(EVENT, "size"), events=(EVENT, "sum"), scored=("scored", "sum")).reset_index()
 summary.columns = ["cohort", "patients", "distant metastases", "with radiomics and DL scores"]
 chapter.table("events", summary, "Patients and events of the analysis.")
+event_times = training.loc[training[EVENT] == 1, TIME]
+chapter.say(
+    f"{event_times.duplicated(keep=False).sum()} of {len(event_times)} events of the training cohort share "
+    "their time with another."
+)
 
 # %% [markdown]
 # ## Method
@@ -115,17 +110,19 @@ chapter.table("events", summary, "Patients and events of the analysis.")
 # ({term}`proportional hazards`; tested below by the score test on the Kaplan–Meier scale of time, as R's
 # `cox.zph`). That age and scores act linearly on the log hazard. That values are missing by chance
 # alone: each univariable model uses the patients in whom its covariate is known, the multivariable one
-# those in whom all are. {glue:text}`cox_ties` events of the training cohort share their time with another;
-# such ties are treated by {term}`Efron`'s method, the default in R.
+# those in whom all are. Events that share their time with another are treated by {term}`Efron`'s method,
+# the default in R.
 #
 # **When there is no maximum.** Where a level has no events the likelihood rises for ever as its coefficient
 # runs off (it is *monotone*). Then, and only then, estimates come from {term}`Firth's penalty`
 # {cite}`firth1993,heinze2001`, whose ties are {term}`Breslow`'s, and the table says so:
-#
-# ```{literalinclude} ../npcbook/firth.py
-# :pyobject: fit_cox_or_firth
-# ```
-#
+
+# %%
+from npcbook.statistics import estimable_columns, fit_cox_or_firth, fit_firth_cox
+
+show_source(fit_cox_or_firth)
+
+# %% [markdown]
 # **How models are judged.** By Harrell's {term}`C-index` {cite}`harrell1996`: of all pairs in which one
 # patient has the event while the other is still followed, the share in which that patient has the higher
 # score,
@@ -136,39 +133,26 @@ chapter.table("events", summary, "Patients and events of the analysis.")
 # patients with metastasis by then, weighted for censoring {cite}`hung2010`. Differences between two models on
 # the same patients are tested with the covariance of the two estimates, as in R's `compareC` and `timeROC`.
 #
-# Covariates are coded against the paper's reference levels.
-
-# %%
-FACTORS = [
-    ["rene_g1", "rene_g2"] if name == "rene_g1" else [name] for name in COVARIATES if name != "rene_g2"
-]
-covariates = code_covariates(patients)
-
-# %% [markdown]
 # A level that no patient has, or that another column already determines, cannot be estimated: it is left
 # out, and the table says so.
 
 
 # %%
-def estimable(table):
-    """Return the columns that vary and are not a combination of the columns before them."""
-    kept = []
-    for name in table:
-        columns = table[[*kept, name]] - table[[*kept, name]].mean()
-        if np.linalg.matrix_rank(columns) == len(kept) + 1:
-            kept.append(name)
-    return table[kept]
+def fit_model(table, fit=fit_cox_or_firth):
+    """Fit the distant-metastasis model of a table of covariates to the patients in whom all are known."""
+    table = table.dropna()
+    table = table[estimable_columns(table)]
+    return fit(patients.loc[table.index, TIME], patients.loc[table.index, EVENT], table)
 
 
-def fit_model(table, *, firth=False):
-    """Fit the distant-metastasis model of a table of covariates; Firth's where the likelihood is monotone."""
-    table = estimable(table.dropna())
-    rows = patients.loc[table.index]
-    fitted = (fit_firth_cox if firth else fit_cox_or_firth)(rows["dmfs_months"], rows["dm_event"], table)
-    return fitted.summary().assign(
-        method=fitted.method, n_patients=fitted.n_patients, n_events=fitted.n_events
-    )
-
+clinical = covariate_names(clinical_covariates)
+chapter.methods(
+    "Models. Cox models (Efron's treatment of ties) used the clinical covariates (reference in brackets) "
+    f"{', '.join(COVARIATES[name] for name in clinical) or 'no covariate'}, alone and together with the "
+    "radiomics or the deep-learning score. Discrimination was measured by Harrell's C-index, compared "
+    "between models by its covariance, and by the time-dependent area under the ROC curve at "
+    f"{horizon_months} months with inverse probability of censoring weights."
+)
 
 # %% [markdown]
 # ## Result
@@ -180,29 +164,26 @@ def fit_model(table, *, firth=False):
 # them.
 
 # %%
-in_training = covariates.loc[training.index]
-usable = [[name for name in factor if name in estimable(in_training[factor].dropna())] for factor in FACTORS]
-univariable = pd.concat([fit_model(in_training[factor]) for factor in usable if factor]).set_index(
-    "covariate"
-)
-multivariable = fit_model(in_training).set_index("covariate")
-penalised = fit_model(in_training, firth=True).set_index("covariate")
-left_out = [COVARIATES[name] for name in COVARIATES if name not in multivariable.index]
+from npcbook.words import format_hr, format_number, format_p, or_dash
+
+FACTORS = [[name] for name in COVARIATES if not name.startswith("rene")]
+FACTORS.insert(list(COVARIATES).index("rene_g1"), ["rene_g1", "rene_g2"])
+usable = [factor for factor in FACTORS if estimable_columns(in_training[factor].dropna())]
+univariable = [fit_model(in_training[factor]) for factor in usable]
+multivariable = fit_model(in_training)
+penalised = fit_model(in_training, fit_firth_cox)
 
 
-def hr_columns(fit, title):
-    """Return hazard ratio and p-value as text, a mark after ratios from Firth's likelihood."""
-    mark = " †" if (fit["method"] == "Firth").all() and title != "Firth" else ""
-    text = {name: format_hr(row["hr"], row["hr_low"], row["hr_high"]) + mark for name, row in fit.iterrows()}
-    p_values = {name: format_p(p) for name, p in fit["p_value"].items()}
-    return pd.DataFrame({f"{title} HR (95 % CI)": text, f"{title} p": p_values})
+def hazard_ratios(fits):
+    """Return the hazard ratios of some fits; each prints itself, with † if it is from Firth's likelihood."""
+    return [fit[name] for fit in fits for name in fit.names]
 
 
-def record_fit(fit, kind, track):
-    """Set a model's hazard ratios beside the printed ones."""
-    for name, row in fit.iterrows():
-        limits = {"low": row["hr_low"], "high": row["hr_high"], "p_value": row["p_value"]}
-        chapter.record(f"table2.{kind}.{name}", row["hr"], **limits, track=track)
+def hr_columns(fits, title):
+    """Return hazard ratios and their p-values as text."""
+    found = pd.DataFrame([(r.name, f"{r}", format_p(r.p_value)) for r in hazard_ratios(fits)])
+    found = found.reindex(columns=range(3)).set_index(0)
+    return found.set_axis([f"{title} HR (95 % CI)", f"{title} p"], axis="columns")
 
 
 # %% [markdown]
@@ -213,41 +194,44 @@ def record_fit(fit, kind, track):
 counts = {}
 for name in COVARIATES:
     at_level = training.index[in_training[name] == 1] if name != "age" else training.index
-    counts[name] = f"{training.loc[at_level, 'dm_event'].sum()} / {len(at_level)}"
+    counts[name] = f"{training.loc[at_level, EVENT].sum()} / {len(at_level)}"
 table_2 = pd.DataFrame({"covariate (reference)": COVARIATES, "events / patients": counts})
-parts = [univariable[univariable["method"] == method] for method in ("Cox", "Firth")]
-table_2 = table_2.join(pd.concat([hr_columns(part, "univariable") for part in parts]))
-table_2 = table_2.join(hr_columns(multivariable, "multivariable")).join(hr_columns(penalised, "Firth"))
-record_fit(univariable, "univariable", "as published")
-record_fit(multivariable, "multivariable", "as published")
-record_fit(penalised, "multivariable", "recommended")
+for title, fits in (("univariable", univariable), ("multivariable", [multivariable]), ("Firth", [penalised])):
+    kind, track = (title, "as published") if title != "Firth" else ("multivariable", "recommended")
+    table_2 = table_2.join(hr_columns(fits, title))
+    for ratio in hazard_ratios(fits):
+        limits = {"low": ratio.hr_low, "high": ratio.hr_high, "p_value": ratio.p_value}
+        chapter.record(f"table2.{kind}.{ratio.name}", ratio.hr, **limits, track=track)
+table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix(" †")
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
-
-# %%
-complete = multivariable.iloc[0]
-glue("cox_parameters", len(multivariable), display=False)
-glue("cox_complete_patients", int(complete["n_patients"]), display=False)
-glue("cox_complete_events", int(complete["n_events"]), display=False)
-glue("cox_events_per_parameter", format_number(complete["n_events"] / len(multivariable), 1), display=False)
-glue("cox_left_out", "; ".join(left_out) or "none", display=False)
-glue("cox_tested", len(univariable) + len(multivariable), display=False)
-event_times = training.loc[training["dm_event"] == 1, "dmfs_months"]
-glue("cox_ties", f"{event_times.duplicated(keep=False).sum()} of {len(event_times)}", display=False)
 
 # %% [markdown]
 # *How to read it.* A ratio above 1 means more metastases than in the reference level; the univariable
 # column compares patients as they come, the multivariable one patients alike in everything else listed.
-# Where the two differ much, the covariate partly stood for another. The multivariable model rests on
-# {glue:text}`cox_complete_patients` complete patients with {glue:text}`cox_complete_events` events;
-# covariates that could not enter: {glue:text}`cox_left_out`. The last two columns, the recommended ones, hold
-# the same model with Firth's penalty and profile likelihood limits {cite}`venzon1988`, which keep their
-# coverage when events are few.
-#
+# Where the two differ much, the covariate partly stood for another. The last two columns, the recommended
+# ones, hold the same model with Firth's penalty and profile likelihood limits {cite}`venzon1988`, which keep
+# their coverage when events are few.
+
+# %%
+left_out = [text for name, text in COVARIATES.items() if name not in multivariable.names]
+n_events, n_parameters = multivariable.n_events, len(multivariable.names)
+chapter.say(
+    f"The multivariable model rests on {multivariable.n_patients} complete patients with {n_events} events; "
+    f"covariates that could not enter: {'; '.join(left_out) or 'none'}. The table holds "
+    f"{len(hazard_ratios(univariable)) + n_parameters} p-values of these two kinds, none of them corrected."
+)
+chapter.takeaway(
+    1,
+    f"The multivariable model has {n_parameters} coefficients for {n_events} events: "
+    f"{format_number(n_events / n_parameters, 1)} events a coefficient ([Table 2](#cox-table-2)).",
+)
+
+# %% [markdown]
 # *What it does not say.* An interval that holds 1 does not show that a covariate is without effect; with so
-# few events it often cannot show anything else. Nor do {glue:text}`cox_tested` p-values of one table, none of
-# them corrected, single out the true effects. Choosing covariates by these p-values on the same patients, as
+# few events it often cannot show anything else. Nor do the uncorrected p-values of one table single out the
+# true effects. Choosing covariates by these p-values on the same patients, as
 # the paper does for its clinical model, makes the chosen ones look stronger than they are
-# ([chapter 09](09_stress_tests) repeats that choice in bootstrap samples).
+# ([chapter 09](09_stress_tests.ipynb) repeats that choice in bootstrap samples).
 #
 # (cox-models)=
 # ### The clinical, RC and DC models
@@ -256,10 +240,8 @@ glue("cox_ties", f"{event_times.duplicated(keep=False).sum()} of {len(event_time
 # the radiomics and DL models enter as they come from their chapters, as if they had been measured; that they
 # were themselves fitted on these patients is not accounted for, and is what the recommended track mends.
 
+
 # %%
-clinical = covariate_names(clinical_covariates)
-
-
 def inputs(table):
     """Return the covariates of the three Cox models, for every patient of a table with scores."""
     base = covariates[clinical]
@@ -267,37 +249,45 @@ def inputs(table):
     return {"clinical": base, "rc": rc, "dc": base.assign(dl_combined=table["dl_combined"])}
 
 
-def score(table, model):
-    """Return the score of a fitted model, higher = worse."""
-    return table[model["covariate"].tolist()] @ model["coef"].to_numpy()
+def score(table, fit):
+    """Return the score of a fitted model, higher = worse; none for a patient with an unknown covariate."""
+    return table[list(fit.names)] @ fit.coef
 
 
-def five_scores(table, fitted):
-    """Return the five scores of every patient."""
-    cox = {name: score(design, fitted[name]) for name, design in inputs(table).items()}
-    return table[["radiomics_combined", "dl_combined"]].assign(**cox)[MODELS]
+def five_scores(table):
+    """Return the three models fitted to the training patients, and the five scores of every patient."""
+    designs = inputs(table)
+    fits = {name: fit_model(design.loc[training.index]) for name, design in designs.items()}
+    cox = {name: score(design, fits[name]) for name, design in designs.items()}
+    return fits, table[["radiomics_combined", "dl_combined"]].assign(**cox)[ROWS]
 
 
-models = {name: fit_model(design.loc[training.index]) for name, design in inputs(patients).items()}
-scores = five_scores(patients, models)
-coefficients = pd.concat(models, names=["model"]).reset_index("model").reset_index(drop=True)
+models, scores = five_scores(patients)
+chapter.write("scores", scores.reset_index())
+
 
 # %%
+def written_out(fit):
+    """Return a fit as a table, one row a coefficient."""
+    return fit.summary().assign(method=fit.method, n_patients=fit.n_patients, n_events=fit.n_events)
+
+
+coefficients = pd.concat({name: written_out(fit) for name, fit in models.items()}, names=["model"])
+coefficients = coefficients.reset_index("model").reset_index(drop=True)
 chapter.write("coefficients", coefficients)
-chapter.write("scores", scores.reset_index())
-spread = pd.concat([covariates, patients], axis=1).loc[training.index, coefficients["covariate"].unique()]
-spread = coefficients["covariate"].map(spread.std())
-constant = coefficients.reindex(columns=["ph_p_value"])["ph_p_value"].dropna()
-glue("cox_ph_tested", len(constant), display=False)
-glue("cox_ph_below", int((constant < 0.05).sum()), display=False)
+values = pd.concat([covariates, patients], axis=1).loc[training.index, coefficients["covariate"].unique()]
+per_sd = np.exp(coefficients["coef"] * coefficients["covariate"].map(values.std()))
+constant = coefficients.reindex(columns=["ph_p_value"])["ph_p_value"]
+
+# %%
 shown = pd.DataFrame({
     "model": coefficients["model"].map(LABELS),
     "covariate": coefficients["covariate"].map(COVARIATES | LABELS),
     "coefficient": coefficients["coef"],
     "HR (95 % CI)": [format_hr(*row) for row in coefficients[["hr", "hr_low", "hr_high"]].to_numpy()],
-    "HR per standard deviation": [format_hr(value) for value in np.exp(coefficients["coef"] * spread)],
+    "HR per standard deviation": per_sd.map(format_hr),
     "p": coefficients["p_value"].map(format_p),
-    "proportional hazards p": coefficients.reindex(columns=["ph_p_value"])["ph_p_value"].map(format_p),
+    "proportional hazards p": constant.map(format_p),
     "method": coefficients["method"],
 })  # fmt: skip
 chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the training cohort.")
@@ -310,11 +300,17 @@ chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the 
 # useless, wide and holding 1 although the likelihood has risen steeply: then the model has learnt these
 # patients, and only new patients can tell what it is worth.
 #
-# The p-value of proportional hazards asks whether a ratio stays the same over follow-up; it is below 0.05 in
-# {glue:text}`cox_ph_below` of {glue:text}`cox_ph_tested` coefficients, of which one in twenty is expected by
-# chance. A small one means that the ratio is an average over time, weighted by when events happened; the
-# ranking of patients, which is all that follows here, may still be sound.
-#
+# The p-value of proportional hazards asks whether a ratio stays the same over follow-up. A small one means
+# that the ratio is an average over time, weighted by when events happened; the ranking of patients, which is
+# all that follows here, may still be sound.
+
+# %%
+chapter.say(
+    f"The p-value of proportional hazards is below 0.05 in {(constant < 0.05).sum()} of "
+    f"{constant.notna().sum()} coefficients, of which one in twenty is expected by chance."
+)
+
+# %% [markdown]
 # (cox-table-4)=
 # ### Discrimination (Table 4)
 #
@@ -324,36 +320,41 @@ chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the 
 
 
 # %%
+from npcbook.statistics import auc_at, compare_auc, compare_c, harrell_c
+
+
 def survival_of(cohort, scored):
-    """Return patients of a cohort who have all scores of a table, their time and event."""
+    """Return time and event of the patients of a cohort who have all scores of a table, and the scores."""
     rows = patients[(patients["cohort"] == cohort) & scored.reindex(patients.index).notna().all(axis=1)]
-    return rows.index, rows["dmfs_months"].to_numpy(), rows["dm_event"].to_numpy()
+    risks = (scored.loc[rows.index, name].to_numpy() for name in scored)
+    return rows[TIME].to_numpy(), rows[EVENT].to_numpy(), *risks
 
 
 def performance(table, cohort, model):
     """Return C-index and AUC of a model in a cohort; None where it cannot be estimated."""
-    index, time, event = survival_of(cohort, table[[model]])
-    where, risk = f"{LABELS.get(model, model)}, {cohort}", table.loc[index, model].to_numpy()
-    return {
-        "c_index": attempt(not_estimable, f"C-index: {where}", harrell_c, time, event, risk),
-        "auc": attempt(not_estimable, f"AUC: {where}", auc_at, time, event, risk, horizon_months),
-    }
+    data, where = survival_of(cohort, table[[model]]), f"{LABELS.get(model, model)}, {cohort}"
+    result = {"c_index": None, "auc": None}
+    with chapter.noting(f"C-index: {where}"):
+        result["c_index"] = harrell_c(*data)
+    with chapter.noting(f"AUC: {where}"):
+        result["auc"] = auc_at(*data, horizon_months)
+    return result
 
 
 # %%
 def differences(table, cohort, model, other):
     """Return the comparisons of two models' C-index and AUC in a cohort; None where there is none."""
-    index, time, event = survival_of(cohort, table[[model, other]])
-    where = f"{LABELS[model]} against {LABELS[other]}, {cohort}"
-    data = (time, event, table.loc[index, model].to_numpy(), table.loc[index, other].to_numpy())
-    return {
-        "c_index": attempt(not_estimable, f"C-index: {where}", compare_c, *data),
-        "auc": attempt(not_estimable, f"AUC: {where}", compare_auc, *data, horizon_months),
-    }
+    data = survival_of(cohort, table[[model, other]])
+    where, result = f"{LABELS[model]} against {LABELS[other]}, {cohort}", {"c_index": None, "auc": None}
+    with chapter.noting(f"C-index: {where}"):
+        result["c_index"] = compare_c(*data)
+    with chapter.noting(f"AUC: {where}"):
+        result["auc"] = compare_auc(*data, horizon_months)
+    return result
 
 
 # %%
-PAIRS = [(model, "radiomics_combined") for model in MODELS[1:]] + [("dc", "dl_combined"), ("rc", "clinical")]
+PAIRS = [(model, REFERENCE) for model in ROWS[1:]] + [("dc", "dl_combined"), ("rc", "clinical")]
 MEASURES = {"c_index": "c", "auc": "auc"}
 PRINTED = list(MEASURES) if horizon_months == 60 else ["c_index"]  # AUCs are printed at 5 years only
 
@@ -361,24 +362,22 @@ PRINTED = list(MEASURES) if horizon_months == 60 else ["c_index"]  # AUCs are pr
 def record_table_4(found, tests, track):
     """Set performances, with p-values against radiomics, and the p-values of the two pairs beside print."""
     for (cohort, model), result in found.items():
-        against = tests.get((cohort, model, MODELS[0]), {})
-        for measure, value in result.items():
-            if value is not None:
-                p_value = against[measure].p_value if against.get(measure) else None
-                details = {"low": value.low, "high": value.high, "p_value": p_value, "track": track}
-                estimate = getattr(value, MEASURES[measure])
-                if measure in PRINTED:
-                    chapter.record(f"table4.{cohort}.{measure}.{model}", estimate, **details)
+        against = tests.get((cohort, model, REFERENCE), {})
+        for measure in (name for name in PRINTED if result[name] is not None):
+            value, test = result[measure], against.get(measure)
+            details = {"low": value.low, "high": value.high, "p_value": test and test.p_value, "track": track}
+            estimate = getattr(value, MEASURES[measure])
+            chapter.record(f"table4.{cohort}.{measure}.{model}", estimate, **details)
     for cohort, model, other in tests:
-        for measure, test in tests[cohort, model, other].items():
-            if test is not None and other != MODELS[0] and measure in PRINTED:
+        for measure in PRINTED if other != REFERENCE else ():
+            if (test := tests[cohort, model, other][measure]) is not None:
                 chapter.record(f"table4.{cohort}.{measure}.{model}_vs_{other}", test.p_value, track=track)
 
 
 # %%
 def assess(table, track):
     """Return all performances and comparisons of five scores, recorded."""
-    found = {(c, m): performance(table, c, m) for c in COHORTS for m in MODELS}
+    found = {(c, m): performance(table, c, m) for c in COHORTS for m in ROWS}
     tests = {(c, a, b): differences(table, c, a, b) for c in COHORTS for a, b in PAIRS}
     record_table_4(found, tests, track)
     return found, tests
@@ -388,78 +387,87 @@ found, tests = assess(scores, "as published")
 
 
 # %%
-def difference_alone(test):
-    """Return a difference with its limits; three decimals, since near 0 two could contradict the p-value."""
-    return format_estimate(test.difference, test.low, test.high, 3)
-
-
-def table_4(found, tests, measure, field):
-    """Return one half of Table 4 as text."""
-    rows = {LABELS[model]: {} for model in MODELS} | {
-        f"{LABELS[a]} vs {LABELS[b]}": {} for a, b in PAIRS[-2:]
-    }
+def table_4(measure):
+    """Return one half of Table 4; differences take three decimals, as two could contradict the p-value."""
+    rows = {LABELS[model]: {} for model in ROWS}
     for cohort in COHORTS:
-        for model in MODELS:
-            value = found[cohort, model][measure]
-            limits = (value.low, min(value.high, 1.0)) if value else ()
-            text = format_estimate(getattr(value, field), *limits) if value else MISSING
-            rows[LABELS[model]][f"{cohort} (95 % CI)"] = text
+        for model in ROWS:
+            rows[LABELS[model]][f"{cohort} (95 % CI)"] = or_dash(found[cohort, model][measure])
         for a, b in PAIRS:
             test = tests[cohort, a, b][measure]
-            name = LABELS[a] if b == MODELS[0] else f"{LABELS[a]} vs {LABELS[b]}"
-            rows[name][f"{cohort} p"] = MISSING if test is None else format_p(test.p_value)
-            if b != MODELS[0] and test is not None:
-                rows[name][f"{cohort} (95 % CI)"] = difference_alone(test)
-        rows[LABELS[MODELS[0]]][f"{cohort} p"] = "reference"
+            row = rows.setdefault(LABELS[a] if b == REFERENCE else f"{LABELS[a]} vs {LABELS[b]}", {})
+            row[f"{cohort} p"] = MISSING if test is None else format_p(test.p_value)
+            if b != REFERENCE:
+                row[f"{cohort} (95 % CI)"] = MISSING if test is None else f"{test:3}"
+        rows[LABELS[REFERENCE]][f"{cohort} p"] = "reference"
     columns = [f"{cohort} {part}" for cohort in COHORTS for part in ("(95 % CI)", "p")]
     return pd.DataFrame(rows).T[columns].fillna(MISSING).reset_index(names="model")
 
 
-chapter.table(
-    "table_4_c_index", table_4(found, tests, "c_index", "c"), "Harrell's C-index for distant metastasis."
-)
+chapter.table("table_4_c_index", table_4("c_index"), "Harrell's C-index for distant metastasis.")
+chapter.table("table_4_auc", table_4("auc"), f"Area under the ROC curve at {horizon_months} months.")
 
 # %%
-chapter.table(
-    "table_4_auc",
-    table_4(found, tests, "auc", "auc"),
-    f"Area under the ROC curve at {horizon_months} months.",
+c_of = {(cohort, model): or_dash(found[cohort, model]["c_index"]) for cohort, model in found}
+gain = {cohort: tests[cohort, "dc", "dl_combined"]["c_index"] for cohort in COHORTS}
+gain = {c: f"{test:3}, p {format_p(test.p_value)}" if test else MISSING for c, test in gain.items()}
+chapter.say(
+    f"In validation the DC model's C-index is {c_of['validation', 'dc']}; the difference to the DL score "
+    f"alone is {gain['validation']}. The {len(tests) * len(MEASURES)} comparisons of both tables share "
+    "patients and are not corrected for their number."
 )
-
-
-# %%
-def c_text(result):
-    """Return a C-index as text; its limits, symmetric by construction, end at 1."""
-    return MISSING if result is None else format_estimate(result.c, result.low, min(result.high, 1.0))
-
-
-def difference_text(test):
-    """Return a difference of two C-indices with its p-value as text."""
-    if test is None:
-        return MISSING
-    return f"{difference_alone(test)}, p {format_p(test.p_value)}"
-
-
-for cohort in COHORTS:
-    printed = lookup(f"table4.{cohort}.c_index.dl_combined")["printed"]
-    glue(f"cox_printed_{cohort}", printed, display=False)
-    glue(f"cox_dc_{cohort}", c_text(found[cohort, "dc"]["c_index"]), display=False)
-    glue(f"cox_dc_dl_{cohort}", difference_text(tests[cohort, "dc", "dl_combined"]["c_index"]), display=False)
-glue("cox_comparisons", len(tests) * len(MEASURES), display=False)
+chapter.takeaway(
+    2,
+    f"The DC model's C-index is {c_of['training', 'dc']} in the training patients that it was fitted on and "
+    f"{c_of['validation', 'dc']} in the validation cohort ([Table 4](#cox-table-4)).",
+)
+chapter.takeaway(
+    3,
+    f"Against the DL score alone the DC model differs by {gain['training']} in training and by "
+    f"{gain['validation']} in validation ([Table 4](#cox-table-4)).",
+)
 
 # %% [markdown]
 # *How to read it.* 0.5 is a coin, 1 a perfect ranking. The training column is *apparent* performance: the
 # models are judged on the patients that they were fitted on, and the DL score on patients that its network
-# was trained on. Only the validation column says how a model does with new patients. The DC model's C-index
-# there is {glue:text}`cox_dc_validation`; the difference to the DL score alone is
-# {glue:text}`cox_dc_dl_validation`.
+# was trained on. Only the validation column says how a model does with new patients.
 #
-# *What it does not say.* The {glue:text}`cox_comparisons` comparisons of both tables share patients and are
-# not corrected for their number, so a single p below 0.05 among them is weak evidence. A p-value above 0.05
-# does not show that two models are equal: its interval says how large a difference remains possible. And a
-# C-index says nothing about whether predicted risks are right; that is
-# {term}`calibration`, in [chapter 09](09_stress_tests).
+# *What it does not say.* Where so many comparisons share patients, a single p below 0.05 among them is weak
+# evidence. A p-value above 0.05 does not show that two models are equal: its interval says how large a
+# difference remains possible. And a C-index says nothing about whether predicted risks are right; that is
+# {term}`calibration`, in [chapter 09](09_stress_tests.ipynb).
 #
+# (cox-lifelines)=
+# ### The same by lifelines
+#
+# Where the likelihood has a maximum, the models of Table 2 are those of any program: here they are fitted by
+# `lifelines` from a table in which a row is a patient. This book's own fit, the last column, stands behind
+# the tables because it notices where there is no maximum, tests proportional hazards as R does, and is fast
+# enough to be repeated in resampled patients. `lifelines` takes shorter steps than by default, since its
+# usual ones overshoot where a level is rare, and stops nearer to the maximum. Its C-index takes scores of
+# which the *lower* is worse.
+
+# %%
+STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}
+fits, gaps = [], [0.0]
+for fit in [*univariable, multivariable]:
+    table = training[[TIME, EVENT]].join(in_training[list(fit.names)]).dropna()
+    with chapter.noting(f"Cox model by lifelines: {', '.join(fit.names)}"):
+        if fit.method == "Cox":
+            summary = CoxPHFitter().fit(table, TIME, EVENT, fit_options=STEPS).summary
+            kind = "multivariable" if fit is multivariable else "univariable"
+            fits.append(summary.assign(model=kind, fit_cox=fit.coef).rename(index=COVARIATES).reset_index())
+for (cohort, model), result in found.items():
+    time, event, risk = survival_of(cohort, scores[[model]])
+    if result["c_index"] is not None:
+        gaps.append(abs(concordance_index(time, -risk, event) - result["c_index"].c))
+columns = ["model", "covariate", "coef", "se(coef)", "exp(coef)", "p", "fit_cox"]
+by_lifelines = pd.concat(fits or [pd.DataFrame(columns=columns)])[columns]
+off = (by_lifelines["coef"] - by_lifelines["fit_cox"]).abs().max() if fits else 0
+chapter.table("lifelines", by_lifelines, "Table 2 by lifelines, models whose likelihood has a maximum.")
+chapter.say(f"Largest difference: {off:.1g} in a log hazard ratio, {max(gaps):.1g} in a C-index of Table 4.")
+
+# %% [markdown]
 # (cox-roc)=
 # ### Time-dependent ROC curves (Fig. 2)
 #
@@ -469,9 +477,7 @@ glue("cox_comparisons", len(tests) * len(MEASURES), display=False)
 # %%
 fig, axes = small_multiples(len(COHORTS), panel_height=5.0, width=5.4)
 for ax, cohort in zip(axes, COHORTS, strict=True):
-    curves = {
-        model: found[cohort, model]["auc"] for model in MODELS if found[cohort, model]["auc"] is not None
-    }
+    curves = {model: found[cohort, model]["auc"] for model in ROWS if found[cohort, model]["auc"]}
     if curves:
         plot_roc(curves, horizon_months=horizon_months, ax=ax)
     ax.set_title(f"{LABELS[cohort]} cohort" + ("" if curves else ": not estimable"), loc="left")
@@ -496,23 +502,28 @@ chapter.figure("figure_2_roc", fig, alt)
 
 
 # %%
-def cross_fit(design):
-    """Return scores of the training patients, each from a model fitted without that patient's fold."""
-    design = design.loc[training.index]
-    fold = stratified_folds(training["dm_event"], n_folds, rng=np.random.default_rng(seed))
-    parts = [score(design[fold == k], fit_model(design[fold != k])) for k in range(fold.max() + 1)]
-    return pd.concat(parts)
+from npcbook.statistics import out_of_fold_risk, uno_c
+
+
+class Scorer:
+    """A Cox model fitted to some training patients that gives the risk of others, for `out_of_fold_risk`."""
+
+    def __init__(self, design, *outcome):
+        self.fit = fit_model(design)
+
+    def risk(self, design):
+        """Return the score of each patient, higher = worse."""
+        return score(design, self.fit)
 
 
 recommended = with_scores("scores_recommended")
-designs = inputs(recommended)
-fitted = {name: fit_model(design.loc[training.index]) for name, design in designs.items()}
-scores_recommended = five_scores(recommended, fitted)
-for name, design in designs.items():
-    scores_recommended.loc[training.index, name] = cross_fit(design).loc[training.index]
+_, scores_recommended = five_scores(recommended)
+for name, design in inputs(recommended).items():
+    folds = {"n_folds": n_folds, "rng": np.random.default_rng(seed)}  # the same folds for every model
+    unseen = out_of_fold_risk(Scorer, design.loc[training.index], training[EVENT].to_numpy(), **folds)
+    scores_recommended.loc[training.index, name] = unseen
 chapter.write("scores_recommended", scores_recommended.reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
-glue("cox_dc_crossed", c_text(found_recommended["training", "dc"]["c_index"]), display=False)
 
 # %% [markdown]
 # Uno's C {cite}`uno2011` stands beside Harrell's: it weights pairs so that it does not depend on how patients
@@ -520,19 +531,23 @@ glue("cox_dc_crossed", c_text(found_recommended["training", "dc"]["c_index"]), d
 
 # %%
 rows = []
-for model in MODELS:
-    row = {"model": LABELS[model]}
-    row["training, apparent"] = c_text(found["training", model]["c_index"])
-    row["training, not seen"] = c_text(found_recommended["training", model]["c_index"])
-    row["validation"] = c_text(found_recommended["validation", model]["c_index"])
-    index, time, event = survival_of("validation", scores_recommended[[model]])
-    risk = scores_recommended.loc[index, model].to_numpy()
-    note = f"Uno's C: {LABELS[model]}, validation"
-    row["validation, Uno's C"] = c_text(
-        attempt(not_estimable, note, uno_c, time, event, risk, tau=horizon_months)
-    )
+for model in ROWS:
+    row = {"model": LABELS[model], "training, apparent": c_of["training", model]}
+    row["training, not seen"] = or_dash(found_recommended["training", model]["c_index"])
+    row["validation"] = or_dash(found_recommended["validation", model]["c_index"])
+    with chapter.noting(f"Uno's C: {LABELS[model]}, validation"):
+        data = survival_of("validation", scores_recommended[[model]])
+        row["validation, Uno's C"] = f"{uno_c(*data, tau=horizon_months)}"
     rows.append(row)
-chapter.table("recommended", pd.DataFrame(rows), "C-index by the recommended track.")
+columns = ["model", "training, apparent", "training, not seen", "validation", "validation, Uno's C"]
+recommended_c = pd.DataFrame(rows, columns=columns).fillna(MISSING)
+chapter.table("recommended", recommended_c, "C-index by the recommended track.")
+chapter.takeaway(
+    4,
+    "Scoring every training patient by models that have not seen that patient changes the training C-index "
+    f"of DC from {c_of['training', 'dc']} to {or_dash(found_recommended['training', 'dc']['c_index'])} "
+    "([recommended](#cox-recommended)).",
+)
 
 # %% [markdown]
 # *How to read it.* The step from the first to the second column is what judging a model on its own training
@@ -557,15 +572,21 @@ PLANTED = {
     "lp_imaging": "imaging part",
 }
 oracle = pd.DataFrame({"planted": ["unknown: not a synthetic cohort"]})
+ceiling, planted = "unknown, as this cohort is not synthetic", {}
+
+# %%
 if truth is not None:
     truth = truth.assign(visible=truth["lp_clinical"] + truth["lp_imaging"])
     planted = {(c, column): performance(truth, c, column) for c in COHORTS for column in PLANTED}
-    table = {f"{c}, C": [c_text(planted[c, column]["c_index"]) for column in PLANTED] for c in COHORTS}
-    oracle = pd.DataFrame({"planted": PLANTED.values()} | table)
-ceiling = "unknown, as this cohort is not synthetic" if truth is None else oracle["validation, C"].iloc[0]
-ceiling = "none, as nothing was planted" if ceiling == MISSING else ceiling
-glue("cox_ceiling", ceiling, display=False)
+    c = {c: [or_dash(planted[c, column]["c_index"]) for column in PLANTED] for c in COHORTS}
+    oracle = pd.DataFrame({"planted": PLANTED.values()} | {f"{cohort}, C": c[cohort] for cohort in COHORTS})
+    ceiling = or_dash(planted["validation", "linear_predictor"]["c_index"] or "none, as nothing was planted")
 chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
+chapter.takeaway(
+    5,
+    f"The ceiling, reached by a score that knows everything which was planted, is {ceiling} in validation "
+    "([what was planted](#cox-planted)).",
+)
 
 # %% [markdown]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most
@@ -578,11 +599,11 @@ chapter.table("oracle", oracle, "C-index of the planted linear predictor and of 
 
 # %%
 if truth is not None:
-    for (cohort, column), result in planted.items():
-        for measure, value in result.items() if column == "linear_predictor" else ():
-            for model in MODELS if value is not None and measure in PRINTED else ():
-                estimate = getattr(value, MEASURES[measure])
-                chapter.record(f"table4.{cohort}.{measure}.{model}", estimate, track="truth")
+    for cohort, measure in ((c, m) for c in COHORTS for m in PRINTED):
+        value = planted[cohort, "linear_predictor"][measure]
+        for model in ROWS if value is not None else ():
+            estimate = getattr(value, MEASURES[measure])
+            chapter.record(f"table4.{cohort}.{measure}.{model}", estimate, track="truth")
     linear = covariates.drop(columns="chemotherapy").dropna()
     target = truth.loc[linear.index, "lp_clinical"]
     design = linear.assign(constant=1.0)
@@ -593,10 +614,10 @@ if truth is not None:
             chapter.record(f"table2.multivariable.{name}", np.exp(slope), track="truth")
 
 # %% [markdown]
-# What these data could not give, with the reason:
+# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
-chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
+chapter.not_estimable()
 
 # %% [markdown]
 # ## Against the paper
@@ -606,6 +627,12 @@ chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the 
 
 # %%
 chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
+printed = {cohort: lookup(f"table4.{cohort}.c_index.dl_combined")["printed"] for cohort in COHORTS}
+chapter.say(
+    f"*What to look at first.* In the paper the DL score's C-index is {printed['training']} in training and "
+    f"{printed['validation']} in validation. A network trained on the outcomes of the training patients is "
+    "expected to lose on new patients; whether it does here stands in the two columns of DL and DC above."
+)
 
 # %% [markdown]
 # *What agreement means.* On a synthetic cohort the ratios of Table 2 were planted; estimates are expected
@@ -615,11 +642,6 @@ chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 # that the paper is right or wrong: the phantoms are this book's, and how much they show was this book's
 # choice. On a real cohort agreement is replication, in so far as the patients are
 # alike and none of them belonged to the paper.
-#
-# *What to look at first.* In the paper the DL score's C-index is {glue:text}`cox_printed_training` in
-# training and {glue:text}`cox_printed_validation` in validation. A network trained on the outcomes of the
-# training patients is expected to lose on new patients; whether it does here stands in the two columns of
-# DL and DC above.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -639,8 +661,8 @@ chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
 #   `clinical_covariates`, with the paper's choice as default, so that an own cohort does not silently get
 #   others.
 # - Complete cases, as published, assume that LDH and EBV DNA are missing by chance alone;
-#   [chapter 01](01_cohorts) shows their frequency by centre and [chapter 09](09_stress_tests) what
-#   {term}`multiple imputation` changes.
+#   [chapter 01](01_cohorts.ipynb) shows their frequency by centre and
+#   [chapter 09](09_stress_tests.ipynb) what {term}`multiple imputation` changes.
 # - Out-of-fold scores of other patients come from heads and selections that had seen the patient's own
 #   outcome. A Cox model on top of them, fitted without the patient's fold, is therefore not wholly free of
 #   it: the training column of RC and DC can be off on either side, and only the validation column is clean.

@@ -18,44 +18,29 @@
 # {term}`cut-off` is accounted for?**
 #
 # ## In short
-#
-# - By the DL score, high-risk patients have a hazard of distant metastasis {glue:text}`km_hr_validation`
-#   times that of low-risk patients in the validation cohort. In training it is {glue:text}`km_hr_training`,
-#   a number without meaning for new patients, since score and cut-off were fitted to these outcomes († marks
-#   a group without events; [hazard ratios](km-hazard-ratios)).
-# - In validation {glue:text}`km_rate_low` of low-risk and {glue:text}`km_rate_high` of high-risk patients
-#   are free of metastasis at {glue:text}`km_horizon` months ([Fig. 3](km-figure-3)).
-# - The DL score's cut-off is the best of {glue:text}`km_candidates` that were tried; the p-value is
-#   {glue:text}`km_p_naive` as if the cut had been given, {glue:text}`km_p_corrected` when corrected for
-#   the search; neither allows for the score having been fitted to the same outcomes
-#   ([cut-offs](km-cutoffs)).
-# - The smallest number of metastases in any risk group of Fig. 3 is {glue:text}`km_fewest_events`: a
-#   ratio cannot be firmer than its events ([hazard ratios](km-hazard-ratios)).
-# - Split at the training median instead, with scores from models that have not seen the patient, the DL
-#   hazard ratio is {glue:text}`km_median_training` in training and {glue:text}`km_median_validation` in
-#   validation ([recommended](km-recommended)).
-#
-# **Reads** the cohort table (chapter 01) and the scores of chapter 05. **Writes** `cutoffs.csv`,
-# `groups.csv` (high or low risk by each model) and `groups_recommended.csv`, for chapters 07 to 10.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** the cohort table (chapter 01) and the scores of chapter 05. **Writes** `cutoffs.csv`,
+# `groups.csv` (high or low risk by each model) and `groups_recommended.csv`, for chapters 07 to 10.
+#
 # ## Setup
 
 # %%
 import numpy as np
 import pandas as pd
-from myst_nb import glue
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import axis_start, plot_curves, plot_cutpoint, plot_kaplan_meier, small_multiples
-from npcbook.book.tables import attempt, list_reasons
-from npcbook.paper.printed import lookup
-from npcbook.statistics.cutpoint import optimal_cutpoint
-from npcbook.statistics.firth import fit_cox_or_firth
-from npcbook.statistics.resampling import stratified_folds
-from npcbook.statistics.survival import kaplan_meier, logrank, rmst
-from npcbook.words import LABELS, MISSING, format_estimate, format_hr, format_number, format_p, style_of
+from npcbook.book import open_chapter, show_source, small_multiples
+from npcbook.paper import lookup
+from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, or_dash
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -67,22 +52,21 @@ resamples = 200  # recommended track only: bootstrap samples in which the cut-of
 n_folds = 5  # recommended track only: folds of the cross-validated cut-off
 seed = 2023  # of the permutations and the folds
 
+# %%
+chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
+TIME, EVENT = ENDPOINTS["DMFS"]
+
 # %% [markdown]
 # ## Data
 #
 # Two outcomes: time to distant metastasis ({term}`DMFS`, deaths {term}`censored <censoring>`) and to death
-# from any cause ({term}`OS`), in months. `not_estimable` collects what the data cannot give, with the reason.
+# from any cause ({term}`OS`), in months. What the data cannot give is noted with the reason.
 
 # %%
-chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
-COHORTS = ["training", "validation"]
-MODELS = ["dl_combined", "radiomics_combined", "clinical", "rc", "dc"]
-OUTCOMES = {"DMFS": ("dmfs_months", "dm_event"), "OS": ("os_months", "os_event")}
-not_estimable = {}
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
-scores = chapter.read("05_cox_models/scores").set_index("patient_id").loc[patients.index]
-scores_recommended = (
-    chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
+scores, scores_recommended = (
+    chapter.read(f"05_cox_models/{name}").set_index("patient_id").loc[patients.index]
+    for name in ("scores", "scores_recommended")
 )
 training = patients[patients["cohort"] == "training"]
 events = patients.groupby("cohort")[["dm_event", "os_event"]].sum().reset_index()
@@ -107,17 +91,24 @@ chapter.table("events", events, "Events in each cohort.")
 #
 # **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a
 # {term}`Cox model` with {term}`Efron`'s ties; where a risk group has no events, from
-# {term}`Firth's penalty`, marked † ([chapter 05](05_cox_models) shows the function). Curves are
+# {term}`Firth's penalty`, marked † ([chapter 05](05_cox_models.ipynb) shows the function). Curves are
 # {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. All of this assumes that censoring
 # tells nothing about the risk of metastasis, and one hazard ratio assumes
 # {term}`proportional hazards`, tested in the table below.
 #
-# The statistic at every cut, from the library's own source:
-#
-# ```{literalinclude} ../npcbook/cutpoint.py
-# :pyobject: _statistics
-# ```
-#
+# No other package in Python finds such a cut-off with its corrected p-value. The statistic at every cut, from
+# the library's own source, given the patients' log-rank scores in the order of their risk and the number of
+# patients at or below each cut:
+
+# %%
+show_source(split_statistics)
+chapter.methods(
+    "Risk groups. Risk groups were formed at the cut-off with the largest standardised log-rank statistic in "
+    f"the training cohort, with at least {min_fraction:g} of the patients on either side; its p-value was "
+    f"corrected for the search by {permutations} permutations."
+)
+
+# %% [markdown]
 # ## Result
 #
 # (km-cutoffs)=
@@ -127,20 +118,25 @@ chapter.table("events", events, "Events in each cohort.")
 
 
 # %%
+from npcbook.book import plot_cutpoint
+
+
 def search(risk, note, **options):
     """Return the best cut-off of the scores of some patients (those who have one), None if there is none."""
     risk = risk.dropna()
     rows = patients.loc[risk.index]
-    data = (rows["dmfs_months"], rows["dm_event"], risk, min_fraction)
-    return attempt(not_estimable, note, optimal_cutpoint, *data, **options)
+    with chapter.noting(note):
+        return optimal_cutpoint(rows[TIME], rows[EVENT], risk, min_fraction, **options)
+    return None
 
 
-cuts = {}
+searches = {}
 for model in MODELS:
     options = {"permutations": permutations, "rng": np.random.default_rng(seed)}
-    cut = search(scores.loc[training.index, model], f"Cut-off: {LABELS[model]}", **options)
-    if cut is not None:
-        cuts[model] = cut
+    searches[model] = search(scores.loc[training.index, model], f"Cut-off: {LABELS[model]}", **options)
+cuts = {model: cut for model, cut in searches.items() if cut is not None}
+
+# %%
 fig, axes = small_multiples(max(len(cuts), 1), panel_height=2.3)
 for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
     plot_cutpoint(cut, ax=ax)
@@ -156,20 +152,21 @@ chapter.figure("cutoffs", fig, alt)
 # the clinical one, offer few cuts.
 
 # %%
+from npcbook.words import format_number, format_p
+
 rows = []
-for model in MODELS:
-    row = {"model": LABELS[model]}
-    if model in cuts:
-        cut = cuts[model]
-        row |= {"cut-off": format_number(cut.value, 3), "cut-offs tried": len(cut.candidates)}
-        row |= {"high risk: events / patients": f"{cut.events_high} / {cut.n_high}"}
-        row |= {"low risk: events / patients": f"{cut.events_low} / {cut.n_low}"}
-        row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected, cut.p_floor)}
-        chapter.record(f"text.cutoff.{model}", cut.value)
+for model, cut in cuts.items():
+    row = {"model": LABELS[model], "cut-off": format_number(cut.value, 3)}
+    row["cut-offs tried"] = len(cut.candidates)
+    row["high risk: events / patients"] = f"{cut.events_high} / {cut.n_high}"
+    row["low risk: events / patients"] = f"{cut.events_low} / {cut.n_low}"
+    row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected, cut.p_floor)}
     rows.append(row)
-cutoffs = pd.DataFrame([{"model": model, "cutoff": cut.value} for model, cut in cuts.items()])
-chapter.write("cutoffs", cutoffs.reindex(columns=["model", "cutoff"]))
+    chapter.record(f"text.cutoff.{model}", cut.value)
+rows += [{"model": LABELS[model]} for model in MODELS if model not in cuts]
 chapter.table("cutoffs_shown", pd.DataFrame(rows).fillna(MISSING), "Cut-offs found in the training cohort.")
+cutoffs = pd.DataFrame([(model, cut.value) for model, cut in cuts.items()], columns=["model", "cutoff"])
+chapter.write("cutoffs", cutoffs)
 
 
 # %%
@@ -182,18 +179,23 @@ def risk_groups(table, thresholds):
 
 groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
 chapter.write("groups", groups.reset_index())
-dl_cut = cuts.get("dl_combined")
-glue("km_p_naive", format_p(dl_cut and dl_cut.p_naive), display=False)
-p_corrected = format_p(dl_cut.p_corrected, dl_cut.p_floor) if dl_cut else MISSING
-glue("km_p_corrected", p_corrected, display=False)
-glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=False)
+tried = naive = corrected = MISSING
+if dl_cut := cuts.get("dl_combined"):
+    tried, naive = len(dl_cut.candidates), format_p(dl_cut.p_naive)
+    corrected = format_p(dl_cut.p_corrected, dl_cut.p_floor)
+chapter.say(f"The naive p-value of the DL score is {naive}, the corrected one {corrected}.")
+chapter.takeaway(
+    3,
+    f"The DL score's cut-off is the best of {tried} that were tried; the p-value is {naive} as if the cut "
+    f"had been given, {corrected} when corrected for the search; neither allows for the score having been "
+    "fitted to the same outcomes ([cut-offs](#km-cutoffs)).",
+)
 
 # %% [markdown]
-# *How to read it.* The naive p-value of the DL score is {glue:text}`km_p_naive`, the corrected one
-# {glue:text}`km_p_corrected`. It can be no smaller than one over the number of permutations plus one; a value
-# at that floor is a bound and marked ≤. A score that truly separates survives it, and one that separates only
-# by the search usually fails. It does not undo that the score itself was fitted to these patients' outcomes:
-# a network that has learnt its training patients by heart passes this test with ease.
+# *How to read it.* The corrected p-value can be no smaller than one over the number of permutations plus one;
+# a value at that floor is a bound and marked ≤. A score that truly separates survives it, and one that
+# separates only by the search usually fails. It does not undo that the score itself was fitted to these
+# patients' outcomes: a network that has learnt its training patients by heart passes this test with ease.
 #
 # (km-spread)=
 # ### Where the cut would fall in other patients
@@ -204,33 +206,37 @@ glue("km_candidates", len(dl_cut.candidates) if dl_cut else MISSING, display=Fal
 
 
 # %%
-def search_again(model, drawn):
-    """Return the cut-off found in a sample of the training patients, None if there is none."""
-    sample = scores.loc[training.index[drawn], model]
-    found = search(sample, f"Cut-off in a bootstrap sample: {LABELS[model]}")
-    return None if found is None else found.value
+def search_again(model):
+    """Return the cut-offs found in samples of the training patients, as many as allow one."""
+    note = f"Cut-off in a bootstrap sample: {LABELS[model]}"
+    draws = np.random.default_rng(seed).integers(len(training), size=(resamples, len(training)))
+    found = [search(scores.loc[training.index[drawn], model], note) for drawn in draws]
+    return [cut.value for cut in found if cut is not None]
 
 
-draws = np.random.default_rng(seed).integers(len(training), size=(resamples, len(training)))
+again = {model: search_again(model) for model in cuts}
+
+# %%
+from npcbook.words import format_estimate
+
 rows = []
-for model, cut in cuts.items():
+for model, found in again.items():
     risk = scores.loc[training.index, model].dropna().to_numpy()
-    found = [value for drawn in draws if (value := search_again(model, drawn)) is not None]
-    high = [100 * (risk > value).mean() for value in found]
-    middle = [np.percentile(values, [2.5, 97.5]) if found else (None, None) for values in (found, high)]
+    high = [100 * (risk > value).mean() for value in (cuts[model].value, *found)]
+    middle = [np.percentile(v, [2.5, 97.5]) if found else (None, None) for v in (found, high[1:])]
     row = {"model": LABELS[model], "samples": len(found)}
-    row["cut-off (middle 95 % of samples)"] = format_estimate(cut.value, *middle[0], 3)
-    row["high risk, % (the same)"] = format_estimate(100 * (risk > cut.value).mean(), *middle[1], 0)
+    row["cut-off (middle 95 % of samples)"] = format_estimate(cuts[model].value, *middle[0], 3)
+    row["high risk, % (the same)"] = format_estimate(high[0], *middle[1], 0)
     rows.append(row)
-by_model = {row["model"]: row["high risk, % (the same)"] for row in rows}
-glue("km_spread_high", by_model.get(LABELS["dl_combined"], MISSING), display=False)
 caption = "Cut-offs searched again in bootstrap samples of the training patients."
 chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
+if "dl_combined" in cuts:
+    share = rows[list(again).index("dl_combined")]["high risk, % (the same)"]
+    chapter.say(f"By the DL score's cut-off {share} per cent of the training patients are at high risk.")
 
 # %% [markdown]
-# *How to read it.* By the DL score's cut-off {glue:text}`km_spread_high` per cent of the training patients
-# are at high risk: so far does the group itself depend on who was in the sample, before anything is
-# compared. The spread is of the search alone; scores that were fitted again would move too.
+# *How to read it.* So far does the group itself depend on who was in the sample, before anything is compared.
+# The spread is of the search alone; scores that were fitted again would move too.
 #
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
@@ -239,88 +245,130 @@ chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
 
 
 # %%
-def compare_groups(table, cohort, model, outcome):
-    """Return hazard ratio (None if there is none), log-rank test and events of high against low risk."""
+from npcbook.statistics import logrank
+
+
+def high_against_low(table, cohort, model, outcome):
+    """Return hazard ratio and log-rank test (None if there is none) and events of high against low risk."""
     rows = patients[(patients["cohort"] == cohort) & table[model].reindex(patients.index).notna()]
-    time, event = (rows[column] for column in OUTCOMES[outcome])
-    high, where = table.loc[rows.index, model] == "high", f"{LABELS[model]}, {cohort}, {outcome}"
-    table_high = high.astype(float).to_frame("high")
-    fit = attempt(not_estimable, f"HR: {where}", fit_cox_or_firth, time, event, table_high)
-    test = attempt(not_estimable, f"log-rank: {where}", logrank, time, event, high) if fit else None
-    counts = {
-        name: (int(event[part].sum()), int(part.sum())) for name, part in (("high", high), ("low", ~high))
-    }
-    return {"fit": fit, "test": test, "events": counts}
+    time, event = (rows[column] for column in ENDPOINTS[outcome])
+    group, where = table.loc[rows.index, model], f"{LABELS[model]}, {cohort}, {outcome}"
+    high = group == "high"
+    parts = {name: event[group == name] for name in ("high", "low")}
+    result = {"fit": None, "hr": None, "test": None}
+    result["events"] = {name: (int(part.sum()), len(part)) for name, part in parts.items()}
+    with chapter.noting(f"HR: {where}"):
+        result["fit"] = fit_cox_or_firth(time, event, high.astype(float).to_frame("high"))
+        result["hr"] = result["fit"]["high"]
+        with chapter.noting(f"log-rank: {where}"):
+            result["test"] = logrank(time, event, high)
+    return result
 
 
 # %%
-def hr_text(result):
-    """Return a hazard ratio as text, marked where it is Firth's."""
-    fit = result and result["fit"]
-    if fit is None:
-        return MISSING
-    mark = " †" if fit.method == "Firth" else ""
-    return format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0]) + mark
-
-
 def record_hr(cohort, model, result, track):
     """Set a hazard ratio beside the printed one."""
-    fit, test = result["fit"], result["test"]
-    if fit is not None:
-        limits = {"low": fit.hr_low[0], "high": fit.hr_high[0], "p_value": test.p_value if test else None}
-        chapter.record(f"text.{cohort}.km_hr.{model}", fit.hr[0], **limits, track=track)
+    if hr := result["hr"]:
+        p_value = result["test"] and result["test"].p_value
+        limits = {"low": hr.hr_low, "high": hr.hr_high, "p_value": p_value, "track": track}
+        chapter.record(f"text.{cohort}.km_hr.{model}", hr.hr, **limits)
 
 
 # %%
-results = {(m, c, o): compare_groups(groups, c, m, o) for o in OUTCOMES for m in cuts for c in COHORTS}
+results = {(m, c, o): high_against_low(groups, c, m, o) for o in ENDPOINTS for m in cuts for c in COHORTS}
 rows = []
 for (model, cohort, outcome), result in results.items():
     row = {"model": LABELS[model], "cohort": cohort, "outcome": outcome}
     for name, (n_events, n_patients) in result["events"].items():
         row[f"{name} risk: events / patients"] = f"{n_events} / {n_patients}"
-    row |= {
-        "HR (95 % CI)": hr_text(result),
-        "log-rank p": format_p(result["test"] and result["test"].p_value),
-    }
-    searched = outcome == "DMFS" and cohort == "training"
-    cut = cuts[model]
-    row["corrected p"] = format_p(cut.p_corrected, cut.p_floor) if searched else MISSING
-    tested = result["fit"] is not None and result["fit"].method == "Cox"
-    row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0]) if tested else MISSING
-    rows.append(row)
+    row["HR (95 % CI)"] = or_dash(result["hr"])
+    row["log-rank p"] = format_p(result["test"] and result["test"].p_value)
     if outcome == "DMFS":
         record_hr(cohort, model, result, "as published")
-chapter.table("hazard_ratios", pd.DataFrame(rows), "High against low risk, cut-offs as published.")
+        if cohort == "training":
+            row["corrected p"] = format_p(cuts[model].p_corrected, cuts[model].p_floor)
+    if result["hr"] and result["hr"].method == "Cox":
+        row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0])
+    rows.append(row)
+columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
+columns += ["HR (95 % CI)", "log-rank p", "corrected p", "proportional hazards p"]
+table = pd.DataFrame(rows, columns=columns).fillna(MISSING)
+chapter.table("hazard_ratios", table, "High against low risk, cut-offs as published.")
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
 # interval to match, whatever its p-value. Ratios marked † come from a group without any event; their size
 # then mostly tells the number of patients and is no measure of effect. The step from the training to the
-# validation row of a model is what it loses on new patients. The {glue:text}`km_tests` log-rank tests of this
+# validation row of a model is what it loses on new patients. The log-rank tests of this
 # table are not corrected for their number; the models are variants of one another, so that they tend to be
 # significant together. A small p-value of proportional hazards says that the ratio changes over time and that
 # the one number is an average.
 
 # %%
+tests = {key: result["test"] for key, result in results.items()}
+hr_of = {c: or_dash(results.get(("dl_combined", c, "DMFS"), {}).get("hr")) for c in COHORTS}
 in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
-glue("km_fewest_events", min(in_figure, default=MISSING), display=False)
-os_tests = [result["test"] for (_, _, outcome), result in results.items() if outcome == "OS"]
-if os_tests and all(os_tests):
+os_p = [test and test.p_value for (_, _, outcome), test in tests.items() if outcome == "OS"]
+if os_p and None not in os_p:
     # The paper prints one bound for all: it holds if the largest p-value lies below it.
-    chapter.record("text.both.km_os_p", max(test.p_value for test in os_tests))
-for cohort in COHORTS:
-    glue(f"km_hr_{cohort}", hr_text(results.get(("dl_combined", cohort, "DMFS"))), display=False)
-    glue(f"km_hr_printed_{cohort}", lookup(f"text.{cohort}.km_hr.dl_combined")["printed"], display=False)
-glue("km_tests", sum(result["test"] is not None for result in results.values()), display=False)
-glue("km_horizon", horizon_months, display=False)
-for group in ("low", "high"):
-    part = patients[(patients["cohort"] == "validation") & (groups["dl_combined"] == group)]
-    rate = None
-    if len(part) and part["dmfs_months"].max() >= horizon_months:
-        rate = kaplan_meier(part["dmfs_months"], part["dm_event"], at=[horizon_months])
-    limits = (100 * value[0] for value in (rate.survival, rate.low, rate.high)) if rate else ()
-    text = f"{format_estimate(*limits, 1)} %" if rate else "a share that cannot be estimated"
-    glue(f"km_rate_{group}", text, display=False)
+    chapter.record("text.both.km_os_p", max(os_p))
+chapter.say(f"The table holds {sum(test is not None for test in tests.values())} log-rank tests.")
+chapter.takeaway(
+    1,
+    f"By the DL score, high-risk patients have a hazard of distant metastasis {hr_of['validation']} times "
+    f"that of low-risk patients in the validation cohort. In training it is {hr_of['training']}, a number "
+    "without meaning for new patients, since score and cut-off were fitted to these outcomes († marks a "
+    "group without events; [hazard ratios](#km-hazard-ratios)).",
+)
+chapter.takeaway(
+    4,
+    f"The smallest number of metastases in any risk group of Fig. 3 is {min(in_figure, default=MISSING)}: a "
+    "ratio cannot be firmer than its events ([hazard ratios](#km-hazard-ratios)).",
+)
+
+# %% [markdown]
+# (km-lifelines)=
+# ### The same by lifelines
+#
+# Kaplan–Meier curves and log-rank tests are those of any program: here they come from `lifelines`, curve by
+# curve. This book's own stand behind tables and figures because they are needed thousands of times, in every
+# search for a cut-off and every resampled cohort, and are far faster.
+
+
+# %%
+from npcbook.statistics import kaplan_meier
+
+
+def patients_of(cohort, model, outcome):
+    """Return time, event and risk group of the patients of a cohort who have a group."""
+    rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
+    return *(rows[column] for column in ENDPOINTS[outcome]), groups.loc[rows.index, model]
+
+
+def largest_gap(time, event):
+    """Return how far the curve of lifelines and this book's are apart at most."""
+    curve = KaplanMeierFitter().fit(time, event)
+    ours = kaplan_meier(time, event)
+    return np.abs(curve.survival_function_at_times(ours.time).to_numpy() - ours.survival).max()
+
+
+# %%
+rows = []
+for (model, cohort, outcome), test in tests.items():
+    if outcome == "DMFS" and test is not None:
+        time, event, group = patients_of(cohort, model, outcome)
+        high = group == "high"
+        theirs = logrank_test(time[high], time[~high], event[high], event[~high])
+        row = {"model": LABELS[model], "cohort": cohort, "χ², lifelines": theirs.test_statistic}
+        row |= {"χ², here": test.statistic, "p, lifelines": format_p(theirs.p_value)}
+        gaps = [largest_gap(time[part], event[part]) for part in (high, ~high)]
+        rows.append(row | {"curves differ by at most": max(gaps)})
+if rows:
+    by_lifelines = pd.DataFrame(rows)
+    off = (by_lifelines["χ², lifelines"] - by_lifelines["χ², here"]).abs().max()
+    apart = by_lifelines.pop("curves differ by at most").max()
+    chapter.table("lifelines", by_lifelines, "Log-rank tests of DMFS, high against low risk, by lifelines.")
+    chapter.say(f"Largest difference: {off:.1g} in a χ², {apart:.1g} in the share free of metastasis.")
 
 # %% [markdown]
 # (km-figure-3)=
@@ -332,74 +380,49 @@ for group in ("low", "high"):
 # curves and bands stay in the upper half, the axis begins there and says so; † marks a hazard ratio by
 # {term}`Firth's penalty`.
 
-
 # %%
-def cohort_curves(cohort, model, outcome):
-    """Return time, event and risk group of the patients of a cohort who have a group."""
-    rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
-    return *(rows[column] for column in OUTCOMES[outcome]), groups.loc[rows.index, model]
+from npcbook.book import axis_start, plot_curves, plot_kaplan_meier
+from npcbook.words import style_of
 
-
-# %% tags=["hide-input"]
 fig, axes = small_multiples(2 * len(MODELS), columns=len(MODELS), width=9.5, panel_height=2.4)
 for i, cohort in enumerate(COHORTS):
     row = dict(zip(MODELS, axes[i * len(MODELS) :], strict=False))
-    lowest = min((axis_start(*cohort_curves(cohort, model, "DMFS")) for model in cuts), default=0.0)
-    for model in cuts:
-        fit = results[model, cohort, "DMFS"]["fit"]
-        shown = {"horizon_months": horizon_months, "hr": fit, "lowest": lowest, "ax": row[model]}
-        plot_curves(*cohort_curves(cohort, model, "DMFS"), **shown)
+    lowest = min((axis_start(*patients_of(cohort, model, "DMFS")) for model in cuts), default=0.0)
     for model, ax in row.items():
         ax.set_title(LABELS[model] if i == 0 else "", fontsize=9)
         ax.set_xlabel("Months" if i == 1 else "", fontsize=9)
+        if model in cuts:
+            shown = {"horizon_months": horizon_months, "hr": results[model, cohort, "DMFS"]["hr"]}
+            plot_curves(*patients_of(cohort, model, "DMFS"), **shown, lowest=lowest, ax=ax)
     note = f"\n(axis from {100 * lowest:g} %)" if lowest else ""
-    axes[i * len(MODELS)].set_ylabel(f"{cohort.capitalize()}, DMFS{note}", fontsize=9)
+    row[MODELS[0]].set_ylabel(f"{cohort.capitalize()}, DMFS{note}", fontsize=9)
 for group in ("low", "high"):
     axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
 fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
 alt = "Kaplan–Meier curves of DMFS by risk group: five models side by side, training above validation."
 chapter.figure("dmfs_overview", fig, alt)
 
-# %% [markdown]
-# *How to read it.* Compare the distance of the curves in a column: what is wide above and narrow below
-# belongs to the training patients and not to the model. The axes of the two rows may differ.
-#
-# The same curves with the numbers behind them, model by model. Below each panel stand, for every twelfth
-# month, the patients at risk and the events and censorings so far.
-
 
 # %%
 def draw(model, outcome):
-    """Draw one model's curves in both cohorts and save the figure."""
+    """Draw the curves of both cohorts with what was estimated from them, training above validation."""
     fig, axes = small_multiples(len(COHORTS), panel_height=5.4)
     for ax, cohort in zip(axes, COHORTS, strict=True):
         ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} model", loc="left")
         if model not in cuts:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue
-        data = cohort_curves(cohort, model, outcome)
+        data = patients_of(cohort, model, outcome)
         searched = outcome == "DMFS" and cohort == "training"
-        tests = {"hr": results[model, cohort, outcome]["fit"]}
-        tests["cut"] = cuts[model] if searched else None
+        estimates = {"hr": results[model, cohort, outcome]["hr"], "cut": cuts[model] if searched else None}
         shown = {"horizon_months": horizon_months, "endpoint": outcome, "lowest": axis_start(*data)}
-        plot_kaplan_meier(*data, **tests, **shown, ax=ax)
+        plot_kaplan_meier(*data, **estimates, **shown, ax=ax)
     alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]}, in both cohorts."
     chapter.figure(f"{outcome.lower()}_{model}", fig, alt)
 
 
-draw("dl_combined", "DMFS")
-
-# %%
-draw("radiomics_combined", "DMFS")
-
-# %%
-draw("clinical", "DMFS")
-
-# %%
-draw("rc", "DMFS")
-
-# %%
-draw("dc", "DMFS")
+for model in MODELS:
+    draw(model, "DMFS")
 
 # %% [markdown]
 # *How to read it.* Look at the vertical distance at the broken line, and at how many patients each curve
@@ -409,7 +432,28 @@ draw("dc", "DMFS")
 # far, and a rate in the legend that is read off a thin curve is no firmer. In training the curves show how
 # well the model describes the patients that it and its cut-off were fitted to; only the lower panels speak of
 # others.
-#
+
+# %%
+from npcbook.statistics import rate_at
+
+free = {"low": "a share that cannot be estimated", "high": "a share that cannot be estimated"}
+for group in free:
+    part = patients[(patients["cohort"] == "validation") & (groups["dl_combined"] == group)]
+    with chapter.noting(
+        f"{LABELS['dl_combined']}, validation: free of metastasis at the horizon, {group} risk"
+    ):
+        free[group] = f"{rate_at(part[TIME], part[EVENT], horizon_months):1%} %"
+chapter.say(
+    f"By the DL score {free['low']} of low-risk and {free['high']} of high-risk patients of the validation "
+    f"cohort are free of metastasis at {horizon_months} months."
+)
+chapter.takeaway(
+    2,
+    f"In validation {free['low']} of low-risk and {free['high']} of high-risk patients are free of "
+    f"metastasis at {horizon_months} months ([Fig. 3](#km-figure-3)).",
+)
+
+# %% [markdown]
 # (km-rmst)=
 # ### The same in months
 #
@@ -419,36 +463,42 @@ draw("dc", "DMFS")
 
 
 # %%
-def restricted_mean(cohort, model, group):
-    """Return the mean months free of metastasis up to the horizon in one group, None if there is none."""
-    rows = patients[(patients["cohort"] == cohort) & (groups[model] == group)]
-    note = f"Restricted mean: {LABELS[model]}, {cohort}, {group} risk"
-    return attempt(not_estimable, note, rmst, rows["dmfs_months"], rows["dm_event"], horizon_months)
+from npcbook.statistics import rmst
 
 
+def restricted_means(cohort, model):
+    """Return the mean months free of metastasis up to the horizon in each group that has one."""
+    mean = {}
+    for group in ("high", "low"):
+        rows = patients[(patients["cohort"] == cohort) & (groups[model] == group)]
+        with chapter.noting(f"Restricted mean: {LABELS[model]}, {cohort}, {group} risk"):
+            mean[group] = rmst(rows[TIME], rows[EVENT], horizon_months)
+    return mean
+
+
+# %%
 rows = []
 for model, cohort in ((m, c) for m in cuts for c in COHORTS):
-    mean = {group: restricted_mean(cohort, model, group) for group in ("high", "low")}
+    mean = restricted_means(cohort, model)
+    # Without an event there is nothing from which to tell how far the mean may be off.
+    text = {g: f"{m:1}" if m.se > 0 else format_number(m.value, 1) for g, m in mean.items()}
     row = {"model": LABELS[model], "cohort": cohort}
-    for group, found in mean.items():
-        # Without an event there is nothing from which to tell how far the mean may be off.
-        limits = (found.low, found.high) if found and found.se > 0 else (None, None)
-        row[f"{group} risk, months"] = format_estimate(found and found.value, *limits, 1)
+    row |= {f"{group} risk, months": text.get(group, MISSING) for group in ("high", "low")}
     row["difference"] = MISSING
-    if all(mean.values()):
-        difference, errors = mean["low"].value - mean["high"].value, [found.se for found in mean.values()]
+    if len(mean) == 2:
+        difference, errors = mean["low"].value - mean["high"].value, [m.se for m in mean.values()]
         reach = norm.isf(0.025) * np.hypot(*errors) if min(errors) > 0 else np.nan
         row["difference"] = format_estimate(difference, difference - reach, difference + reach, 1)
     rows.append(row)
-by_group = {(row["model"], row["cohort"]): row["difference"] for row in rows}
-glue("km_rmst", by_group.get((LABELS["dl_combined"], "validation"), MISSING), display=False)
 caption = f"Mean months free of metastasis within {horizon_months}, by risk group (95 % CI)."
 chapter.table("rmst", pd.DataFrame(rows), caption)
+if "dl_combined" in cuts:
+    months = rows[2 * list(cuts).index("dl_combined") + COHORTS.index("validation")]["difference"]
+    chapter.say(f"In validation the DL score's groups differ by {months} months out of {horizon_months}.")
 
 # %% [markdown]
-# *How to read it.* In validation the DL score's groups differ by {glue:text}`km_rmst` months out of
-# {glue:text}`km_horizon`. Where metastasis is rare this is small beside any hazard ratio: most patients of
-# either group spend the whole period without it. A mean without limits has nobody with an event.
+# *How to read it.* Where metastasis is rare, the difference is small beside any hazard ratio: most patients
+# of either group spend the whole period without it. A mean without limits has nobody with an event.
 #
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
@@ -457,27 +507,18 @@ chapter.table("rmst", pd.DataFrame(rows), caption)
 # death from any cause.
 
 # %%
-draw("dl_combined", "OS")
-
-# %%
-draw("radiomics_combined", "OS")
-
-# %%
-draw("clinical", "OS")
-
-# %%
-draw("rc", "OS")
-
-# %%
-draw("dc", "OS")
+for model in MODELS:
+    draw(model, "OS")
 died = patients["os_event"] == 1
-glue("km_deaths", int(died.sum()), display=False)
-glue("km_deaths_counted", int((died & (patients["dm_event"] == 1)).sum()), display=False)
+chapter.say(
+    f"Of {died.sum()} deaths, {(died & (patients['dm_event'] == 1)).sum()} are of patients whose metastasis "
+    "was counted above."
+)
 
 # %% [markdown]
 # *How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis need
-# not part these curves as far. Nor is OS a second, independent witness: of {glue:text}`km_deaths` deaths,
-# {glue:text}`km_deaths_counted` are of patients whose metastasis was counted above. The groups were cut for
+# not part these curves as far. Nor is OS a second, independent witness: many of the deaths are of patients
+# whose metastasis was counted already. The groups were cut for
 # metastasis; no p-value here is corrected.
 #
 # (km-recommended)=
@@ -488,65 +529,76 @@ glue("km_deaths_counted", int((died & (patients["dm_event"] == 1)).sum()), displ
 # training median, which needs no search. The last two use the recommended scores, in which training
 # patients are scored {term}`out of fold`: the DL head is fitted, radiomics' selection repeated and each Cox
 # model fitted without the patient's fold (the selection where there are events enough to repeat it,
-# [chapter 04](radiomics-out-of-fold)).
+# [chapter 04](#radiomics-out-of-fold)).
 
 
 # %%
+from npcbook.statistics import stratified_folds
+
+
 def cross_validated_groups(table):
     """Return groups of the training patients, each by a cut-off found without that patient's fold."""
-    fold = stratified_folds(training["dm_event"], n_folds, rng=np.random.default_rng(seed))
+    fold = stratified_folds(training[EVENT], n_folds, rng=np.random.default_rng(seed))
     parts = []
     for k in range(fold.max() + 1):
         kept, out = training.index[fold != k], training.index[fold == k]
         note = f"Cut-off without fold {k + 1}"
         found = {model: search(table.loc[kept, model], f"{note}: {LABELS[model]}") for model in MODELS}
-        parts.append(
-            risk_groups(table.loc[out], {m: cut.value for m, cut in found.items() if cut is not None})
-        )
+        thresholds = {model: cut.value for model, cut in found.items() if cut is not None}
+        parts.append(risk_groups(table.loc[out], thresholds))
     return pd.concat(parts)
 
 
 medians = scores_recommended.loc[training.index].median()
 groups_recommended = risk_groups(scores_recommended, medians)
 groups_crossed = cross_validated_groups(scores_recommended)
-
-# %%
 chapter.write("groups_recommended", groups_recommended.reset_index())
 chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
+
+# %%
+median = {(m, c): high_against_low(groups_recommended, c, m, "DMFS") for m in MODELS for c in COHORTS}
+crossed = {}
+for model in MODELS:
+    # Not if some fold gave no cut-off.
+    if groups_crossed[model].notna().equals(scores_recommended.loc[groups_crossed.index, model].notna()):
+        crossed[model] = high_against_low(groups_crossed, "training", model, "DMFS")["hr"]
+best = {(m, c): result["hr"] for (m, c, outcome), result in results.items() if outcome == "DMFS"}
+
+# %%
 rows = []
 for model in MODELS:
-    median = {c: compare_groups(groups_recommended, c, model, "DMFS") for c in COHORTS}
-    # Not if some fold gave no cut-off.
-    is_whole = (
-        groups_crossed[model].notna().sum() == scores_recommended.loc[training.index, model].notna().sum()
-    )
-    crossed = is_whole and compare_groups(groups_crossed, "training", model, "DMFS")
+    for cohort in COHORTS:
+        record_hr(cohort, model, median[model, cohort], "recommended")
     rows.append({
         "model": LABELS[model],
-        "training, optimised cut": hr_text(results.get((model, "training", "DMFS"))),
-        "training, cross-validated cut": hr_text(crossed or None),
-        "training, median": hr_text(median["training"]),
-        "validation, optimised in training": hr_text(results.get((model, "validation", "DMFS"))),
-        "validation, training median": hr_text(median["validation"]),
+        "training, optimised cut": or_dash(best.get((model, "training"))),
+        "training, cross-validated cut": or_dash(crossed.get(model)),
+        "training, median": or_dash(median[model, "training"]["hr"]),
+        "validation, optimised in training": or_dash(best.get((model, "validation"))),
+        "validation, training median": or_dash(median[model, "validation"]["hr"]),
     })  # fmt: skip
-    for cohort, result in median.items():
-        record_hr(cohort, model, result, "recommended")
-        if model == "dl_combined":
-            glue(f"km_median_{cohort}", hr_text(result), display=False)
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
+by_median = {cohort: or_dash(median["dl_combined", cohort]["hr"]) for cohort in COHORTS}
+chapter.takeaway(
+    5,
+    "Split at the training median instead, with scores from models that have not seen the patient, the DL "
+    f"hazard ratio is {by_median['training']} in training and {by_median['validation']} in validation "
+    "([recommended](#km-recommended)).",
+)
 
 # %% [markdown]
 # *How to read it.* The first two columns differ by what the search for the cut-off, and scoring patients
 # whom the model has seen, add in training. A median cut divides differently from an optimised one that puts
 # few patients at high risk, so its ratio need not be the same even without any {term}`optimism`. If the
 # cross-validated column comes near the validation columns, it would have told beforehand what validation
-# found. A better answer than any cut-off is to keep the score as it is: [chapter 05](05_cox_models) judges it
-# so, because a cut treats a patient just above it like the worst, and one just below like the best.
+# found. A better answer than any cut-off is to keep the score as it is:
+# [chapter 05](05_cox_models.ipynb) judges it so, because a cut treats a patient just above it like the worst,
+# and one just below like the best.
 #
-# What these data could not give, with the reason:
+# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
-chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
+chapter.not_estimable()
 
 # %% [markdown]
 # ## Against the paper
@@ -558,16 +610,19 @@ chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the 
 
 # %%
 chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
+printed = {cohort: lookup(f"text.{cohort}.km_hr.dl_combined")["printed"] for cohort in COHORTS}
+chapter.say(
+    f"For the DL score the paper prints a hazard ratio of {printed['training']} in training and "
+    f"{printed['validation']} in validation; here it is {hr_of['training']} and {hr_of['validation']}."
+)
 
 # %% [markdown]
-# *What agreement means.* For the DL score the paper prints a hazard ratio of
-# {glue:text}`km_hr_printed_training` in training and {glue:text}`km_hr_printed_validation` in validation;
-# here it is {glue:text}`km_hr_training` and {glue:text}`km_hr_validation`. Ratios of this kind depend on the
+# *What agreement means.* Ratios of this kind depend on the
 # score, on the cut and on the share of patients above it, so that agreement would be a coincidence of three
 # things, and disagreement has no single cause. What carries over is the pattern: how a ratio changes from
 # the patients in whom the cut was chosen to those in whom it was not. A searched cut is expected to lose in
 # new patients, so a printed ratio that is nearly the same in both calls for an explanation.
-# [Chapter 09](09_stress_tests) shows how large a training ratio becomes by search alone.
+# [Chapter 09](09_stress_tests.ipynb) shows how large a training ratio becomes by search alone.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -584,11 +639,11 @@ chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
 # - The corrected p-value covers the search for the cut-off, not the fitting of the score on the same
 #   patients.
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
-#   [Chapter 09](09_stress_tests) shows how large they become without any effect.
+#   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known. The cut-off would be another in another sample
-#   ([by how much](km-spread)), and no interval of a hazard ratio includes that.
+#   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
 # - Deaths without metastasis are censored, so one minus DMFS is not the share of patients who will be seen
-#   with metastasis where death is frequent ([competing events](stress-competing)).
+#   with metastasis where death is frequent ([competing events](#stress-competing)).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 # - Printed numbers at risk are read from figures and are not transcribed.
 #

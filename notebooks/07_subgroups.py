@@ -17,46 +17,39 @@
 # **Does the combined DL score separate high from low risk in every kind of patient, or only in some?**
 #
 # ## In short
-#
-# - The rarest arm decides: the {glue:text}`subgroups_n_levels` subgroups of the two cohorts hold between
-#   {glue:text}`subgroups_fewest_events` and {glue:text}`subgroups_most_events` distant metastases each
-#   ([forest plots](subgroups-forest)).
-# - In validation {glue:text}`subgroups_below` of {glue:text}`subgroups_tested` subgroups have p < 0.05, and
-#   {glue:text}`subgroups_below_holm` after correction for looking at so many
-#   ([numbers](subgroups-numbers)).
-# - T2N0 disease: HR {glue:text}`subgroups_t2n0_training` in training and
-#   {glue:text}`subgroups_t2n0_validation` in validation ([forest plots](subgroups-forest)). The training
-#   ratio belongs to a score and cut-off fitted to these outcomes. An interval that holds both 1 and large
-#   ratios says that the data cannot tell, not that the score fails.
-# - Interaction: the smallest p-value is {glue:text}`subgroups_smallest_gail_simon` by the paper's test,
-#   which asks only whether the effect changes sign, and {glue:text}`subgroups_smallest_lr` by the
-#   likelihood ratio test, which asks whether it changes at all ([interaction](subgroups-interaction)).
-# - T2N0 disease with and without chemotherapy: {term}`DMFS` at {glue:text}`subgroups_horizon` months
-#   {glue:text}`subgroups_t2n0_dmfs_chemoradiotherapy` and {glue:text}`subgroups_t2n0_dmfs_radiotherapy`
-#   ([T2N0](subgroups-t2n0)).
-#
-# **Reads** the cohort table (chapter 01), the scores (05) and the risk groups (06). **Writes**
-# `subgroups.csv` (one row per cohort, factor and level) and the values set beside print.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** the cohort table (chapter 01), the scores (05) and the risk groups (06). **Writes**
+# `subgroups.csv` (one row per cohort, factor and level) and the values set beside print.
+#
 # ## Setup
 
 # %%
+from itertools import product
+
 import numpy as np
 import pandas as pd
-from myst_nb import glue
+from lifelines import CoxPHFitter
 from statsmodels.stats.multitest import multipletests
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import axis_start, plot_forest, plot_kaplan_meier
-from npcbook.book.tables import attempt, list_reasons
-from npcbook.cohort.reading import read_truth
-from npcbook.paper.printed import lookup
-from npcbook.statistics.adjustment import rate_difference
-from npcbook.statistics.firth import fit_firth_cox
-from npcbook.statistics.interaction import gail_simon, likelihood_ratio
-from npcbook.statistics.survival import kaplan_meier, logrank
-from npcbook.words import LABELS, format_estimate, format_hr, format_p
+from npcbook.book import axis_start, open_chapter, plot_forest, plot_kaplan_meier, show_source
+from npcbook.cohort import read_truth
+from npcbook.paper import lookup
+from npcbook.statistics import (
+    fit_cox,
+    fit_firth_cox,
+    gail_simon,
+    likelihood_ratio,
+    logrank,
+    rate_at,
+    rate_difference,
+)
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, format_hr, format_p
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -68,34 +61,36 @@ horizon_months = 60  # 5-year rates
 # %% [markdown]
 # ## Data
 #
-# Patients with their risk group as [chapter 06](06_km) formed it (a {term}`cut-off` found in the training
-# cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. Patients without a
-# score, because an image could not be used, take no part. {term}`EBV DNA` is
-# analysed where it was measured (complete cases), as in the paper; {term}`rENE` compares none with any. The
-# event is {term}`distant metastasis`; deaths without it are {term}`censored <censoring>`.
+# Patients with their risk group as [chapter 06](06_km.ipynb) formed it (a {term}`cut-off` found in the
+# training cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. Patients
+# without a score, because an image could not be used, take no part. {term}`EBV DNA` is analysed where it was
+# measured (complete cases), as in the paper; {term}`rENE` compares none with any. The event is
+# {term}`distant metastasis`; deaths without it are {term}`censored <censoring>`.
 
 # %%
 chapter = open_chapter("07_subgroups", run_folder=run_folder, cohort_folder=cohort_folder)
 patients = chapter.read("01_cohorts/cohort")
-groups = chapter.read("06_km/groups")[["patient_id", model]].rename(columns={model: "risk_group"})
-scores = chapter.read("05_cox_models/scores_recommended")[["patient_id", model]].rename(
-    columns={model: "score"}
-)
-patients = patients.merge(groups, on="patient_id", validate="one_to_one")
-patients = patients.merge(scores, on="patient_id", validate="one_to_one")
+inputs = {
+    "risk_group": chapter.read("06_km/groups"),
+    "score": chapter.read("05_cox_models/scores_recommended"),
+}
+for column, table in inputs.items():
+    table = table[["patient_id", model]].rename(columns={model: column})
+    patients = patients.merge(table, on="patient_id", validate="one_to_one")
 patients = patients.dropna(subset=["risk_group", "score"]).reset_index(drop=True)
-COHORTS = ["training", "validation"]
+counts = patients.groupby(["cohort", "risk_group"])["dm_event"].agg(["size", "sum"]).reset_index()
+counts.columns = ["cohort", "risk group", "patients", "distant metastases"]
+chapter.table("arms", counts, "Patients and distant metastases by cohort and risk group.")
+
+# %%
+FACTORS = ["Age", "Sex", "rENE", "EBV DNA", "Clinical stage"]
 age_cut = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
-old = patients["age"] > age_cut
-patients["Age"] = np.where(old, f"> {age_cut:g} years", f"≤ {age_cut:g} years")
+patients["Age"] = np.where(patients["age"] > age_cut, f"> {age_cut:g} years", f"≤ {age_cut:g} years")
 patients["Sex"] = patients["sex"].str.capitalize()
 patients["rENE"] = np.where(patients["rene"] > 0, "With", "Without")
 patients["EBV DNA"] = patients["ebv_dna"].where(patients["ebv_dna"] != "missing").str.capitalize()
 patients["Clinical stage"] = patients["t_stage"] + patients["n_stage"]
-FACTORS = ["Age", "Sex", "rENE", "EBV DNA", "Clinical stage"]
-counts = patients.groupby(["cohort", "risk_group"])["dm_event"].agg(["size", "sum"]).reset_index()
-counts.columns = ["cohort", "risk group", "patients", "distant metastases"]
-chapter.table("arms", counts, "Patients and distant metastases by cohort and risk group.")
+patients["high"] = (patients["risk_group"] == "high").astype(float)
 
 # %% [markdown]
 # ## Method
@@ -121,18 +116,18 @@ chapter.table("arms", counts, "Patients and distant metastases by cohort and ris
 # $Q$ is 0 unless the effect *changes sign*: a score that works twice as well in one subgroup as in the
 # other passes unnoticed. At $Q=0$ QualInt prints $1 - 0.5^{K-1}$ for $K$ subgroups, one half for two, a
 # convention and not a measure of evidence. The test, from the library's source:
-#
-# ```{literalinclude} ../npcbook/interaction.py
-# :pyobject: gail_simon
-# ```
-#
+
+# %%
+show_source(gail_simon)
+
+# %% [markdown]
 # **Recommended** beside it: the likelihood ratio test of a Cox model with and without the product of risk
 # group and factor, which asks whether the effect differs *at all*; the same for the continuous *recommended*
 # score (another head than the one behind the groups, no cut-off, training patients scored
 # {term}`out of fold`); and {term}`Holm's correction` for the number of subgroups looked at.
 
 # %%
-not_estimable = {}
+ESTIMATE = ["coef", "se", "hr", "hr_low", "hr_high", "p_value"]
 
 
 def compare_arms(part, cohort, factor, level):
@@ -141,11 +136,11 @@ def compare_arms(part, cohort, factor, level):
     for arm in ("high", "low"):
         events = part.loc[part["risk_group"] == arm, "dm_event"]
         row |= {f"n_{arm}": len(events), f"events_{arm}": int(events.sum())}
-    what = f"{cohort}, {factor} {level}".rstrip()
-    high = (part["risk_group"] == "high").rename("high").astype(float)
-    fit = attempt(not_estimable, what, fit_firth_cox, part["dmfs_months"], part["dm_event"], high)
-    names = ("coef", "se", "hr", "hr_low", "hr_high", "p_value")
-    return row | {name: np.nan if fit is None else getattr(fit, name)[0] for name in names}
+    row |= dict.fromkeys(ESTIMATE, np.nan)
+    with chapter.noting(f"{cohort}, {factor} {level}".rstrip()):
+        fit = fit_firth_cox(part["dmfs_months"], part["dm_event"], part["high"])
+        row |= {name: getattr(fit, name)[0] for name in ESTIMATE}
+    return row
 
 
 # %%
@@ -157,41 +152,74 @@ for cohort in COHORTS:
         rows += [compare_arms(part, cohort, factor, level) for level, part in in_cohort.groupby(factor)]
 subgroups = pd.DataFrame(rows)
 single = subgroups["level"] != ""
-glue("subgroups_estimable", str(subgroups.loc[single, "hr"].notna().sum()), display=False)
+events = (subgroups["events_high"] + subgroups["events_low"])[single]
+chapter.takeaway(
+    1,
+    f"The rarest arm decides: the {single.sum()} subgroups of the two cohorts hold between {events.min()} "
+    f"and {events.max()} distant metastases each ([forest plots](#subgroups-forest)).",
+)
+chapter.methods(
+    f"""Subgroups. Hazard ratios in subgroups of the risk groups by "{model}" are from Cox models with
+    Firth's penalty and profile likelihood limits."""
+)
+
+# %% [markdown]
+# Without the penalty the fit is an ordinary one, for which any survival library will do. lifelines' beside
+# the kernel of this book, which is fast enough for the loops of resampling and refuses a ratio that has no
+# finite estimate, as where one arm has no event (lifelines warns, and returns a large number):
+
+# %%
+for cohort, part in patients.groupby("cohort"):
+    data, kernel = part[["dmfs_months", "dm_event", "high"]], None
+    everybody = subgroups.loc[(subgroups["cohort"] == cohort) & ~single, ["hr", "hr_low", "hr_high"]]
+    text = f"with the penalty, {format_hr(*everybody.to_numpy()[0])}."
+    with chapter.noting(f"{cohort}, All patients, without the penalty"):
+        kernel = fit_cox(data["dmfs_months"], data["dm_event"], data[["high"]])
+    if kernel is None:
+        chapter.say(f"- {cohort}: no finite ratio without the penalty; {text}")
+        continue
+    library = CoxPHFitter().fit(data, "dmfs_months", "dm_event")
+    difference = abs(library.params_["high"] - kernel.coef[0])
+    chapter.say(
+        f"- {cohort}: lifelines {library.hazard_ratios_['high']:.2f}, `fit_cox` {kernel[0]}, a difference of "
+        f"{difference:.0e} in the logarithm; {text}"
+    )
 
 # %% [markdown]
 # ## Result
 #
-# Of the {glue:text}`subgroups_n_levels` subgroups {glue:text}`subgroups_estimable` have an estimate.
-# Interaction tests use these estimates (Gail–Simon) or the patients (likelihood ratio), at the levels
-# that have an estimate. Each factor has one p-value per cohort and test, none of them corrected.
+# Interaction tests use the estimates of the subgroups (Gail–Simon) or the patients (likelihood ratio), at the
+# levels that have an estimate. Each factor has one p-value per cohort and test, none of them corrected.
 
 # %%
 tests = []
-for cohort in COHORTS:
-    for factor in FACTORS:
-        what = f"{cohort}, interaction with {factor}"
-        estimates = subgroups[(subgroups["cohort"] == cohort) & (subgroups["subgroup"] == factor)].dropna()
-        known = patients[(patients["cohort"] == cohort) & patients[factor].isin(estimates["level"])]
-        outcome = known["dmfs_months"], known["dm_event"]
-        high = (known["risk_group"] == "high").astype(float)
-        gs = attempt(not_estimable, f"{what} (Gail–Simon)", gail_simon, estimates["coef"], estimates["se"])
-        lr = attempt(not_estimable, f"{what} (groups)", likelihood_ratio, *outcome, high, known[factor])
-        score = attempt(
-            not_estimable, f"{what} (score)", likelihood_ratio, *outcome, known["score"], known[factor]
-        )
-        tests.append({"cohort": cohort, "factor": factor, "levels": len(estimates), "Q": gs and gs.statistic}
-                     | {"gail_simon": gs and gs.p_value, "lr_groups": lr and lr.p_value,
-                        "lr_score": score and score.p_value})  # fmt: skip
+for cohort, factor in product(COHORTS, FACTORS):
+    what = f"{cohort}, interaction with {factor}"
+    estimates = subgroups[(subgroups["cohort"] == cohort) & (subgroups["subgroup"] == factor)].dropna()
+    known = patients[(patients["cohort"] == cohort) & patients[factor].isin(estimates["level"])]
+    outcome = known["dmfs_months"], known["dm_event"]
+    test = {"cohort": cohort, "factor": factor, "levels": len(estimates)}
+    test |= dict.fromkeys(("Q", "gail_simon", "lr_groups", "lr_score"), np.nan)
+    with chapter.noting(f"{what} (Gail–Simon)"):
+        found = gail_simon(estimates["coef"], estimates["se"])
+        test |= {"Q": found.statistic, "gail_simon": found.p_value}
+    with chapter.noting(f"{what} (groups)"):
+        test["lr_groups"] = likelihood_ratio(*outcome, known["high"], known[factor]).p_value
+    with chapter.noting(f"{what} (score)"):
+        test["lr_score"] = likelihood_ratio(*outcome, known["score"], known[factor]).p_value
+    tests.append(test)
+interaction = pd.DataFrame(tests)
 
 # %%
-interaction = pd.DataFrame(tests).astype(
-    {name: float for name in ("Q", "gail_simon", "lr_groups", "lr_score")}
+by_factor = interaction.rename(columns={"factor": "subgroup", "lr_groups": "p_interaction"})
+subgroups = subgroups.merge(by_factor, how="left", on=["cohort", "subgroup"])
+chapter.say(f"Of the {single.sum()} subgroups {subgroups.loc[single, 'hr'].notna().sum()} have an estimate.")
+chapter.takeaway(
+    4,
+    f"Interaction: the smallest p-value is {format_p(interaction['gail_simon'].min())} by the paper's test, "
+    f"which asks only whether the effect changes sign, and {format_p(interaction['lr_groups'].min())} by the "
+    f"likelihood ratio test, which asks whether it changes at all ([interaction](#subgroups-interaction)).",
 )
-subgroups = subgroups.merge(
-    interaction.rename(columns={"factor": "subgroup", "lr_groups": "p_interaction"}), how="left",
-    on=["cohort", "subgroup"],
-)  # fmt: skip
 
 # %% [markdown]
 # (subgroups-forest)=
@@ -213,6 +241,20 @@ ax.set_title("Validation cohort, DMFS", loc="left")
 alt = "Forest plot: hazard ratio of high against low risk in each subgroup, validation cohort."
 chapter.figure("forest_validation", ax.figure, alt)
 
+# %%
+t2n0_hr = {}
+for cohort in COHORTS:
+    row = subgroups[(subgroups["cohort"] == cohort) & (subgroups["level"] == "T2N0")].dropna(subset="hr")
+    found = [format_hr(*ratio) for ratio in row[["hr", "hr_low", "hr_high"]].to_numpy()]
+    t2n0_hr[cohort] = found[0] if found else "not estimable"
+chapter.takeaway(
+    3,
+    f"T2N0 disease: HR {t2n0_hr['training']} in training and {t2n0_hr['validation']} in validation "
+    f"([forest plots](#subgroups-forest)). The training ratio belongs to a score and cut-off fitted to these "
+    f"outcomes. An interval that holds both 1 and large ratios says that the data cannot tell, not that the "
+    f"score fails.",
+)
+
 # %% [markdown]
 # *How to read it.* A square is the ratio, the line its interval. An arrow says that the interval goes on
 # beyond the axis; an arrow without a square, that the ratio itself does (the numbers stand at the right).
@@ -229,12 +271,11 @@ chapter.figure("forest_validation", ax.figure, alt)
 # overlap, since each factor divides the same patients anew; Holm's correction needs no independence.
 
 # %%
-holm = pd.Series(np.nan, index=subgroups.index)
+subgroups["p_holm"] = np.nan
 for cohort in COHORTS:
-    tested = subgroups[(subgroups["cohort"] == cohort) & single & subgroups["p_value"].notna()].index
-    if len(tested):
-        holm[tested] = multipletests(subgroups.loc[tested, "p_value"], method="holm")[1]
-subgroups["p_holm"] = holm
+    tested = (subgroups["cohort"] == cohort) & single & subgroups["p_value"].notna()
+    if tested.any():
+        subgroups.loc[tested, "p_holm"] = multipletests(subgroups.loc[tested, "p_value"], method="holm")[1]
 chapter.write("subgroups", subgroups)
 table = pd.DataFrame({
     "subgroup": (subgroups["subgroup"] + " " + subgroups["level"]).str.strip(),
@@ -243,18 +284,27 @@ table = pd.DataFrame({
     "HR (95 % CI)": [format_hr(*row) for row in subgroups[["hr", "hr_low", "hr_high"]].to_numpy()],
     "p": subgroups["p_value"].map(format_p), "p, Holm": subgroups["p_holm"].map(format_p),
 })  # fmt: skip
+in_validation = subgroups["cohort"] == "validation"
 caption = "High against low risk, validation cohort: Firth's Cox model, profile limits."
-chapter.table("subgroups_validation", table[subgroups["cohort"] == "validation"], caption)
+chapter.table("subgroups_validation", table[in_validation], caption)
+caption = "The same in the training cohort, whose outcomes score and cut-off were fitted to."
+chapter.table("subgroups_training", table[~in_validation], caption)
 
 # %%
-caption = "The same in the training cohort, whose outcomes score and cut-off were fitted to."
-chapter.table("subgroups_training", table[subgroups["cohort"] == "training"], caption)
+looked_at = subgroups[in_validation & single]
+below, below_holm = (int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm"))
+chapter.say(
+    f"*How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* "
+    f"says why. Of the subgroups in validation {below} have p < 0.05; {below_holm} still do once their "
+    f"number is allowed for."
+)
+chapter.takeaway(
+    2,
+    f"In validation {below} of {looked_at['p_value'].notna().sum()} subgroups have p < 0.05, and "
+    f"{below_holm} after correction for looking at so many ([numbers](#subgroups-numbers)).",
+)
 
 # %% [markdown]
-# *How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* says why.
-# Of the subgroups in validation {glue:text}`subgroups_below` have p < 0.05;
-# {glue:text}`subgroups_below_holm` still do once their number is allowed for.
-#
 # (subgroups-interaction)=
 # ### Interaction
 #
@@ -262,15 +312,11 @@ chapter.table("subgroups_training", table[subgroups["cohort"] == "training"], ca
 # p-value is QualInt's convention.
 
 # %%
-shown = interaction.rename(columns={
-    "Q": "Gail–Simon Q", "gail_simon": "p, Gail–Simon (as published)", "lr_groups": "p, LR, risk groups",
-    "lr_score": "p, LR, recommended score",
-})  # fmt: skip
-p_columns = [name for name in shown if name.startswith("p,")]
-shown[p_columns] = shown[p_columns].map(format_p)
-chapter.table(
-    "interaction", shown, "Interaction of risk and factor: does the hazard ratio differ between levels?"
-)
+names = {"gail_simon": "p, Gail–Simon (as published)", "lr_groups": "p, LR, risk groups"}
+names["lr_score"] = "p, LR, recommended score"
+shown = interaction.assign(**{name: interaction[name].map(format_p) for name in names})
+caption = "Interaction of risk and factor: does the hazard ratio differ between levels?"
+chapter.table("interaction", shown.rename(columns=names | {"Q": "Gail–Simon Q"}), caption)
 
 # %% [markdown]
 # *How to read it.* The first p-value column cannot become small unless the score works the wrong way round
@@ -303,27 +349,24 @@ chapter.table("chance", chance, "How many interactions would be called significa
 # separate risk.
 
 # %%
+ARMS = ["chemoradiotherapy", "radiotherapy"]
 t2n0 = patients[patients["Clinical stage"] == "T2N0"].copy()
 t2n0["treatment"] = np.where(t2n0["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy")
-ARMS = ["chemoradiotherapy", "radiotherapy"]
-ENDPOINTS = {"dmfs": ("DMFS", "dmfs_months", "dm_event"), "os": ("OS", "os_months", "os_event")}
 
-# %% tags=["hide-input"]
-if len(t2n0):
-    data = t2n0["dmfs_months"], t2n0["dm_event"], t2n0["treatment"]
-    shown = {"endpoint": "DMFS", "horizon_months": horizon_months, "lowest": axis_start(*data)}
+
+def plot_t2n0(endpoint):
+    """Draw the treatments of T2N0 patients."""
+    time, event = ENDPOINTS[endpoint]
+    data = t2n0[time], t2n0[event], t2n0["treatment"]
+    shown = {"endpoint": endpoint, "horizon_months": horizon_months, "lowest": axis_start(*data)}
     ax = plot_kaplan_meier(*data, order=ARMS, **shown)
-    ax.set_title("T2N0, both cohorts, DMFS", loc="left")
-    chapter.figure("t2n0_dmfs", ax.figure, "Kaplan–Meier curves of DMFS in T2N0 patients by treatment.")
+    ax.set_title(f"T2N0, both cohorts, {endpoint}", loc="left")
+    alt = f"Kaplan–Meier curves of {endpoint} in T2N0 patients by treatment."
+    chapter.figure(f"t2n0_{endpoint.lower()}", ax.figure, alt)
 
-# %% tags=["hide-input"]
-if len(t2n0):
-    data = t2n0["os_months"], t2n0["os_event"], t2n0["treatment"]
-    shown = {"endpoint": "OS", "horizon_months": horizon_months, "lowest": axis_start(*data)}
-    ax = plot_kaplan_meier(*data, order=ARMS, **shown)
-    ax.set_title("T2N0, both cohorts, OS", loc="left")
-    chapter.figure("t2n0_os", ax.figure, "Kaplan–Meier curves of OS in T2N0 patients by treatment.")
 
+for endpoint in ENDPOINTS if len(t2n0) else ():
+    plot_t2n0(endpoint)
 
 # %% [markdown]
 # *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band; where nothing
@@ -336,45 +379,47 @@ if len(t2n0):
 
 
 # %%
-def rate(part, time, event, what):
-    """Return the rate in per cent at the horizon with its limits; NaN, and a note, for what is missing."""
-    if part.empty or part[time].max() < horizon_months:
-        not_estimable[what] = "no patient of this group is followed to the horizon."
-        return (np.nan,) * 3
-    km = kaplan_meier(part[time], part[event], at=[horizon_months])
-    limits = (km.low[0], km.high[0]) if km.survival[0] < 1 else (np.nan, np.nan)
-    if km.survival[0] == 1:
-        not_estimable[f"{what}: limits"] = "no patient of this group has an event by the horizon."
-    return tuple(100 * value for value in (km.survival[0], *limits))
-
+NOBODY = "no patient of this group has an event by the horizon."
+NOBODY_IN_ONE = "in one of the two groups nobody, or everybody, has an event by the horizon."
+parts = {arm: t2n0[t2n0["treatment"] == arm] for arm in ARMS} | {"all": t2n0}
+rates, gaps, logrank_p = {}, {}, {}
+for endpoint, (time, event) in ENDPOINTS.items():
+    for arm, part in parts.items():
+        what = f"T2N0, {endpoint}, {LABELS.get(arm, arm)}, rate"
+        with chapter.noting(what):
+            rates[endpoint, arm] = rate_at(part[time], part[event], horizon_months)
+            if rates[endpoint, arm].value == 1:
+                chapter.notes[f"{what}: limits"] = NOBODY
+    outcome = t2n0[time], t2n0[event], t2n0["treatment"]
+    with chapter.noting(f"T2N0, {endpoint}, log-rank"):
+        logrank_p[endpoint] = logrank(*outcome).p_value
+    with chapter.noting(f"T2N0, {endpoint}, difference"):
+        gaps[endpoint] = rate_difference(*outcome, horizon_months, first=ARMS[0], second=ARMS[1])
+        if np.isnan(gaps[endpoint].low):
+            chapter.notes[f"T2N0, {endpoint}, difference: limits"] = NOBODY_IN_ONE
 
 # %%
-NO_EVENT_IN_ONE = "in one of the two groups nobody, or everybody, has an event by the horizon."
-t2n0_rows, rates, t2n0_p = [], {}, {}
-for key, (name, time, event) in ENDPOINTS.items():
-    outcome = t2n0[time], t2n0[event], t2n0["treatment"]
-    for arm in ARMS:
-        part = t2n0[t2n0["treatment"] == arm]
-        rates[key, arm] = rate(part, time, event, f"T2N0, {name}, {LABELS[arm]}, rate")
-    rates[key, "all"] = rate(t2n0, time, event, f"T2N0, {name}, all, rate")
-    test = attempt(not_estimable, f"T2N0, {name}, log-rank", logrank, *outcome)
-    gap = attempt(not_estimable, f"T2N0, {name}, difference", rate_difference, *outcome, horizon_months,
-                  first=ARMS[0], second=ARMS[1])  # fmt: skip
-    t2n0_p[key] = np.nan if test is None else test.p_value
-    if gap and not np.isfinite(gap.low):
-        not_estimable[f"T2N0, {name}, difference: limits"] = NO_EVENT_IN_ONE
-    difference = [100 * value for value in (gap.value, gap.low, gap.high)] if gap else [np.nan] * 3
-    columns = {LABELS[arm]: format_estimate(*rates[key, arm], 1) for arm in ARMS}
-    columns |= {"log-rank p": format_p(t2n0_p[key]), "difference": format_estimate(*difference, 1)}
-    t2n0_rows.append({"endpoint": name} | columns)
+rows = []
+for endpoint in ENDPOINTS:
+    of_arm = {arm: rates.get((endpoint, arm)) for arm in ARMS}
+    row = {LABELS[arm]: f"{rate:1%}" if rate else MISSING for arm, rate in of_arm.items()}
+    row |= {"log-rank p": format_p(logrank_p.get(endpoint))}
+    row |= {"difference": f"{gaps[endpoint]:1%}" if endpoint in gaps else MISSING}
+    rows.append({"endpoint": endpoint} | row)
 caption = f"T2N0, rates in per cent at {horizon_months} months (95 % CI)."
-chapter.table("t2n0", pd.DataFrame(t2n0_rows), caption)
+chapter.table("t2n0", pd.DataFrame(rows), caption)
+free = {arm: f"{rates['DMFS', arm]:1%} %" if ("DMFS", arm) in rates else "not estimable" for arm in ARMS}
+chapter.takeaway(
+    5,
+    f"T2N0 disease with and without chemotherapy: DMFS at {horizon_months} months "
+    f"{free['chemoradiotherapy']} and {free['radiotherapy']} ([T2N0](#subgroups-t2n0)).",
+)
 
 # %% [markdown]
 # Cells without an estimate, or without limits, and why:
 
 # %%
-chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
+chapter.not_estimable()
 
 # %% [markdown]
 # ## Against the paper
@@ -393,12 +438,12 @@ for cohort in COHORTS if as_printed else ():
 for track, column in (("as published", "gail_simon"), ("recommended", "lr_groups")):
     if as_printed and interaction[column].notna().any():
         chapter.record("text.both.subgroup_interaction_p", interaction[column].min(), track=track)
-for (key, arm), (value, low, high) in rates.items():
-    if np.isfinite(value) and horizon_months == 60:
-        chapter.record(f"text.t2n0.{key}_5y.{arm}", value, low=low, high=high)
-for key, p in t2n0_p.items():
-    if np.isfinite(p):
-        chapter.record(f"text.t2n0.{key}_p", p)
+for (endpoint, arm), rate in rates.items():
+    if horizon_months == 60:
+        value, low, high = (100 * number for number in (rate.value, rate.low, rate.high))
+        chapter.record(f"text.t2n0.{endpoint.lower()}_5y.{arm}", value, low=low, high=high)
+for endpoint, p in logrank_p.items():
+    chapter.record(f"text.t2n0.{endpoint.lower()}_p", p)
 
 # %%
 truth = read_truth(cohort_folder)
@@ -418,14 +463,20 @@ if truth is not None:
     chapter.record("text.t2n0.dmfs_5y.all", planted["free"].mean(), track="truth")
 chapter.against_paper()
 
+# %%
+row = lookup("text.training.subgroup_hr.t2n0")
+chapter.say(
+    f"*What agreement means.* The printed interval of T2N0 in training reaches from {row['low_printed']} to "
+    f"{row['high_printed']}: almost any result agrees with them, so that agreement here is no achievement. "
+    f"[Chapter 00](00_printed_numbers.ipynb) derives from print how many metastases such an interval rests "
+    f"on."
+)
+
 # %% [markdown]
-# *What agreement means.* The printed interval of T2N0 in training reaches from
-# {glue:text}`subgroups_printed_low` to {glue:text}`subgroups_printed_high`: almost any result agrees with
-# them, so that agreement here is no achievement. [Chapter 00](00_printed_numbers) derives from print how
-# many metastases such an interval rests on. Nor does agreement in "all interactions p > 0.05" mean much,
-# for the reason given above: by that test such a result is expected whenever the score does not rank
-# patients backwards somewhere. On a synthetic cohort the truth column shows what the same few patients
-# would have given had their risks been known instead of estimated.
+# Nor does agreement in "all interactions p > 0.05" mean much, for the reason given above: by that test such a
+# result is expected whenever the score does not rank patients backwards somewhere. On a synthetic cohort the
+# truth column shows what the same few patients would have given had their risks been known instead of
+# estimated.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -436,39 +487,7 @@ chapter.against_paper()
 # - `model = "clinical"`: risk groups of the model without images. In the subgroups by rENE and stage one arm
 #   may be empty, because these factors make the score; the list of what cannot be estimated grows.
 # ```
-
-# %% tags=["hide-input"]
-levels = subgroups[single]
-events = levels["events_high"] + levels["events_low"]
-glue("subgroups_n_levels", str(len(levels)), display=False)
-in_validation = levels[levels["cohort"] == "validation"]
-glue("subgroups_tested", str(in_validation["p_value"].notna().sum()), display=False)
-glue("subgroups_below", str((in_validation["p_value"] < 0.05).sum()), display=False)
-glue("subgroups_below_holm", str((in_validation["p_holm"] < 0.05).sum()), display=False)
-
-# %% tags=["hide-input"]
-glue("subgroups_horizon", str(horizon_months), display=False)
-print_row = lookup("text.training.subgroup_hr.t2n0")
-glue("subgroups_printed_low", print_row["low_printed"], display=False)
-glue("subgroups_printed_high", print_row["high_printed"], display=False)
-glue("subgroups_fewest_events", str(events.min()), display=False)
-glue("subgroups_most_events", str(events.max()), display=False)
-for cohort in COHORTS:
-    found = levels[(levels["cohort"] == cohort) & (levels["level"] == "T2N0")]
-    text = (
-        format_hr(*found[["hr", "hr_low", "hr_high"]].to_numpy()[0])
-        if found["hr"].notna().any()
-        else "not estimable"
-    )
-    glue(f"subgroups_t2n0_{cohort}", text, display=False)
-glue("subgroups_smallest_gail_simon", format_p(interaction["gail_simon"].min()), display=False)
-glue("subgroups_smallest_lr", format_p(interaction["lr_groups"].min()), display=False)
-for arm in ARMS:
-    value, low, high = rates["dmfs", arm]
-    text = f"{format_estimate(value, low, high, 1)} %" if np.isfinite(value) else "not estimable"
-    glue(f"subgroups_t2n0_dmfs_{arm}", text, display=False)
-
-# %% [markdown]
+#
 # ## Limits and deviations
 #
 # - The paper's figure does not state where age is divided, nor which grades of rENE it puts together; here
@@ -477,7 +496,7 @@ for arm in ARMS:
 #   Firth's, so that the tables and the test agree.
 # - Gail and Simon's test is about a change of sign. "No interaction" in the paper's sense therefore does
 #   not mean "the same effect everywhere".
-# - Risk groups come from an optimised cut-off ([chapter 06](06_km)): in the training cohort all hazard
+# - Risk groups come from an optimised cut-off ([chapter 06](06_km.ipynb)): in the training cohort all hazard
 #   ratios of this page are optimistic; the validation cohort's are not. The continuous score is the
 #   recommended one, in the training patients out of fold.
 # - Patients without an EBV DNA value are missing from that factor only. If their risk differs, its two levels
@@ -485,6 +504,6 @@ for arm in ARMS:
 # - T2N0 patients were not randomised to chemotherapy. The comparison is unadjusted, as in the paper, and has
 #   too few events to be adjusted.
 # - In the text DMFS of all T2N0 patients is printed as lower than in each of the two arms; see
-#   [what can be checked from print](00_printed_numbers).
+#   [what can be checked from print](00_printed_numbers.ipynb).
 #
-# Next: [the dose of cisplatin](08_ccnd) in T1-2N1 disease.
+# Next: [the dose of cisplatin](08_ccnd.ipynb) in T1-2N1 disease.

@@ -17,52 +17,29 @@
 # **What can the numbers of the chapters before bear, and how would one know that they could not?**
 #
 # ## In short
-#
-# - Scores that have nothing to do with the outcome reach p < 0.05 in
-#   {glue:text}`stress_naive_rejections` of searches for the best cut-off when the search is ignored, and in
-#   {glue:text}`stress_corrected_rejections` when it is corrected for; their median hazard ratio is
-#   {glue:text}`stress_null_hr` ([cut-off](stress-cutpoint)).
-# - A clinical model whose covariates are chosen by p-value in these patients, as the paper chose its own,
-#   has a training C-index of {glue:text}`stress_apparent`, and of {glue:text}`stress_corrected` after
-#   correction by a bootstrap that repeats the choice too ([optimism](stress-optimism)).
-# - In the validation cohort the DC model's {term}`calibration` slope is {glue:text}`stress_slope` if its
-#   training scores are those of patients it was fitted on, and {glue:text}`stress_slope_recommended` if they
-#   are not; 1 is right ([calibration](stress-calibration)).
-# - With outcomes dealt to the wrong patients the validation C-index of the clinical
-#   model is {glue:text}`stress_permuted` on average; chance is 0.5 ([chance](stress-permuted)).
-# - Estimating the {glue:text}`stress_parameters` clinical candidates with little overfitting takes about
-#   {glue:text}`stress_patients_needed` patients at this event rate; the training cohort has
-#   {glue:text}`stress_patients` ([sample size](stress-sample-size)).
-#
-# **Reads** the cohort table (chapter 01), the scores of chapter 05 and the risk groups of chapter 06.
-# **Writes** tables for the reader only.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** the cohort table (chapter 01), the scores of chapter 05 and the risk groups of chapter 06.
+# **Writes** tables for the reader only.
+#
 # ## Setup
 
 # %%
+from itertools import product
+
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import plot_calibration, small_multiples
-from npcbook.book.tables import attempt, list_reasons
-from npcbook.cohort.columns import code_covariates, covariate_names
-from npcbook.paper.printed import lookup
-from npcbook.statistics.calibration import (
-    calibrate,
-    cumulative_incidence,
-    fit_absolute_risk,
-    minimum_sample_size,
-    net_benefit,
-)
-from npcbook.statistics.concordance import harrell_c, uno_c
-from npcbook.statistics.cox import fit_cox, univariable_cox
-from npcbook.statistics.imputation import impute_binary, pool
-from npcbook.statistics.resampling import cutpoint_under_no_effect, optimism_corrected_c, permuted_c
-from npcbook.statistics.survival import kaplan_meier
-from npcbook.words import LABELS, MISSING, format_estimate, format_hr, format_number, format_p, style_of
+from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
+from npcbook.cohort import code_covariates, covariate_names
+from npcbook.paper import lookup
+from npcbook.statistics import fit_cox, harrell_c, rate_at, univariable_cox
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -77,29 +54,25 @@ seed = 2023  # of all random numbers here
 # %% [markdown]
 # ## Data
 #
-# Scores, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models): the scores as
+# Scores, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models.ipynb): the scores as
 # published, and the recommended ones, in which training patients are scored {term}`out of fold`. For these
 # the DL head is fitted, radiomics' selection repeated and each Cox model fitted without the patient's fold
-# (the selection where there are events enough to repeat it, [chapter 04](radiomics-out-of-fold)). Unless a
+# (the selection where there are events enough to repeat it, [chapter 04](#radiomics-out-of-fold)). Unless a
 # section says otherwise the event is {term}`distant metastasis`, deaths are {term}`censored <censoring>`, and
-# times are months. `not_estimable` collects what the data cannot give, with the reason.
+# times are months.
 
 # %%
 chapter = open_chapter("09_stress_tests", run_folder=run_folder, cohort_folder=cohort_folder)
-COHORTS = ["training", "validation"]
-MODELS = ["radiomics_combined", "clinical", "dl_combined", "rc", "dc"]
-not_estimable = {}
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
-scores = chapter.read("05_cox_models/scores").set_index("patient_id").loc[patients.index]
-unseen = chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
-TRACKS = {"as published": scores, "recommended": unseen}
-groups = chapter.read("06_km/groups").set_index("patient_id").loc[patients.index]
+tables = ("05_cox_models/scores", "05_cox_models/scores_recommended", "06_km/groups")
+scores, unseen, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] for t in tables)
+SCORES = dict(zip(TRACKS, (scores, unseen), strict=True))
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
 
 
-def outcome(index):
+def outcome(index, time="dmfs_months", event="dm_event"):
     """Return time and event (distant metastasis) of some patients."""
-    return patients.loc[index, "dmfs_months"].to_numpy(), patients.loc[index, "dm_event"].to_numpy()
+    return patients.loc[index, time].to_numpy(), patients.loc[index, event].to_numpy()
 
 
 # %%
@@ -127,10 +100,11 @@ chapter.table("events", overview, "Patients and events of the stress tests.")
 # original patients, $C_b^0$, is how much it flatters itself:
 #
 # $$C_{\text{corrected}} = C_{\text{apparent}} - \frac1B \sum_{b=1}^{B} \left(C_b - C_b^0\right).$$
-#
-# ```{literalinclude} ../npcbook/validation.py
-# :pyobject: optimism_corrected_c
-# ```
+
+# %%
+from npcbook.statistics import optimism_corrected_c
+
+show_source(optimism_corrected_c)
 
 # %% [markdown]
 # ## Result
@@ -138,20 +112,22 @@ chapter.table("events", overview, "Patients and events of the stress tests.")
 # (stress-cutpoint)=
 # ### The best cut-off of a useless score
 #
-# The training cohort's own outcomes, and {glue:text}`stress_repeats` random scores, whose best
-# {term}`cut-off` is searched as in [chapter 06](06_km). Under no effect a p-value is below any $x$ in a share
-# $x$ of analyses: its curve lies on the diagonal.
+# The training cohort's own outcomes, and random scores, whose best {term}`cut-off` is searched as in
+# [chapter 06](06_km.ipynb). Under no effect a p-value is below any $x$ in a share $x$ of analyses: its curve
+# lies on the diagonal.
 
 # %%
-rng = np.random.default_rng(seed)
-null = attempt(
-    not_estimable, "Cut-off under no effect", cutpoint_under_no_effect, *outcome(cohort["training"]),
-    n_repeats=n_repeats, rng=rng,
-)  # fmt: skip
+from npcbook.statistics import cutpoint_under_no_effect
+from npcbook.words import format_estimate, format_hr, format_number, format_p, style_of
+
+null = pd.DataFrame(columns=["p_naive", "p_corrected", "hr"], dtype=float)
+with chapter.noting("Cut-off under no effect"):
+    training, rng = outcome(cohort["training"]), np.random.default_rng(seed)
+    null = cutpoint_under_no_effect(*training, n_repeats=n_repeats, rng=rng)
 fig, (ax,) = small_multiples(1, panel_height=4.2, width=5.2)
 shown = {"p_naive": ("as published", "naive: cut-off taken as given"),
          "p_corrected": ("recommended", "corrected for the search")}  # fmt: skip
-for column, (track, name) in shown.items() if null is not None else ():
+for column, (track, name) in shown.items() if len(null) else ():
     color, line = style_of(track)
     ax.ecdf(null[column], label=name, color=color, linestyle=line)
 ax.plot([0, 1], [0, 1], color="0.45", linewidth=0.9, linestyle=(0, (4, 3)), label="what a p-value must do")
@@ -164,30 +140,32 @@ chapter.figure("cutpoint_under_no_effect", fig, alt)
 # %%
 def percent(share):
     """Return a share as text, in per cent."""
-    return f"{100 * share:.1f} %"
+    return MISSING if np.isnan(share) else f"{100 * share:.1f} %"
 
 
-has_null = null is not None
-naive = percent((null["p_naive"] < 0.05).mean()) if has_null else MISSING
-corrected = percent((null["p_corrected"] < 0.05).mean()) if has_null else MISSING
-middle = format_number(null["hr"].median()) if has_null else MISSING
-upper = format_number(null["hr"].quantile(0.95, interpolation="lower")) if has_null else MISSING
-glue("stress_naive_rejections", naive, display=False)
-glue("stress_corrected_rejections", corrected, display=False)
-glue("stress_null_hr", middle, display=False)
-glue("stress_null_hr_upper", upper, display=False)
-glue("stress_repeats", n_repeats, display=False)
-glue("stress_printed_hr", lookup("text.training.km_hr.dl_combined")["printed"], display=False)
+naive, corrected = (percent((null[name].dropna() < 0.05).mean()) for name in ("p_naive", "p_corrected"))
+middle = format_number(null["hr"].median())
+upper = format_number(null["hr"].quantile(0.95, interpolation="lower"))
+chapter.takeaway(
+    1,
+    f"Scores that have nothing to do with the outcome reach p < 0.05 in {naive} of searches for the best "
+    f"cut-off when the search is ignored, and in {corrected} when it is corrected for; their median hazard "
+    f"ratio is {middle} ([cut-off](#stress-cutpoint)).",
+)
+
+# %%
+printed_hr = lookup("text.training.km_hr.dl_combined")["printed"]
+chapter.say(
+    f"*How to read it.* A curve above the diagonal finds effects that are not there; one on or below it does "
+    f"not. Of {n_repeats} random scores {naive} look significant at 5 % when the search is ignored, "
+    f"{corrected} when it is corrected for. The hazard ratio is inflated with them: the median under no "
+    f"effect is {middle} where the truth is 1, and one score in twenty passes {upper}. The paper's DL hazard "
+    f"ratio in training, {printed_hr}, must be seen against this, not against 1. The simulation covers the "
+    f"search only: a score that was fitted to the outcomes has a further advantage, which no random score "
+    f"has."
+)
 
 # %% [markdown]
-# *How to read it.* A curve above the diagonal finds effects that are not there; one on or below it does
-# not. Of random scores {glue:text}`stress_naive_rejections` look significant at 5 % when the search is
-# ignored, {glue:text}`stress_corrected_rejections` when it is corrected for. The {term}`hazard ratio` is
-# inflated with them: the median under no effect is {glue:text}`stress_null_hr` where the truth is 1, and
-# one score in twenty passes {glue:text}`stress_null_hr_upper`. The paper's DL hazard ratio in training,
-# {glue:text}`stress_printed_hr`, must be seen against this, not against 1. The simulation covers the search
-# only: a score that was fitted to the outcomes has a further advantage, which no random score has.
-#
 # (stress-optimism)=
 # ### Optimism of the training C-index
 #
@@ -225,26 +203,30 @@ PROCEDURES = {
 rows = []
 for name, (fit, table) in PROCEDURES.items():
     known = {c: table.loc[cohort[c]].dropna() for c in COHORTS}
-    time, event = outcome(known["training"].index)
-    result = attempt(
-        not_estimable, f"Optimism: {name}", optimism_corrected_c, time, event, known["training"], fit,
-        n_resamples=n_resamples, rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    row = {"procedure": name, "patients": len(time), "events": int(event.sum())}
-    if result is not None:
-        risk = fit(time, event, known["training"])(known["validation"])
-        data = (*outcome(known["validation"].index), risk)
-        external = attempt(not_estimable, f"Validation: {name}", harrell_c, *data)
+    data = (*outcome(known["training"].index), known["training"])
+    row = {"procedure": name, "patients": len(known["training"]), "events": int(data[1].sum())}
+    row |= dict.fromkeys(("apparent", "optimism", "corrected", "samples with a model"), MISSING)
+    row["validation (95 % CI)"] = MISSING
+    with chapter.noting(f"Optimism: {name}"):
+        rng = np.random.default_rng(seed)
+        result = optimism_corrected_c(*data, fit, n_resamples=n_resamples, rng=rng)
         row |= {"apparent": format_number(result.apparent), "optimism": format_number(result.optimism, 3)}
         row |= {"corrected": format_number(result.corrected), "samples with a model": result.n_resamples}
-        row |= {"validation (95 % CI)": external and format_estimate(external.c, external.low, external.high)}
+        with chapter.noting(f"Validation: {name}"):
+            risk = fit(*data)(known["validation"])
+            row["validation (95 % CI)"] = str(harrell_c(*outcome(known["validation"].index), risk))
     rows.append(row)
-columns = ["procedure", "patients", "events", "apparent", "optimism", "corrected", "samples with a model"]
-columns.append("validation (95 % CI)")
-optimism = pd.DataFrame(rows).reindex(columns=columns).fillna(MISSING)
-glue("stress_apparent", optimism["apparent"].iloc[0], display=False)
-glue("stress_corrected", optimism["corrected"].iloc[0], display=False)
+optimism = pd.DataFrame(rows)
 chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimism, and external.")
+
+# %%
+selected = optimism.iloc[0]
+chapter.takeaway(
+    2,
+    f"A clinical model whose covariates are chosen by p-value in these patients, as the paper chose its own, "
+    f"has a training C-index of {selected['apparent']}, and of {selected['corrected']} after correction by a "
+    f"bootstrap that repeats the choice too ([optimism](#stress-optimism)).",
+)
 
 # %% [markdown]
 # *How to read it.* From *apparent* to *corrected* is what a model owes to being judged on its own patients,
@@ -265,78 +247,76 @@ chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimi
 # {term}`Kaplan–Meier <Kaplan–Meier curve>`.
 
 # %%
-time, event = outcome(cohort["training"])
+from npcbook.statistics import calibrate, fit_absolute_risk
+
 absolute = {}
-for track, table in TRACKS.items():
-    for model in MODELS:
-        data = (time, event, table.loc[cohort["training"], model], horizon_months)
-        note = f"Absolute risk: {LABELS[model]}, {track}"
-        absolute[track, model] = attempt(not_estimable, note, fit_absolute_risk, *data)
+for track, model in product(TRACKS, MODELS):
+    with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
+        data = (*outcome(cohort["training"]), SCORES[track].loc[cohort["training"], model])
+        absolute[track, model] = fit_absolute_risk(*data, horizon_months)
 places = {"validation": cohort["validation"]}
 for center, part in patients.loc[cohort["validation"]].groupby("center"):
     places[f"validation, centre {center}"] = part.index
+calibrations = {}
+for model, (track, scored), (place, index) in product(MODELS, SCORES.items(), places.items()):
+    if (track, model) in absolute:
+        predicted = absolute[track, model].predict(scored.loc[index, model])
+        with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
+            calibrations[track, model, place] = calibrate(*outcome(index), predicted, horizon_months)
 
-
-def calibration(track, model, place):
-    """Return the calibration of a model's probabilities among the patients of a place, or None."""
-    if absolute[track, model] is None:
-        return None
-    predicted = absolute[track, model].predict(TRACKS[track].loc[places[place], model])
-    note = f"Calibration: {LABELS[model]}, {track}, {place}"
-    return attempt(not_estimable, note, calibrate, *outcome(places[place]), predicted, horizon_months)
-
-
-calibrations = {(t, model, place): calibration(t, model, place) for model in MODELS for t in TRACKS
-                for place in places}  # fmt: skip
 
 # %%
-rows = []
-for (track, model, place), result in calibrations.items():
-    row = {"model": LABELS[model], "scores": track, "patients of": place}
-    if result is not None:
-        row["slope (95 % CI)"] = format_estimate(result.slope, result.slope_low, result.slope_high)
-        row["expected"], row["observed"] = percent(result.expected), percent(result.observed)
-        row["O/E (95 % CI)"] = format_estimate(result.o_e, result.o_e_low, result.o_e_high)
-        row["ICI"] = percent(result.ici)
-    rows.append(row)
-columns = ["model", "scores", "patients of", "slope (95 % CI)", "expected", "observed", "O/E (95 % CI)"]
-shown = pd.DataFrame(rows).reindex(columns=[*columns, "ICI"]).fillna(MISSING)
-whole = shown[shown["patients of"] == "validation"].drop(columns="patients of")
-dc = whole[whole["model"] == LABELS["dc"]].set_index("scores")
-glue("stress_slope", dc.loc["as published", "slope (95 % CI)"], display=False)
-glue("stress_slope_recommended", dc.loc["recommended", "slope (95 % CI)"], display=False)
+def calibration_table(models, places):
+    """Return one row per model, track and place; dashes where the data allow no calibration."""
+    columns, rows = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"], []
+    for model, track, place in product(models, TRACKS, places):
+        row = {"model": LABELS[model], "scores": track, "patients of": place}
+        row |= dict.fromkeys(columns, MISSING)
+        if result := calibrations.get((track, model, place)):
+            row |= {"slope (95 % CI)": str(result.slope), "O/E (95 % CI)": str(result.o_e)}
+            row |= {name: percent(getattr(result, name.lower())) for name in ("expected", "observed", "ICI")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+whole, *centres = places
 caption = f"Calibration of the risk of metastasis by {horizon_months} months, validation cohort."
-chapter.table("calibration", whole, caption)
+chapter.table("calibration", calibration_table(MODELS, [whole]).drop(columns="patients of"), caption)
+caption = "Calibration of the DC model in each validation centre."
+chapter.table("calibration_centres", calibration_table(["dc"], centres), caption)
 
 # %%
-by_center = shown[(shown["patients of"] != "validation") & (shown["model"] == LABELS["dc"])]
-chapter.table("calibration_centres", by_center, "Calibration of the DC model in each validation centre.")
+slopes = calibration_table(["dc"], [whole]).set_index("scores")["slope (95 % CI)"]
+chapter.takeaway(
+    3,
+    f"In the validation cohort the DC model's calibration slope is {slopes['as published']} if its training "
+    f"scores are those of patients it was fitted on, and {slopes['recommended']} if they are not; 1 is right "
+    f"([calibration](#stress-calibration)).",
+)
 
 # %%
 fig, axes = small_multiples(2, panel_height=5.0, width=5.0)
 for ax, track in zip(axes, TRACKS, strict=True):
-    parts = [
-        result.groups.assign(cohort=place)
-        for (name, model, place), result in calibrations.items()
-        if (name, model) == (track, "dc") and result is not None and place in list(places)[1:]
-    ]
+    found = {place: calibrations.get((track, "dc", place)) for place in centres}
+    parts = [result.groups.assign(cohort=place) for place, result in found.items() if result]
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
     ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
-alt = (
-    "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk and by centre."
+alt = "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk "
+chapter.figure("calibration", fig, alt + "and by centre.")
+
+# %%
+chapter.say(
+    f"*How to read it.* Points are fifths of predicted risk with 95 % limits; on the dashed line predictions "
+    f"are right on average, above it risk is understated. A model can rank well (a high C-index) and still "
+    f"be far from this line, in particular if it learnt what a score is worth from patients in whom the "
+    f"score looked better than it was: the DC model's slope is {slopes['as published']} with scores as "
+    f"published and {slopes['recommended']} with recommended ones. Points that crowd at the left edge stand "
+    f"for patients who are told that they have almost no risk. Each fifth holds few events, by centre fewer "
+    f"still, so a single point says little; the slope and O/E of the table say more."
 )
-chapter.figure("calibration", fig, alt)
 
 # %% [markdown]
-# *How to read it.* Points are fifths of predicted risk with 95 % limits; on the dashed line predictions are
-# right on average, above it risk is understated. A model can rank well (a high C-index) and still be far from
-# this line, in particular if it learnt what a score is worth from patients in whom the score looked better
-# than it was: the DC model's slope is {glue:text}`stress_slope` with scores as published and
-# {glue:text}`stress_slope_recommended` with recommended ones. Points that crowd at the left edge stand for
-# patients who are told that they have almost no risk. Each fifth holds few events, by centre fewer still, so
-# a single point says little; the slope and O/E of the table say more.
-#
 # (stress-decision)=
 # ### Decision curve
 #
@@ -350,25 +330,26 @@ chapter.figure("calibration", fig, alt)
 # use at a threshold where its curve lies above both treating all and treating none.
 
 # %%
+from npcbook.statistics import net_benefit
+
 thresholds = np.linspace(0.01, 0.4, 40)
 time, event = outcome(cohort["validation"])
 benefits = {}
-for track, table in TRACKS.items():
+for track, scored in SCORES.items():
     predicted = {"Treat all": np.ones(len(time))}
     for model in ("clinical", "dl_combined", "dc"):
-        if absolute[track, model] is not None:
-            predicted[model] = absolute[track, model].predict(table.loc[cohort["validation"], model])
+        if (track, model) in absolute:
+            predicted[model] = absolute[track, model].predict(scored.loc[cohort["validation"], model])
     for name, risk in predicted.items():
-        note = f"Net benefit: {LABELS.get(name, name)}, {track}"
-        data = (time, event, risk, horizon_months, thresholds)
-        benefits[track, name] = attempt(not_estimable, note, net_benefit, *data)
+        with chapter.noting(f"Net benefit: {LABELS.get(name, name)}, {track}"):
+            benefits[track, name] = net_benefit(time, event, risk, horizon_months, thresholds)
 
 # %%
 top = max(100 * event.mean(), 1)
 fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
 for ax, track in zip(axes, TRACKS, strict=True):
     for (of, name), benefit in benefits.items():
-        if of == track and benefit is not None:
+        if of == track:
             color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
             label = LABELS.get(name, name)
             ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=label)
@@ -385,7 +366,7 @@ chapter.figure("decision_curve", fig, alt)
 # the better. It has a gap where nobody above the threshold was followed to the horizon. A wrong calibration
 # costs benefit even where the ranking is right, so that a model may look useless in one panel and useful in
 # the other without ranking patients differently. "Treat" assumes a treatment that works and does equal good
-# to all who will have the event, which [chapter 08](08_ccnd) leaves open.
+# to all who will have the event, which [chapter 08](08_ccnd.ipynb) leaves open.
 #
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients
@@ -397,28 +378,36 @@ chapter.figure("decision_curve", fig, alt)
 # training row shows what fitting alone adds.
 
 # %%
+from npcbook.statistics import permuted_c
+
 data = [(*outcome(cohort[c]), candidates.loc[cohort[c], clinical]) for c in COHORTS]
-rng = np.random.default_rng(seed)
-permuted = attempt(
-    not_estimable, "Permuted outcomes", permuted_c, *data, fit_given, n_permutations=n_permutations, rng=rng
-)
 rows = []
-for name in COHORTS if permuted is not None else ():
-    low, median, high = permuted[name].quantile([0.025, 0.5, 0.975])
-    rows.append({"C-index in": name, "mean": format_number(permuted[name].mean(), 3)})
-    rows[-1] |= {"median (95 % of permutations)": format_estimate(median, low, high)}
-    rows[-1] |= {"permutations": len(permuted)}
+with chapter.noting("Permuted outcomes"):
+    rng = np.random.default_rng(seed)
+    permuted = permuted_c(*data, fit_given, n_permutations=n_permutations, rng=rng)
+    for name in COHORTS:
+        low, median, high = permuted[name].quantile([0.025, 0.5, 0.975])
+        rows.append({"C-index in": name, "mean": format_number(permuted[name].mean(), 3)})
+        rows[-1] |= {"median (95 % of permutations)": format_estimate(median, low, high)}
+        rows[-1] |= {"permutations": len(permuted)}
 chance = pd.DataFrame(rows or [{"C-index in": "not estimable"}])
-glue("stress_permuted", rows[1]["mean"] if rows else MISSING, display=False)
-glue("stress_permutations", n_permutations, display=False)
 chapter.table("permuted", chance, "C-index of the clinical model after permuting the outcomes.")
 
+# %%
+mean = rows[1]["mean"] if rows else MISSING
+chapter.say(
+    f"*How to read it.* The validation row should hold 0.5 in its middle: here its mean is {mean}, of "
+    f"{n_permutations} permutations. The width of its range is what chance alone does to a C-index with this "
+    f"many events; a model inside it cannot be told from chance by this measure. The training row lies above "
+    f"0.5 because fitting finds something in any data."
+)
+chapter.takeaway(
+    4,
+    f"With outcomes dealt to the wrong patients the validation C-index of the clinical model is {mean} on "
+    f"average; chance is 0.5 ([chance](#stress-permuted)).",
+)
+
 # %% [markdown]
-# *How to read it.* The validation row should hold 0.5 in its middle: here its mean is
-# {glue:text}`stress_permuted`, of {glue:text}`stress_permutations` permutations. The width of its range is
-# what chance alone does to a C-index with this many events; a model inside it cannot be told from chance by
-# this measure. The training row lies above 0.5 because fitting finds something in any data.
-#
 # (stress-sample-size)=
 # ### Events per parameter
 #
@@ -427,13 +416,15 @@ chapter.table("permuted", chance, "C-index of the clinical model after permuting
 # tried, not those kept.
 
 # %%
+from npcbook.statistics import minimum_sample_size
+
 n, events = len(cohort["training"]), int(outcome(cohort["training"])[1].sum())
 tried = {
     "clinical model, covariates given": len(clinical),
     "clinical candidates": candidates.shape[1],
     "radiomic features": int(float(lookup("text.radiomics.features")["printed"])),
 }
-sizes = {name: minimum_sample_size(p, n, events) for name, p in tried.items()}
+sizes = {name: minimum_sample_size(p, n, events, share_of_maximum=0.15) for name, p in tried.items()}
 needs = pd.DataFrame({
     "model": list(tried),
     "parameters": [f"{p:,}" for p in tried.values()],
@@ -442,10 +433,15 @@ needs = pd.DataFrame({
     "events needed": [f"{size.n_events:,}" for size in sizes.values()],
     "shrinkage expected here": [format_number(size.expected_shrinkage) for size in sizes.values()],
 })  # fmt: skip
-glue("stress_parameters", tried["clinical candidates"], display=False)
-glue("stress_patients_needed", needs["patients needed"].iloc[1], display=False)
-glue("stress_patients", n, display=False)
 chapter.table("sample_size", needs, f"Sample size for {events} events among {n} training patients.")
+
+# %%
+chapter.takeaway(
+    5,
+    f"Estimating the {tried['clinical candidates']} clinical candidates with little overfitting takes about "
+    f"{needs['patients needed'].iloc[1]} patients at this event rate; the training cohort has {n} "
+    f"([sample size](#stress-sample-size)).",
+)
 
 # %% [markdown]
 # *How to read it.* Shrinkage is the factor by which the fitted coefficients should be multiplied to hold in
@@ -462,97 +458,108 @@ chapter.table("sample_size", needs, f"Sample size for {events} events among {n} 
 # covariates. Both use events up to the horizon, and the scores as published.
 
 # %%
+from npcbook.statistics import uno_c
+
 rows = []
 for model in MODELS:
     row = {"model": LABELS[model]}
     for name in COHORTS:
-        values = []
+        found, data = {}, (*outcome(cohort[name]), scores.loc[cohort[name], model])
         for label, estimate in {"Harrell": harrell_c, "Uno": uno_c}.items():
-            data = (*outcome(cohort[name]), scores.loc[cohort[name], model])
-            note = f"{label}'s C: {LABELS[model]}, {name}"
-            c = attempt(not_estimable, note, estimate, *data, tau=horizon_months)
-            row[f"{name}, {label}"] = c and format_estimate(c.c, c.low, c.high)
-            values.append(c.c if c else np.nan)
-        row[f"{name}, difference"] = values[1] - values[0]
+            with chapter.noting(f"{label}'s C: {LABELS[model]}, {name}"):
+                found[label] = estimate(*data, tau=horizon_months)
+            row[f"{name}, {label}"] = str(found.get(label, MISSING))
+        row[f"{name}, difference"] = found["Uno"].c - found["Harrell"].c if len(found) == 2 else np.nan
     rows.append(row)
 uno = pd.DataFrame(rows)
-differences = uno[[f"{name}, difference" for name in COHORTS]]
-largest = differences.abs().max().max()
-glue("stress_uno_largest", format_number(None if np.isnan(largest) else largest, 3), display=False)
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
 
+# %%
+largest = uno[[f"{name}, difference" for name in COHORTS]].abs().max().max()
+chapter.say(
+    f"*How to read it.* The largest difference between the two is {format_number(largest, 3)}. Small ones "
+    f"say that the pattern of follow-up is not what made a C-index high or low; they say nothing about "
+    f"overfitting, which both share."
+)
+
 # %% [markdown]
-# *How to read it.* The largest difference between the two is {glue:text}`stress_uno_largest`. Small ones say
-# that the pattern of follow-up is not what made a C-index high or low; they say nothing about overfitting,
-# which both share.
-#
+# Uno's C is scikit-survival's too. The kernel of this book stands here for its standard error, which
+# `concordance_index_ipcw` does not give:
+
+# %%
+from sksurv.metrics import concordance_index_ipcw
+from sksurv.util import Surv
+
+differences = []
+for name, model in product(COHORTS, MODELS):
+    (time, event), risk = outcome(cohort[name]), scores.loc[cohort[name], model].to_numpy()
+    with chapter.noting(f"scikit-survival's C: {LABELS[model]}, {name}"):
+        survival = Surv.from_arrays(event == 1, time)
+        library = concordance_index_ipcw(survival, survival, risk, tau=horizon_months)[0]
+        differences.append(abs(library - uno_c(time, event, risk, tau=horizon_months).c))
+chapter.say(f"The largest difference over models and cohorts is {max(differences, default=np.nan):.0e}.")
+
+# %% [markdown]
 # (stress-definition)=
 # ### What counts as an event
 #
 # The paper does not say whether a death without metastasis is an event of {term}`DMFS`. Counting metastasis
-# only (the default here, for the reason given in [chapter 01](01_cohorts)) estimates something other than
-# counting both, as most trials do.
+# only (the default here, for the reason given in [chapter 01](01_cohorts.ipynb)) estimates something other
+# than counting both, as most trials do.
 
 # %%
-DEFINITIONS = {"metastasis, deaths censored": "dm", "metastasis or death": "both"}
-
-
-def defined(index, kind):
-    """Return time and event of some patients by one of the definitions."""
-    rows = patients.loc[index]
-    if kind == "dm":
-        return outcome(index)
-    first = np.where(rows["dm_event"] == 1, rows["dmfs_months"], rows["os_months"])
-    return first, ((rows["dm_event"] == 1) | (rows["os_event"] == 1)).astype(int).to_numpy()
-
+happened = patients["dm_event"] == 1
+patients["either_months"] = patients["dmfs_months"].where(happened, patients["os_months"])
+patients["either_event"] = (happened | (patients["os_event"] == 1)).astype(int)
+EITHER = "either_months", "either_event"
+DEFINITIONS = {"metastasis, deaths censored": ENDPOINTS["DMFS"], "metastasis or death": EITHER}
 
 # %%
-rows = []
-for text, kind in DEFINITIONS.items():
-    for name in COHORTS:
-        time, event = defined(cohort[name], kind)
-        km = kaplan_meier(time, event, at=[horizon_months])
-        limits = (100 * value[0] for value in (km.survival, km.low, km.high))
-        row = {"event": text, "cohort": name, "events": int(event.sum())}
-        row[f"{horizon_months}-month rate, % (95 % CI)"] = format_estimate(*limits, 1)
-        for model in ("dl_combined", "dc"):
-            note = f"C-index: {LABELS[model]}, {name}, {text}"
-            c = attempt(not_estimable, note, harrell_c, time, event, scores.loc[cohort[name], model])
-            row[f"C-index, {LABELS[model]}"] = c and format_estimate(c.c, c.low, c.high)
-        rows.append(row)
+rows, rate_name = [], f"{horizon_months}-month rate, % (95 % CI)"
+for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
+    time, event = outcome(cohort[name], *columns)
+    row = {"event": text, "cohort": name, "events": int(event.sum()), rate_name: MISSING}
+    with chapter.noting(f"Rate: {name}, {text}"):
+        row[rate_name] = f"{rate_at(time, event, horizon_months):1%}"
+    for model in ("dl_combined", "dc"):
+        row[f"C-index, {LABELS[model]}"] = MISSING
+        with chapter.noting(f"C-index: {LABELS[model]}, {name}, {text}"):
+            row[f"C-index, {LABELS[model]}"] = str(harrell_c(time, event, scores.loc[cohort[name], model]))
+    rows.append(row)
 definitions = pd.DataFrame(rows)
-glue("stress_events_dm", int(definitions["events"].iloc[0]), display=False)
-glue("stress_events_both", int(definitions["events"].iloc[2]), display=False)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")
+chapter.say(
+    f"*How to read it.* In the training cohort there are {definitions['events'].iloc[0]} events by the first "
+    f"definition and {definitions['events'].iloc[2]} by the second. A score made to predict metastasis says "
+    f"less about deaths from other causes, so its C-index usually falls when these count."
+)
 
 # %% [markdown]
-# *How to read it.* In the training cohort there are {glue:text}`stress_events_dm` events by the first
-# definition and {glue:text}`stress_events_both` by the second. A score made to predict metastasis says less
-# about deaths from other causes, so its C-index usually falls when these count.
-#
 # (stress-competing)=
 # ### Death as a competing event
 #
 # One minus Kaplan–Meier is the risk of metastasis if nobody died of anything else, and if those who died
 # would have had the same risk as those who lived. The share of patients who will actually be seen with
-# metastasis, death being a {term}`competing risk`, is the cumulative incidence (Aalen–Johansen).
+# metastasis, death being a {term}`competing risk`, is the cumulative incidence (Aalen–Johansen; from
+# scikit-survival, and one minus Kaplan–Meier where only one kind of event occurred).
 
 # %%
+from npcbook.statistics import cumulative_incidence
+
 rows = []
-for name in COHORTS:
-    for group in ("high", "low"):
-        index = cohort[name][groups.loc[cohort[name], "dl_combined"] == group]
-        row = {"cohort": name, "DL risk": group, "patients": len(index)}
-        if len(index) and patients.loc[index, "dmfs_months"].max() >= horizon_months:
-            time, event = outcome(index)
-            status = np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
-            naive_risk = 1 - kaplan_meier(time, event, at=[horizon_months]).survival[0]
-            row["1 − Kaplan–Meier"] = percent(naive_risk)
-            row["cumulative incidence"] = percent(cumulative_incidence(time, status, horizon_months))
-            row["deaths without metastasis"] = int((status == 2).sum())
-        rows.append(row)
-competing = pd.DataFrame(rows).fillna(MISSING)
-chapter.table("competing", competing, f"Risk of metastasis by {horizon_months} months.")
+for name, group in product(COHORTS, ("high", "low")):
+    index = cohort[name][groups.loc[cohort[name], "dl_combined"] == group]
+    time, event = outcome(index)
+    cause = np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
+    row = {"cohort": name, "DL risk": group, "patients": len(index)}
+    row |= dict.fromkeys(("1 − Kaplan–Meier", "cumulative incidence", "deaths without metastasis"), MISSING)
+    with chapter.noting(f"Competing death: {name}, {group} risk"):
+        row["1 − Kaplan–Meier"] = percent(1 - rate_at(time, event, horizon_months).value)
+        found = cumulative_incidence(time, cause, at=[horizon_months])
+        row["cumulative incidence"] = percent(found.incidence[0])
+        row["deaths without metastasis"] = int((cause == 2).sum())
+    rows.append(row)
+chapter.table("competing", pd.DataFrame(rows), f"Risk of metastasis by {horizon_months} months.")
 
 # %% [markdown]
 # *How to read it.* Where few die without metastasis by the horizon the two columns agree; in an older cohort
@@ -584,6 +591,9 @@ chapter.table("missing", pd.DataFrame(rows), "Unknown laboratory values by centr
 
 
 # %%
+from npcbook.statistics import impute_binary, pool
+
+
 def pooled_cox(time, event, table):
     """Return the multivariable model pooled over imputed data sets."""
     sets = impute_binary(time, event, table, n_imputations=20, rng=np.random.default_rng(seed))
@@ -593,14 +603,12 @@ def pooled_cox(time, event, table):
 
 table = candidates.loc[cohort["training"]]
 table = table.loc[:, table.nunique() > 1]
-kept = table.dropna()
-complete = attempt(not_estimable, "Complete cases", fit_cox, *outcome(kept.index), kept)
-imputed = attempt(not_estimable, "Multiple imputation", pooled_cox, *outcome(table.index), table)
-shown = pd.DataFrame({"covariate": table.columns.map(NAMES)})
-if complete is not None:
-    ratios = zip(complete.hr, complete.hr_low, complete.hr_high, strict=True)
-    shown[f"complete cases (n = {len(kept)}), HR (95 % CI)"] = [format_hr(*ratio) for ratio in ratios]
-if imputed is not None:
+kept, shown = table.dropna(), pd.DataFrame({"covariate": table.columns.map(NAMES)})
+with chapter.noting("Complete cases"):
+    complete = fit_cox(*outcome(kept.index), kept)
+    shown[f"complete cases (n = {len(kept)}), HR (95 % CI)"] = [str(complete[name]) for name in table]
+with chapter.noting("Multiple imputation"):
+    imputed = pooled_cox(*outcome(table.index), table)
     ratios = np.exp([imputed.coef, imputed.low, imputed.high]).T
     shown[f"imputed (n = {len(table)}), HR (95 % CI)"] = [format_hr(*ratio) for ratio in ratios]
     shown["p, imputed"] = [format_p(p) for p in imputed.p_value]
@@ -616,7 +624,7 @@ chapter.table("imputation", shown, "Multivariable model of distant metastasis, t
 # What these data could not give, with the reason:
 
 # %%
-chapter.table("not_estimable", list_reasons(not_estimable), "Estimates that the data do not allow.")
+chapter.not_estimable()
 
 # %% [markdown]
 # ## Against the paper
@@ -643,7 +651,6 @@ def here(writer, published_id, as_text):
 
 # %%
 HR, C = "text.training.km_hr.dl_combined", "table4.validation.c_index.dc"
-slopes = dc["slope (95 % CI)"]
 beside = pd.DataFrame(
     [
         ("C-index of the clinical model (covariates selected anew), training",
@@ -654,8 +661,8 @@ beside = pd.DataFrame(
         ("C-index of DC, validation", printed(C), here("05_cox_models", C, format_estimate),
          f"calibration slope {slopes['as published']} as published, {slopes['recommended']} recommended"),
         ("5-year DMFS, training, %" + ("" if horizon_months == 60 else f" (here {horizon_months} months)"),
-         printed("table1.training.dmfs_5y"), definitions.iloc[0, 3],
-         f"{definitions.iloc[2, 3]} if deaths count"),
+         printed("table1.training.dmfs_5y"), definitions[rate_name].iloc[0],
+         f"{definitions[rate_name].iloc[2]} if deaths count"),
     ],
     columns=["what", "printed", "as published, here", "what the printed number leaves out"],
 ).fillna(MISSING)  # fmt: skip
@@ -666,8 +673,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # leaves out. The checks do not show that the paper's results are wrong. They show how large a result of
 # that kind can become without an effect, with these numbers of patients and events, and therefore which of
 # the printed ones would need the missing check before anybody acts on them. {term}`Truth <planted truth>`
-# is not shown because each check is its own comparison: with chance, with other patients, or with another
-# choice.
+# is not shown because each check is its own comparison: with chance, other patients, or another choice.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -685,9 +691,8 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #   inflates less.
 # - The bootstrap cannot repeat the training of the networks or the radiomics selection in the time of a
 #   page; their optimism is part of the step from the training to the validation column. What scoring out of
-#   fold takes off is in [chapter 05](cox-recommended).
-# - Calibration rests on few events per fifth of predicted risk, per centre most of all: the limits say
-#   how few.
+#   fold takes off is in [chapter 05](#cox-recommended).
+# - Calibration rests on few events per fifth of predicted risk, per centre most of all: see the limits.
 # - No p-value on this page is corrected for the number of checks; they are descriptions, not findings.
 # - Riley's criteria assume a share of explainable variation; the numbers needed are roughly inversely
 #   proportional to it: half the share, about twice the patients.

@@ -18,30 +18,25 @@
 # here, whether or not this run computed it.
 #
 # ## In short
-#
-# - The paper's {glue:text}`ledger_rows` transcribed numbers: {glue:text}`ledger_compared` compared with this
-#   run, {glue:text}`ledger_missing` results not computed in it, {glue:text}`ledger_settings` settings and
-#   numbers from the literature ([by chapter](ledger-chapters), [row by row](ledger-rows)).
-# - Of the {glue:text}`ledger_with_ci` compared numbers that are printed with a {term}`confidence interval`,
-#   {glue:text}`ledger_inside` have this run's value inside it ([intervals](ledger-intervals)).
-# - {glue:text}`ledger_checks_odd` of {glue:text}`ledger_checks` checks of print against print do not simply
-#   reproduce ([print](ledger-print)).
-# - What agreement means depends on the data: the note below the first table says which these are.
-#
-# **Reads** the `values.csv` of every chapter in the run, and `data/published`. **Writes** `ledger.csv`, every
-# row.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** the `values.csv` of every chapter in the run, and `data/published`. **Writes** `ledger.csv`, every
+# row, and the result on the book's front page.
+#
 # ## Setup
 
 # %%
-import matplotlib.pyplot as plt
-from IPython.display import Markdown
-from myst_nb import glue
+import html
 
-from npcbook.book.chapter import open_chapter
-from npcbook.paper.comparison import ledger, printed_decimals, read_run_values
-from npcbook.paper.printed import read_published
+import matplotlib.pyplot as plt
+
+from npcbook.book import open_chapter
+from npcbook.paper import ledger, printed_decimals, read_published
 from npcbook.words import PRINT_LABEL, format_number
 
 # %% tags=["parameters"]
@@ -60,7 +55,7 @@ chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_
 # (what was planted, in a {term}`synthetic cohort` only).
 
 # %%
-values = read_run_values(chapter.run_folder)
+values = chapter.recorded_values()
 by_track = values.rename(columns={"recorded_by": "chapter"}).groupby(["chapter", "track"], sort=False)
 recorded = by_track.size().unstack(fill_value=0).reset_index()
 chapter.table("recorded", recorded, "Values that each chapter of this run recorded, by track.")
@@ -77,16 +72,18 @@ chapter.table("recorded", recorded, "Values that each chapter of this run record
 rows = ledger(values)
 chapter.write("ledger", rows)
 result = rows["status"].isin(["compared", "not computed in this run"])
-glue("ledger_rows", f"{len(rows)}", display=False)
-glue("ledger_compared", f"{(rows['status'] == 'compared').sum()}", display=False)
-glue("ledger_missing", f"{(rows['status'] == 'not computed in this run').sum()}", display=False)
-glue("ledger_settings", f"{(~result).sum()}", display=False)
+settings, compared = (~result).sum(), (rows["status"] == "compared").sum()
 synthetic = """**These data are synthetic.** What was planted was either taken from print or set otherwise on
 purpose, as chapter 11 tells. Agreement shows at most that the pipeline recovers what was planted, never that
 the paper is right; a difference may have been planted too."""
 real = """**These are other patients than the paper's.** A difference may come from case mix, treatment or
 chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
-Markdown(synthetic if chapter.is_synthetic else real)
+chapter.say(synthetic if chapter.is_synthetic else real)
+chapter.takeaway(1, f"""The paper's {len(rows)} transcribed numbers: {compared} compared with this run,
+{len(rows) - compared - settings} results not computed in it, {settings} settings and numbers from the
+literature ([by chapter](#ledger-chapters), [row by row](#ledger-rows)).""")  # fmt: skip
+chapter.takeaway(4, f"""What agreement means depends on the data behind the {len(values)} values recorded: the
+note below the first table says which these are.""")  # fmt: skip
 
 # %% [markdown]
 # (ledger-chapters)=
@@ -117,13 +114,14 @@ def in_print_digits(table):
     return table.assign(difference=[format_number(value, printed_decimals(text)) for value, text in pairs])
 
 
-printed = read_published().set_index("id")
+printed = read_published().set_index("id", drop=False)
 with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
-glue("ledger_with_ci", f"{len(with_ci)}", display=False)
-glue("ledger_inside", f"{(with_ci['in printed CI'] == 'yes').sum()}", display=False)
 outside = with_ci[with_ci["in printed CI"] == "no"]
 shown = in_print_digits(outside)[["what", "printed", "here", "difference", "recommended", "truth"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
+chapter.takeaway(2, f"""Of the {len(with_ci)} compared numbers that are printed with a confidence interval,
+{len(with_ci) - len(outside)} have this run's value inside it
+([intervals](#ledger-intervals)).""")  # fmt: skip
 
 # %% [markdown]
 # In the figure bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`.
@@ -179,11 +177,11 @@ chapter.figure("discrimination", fig, alt)
 # %%
 checks = chapter.read("00_printed_numbers/checks")
 kind = checks["verdict"].str.split(" on ").str[0]
-glue("ledger_checks", f"{len(checks)}", display=False)
-glue("ledger_checks_odd", f"{(kind != 'reproduces').sum()}", display=False)
 verdicts = kind.value_counts().rename_axis("verdict").rename("checks").reset_index()
 caption = "Checks of printed numbers against one another."
 chapter.table("print_checks", verdicts, caption, label=PRINT_LABEL)
+chapter.takeaway(3, f"""{(kind != "reproduces").sum()} of {len(checks)} checks of print against print do not
+simply reproduce ([print](#ledger-print)).""")  # fmt: skip
 
 # %% [markdown]
 # (ledger-rows)=
@@ -202,6 +200,43 @@ columns = ["what", "printed", "here", "printed interval", "difference", "recomme
 every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2].replace("", "none"))
 every = every[[*columns, "source"]].sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
+
+# %% [markdown]
+# ## The front page
+#
+# The book opens with the figure above and a few of these rows.
+
+# %%
+FRONT = [
+    "table3.validation.cet1w",
+    "table4.validation.c_index.clinical",
+    "table4.validation.c_index.radiomics_combined",
+    "table4.validation.c_index.dl_combined",
+    "table4.validation.c_index.dc",
+    "text.validation.km_hr.dl_combined",
+    "text.ccnd.high.dmfs_5y.over_160",
+    "text.ccnd.high.dmfs_5y.radiotherapy",
+]
+front = printed.loc[FRONT]
+compares = front["id"].str.startswith("table4.") & (front["p_printed"] != "")
+unit = (", " + front["unit"]).where(front["unit"] != "", "")
+unit = unit.mask(compares & (front["unit"] == ""), "; p: against radiomics")
+shown = rows.set_index("id").loc[FRONT, ["what", "printed", "here", "recommended", "truth"]]
+shown["what"] += unit
+head = ["number", "printed", "as published, here", "recommended, here", "planted truth"]
+lines = [head, ["---"] * len(head), *shown.to_numpy().tolist()]
+front_table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+# %%
+shown_as = html.escape(f"{alt} {chapter.label}.", quote=True)
+image = f"results/figures/{chapter.name}/discrimination.png"
+chapter.front_page(f"""<p><img src="{image}" alt="{shown_as}" width="620"></p>
+
+**{chapter.label}.** Discrimination of every model: bars are the printed 95 % intervals, filled
+dots what the paper's method gives on the patients of this run, hollow dots what the recommended one gives.
+The table sets some of the numbers side by side; the [ledger](notebooks/10_ledger.ipynb) has them all.
+
+{front_table}""")
 
 # %% [markdown]
 # ## Limits and deviations

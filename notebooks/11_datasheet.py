@@ -14,25 +14,17 @@
 # %% [markdown]
 # # Datasheet of the synthetic cohort
 #
-# What exactly is in the cohort that the book analyses by default, and what does real MRI have that it
-# has not?
+# **What exactly is in the cohort that the book analyses by default, and what does real MRI have that it has
+# not?**
 #
 # ## In short
-#
-# - Of {glue:text}`datasheet_checked` counts and survival rates in Table 1 that the specification sets,
-#   {glue:text}`datasheet_equal` equal print ([against the paper](datasheet-against-paper)).
-# - Three latent variables shape the picture: size, heterogeneity inside the contour, and infiltration
-#   outside it. A fourth, frailty, is not in the picture. How strongly each drives the hazard in this scenario
-#   is in the table ([effects](datasheet-effects)).
-# - The picture is physics: {glue:text}`datasheet_structures` structures filled with
-#   {glue:text}`datasheet_tissues` tissues, the spin-echo equation, contrast uptake, receive coil and noise
-#   ([tissues](datasheet-tissues)).
-# - Measured by hand, variation inside the contour correlates with heterogeneity at
-#   {glue:text}`datasheet_r_inside` and enhancement around it with infiltration at
-#   {glue:text}`datasheet_r_rim` ([probes](datasheet-probes)).
-# - Deciles of raw intensities name the centre in {glue:text}`datasheet_site_raw` of patients
-#   ([centres](datasheet-centres)).
-#
+
+# %%
+from npcbook.book import in_short
+
+in_short()
+
+# %% [markdown]
 # **Reads** the cohort's description and, where there is one, its truth; the pictures are drawn anew.
 # **Writes** tables and figures for the reader only.
 #
@@ -41,37 +33,40 @@
 # ## Setup
 
 # %%
+import inspect
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
+from numpydoc.docscrape import NumpyDocString
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import NODE, TUMOUR, plot_slice, widest_slice
-from npcbook.cohort.reading import read_truth
-from npcbook.paper.printed import lookup
+# %%
+from npcbook.book import open_chapter, plot_slice, show_source, widest_slice
+from npcbook.cohort import read_truth
+from npcbook.paper import lookup
 from npcbook.store import project_path
-from npcbook.synthetic import phantom
-from npcbook.synthetic.datasheet import (
-    anatomy_table,
-    changed_parameters,
+from npcbook.synthetic import (
+    ANATOMY,
+    EFFECTS,
+    LATENTS,
+    PROTOCOLS,
+    SHIFTED_PROTOCOLS,
+    TISSUES,
+    Traits,
     in_words,
     intensity_profile,
-    parameter_table,
     probe_volumes,
-    protocol_table,
-    tissue_table,
+    render_patient,
+    specification,
+    spin_echo_signal,
 )
-from npcbook.synthetic.patients import specification
-from npcbook.synthetic.phantom import PROTOCOLS, SHIFTED_PROTOCOLS, Traits, render_patient
-from npcbook.words import SYNTHETIC_LABEL, format_number
+from npcbook.words import COHORTS, MASK_LABELS, SYNTHETIC_LABEL, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -99,6 +94,8 @@ spec = specification(
 )
 chapter.label = SYNTHETIC_LABEL  # every picture and number of this page is synthetic, whatever the cohort
 grid = (drawn_slices, drawn_voxels, drawn_voxels)
+
+# %%
 facts = {
     "cohort described": description["Name"],
     "synthetic": "yes" if made_with else "no: this page shows the default synthetic cohort instead",
@@ -136,20 +133,39 @@ chapter.table("cohort", facts, "The cohort of this run.")
 #
 # Counts unless said otherwise; what print leaves open says so.
 
+
 # %%
-training = parameter_table(spec.training).rename(columns={"value": "training"})
-validation = parameter_table(spec.validation)["value"]
-margins = training.assign(validation=validation)[["parameter", "training", "validation", "meaning"]]
-margins["parameter"] = margins["parameter"].map(in_words)
+def as_text(value) -> str:
+    """Return a parameter's value as text: pairs as "key: value", numbers short."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = tuple(value.items())
+    if isinstance(value, tuple):
+        pairs = (": ".join(map(as_text, v)) if isinstance(v, tuple) else as_text(v) for v in value)
+        return ", ".join(pairs)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parameter_table(instance) -> pd.DataFrame:
+    """Return the parameters of a specification with what its docstring says of each."""
+    listed = NumpyDocString(inspect.getdoc(type(instance)))["Attributes"]
+    meaning = {name.strip(): " ".join(part.desc) for part in listed for name in part.name.split(",")}
+    values = {field.name: getattr(instance, field.name) for field in fields(instance)}
+    rows = [(in_words(n), as_text(v), meaning[n]) for n, v in values.items() if not is_dataclass(v)]
+    return pd.DataFrame(rows, columns=["parameter", "value", "meaning"])
+
+
+# %%
+margins = parameter_table(spec.training).rename(columns={"value": "training"})
+margins.insert(2, "validation", parameter_table(spec.validation)["value"])
 chapter.table("margins", margins, "What Table 1 fixes, as the generator has it.")
 
 # %% [markdown]
 # ### What print leaves open
 
 # %%
-open_choices = parameter_table(spec)
-open_choices["parameter"] = open_choices["parameter"].map(in_words)
-chapter.table("parameters", open_choices, "Parameters of the table and of the outcomes.")
+chapter.table("parameters", parameter_table(spec), "Parameters of the table and of the outcomes.")
 
 # %% [markdown]
 # (datasheet-effects)=
@@ -173,29 +189,38 @@ seen_in = {
     "dose": "table, only with N1 at high risk",
     "chemotherapy": "table",
 }
-planted = asdict(spec.hr)
-clinical = [name for name in planted if name not in seen_in]
-rows = []
-for name, hr in planted.items():
-    is_printed = name in clinical or name == "chemotherapy"
-    text = lookup(f"table2.multivariable.{name}")["printed"] if is_printed else "–"
-    power = spec.omitted_effects if name in clinical else 1.0
-    rows.append((name, text, format_number(hr), format_number(hr**power), seen_in.get(name, "table")))
-names = ["factor", "printed", "hazard ratio set", "hazard ratio planted", "where it shows"]
-effects = pd.DataFrame(rows, columns=names)
-effects["factor"] = effects["factor"].map(in_words)
+planted = pd.Series(asdict(spec.hr))
+clinical = ~planted.index.isin(list(seen_in))  # only these are planted larger than they are set
+in_print = clinical | (planted.index == "chemotherapy")
+
+# %%
+effects = pd.DataFrame({"factor": planted.index.map(in_words), "printed": "–"})
+effects.loc[in_print, "printed"] = [
+    lookup(f"table2.multivariable.{name}")["printed"] for name in planted.index[in_print]
+]
+effects["hazard ratio set"] = planted.map(format_number).to_numpy()
+larger = planted ** np.where(clinical, spec.omitted_effects, 1.0)
+effects["hazard ratio planted"] = larger.map(format_number).to_numpy()
+effects["where it shows"] = [seen_in.get(name, "table") for name in planted.index]
 chapter.table("effects", effects, "Hazard ratios of distant metastasis: printed, set, planted.")
+size, heterogeneity, infiltration, frailty = planted[list(LATENTS)].map(format_number)
+chapter.takeaway(
+    2,
+    "Three latent variables shape the picture: size, heterogeneity inside the contour, and infiltration "
+    "outside it. A fourth, frailty, is not in the picture. Per standard deviation they multiply the hazard "
+    f"in this scenario by {size}, {heterogeneity}, {infiltration} and {frailty} "
+    "([effects](#datasheet-effects)).",
+)
 
 # %% [markdown]
 # Latent variables as they fell in the cohort of this run, where it has a truth:
 
 # %%
 truth = read_truth(folder)
-latents = ["size", "heterogeneity", "infiltration", "frailty"]
 if truth is None:
-    realised = pd.DataFrame({"latent variable": latents, "mean": "no truth"})
+    realised = pd.DataFrame({"latent variable": LATENTS, "mean": "no truth"})
 else:
-    summary = truth[latents].agg(["mean", "std", "min", "max"]).T
+    summary = truth[list(LATENTS)].agg(["mean", "std", "min", "max"]).T
     realised = summary.map(format_number).rename_axis("latent variable").reset_index()
     realised = realised.rename(columns={"std": "SD", "min": "lowest", "max": "highest"})
 chapter.table("latents", realised, "Latent variables of the cohort; specified: mean 0, SD 1.")
@@ -207,8 +232,7 @@ chapter.table("latents", realised, "Latent variables of the cohort; specified: m
 # blurring and noise before anyone sees it.
 
 # %%
-visible = parameter_table(phantom.EFFECTS)
-visible["parameter"] = visible["parameter"].map(in_words)
+visible = parameter_table(EFFECTS)
 chapter.table("visible_effects", visible, "How strongly disease shows, and what hides it.")
 
 # %% [markdown]
@@ -227,7 +251,22 @@ chapter.table("visible_effects", visible, "How strongly disease shows, and what 
 #     ISMRM* 2006; 2494.
 
 # %%
-tissues = tissue_table(PROTOCOLS["1"])
+show_source(spin_echo_signal)
+
+# %%
+rows = [
+    {
+        "tissue": tissue.name,
+        "proton density": tissue.proton_density,
+        **{f"T1, {field} (ms)": t1 for field, t1 in zip(("1.5 T", "3 T"), tissue.t1_ms, strict=True)},
+        **{f"T2, {field} (ms)": t2 for field, t2 in zip(("1.5 T", "3 T"), tissue.t2_ms, strict=True)},
+        "uptake (mmol/l)": tissue.uptake_mmol_l,
+        "texture (SD)": tissue.texture,
+        **{f"signal {s.upper()}": round(spin_echo_signal(tissue, p), 3) for s, p in PROTOCOLS["1"].items()},
+    }
+    for tissue in TISSUES.values()
+]
+tissues = pd.DataFrame(rows)
 chapter.table("tissues", tissues, "Tissues, and their signal under the protocols of centre 1.")
 
 # %% [markdown]
@@ -235,7 +274,13 @@ chapter.table("tissues", tissues, "Tissues, and their signal under the protocols
 # kind: other field strengths, echo times, slice thickness, noise, coil and gain in each centre.
 
 # %%
-protocols = protocol_table(PROTOCOLS).rename(columns=in_words)
+rows = [
+    {"center": center, "sequence": sequence.upper()}
+    | {name: as_text(value) for name, value in asdict(protocol).items()}
+    for center, sequences in PROTOCOLS.items()
+    for sequence, protocol in sequences.items()
+]
+protocols = pd.DataFrame(rows).rename(columns=in_words)
 chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 
 # %% [markdown]
@@ -254,8 +299,16 @@ chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 #     axial scans. *AJNR* 1989; 10: 839–844.
 
 # %%
-anatomy = anatomy_table()
-chapter.table("anatomy", anatomy, "Structures by tissue; both sides counted.")
+# Walls are counted with what they line.
+structures = pd.DataFrame([asdict(structure) for structure in ANATOMY if not structure.wall_mm])
+structures["count"] = 1 + structures["paired"]
+anatomy = structures.groupby("tissue", sort=False).agg(structures=("name", ", ".join), count=("count", "sum"))
+chapter.table("anatomy", anatomy.reset_index(), "Structures by tissue; both sides counted.")
+chapter.takeaway(
+    3,
+    f"The picture is physics: {anatomy['count'].sum()} structures filled with {len(TISSUES)} tissues, the "
+    "spin-echo equation, contrast uptake, receive coil and noise ([tissues](#datasheet-tissues)).",
+)
 
 # %% [markdown]
 # Slices from the neck (left) to the base of the skull (right). Fat is bright on T1W, fluid on T2W; tumour
@@ -280,15 +333,14 @@ chapter.figure("levels", fig, "Axial slices of a synthetic patient at several he
 # and fat, is infiltrated. These panels stand in for the examples of the paper's Figure S3.
 
 # %%
-cases = {
-    "T1, tumour": Traits("1", "T1", "N0", 0, 0, 0, 0),
-    "T2, tumour": Traits("1", "T2", "N0", 0, 0, 0, 0),
-    **{f"rENE {grade}, nodes": Traits("1", "T1", "N1", grade, 0, 0, 0) for grade in (0, 1, 2)},
-}
+LABEL = {name: label for label, name in MASK_LABELS.items()}
+cases = [("T1, tumour", Traits("1", "T1", "N0", 0, 0, 0, 0), LABEL["primary tumour"])]
+cases += [("T2, tumour", Traits("1", "T2", "N0", 0, 0, 0, 0), LABEL["primary tumour"])]
+for grade in (0, 1, 2):
+    cases.append((f"rENE {grade}, nodes", Traits("1", "T1", "N1", grade, 0, 0, 0), LABEL["lymph node"]))
 fig, axes = plt.subplots(2, len(cases), figsize=(11, 4.8), layout="constrained")
-for column, (title, traits) in zip(axes.T, cases.items(), strict=True):
+for column, (title, traits, label) in zip(axes.T, cases, strict=True):
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 4))
-    label = NODE if "nodes" in title else TUMOUR
     for ax, name in zip(column, ("t2w", "cet1w"), strict=True):
         at = widest_slice(volumes[name], label)
         plot_slice(volumes[name], at, title=f"{title}, {name.upper()}", half_mm=70, ax=ax)
@@ -305,9 +357,8 @@ chapter.figure("grades", fig, alt)
 fig, axes = plt.subplots(3, 6, figsize=(11, 5.9), layout="constrained")
 pairs = [(name, value) for name in ("size", "heterogeneity", "infiltration") for value in (-2.0, 2.0)]
 for column, (name, value) in zip(axes.T, pairs, strict=True):
-    traits = Traits(
-        "1", "T2", "N0", 0, **{"size": 0.0, "heterogeneity": 0.0, "infiltration": 0.0, name: value}
-    )
+    average = {"size": 0.0, "heterogeneity": 0.0, "infiltration": 0.0}
+    traits = Traits("1", "T2", "N0", 0, **average | {name: value})
     volumes = render_patient(traits, grid, np.random.default_rng(seed + 6))
     for ax, (sequence, volume) in zip(column, volumes.items(), strict=True):
         title = f"{name} {value:+.0f}, {sequence.upper()}"
@@ -325,22 +376,32 @@ chapter.figure("latents", fig, alt)
 # only. Patients are drawn for this page, on the grid of the default profile and from all centres.
 
 # %%
-rng = np.random.default_rng(seed)
-centers = list(PROTOCOLS)
-rows, profiles = [], {False: [], True: []}
+show_source(probe_volumes)
+
+# %%
+rng, centers = np.random.default_rng(seed), list(PROTOCOLS)
+rows, profiles = [], {"raw": [], "each image standardised": []}
 for number in range(probed_patients):
-    traits = Traits(
-        centers[number % len(centers)], str(rng.choice(["T1", "T2"])), "N0", 0, *rng.standard_normal(3)
-    )
+    center, t_stage = centers[number % len(centers)], str(rng.choice(["T1", "T2"]))
+    traits = Traits(center, t_stage, "N0", 0, *rng.standard_normal(3))
     volumes = render_patient(traits, (16, 64, 64), np.random.default_rng([seed, number]))
     rows.append(asdict(traits) | asdict(probe_volumes(volumes)))
-    for standardise, collected in profiles.items():
-        collected.append(intensity_profile(volumes, standardise=standardise))
+    for kind, collected in profiles.items():
+        collected.append(intensity_profile(volumes, standardise=kind != "raw"))
 probed = pd.DataFrame(rows).assign(volume=lambda df: np.log(df["volume_ml"]))
+
+# %%
 probes = {"volume": "volume", "inside": "variation inside", "rim": "enhancement around"}
-correlation = probed[[*latents[:3], *probes]].corr().loc[list(probes), latents[:3]]
-shown = correlation.map(format_number).rename(index=probes).rename_axis("probe").reset_index()
+in_picture = list(LATENTS[:3])
+correlation = probed[[*in_picture, *probes]].corr().loc[list(probes), in_picture].map(format_number)
+shown = correlation.rename(index=probes).rename_axis("probe").reset_index()
 chapter.table("probes", shown, "Correlation of hand-made probes (rows) with latent variables.")
+chapter.takeaway(
+    4,
+    "Measured by hand, variation inside the contour correlates with heterogeneity at "
+    f"{correlation.loc['inside', 'heterogeneity']} and enhancement around it with infiltration at "
+    f"{correlation.loc['rim', 'infiltration']} ([probes](#datasheet-probes)).",
+)
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
@@ -379,16 +440,18 @@ chapter.figure("centres", fig, "The same synthetic patient as the scanners of ea
 # %%
 classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
 found = {
-    standardise: cross_val_score(classifier, np.array(values), probed["center"], cv=5).mean()
-    for standardise, values in profiles.items()
-}
+    kind: cross_val_score(classifier, np.array(values), probed["center"], cv=5).mean()
+    for kind, values in profiles.items()
+} | {"chance": 1 / len(centers)}
 site = pd.DataFrame(
-    {
-        "intensities": ["raw", "each image standardised", "chance"],
-        "centre named correctly": [f"{share:.0%}" for share in (*found.values(), 1 / len(centers))],
-    }
+    {"intensities": found.keys(), "centre named correctly": map("{:.0%}".format, found.values())}
 )
 chapter.table("site", site, "How often deciles of intensity name the centre.")
+chapter.takeaway(
+    5,
+    f"Deciles of raw intensities name the centre in {found['raw']:.0%} of patients "
+    "([centres](#datasheet-centres)).",
+)
 
 # %% [markdown]
 # ## Scenarios
@@ -396,16 +459,24 @@ chapter.table("site", site, "How often deciles of intensity name the centre.")
 # `null` plants nothing: every model must come out at chance in patients it has not seen; in its own it still
 # looks good. `shift` gives the validation hospitals other scanners and more advanced disease.
 
+
 # %%
-base = specification("paper")
-scenarios = pd.concat(
-    changed_parameters(base, specification(name)).assign(scenario=name) for name in ("null", "shift")
-)
-scenarios = scenarios[scenarios["parameter"] != "scenario"]
-scenarios = scenarios.rename(columns={"base": "paper", "other": "here"})
-scenarios["parameter"] = scenarios["parameter"].map(in_words)
-columns = ["scenario", "parameter", "paper", "here"]
-chapter.table("scenarios", scenarios[columns], "What the scenarios change in the specification.")
+def flat(scenario: str) -> pd.Series:
+    """Return all parameters of a scenario as text, those of its parts by dotted names."""
+    values = {}
+    for name, value in asdict(specification(scenario)).items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        values |= {f"{name}.{part}".rstrip("."): as_text(item) for part, item in parts}
+    return pd.Series(values).drop("scenario")
+
+
+paper, changes = flat("paper"), []
+for name in ("null", "shift"):
+    here = flat(name)
+    here = here[here != paper]
+    changed = {"parameter": here.index.map(in_words), "paper": paper[here.index], "here": here}
+    changes.append(pd.DataFrame({"scenario": name, **changed}))
+chapter.table("scenarios", pd.concat(changes), "What the scenarios change in the specification.")
 
 # %% [markdown]
 # (datasheet-against-paper)=
@@ -431,84 +502,59 @@ ids = {
     "dmfs_5y": "dmfs_5y",
     "os_5y": "os_5y",
 }
-against = pd.DataFrame(
-    [
-        (cohort, name, lookup(f"table1.{cohort}.{printed_id}")["printed"], getattr(margin, name))
-        for cohort, margin in (("training", spec.training), ("validation", spec.validation))
-        for name, printed_id in ids.items()
-    ],
-    columns=["cohort", "parameter", "printed", "specified"],
-)
-equal = against["printed"].astype(float) == against["specified"].astype(float)
-against["specified"] = against["specified"].map("{:g}".format)
-against["equal"] = np.where(equal, "yes", "no")
-against["parameter"] = against["parameter"].map(in_words)
-chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
 
 # %%
-glue("datasheet_checked", str(len(against)), display=False)
-glue("datasheet_equal", str(int(equal.sum())), display=False)
-glue("datasheet_structures", str(int(anatomy["count"].sum())), display=False)
-glue("datasheet_tissues", str(len(phantom.TISSUES)), display=False)
-glue("datasheet_r_inside", format_number(correlation.loc["inside", "heterogeneity"]), display=False)
-glue("datasheet_r_rim", format_number(correlation.loc["rim", "infiltration"]), display=False)
-glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
+rows = []
+for cohort in COHORTS:
+    for name, printed_id in ids.items():
+        printed = lookup(f"table1.{cohort}.{printed_id}")["printed"]
+        specified = getattr(getattr(spec, cohort), name)
+        equal = "yes" if float(printed) == specified else "no"
+        rows.append((cohort, in_words(name), printed, f"{specified:g}", equal))
+against = pd.DataFrame(rows, columns=["cohort", "parameter", "printed", "specified", "equal"])
+chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
+chapter.takeaway(
+    1,
+    f"Of {len(against)} counts and survival rates in Table 1 that the specification sets, "
+    f"{(against['equal'] == 'yes').sum()} equal print ([against the paper](#datasheet-against-paper)).",
+)
 
 # %% [markdown]
 # ## What real MRI has that this has not
 #
-# ```{list-table}
-# :header-rows: 1
+# In each line: what real images have, *what stands for it here*, and what the difference may hide.
 #
-# * - real images have
-#   - here
-#   - what it may hide
-# * - swallowing, breathing, pulsation
-#   - rigid displacement between sequences
-#   - ghosts and blurring that a network may take for disease
-# * - susceptibility at air, bone, dental metal
-#   - none
-#   - local loss of signal, next to the skull base above all
-# * - Gibbs ringing, wrap-around, parallel imaging
-#   - none; noise is white and equal everywhere
-#   - noise that varies over the image and correlates
-# * - trains of echoes, magnetisation transfer, inflow
-#   - one echo; vessels have a fixed signal
-#   - contrast that no single TR and TE describe
-# * - uptake of contrast over time
-#   - one moment, one factor a patient
-#   - wash-in and necrosis that depend on the time of the scan
-# * - other disease, surgery, age, teeth
-#   - opaque sinuses and normal nodes only
-#   - everything that makes a reader hesitate
-# * - nerves, ligaments, thin fascia, small vessels
-#   - none
-#   - perineural spread, and the fascia itself as a dark line
-# * - tumours of any shape, bilateral or exophytic
-#   - one growth front of smooth shape on one side
-#   - shape as a predictor
-# * - infiltration as a matter of degree that readers see and contour
-#   - always outside the contour
-#   - how much of it a real contour already includes
-# * - latent biology with unknown traces in the image
-#   - three variables, independent and normal
-#   - whether such traces exist at all
-# * - readers who differ in habit
-#   - one smooth error
-#   - systematic differences between readers and centres
-# * - protocols that drift, several scanners in a hospital
-#   - one protocol a centre, gain varies
-#   - the true scanner effect, which is larger
-# * - laboratory values that depend on image findings
-#   - independent of the latent variables
-#   - redundancy of clinical and imaging predictors
-# ```
+# - Swallowing, breathing, pulsation; *rigid displacement between sequences*; ghosts and blurring that a
+#   network may take for disease.
+# - Susceptibility at air, bone, dental metal; *none*; local loss of signal, next to the skull base above
+#   all.
+# - Gibbs ringing, wrap-around, parallel imaging; *none; noise is white and equal everywhere*; noise that
+#   varies over the image and correlates.
+# - Trains of echoes, magnetisation transfer, inflow; *one echo; vessels have a fixed signal*; contrast that
+#   no single TR and TE describe.
+# - Uptake of contrast over time; *one moment, one factor a patient*; wash-in and necrosis that depend on the
+#   time of the scan.
+# - Other disease, surgery, age, teeth; *opaque sinuses and normal nodes only*; everything that makes a
+#   reader hesitate.
+# - Nerves, ligaments, thin fascia, small vessels; *none*; perineural spread, and the fascia itself as a dark
+#   line.
+# - Tumours of any shape, bilateral or exophytic; *one growth front of smooth shape on one side*; shape as a
+#   predictor.
+# - Infiltration as a matter of degree that readers see and contour; *always outside the contour*; how much
+#   of it a real contour already includes.
+# - Latent biology with unknown traces in the image; *three variables, independent and normal*; whether such
+#   traces exist at all.
+# - Readers who differ in habit; *one smooth error*; systematic differences between readers and centres.
+# - Protocols that drift, several scanners in a hospital; *one protocol a centre, gain varies*; the true
+#   scanner effect, which is larger.
+# - Laboratory values that depend on image findings; *independent of the latent variables*; redundancy of
+#   clinical and imaging predictors.
 #
 # ## Limits and deviations
 #
 # - The strength of the planted effects is a choice. That a network could have an advantage over radiomics
 #   here follows from where infiltration was put; whether it has one in a given run is told in
-#   [chapter 05](05_cox_models), and whether for patients, these data cannot answer.
+#   [chapter 05](05_cox_models.ipynb), and whether for patients, these data cannot answer.
 # - Contrast uptake, texture and the appearance of infiltration were set by what a radiologist expects to see,
 #   not fitted to patients' images.
 # - Sharing of scanners, fields and protocols among the real hospitals is not printed.
@@ -523,4 +569,4 @@ glue("datasheet_site_raw", f"{found[False]:.0%}", display=False)
 # ```
 #
 # **Hand-over.** How the drawn cohort compares with print, and how hard its truth is to find, is told in
-# [the cohorts](01_cohorts). No chapter uses what is on this page as input.
+# [the cohorts](01_cohorts.ipynb). No chapter uses what is on this page as input.

@@ -18,37 +18,29 @@
 # choice, and what does the switch do?**
 #
 # ## In short
-#
-# - {glue:text}`register_topics` topics are listed; on {glue:text}`register_both` of them paper and deposited
-#   script can be compared, since both say something ([the register](register-table)).
-# - {glue:text}`register_switchable` choices can be switched by a parameter of a chapter or an option of the
-#   library ([by chapter](register-chapters)).
-# - For {glue:text}`register_measured` choices the effect is measured on the cohort of this run: the same
-#   patients, the same number, two settings ([measured](register-measured)).
-# - The deposited script is described, never copied: it carries no licence, and it may not be the code behind
-#   the paper.
-#
-# **Reads** `data/published/register.csv`, the cohort table (chapter 01), the scores of chapter 03, two tables
-# of chapter 04 and the risk groups of chapter 06. **Writes** the tables below.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** `data/published/register.csv`, the cohort table (chapter 01), the scores and values of chapter 03,
+# two tables of chapter 04, the values of chapter 05 and the risk groups of chapter 06. **Writes** the tables
+# below.
+#
 # ## Setup
 
 # %%
-import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-from myst_nb import glue
+from lifelines import KaplanMeierFitter
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.tables import attempt
-from npcbook.cohort.columns import code_covariates, covariate_names
-from npcbook.paper.printed import read_published, read_register
-from npcbook.statistics.concordance import harrell_c
-from npcbook.statistics.cox import fit_cox
-from npcbook.statistics.cutpoint import optimal_cutpoint
-from npcbook.statistics.firth import fit_firth_cox
-from npcbook.statistics.survival import kaplan_meier
+from npcbook.book import open_chapter
+from npcbook.cohort import code_covariates, covariate_names
+from npcbook.paper import read_published, read_register
+from npcbook.statistics import fit_cox, fit_firth_cox, kaplan_meier, optimal_cutpoint
 from npcbook.words import MISSING, PRINT_LABEL, format_hr, format_number, format_p
 
 # %% tags=["parameters"]
@@ -56,9 +48,7 @@ run_folder = "data/runs/laptop-synthetic"  # whose scores and groups are compare
 cohort_folder = "data/cohorts/synthetic-laptop"  # the cohort that the run analysed
 only_chapter = ""  # such as 04_radiomics, to show the topics of one chapter; empty shows all
 clinical_covariates = "t2,rene_g1,rene_g2,female"  # of the Cox models measured; as in chapter 05
-n_folds = 5  # of the scores out of fold
 horizon_months = 60  # of the survival rates
-seed = 2023  # of the division into folds
 
 # %%
 chapter = open_chapter("12_register", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -76,14 +66,9 @@ REGISTER_LABEL = "This book's register"
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
 covariates = code_covariates(patients)[covariate_names(clinical_covariates)]
 time, event = patients["dmfs_months"], patients["dm_event"]
-training = patients.index[patients["cohort"] == "training"]
-validation = patients.index[patients["cohort"] == "validation"]
-
-
-def read_combined(name):
-    """Return the DL score, or risk group, of the combined sequences that an earlier chapter wrote."""
-    return chapter.read(name).set_index("patient_id")["dl_combined"].reindex(patients.index)
-
+training = patients["cohort"] == "training"
+groups = chapter.read("06_km/groups").set_index("patient_id")["dl_combined"].reindex(patients.index)
+score = chapter.read("03_dl_training/scores").set_index("patient_id")["dl_combined"].reindex(patients.index)
 
 # %% [markdown]
 # ## Method
@@ -91,130 +76,149 @@ def read_combined(name):
 # The facts were read from the script and from the paper's text. "The deposited script" means that file and
 # nothing more. Where a choice of this book follows neither, the last line says why.
 #
-# An effect is measured by computing one number twice. One choice differs, but for the prognosis head, whose
-# features differ too. Estimates that the data do not allow stay empty.
+# An effect is one number under two settings. One choice differs, but for the prognosis head, whose features
+# differ too. What another chapter has computed is taken from its tables; the rest is computed here. Estimates
+# that the data do not allow stay empty.
 
 # %%
-not_estimable = {}
+measured = []
 
 
-def c_index(index, risk):
-    """Return Harrell's C of a risk in some patients as text."""
-    known = [patient for patient in index if pd.notna(risk.get(patient))]
-    c = attempt(not_estimable, "C-index", harrell_c, time[known], event[known], risk[known])
-    return MISSING if c is None else format_number(c.c, 3)
+def set_beside(topic, number, first, second):
+    """Keep a number under two settings, each a pair of the setting and the value as text."""
+    columns = ("setting", "value"), ("other setting", "value then")
+    pairs = [
+        dict(zip(names, pair, strict=True)) for names, pair in zip(columns, (first, second), strict=True)
+    ]
+    measured.append({"topic": topic, "number": number} | pairs[0] | pairs[1])
 
 
-def hazard_ratio(fit, index, values, **options):
-    """Return the hazard ratio of the last column, with its limits, as text."""
-    what, data = values.columns[-1], (time[index], event[index], values.loc[index])
-    found = attempt(not_estimable, f"Hazard ratio of {what}", fit, *data, **options)
-    return MISSING if found is None else format_hr(found.hr[-1], found.hr_low[-1], found.hr_high[-1])
-
-
-def as_text(value):
-    """Return a value that was read from a table as text; a column of mere numbers is read as numbers."""
-    return value if isinstance(value, str) else format_number(value, 2)
+def recorded(values, published_id, track):
+    """Return what a chapter recorded for a printed number on one track, as text."""
+    found = values.loc[(values["id"] == published_id) & (values["track"] == track), "value"]
+    return format_number(found.iloc[-1] if len(found) else None, 3)
 
 
 # %% [markdown]
 # (register-measured)=
 # ## Result: what a switch does
 #
-# Heads, each with its features, as chapter 03 left them, and two cut-offs of the published score: that of
-# chapter 06 and the training median.
+# Heads, each with its features, as chapter 03 left them:
 
 # %%
-DL = "C-index of the DL score, validation"
-published_score = read_combined("03_dl_training/scores")
-measured = [("Prognosis head and its features", DL, {
-    "softmax head on pooled features": c_index(validation, published_score),
-    "Cox head on features of the disease": c_index(
-        validation, read_combined("03_dl_training/scores_recommended")),
-})]  # fmt: skip
-scored = validation[published_score[validation].notna()]
-high_risk = {
-    "largest statistic": read_combined("06_km/groups") == "high",
-    "training median": published_score > published_score[training].median(),
+values = chapter.read("03_dl_training/values")
+heads = {
+    "softmax head on pooled features": "as published",
+    "Cox head on features of the disease": "recommended",
 }
-ratios = {
-    name: hazard_ratio(fit_firth_cox, scored, high.astype(float).to_frame("high DL risk"))
-    for name, high in high_risk.items()
-}
-measured.append(("Cut-off", "HR of high DL risk, validation", ratios))
-searched = (time[training], event[training], published_score[training])
-cut = attempt(not_estimable, "Cut-off", optimal_cutpoint, *searched)
-p_values = {
-    "as if given": cut and format_p(cut.p_naive),
-    "corrected": cut and format_p(cut.p_corrected, cut.p_floor),
-}
-measured.append(("Cut-off", "p-value of the cut-off, training", p_values))
+found = [
+    (name, recorded(values, "text.validation.c_index.dl_combined", track)) for name, track in heads.items()
+]
+set_beside("Prognosis head and its features", "C-index of the DL score, validation", *found)
+
+# %% [markdown]
+# Two cut-offs of the published score, that of chapter 06 and the training median, in the validation cohort
+# (with Firth's penalty), and the p-value of the cut-off in the training cohort: as if the cut-off had been
+# given, and corrected for the search.
+
+# %%
+scored = ~training & score.notna()
+high_risk = {"largest statistic": groups == "high", "training median": score > score[training].median()}
+ratios = dict.fromkeys(high_risk, MISSING)
+for name, high in high_risk.items():
+    with chapter.noting(f"Hazard ratio of high DL risk, cut-off by {name}"):
+        fit = fit_firth_cox(time[scored], event[scored], high[scored].astype(float))
+        ratios[name] = format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0])
+set_beside("Cut-off", "HR of high DL risk, validation", *ratios.items())
+p_values = {"as if given": MISSING, "corrected": MISSING}
+with chapter.noting("Cut-off"):
+    cut = optimal_cutpoint(time[training], event[training], score[training])
+    p_values = {"as if given": format_p(cut.p_naive), "corrected": format_p(cut.p_corrected, cut.p_floor)}
+set_beside("Cut-off", "p-value of the cut-off, training", *p_values.items())
 
 # %% [markdown]
 # The penalty of the radiomic signature and its bin width, as chapter 04 tried them:
 
+
 # %%
+def as_text(value):
+    """Return a value that was read from a table as text; a column of mere numbers is read as numbers."""
+    return value if isinstance(value, str) else format_number(value, 2)
+
+
 penalties = chapter.read("04_radiomics/tables/penalties").set_index("signature").loc["Combined"]
 rules = {"lowest deviance": "C in validation, lowest", "one SE above": "C in validation, one SE"}
 rules = {name: as_text(penalties[column]) for name, column in rules.items()}
-measured.append(("Penalty of the LASSO", "C-index of the radiomic signature, validation", rules))
+set_beside("Penalty of the LASSO", "C-index of the radiomic signature, validation", *rules.items())
 bins = chapter.read("04_radiomics/tables/bins").set_index("bins")["C, validation sample"]
 widths = {name: as_text(bins[name]) for name in ("this run", "four times coarser")}
-measured.append(("Resampling and bin width", "C-index, CET1W, sample of validation", widths))
+set_beside("Resampling and bin width", "C-index, CET1W, sample of validation", *widths.items())
 
 # %% [markdown]
 # A model judged by the patients it was fitted on, or by patients it has not seen ({term}`out of fold`): the
-# clinical Cox model
-# (with Firth's penalty, so that a fold without some event can be fitted).
+# clinical Cox model, as chapter 05 left it:
 
 # %%
-fold = pd.Series(np.random.default_rng(seed).permutation(len(training)) % n_folds, index=training)
-
-
-def fitted_risk(kept, scored):
-    """Return the risk of some patients by the clinical model fitted on others."""
-    data = (time[kept], event[kept], covariates.loc[kept])
-    model = attempt(not_estimable, "Clinical model", fit_firth_cox, *data)
-    coefficients = np.full(covariates.shape[1], np.nan) if model is None else model.coef
-    return covariates.loc[scored] @ coefficients
-
-
-crossed = pd.concat([fitted_risk(training[fold != k], training[fold == k]) for k in range(n_folds)])
-judged = {
-    "apparent": c_index(training, fitted_risk(training, training)),
-    "out of fold": c_index(training, crossed),
-}
-measured.append(("Scores of training patients", "C-index of the clinical model, training", judged))
+values, i = chapter.read("05_cox_models/values"), "table4.training.c_index.clinical"
+found = {"apparent": recorded(values, i, "as published"), "out of fold": recorded(values, i, "recommended")}
+set_beside("Scores of training patients", "C-index of the clinical model, training", *found.items())
 
 # %% [markdown]
 # Ties ({term}`Efron`, {term}`Breslow`) and penalty ({term}`Firth`, both times with Breslow's ties) in the
-# clinical {term}`Cox model`, and the two definitions of {term}`DMFS`:
+# clinical {term}`Cox model`:
 
 # %%
-last = covariates.columns[-1]
-what = f"HR of {last}, clinical model, training"
-ties = {t.capitalize(): hazard_ratio(fit_cox, training, covariates, ties=t) for t in ("efron", "breslow")}
-measured.append(("Ties of event times", what, ties))
-penalty = {"Cox": ties["Breslow"], "Firth": hazard_ratio(fit_firth_cox, training, covariates)}
-measured.append(("Cox models with few events", what, penalty))
+fits = {}
+data = time[training], event[training], covariates[training]
+for name, fit, options in (
+    ("Efron", fit_cox, {"ties": "efron"}),
+    ("Breslow", fit_cox, {"ties": "breslow"}),
+    ("Firth", fit_firth_cox, {}),
+):
+    with chapter.noting(f"Hazard ratio of {covariates.columns[-1]}, {name}"):
+        fits[name] = fit(*data, **options)
+ratios = dict.fromkeys(("Efron", "Breslow", "Firth"), MISSING)
+ratios |= {name: format_hr(fit.hr[-1], fit.hr_low[-1], fit.hr_high[-1]) for name, fit in fits.items()}
+what = f"HR of {covariates.columns[-1]}, clinical model, training"
+set_beside("Ties of event times", what, ("Efron", ratios["Efron"]), ("Breslow", ratios["Breslow"]))
+set_beside("Cox models with few events", what, ("Cox", ratios["Breslow"]), ("Firth", ratios["Firth"]))
+
+# %% [markdown]
+# The two definitions of {term}`DMFS`: a death without metastasis ends the follow-up, or counts as an event.
+
+# %%
 both = (event == 1) | (patients["os_event"] == 1)
-definitions = {"deaths censored": (time, event), "deaths count": (
-    time.where(event == 1, patients["os_months"]), both.astype(int))}  # fmt: skip
+DEFINITIONS = {
+    "deaths censored": (time[training], event[training]),
+    "deaths count": (time.where(event == 1, patients["os_months"])[training], both[training].astype(int)),
+}
 rates = {}
-for name, (months, happened) in definitions.items():
-    km = kaplan_meier(months[training], happened[training], at=[horizon_months])
-    rates[name] = f"{format_number(100 * km.survival[0], 1)} %"
-measured.append(("DMFS", f"rate at {horizon_months} months, training", rates))
+for name, (months, happened) in DEFINITIONS.items():
+    rates[name] = KaplanMeierFitter().fit(months, happened).predict(horizon_months)
+shown = ((name, f"{format_number(100 * rate, 1)} %") for name, rate in rates.items())
+set_beside("DMFS", f"rate at {horizon_months} months, training", *shown)
+
+# %% [markdown]
+# scikit-survival fits the same Cox models under both rules for ties, but gives no limits and no Firth's
+# penalty, which is why the models above are this book's; lifelines knows Efron's rule only, and does not
+# converge where a level has very few patients. Where both can fit, they agree:
 
 # %%
-rows = []
-for topic, number, values in measured:
-    (one, first), (other, second) = values.items()
-    rows.append({"topic": topic, "number": number, "setting": one, "value": first or MISSING,
-                 "other setting": other, "value then": second or MISSING})  # fmt: skip
-effects = pd.DataFrame(rows)
-glue("register_measured", f"{effects['topic'].nunique()}", display=False)
+kernel = {name: kaplan_meier(*data, at=[horizon_months]).survival[0] for name, data in DEFINITIONS.items()}
+gaps = {"Kaplan–Meier rates (lifelines)": [abs(kernel[name] - rates[name]) for name in rates]}
+outcome = Surv.from_arrays(event[training] == 1, time[training])
+for name in fits.keys() - {"Firth"}:
+    theirs = CoxPHSurvivalAnalysis(ties=name.lower()).fit(covariates[training], outcome)
+    gaps[f"log hazard ratios, {name} (scikit-survival)"] = abs(theirs.coef_ - fits[name].coef)
+listed = "; ".join(f"{what} {max(values):.0e}" for what, values in sorted(gaps.items()))
+chapter.say(f"Largest difference from this book's own: {listed}.")
+
+# %%
+effects = pd.DataFrame(measured)
 chapter.table("effects", effects, "The same number under two settings.")
+chapter.not_estimable()
+chapter.takeaway(3, f"""For {effects["topic"].nunique()} choices the effect is measured on the cohort of this
+run: the same patients, the same number, two settings ([measured](#register-measured)).""")  # fmt: skip
 
 # %% [markdown]
 # Whether a difference is more than chance is seen against the confidence intervals in the chapters: with few
@@ -229,10 +233,16 @@ shown = register[register["chapter"] == only_chapter] if only_chapter else regis
 if shown.empty:
     known = ", ".join(sorted(register["chapter"].unique()))
     raise ValueError(f"only_chapter is {only_chapter!r}; it must be empty or one of {known}.")
-glue("register_topics", f"{len(register)}", display=False)
-glue("register_both", f"{(register['deposit'] != 'None').sum()}", display=False)
-switchable = register["parameter"].str.contains("`")
-glue("register_switchable", f"{switchable.sum()}", display=False)
+both_say, switchable = register["deposit"] != "None", register["parameter"].str.contains("`")
+chapter.takeaway(1, f"""{len(register)} topics are listed; on {both_say.sum()} of them paper and deposited
+script can be compared, since both say something ([the register](#register-table)).""")  # fmt: skip
+chapter.takeaway(2, f"""{switchable.sum()} choices can be switched by a parameter of a chapter or an option of
+the library ([by chapter](#register-chapters)).""")  # fmt: skip
+chapter.takeaway(4, f"""The deposited script, with its {both_say.sum()} topics, is described, never copied:
+it carries no licence, and it may not be the code behind the paper.""")  # fmt: skip
+
+
+# %%
 parts = {"paper": "Paper", "deposit": "Deposited script", "book": "This book", "parameter": "Switched by"}
 parts |= {"effect": "What changing it does"}
 
@@ -247,9 +257,9 @@ def as_section(row):
 sections = []
 for name, topics in shown.groupby("chapter"):
     sections.append(f"### Chapter {name[:2]}\n")
-    sections.append(f"Shown in [chapter {name[:2]}]({name}).\n")
+    sections.append(f"Shown in [chapter {name[:2]}]({name}.ipynb).\n")
     sections += [as_section(row) for _, row in topics.iterrows()]
-Markdown("\n".join(sections))
+chapter.say("\n".join(sections))
 
 # %% [markdown]
 # ### As one table
@@ -292,8 +302,8 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 # :class: tip
 #
 # - `clinical_covariates = "t2,n1,age"`: the last one named is the one whose hazard ratio is compared.
-# - `n_folds = 10`: out of fold the clinical model is then fitted on more patients; its C-index moves towards
-#   the apparent one, or by chance.
+# - `horizon_months = 36`: the two definitions of DMFS are then compared at three years, where fewer patients
+#   have died.
 # ```
 #
 # ## Hand-over

@@ -17,18 +17,16 @@
 # **What did the reader draw, what did the network draw, and on what?**
 #
 # ## In short
-#
-# - {glue:text}`viewer_patients` validation patients, from the best to the worst agreement of network and
-#   reader, in all three sequences ([picture](viewer-picture)).
-# - The [viewer](viewer-volumes) goes through every slice in three planes. It works from the built files
-#   alone: nothing is sent anywhere, and nothing is fetched.
-# - The agreement in all patients, with its numbers, stands in
-#   [the chapter on segmentation](02_segmentation.ipynb).
-#
-# **Reads** the cohort's volumes, and chapter 02's Dice table and predicted masks. **Writes**
-# `viewer/volumes.js`, the volumes of the patients shown.
+
+# %%
+from npcbook.book import in_short
+
+in_short()
 
 # %% [markdown]
+# **Reads** the cohort's volumes, and chapter 02's Dice table and predicted masks. **Writes**
+# `site/viewer/volumes.js`, the volumes of the patients shown, for the built book.
+#
 # ## Setup
 
 # %%
@@ -38,15 +36,12 @@ import json
 import numpy as np
 from IPython.display import HTML
 from matplotlib.lines import Line2D
-from myst_nb import glue
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import CONTOUR_STYLES, plot_slice, small_multiples
-from npcbook.cohort.reading import image_path, mask_path
-from npcbook.imaging.preprocessing import predicted_mask_path
-from npcbook.imaging.volumes import read_mask, read_volume
+from npcbook.book import open_chapter, plot_slice, small_multiples
+from npcbook.cohort import image_path, mask_path
+from npcbook.imaging import predicted_mask_path, read_mask, read_volume
 from npcbook.store import atomic_path, project_path
-from npcbook.words import DISPLAY_NAMES, format_number
+from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -69,9 +64,19 @@ whole = dice[(dice["cohort"] == "validation") & (dice["structure"] == "tumour an
 ranked = whole.groupby("patient_id")["dice"].mean().sort_values(ascending=False)
 steps = max(patients_shown - 1, 1)
 chosen = ranked.iloc[[(len(ranked) - 1) * i // steps for i in range(patients_shown)]]
-glue("viewer_patients", f"{len(chosen)}", display=False)
 shown = chosen.rename("mean Dice").round(2).reset_index().rename(columns={"patient_id": "patient"})
 chapter.table("patients", shown, "Patients shown, by the agreement of network and reader.")
+chapter.takeaway(
+    1,
+    f"{len(chosen)} validation patients, from the best to the worst agreement of network and reader, in all "
+    "three sequences ([picture](#viewer-picture)).",
+)
+chapter.takeaway(
+    3,
+    f"Their mean Dice overlap goes from {format_number(chosen.max())} to {format_number(chosen.min())}; the "
+    "agreement in all patients, with its numbers, stands in [the chapter on segmentation]"
+    "(02_segmentation.ipynb).",
+)
 
 # %% [markdown]
 # (viewer-picture)=
@@ -99,14 +104,12 @@ def most_different_slices(pairs: list) -> list[int]:
 # %%
 def line_handles() -> list[Line2D]:
     """Return what the legend shows: colour tells the structure, style who drew it."""
-    colours = dict(
-        zip(("tumour", "lymph nodes"), (colour for colour, _ in CONTOUR_STYLES.values()), strict=True)
-    )
-    styles = {"reader": "-", "network": "--"}
+    colours = {"tumour": MASK_COLOURS["tumour"], "lymph nodes": MASK_COLOURS["nodes"]}
+    lines = {"reader": "-", "network": "--"}
     return [
-        Line2D([], [], color=colour, linestyle=style, label=f"{what}, {who}")
-        for what, colour in colours.items()
-        for who, style in styles.items()
+        Line2D([], [], color=colour, linestyle=line, label=f"{structure}, {drawn_by}")
+        for structure, colour in colours.items()
+        for drawn_by, line in lines.items()
     ]
 
 
@@ -136,23 +139,27 @@ chapter.figure("patients", fig, alt)
 # and cyan; the picture shows through them.
 
 # %%
-volumes = []
+volumes, slices = [], 0
 for patient, overlap in chosen.items():
-    entry = {
-        "title": f"{patient}, mean Dice {format_number(overlap, 2)}",
-        "image": {},
-        "reader": {},
-        "network": {},
-    }
+    title = f"{patient}, mean Dice {format_number(overlap, 2)}"
+    entry = {"title": title, "image": {}, "reader": {}, "network": {}}
     for sequence, name in DISPLAY_NAMES.items():
         entry["image"][name] = image_path(cohort_path, patient, sequence)
         entry["reader"][name] = mask_path(cohort_path, patient, sequence)
         entry["network"][name] = predicted_mask_path(predictions, patient, sequence)
+        slices += len(read_volume(entry["image"][name]).image)
     volumes.append(entry)
 # Text within a script, because a page opened from a folder may not read other files.
 text = json.dumps(volumes, default=lambda path: base64.b64encode(path.read_bytes()).decode())
-with atomic_path(chapter.folder / "viewer" / "volumes.js") as temporary:
+with atomic_path(chapter.folder / "site" / "viewer" / "volumes.js") as temporary:
     temporary.write_text(f"window.npcbookVolumes = {text};\n")
+chapter.takeaway(
+    2,
+    f"The [viewer](#viewer-volumes) goes through all of their {slices} axial slices, and through two other "
+    "planes. It works from the built files alone: nothing is sent anywhere, and nothing is fetched.",
+)
+
+# %%
 HTML(f"""<p><strong>{chapter.label}</strong></p>
 <div id="mri-viewer"><p>The viewer works in the built book, with scripts allowed; the picture above shows
 the same patients.</p></div>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import math
 import shutil
@@ -22,7 +23,7 @@ EXIT_CODES = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; ``--help`` of each command explains itself."""
+    """Return the parser; ``--help`` of each command explains itself, by the docstring of what it does."""
     main = argparse.ArgumentParser(
         prog="python -m npcbook",
         description="From MRI voxels to the treatment question in stage II nasopharyngeal carcinoma, as a "
@@ -30,86 +31,13 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser(
-        "book",
-        help="run the chapters that need it and build the pages",
-        description="Run the chapters whose inputs, parameters or code changed, then build the pages. "
-        "Stopped at any moment, it continues where it was.",
-        epilog=EXIT_CODES,
-    )
-    run.add_argument("--profile", default="laptop", help="smoke, laptop (default), paper, or a YAML file")
-    run.add_argument(
-        "--cohort",
-        help="your own cohort: a folder, or a name below data/cohorts (default: the synthetic one)",
-    )
-    run.add_argument(
-        "--chapters", nargs="+", metavar="NN", help="only these, such as 05 06_km; no pages are built"
-    )
-    run.add_argument(
-        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="change a parameter"
-    )
-    run.add_argument("--force", action="store_true", help="run also what is up to date")
-    run.set_defaults(act=run_book)
-
-    make = commands.add_parser(
-        "simulate",
-        help="write a synthetic cohort",
-        description="Write a synthetic cohort with known truth, in the layout of a user's own.",
-        epilog=EXIT_CODES,
-    )
-    make.add_argument(
-        "--profile", default="laptop", help="gives size and grid: smoke, laptop (default), paper"
-    )
-    make.add_argument(
-        "--scenario", default="paper", choices=("paper", "null", "shift"), help="default: paper"
-    )
-    make.add_argument("--seed", type=int, help="default: the one that meets Table 1 exactly")
-    make.add_argument("--force", action="store_true", help="write again what is there")
-    make.set_defaults(act=simulate)
-
-    check = commands.add_parser(
-        "check",
-        help="list everything that is wrong with a cohort",
-        description="List all problems of a cohort at once, each with file, row and column.",
-        epilog=EXIT_CODES,
-    )
-    check.add_argument("cohort", metavar="COHORT", help="a folder, or the name of one below data/cohorts")
-    check.add_argument("--no-images", action="store_true", help="check the table only")
-    check.set_defaults(act=check_cohort)
-
-    new = commands.add_parser(
-        "predict",
-        help="apply a trained run to a new patient's three images",
-        description="Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and "
-        "score the patient, with the networks and heads of a run. OUT receives one mask per sequence on the "
-        "image's own voxels, scores.csv, prediction.json, and check.png to judge the masks by. The images "
-        "are preprocessed as the run's own were: give them as scanned. Research software: not for clinical "
-        "use.",
-        epilog=EXIT_CODES,
-    )
-    new.add_argument("--run", required=True, help="the run's folder, or its name below data/runs")
-    for name, meaning in (("t1w", "T1-weighted"), ("t2w", "T2-weighted"), ("cet1w", "contrast-enhanced T1")):
-        new.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{meaning} image, 3D NIfTI")
-    new.add_argument("--out", required=True, help="folder to make; all of the result appears there, or none")
-    new.set_defaults(act=predict_patient)
-
-    clean = commands.add_parser(
-        "clean",
-        help="remove runs, built pages and synthetic cohorts",
-        description="Remove data/runs and the synthetic cohorts. A cohort of your own is never touched.",
-    )
-    clean.set_defaults(act=remove_results)
-
-    sync = commands.add_parser(
-        "sync",
-        help="derive the notebooks from their scripts",
-        description="Write notebooks/*.ipynb from notebooks/*.py. Nothing ever flows back.",
-    )
-    sync.add_argument(
-        "--check", action="store_true", help="change nothing; exit 1 if a notebook is out of date"
-    )
-    sync.set_defaults(act=sync_notebooks)
+    for name, (act, options) in COMMANDS.items():
+        summary, _, rest = inspect.cleandoc(act.__doc__).partition("\n\n")
+        said = {"help": summary[0].lower() + summary[1:].rstrip("."), "description": rest or summary}
+        command = commands.add_parser(name, **said, epilog=EXIT_CODES)
+        for flags, settings in options:
+            command.add_argument(*flags.split(), **settings)
+        command.set_defaults(act=act)
     return main
 
 
@@ -212,7 +140,11 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
 
 
 def run_book(arguments: argparse.Namespace) -> int:
-    """Run chapters and, if all were asked for, build the pages."""
+    """Run the chapters that need it and build the pages.
+
+    Run the chapters whose inputs, parameters or code changed, then build the pages. Stopped at any moment, it
+    continues where it was.
+    """
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
     from npcbook.book.results import write_results
@@ -230,19 +162,14 @@ def run_book(arguments: argparse.Namespace) -> int:
         if problems := list_problems(cohort_folder, images=True):
             return problems
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
+    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
+    asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     try:
-        book.run_chapters(
-            run_folder=run_folder,
-            cohort_folder=cohort_folder,
-            parameters=parameters,
-            chapters=arguments.chapters,
-            force=arguments.force,
-            say=lambda line: print(line, flush=True),
-        )
-        if arguments.chapters:
+        book.run_chapters(**folders, **asked, parameters=parameters, say=lambda line: print(line, flush=True))
+        if arguments.chapters or arguments.dry_run:
             print(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
-        results = write_results(run_folder, cohort_folder=cohort_folder)
+        results = write_results(run_folder)
         print("building the pages ...", flush=True)
         index = build_pages(run_folder)
     except (book.ChapterFailed, BuildFailed) as error:
@@ -254,7 +181,10 @@ def run_book(arguments: argparse.Namespace) -> int:
 
 
 def simulate(arguments: argparse.Namespace) -> int:
-    """Write a synthetic cohort."""
+    """Write a synthetic cohort.
+
+    Write a synthetic cohort with known truth, in the layout of a user's own.
+    """
     folder = write_synthetic(
         arguments.profile, arguments.scenario, seed=arguments.seed, force=arguments.force
     )
@@ -276,7 +206,10 @@ def list_problems(folder: Path, *, images: bool) -> int:
 
 
 def check_cohort(arguments: argparse.Namespace) -> int:
-    """Check a cohort and say so when nothing is wrong."""
+    """List everything that is wrong with a cohort.
+
+    List all problems of a cohort at once, each with file, row and column.
+    """
     folder = existing_folder(arguments.cohort, "data/cohorts")
     status = list_problems(folder, images=not arguments.no_images)
     if not status:
@@ -285,7 +218,13 @@ def check_cohort(arguments: argparse.Namespace) -> int:
 
 
 def predict_patient(arguments: argparse.Namespace) -> int:
-    """Predict for one patient, write everything, and print the scores."""
+    """Apply a trained run to a new patient's three images.
+
+    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and score the patient,
+    with the networks and heads of a run. OUT receives one mask per sequence on the image's own voxels,
+    scores.csv, prediction.json, and check.png to judge the masks by. The images are preprocessed as the run's
+    own were: give them as scanned. Research software: not for clinical use.
+    """
     run_folder = existing_folder(arguments.run, "data/runs")
     files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
     if missing := [path for path in files.values() if not Path(path).is_file()]:
@@ -303,7 +242,10 @@ def predict_patient(arguments: argparse.Namespace) -> int:
 
 
 def remove_results(arguments: argparse.Namespace) -> int:
-    """Remove runs and synthetic cohorts."""
+    """Remove runs, built pages and synthetic cohorts.
+
+    Remove data/runs and the synthetic cohorts. A cohort of your own is never touched.
+    """
     from npcbook.store import project_path
 
     runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
@@ -317,7 +259,10 @@ def remove_results(arguments: argparse.Namespace) -> int:
 
 
 def sync_notebooks(arguments: argparse.Namespace) -> int:
-    """Derive the notebooks, or tell which are out of date."""
+    """Derive the notebooks from their scripts.
+
+    Write notebooks/*.ipynb from notebooks/*.py. Nothing ever flows back.
+    """
     from npcbook.book import run as book
 
     if not arguments.check:
@@ -330,6 +275,44 @@ def sync_notebooks(arguments: argparse.Namespace) -> int:
             f"{path.name} is not what {path.stem}.py stands for: run python -m npcbook sync", file=sys.stderr
         )
     return 1 if stale else 0
+
+
+PROFILE = ("--profile", {"default": "laptop", "help": "smoke, laptop (default), paper, or a YAML file"})
+FORCE = ("--force", {"action": "store_true", "help": "do also what is up to date"})
+COHORT = "a folder, or a name below data/cohorts"
+IMAGES = {"t1w": "T1-weighted", "t2w": "T2-weighted", "cet1w": "contrast-enhanced T1"}
+PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
+#: Each command: what it does, and its options (flags separated by spaces).
+COMMANDS = {
+    "book": (run_book, (
+        PROFILE,
+        ("--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
+        ("--chapters", {"nargs": "+", "metavar": "NN", "help": "only these, such as 05 06_km; no pages"}),
+        ("-p --parameter", PARAMETER),
+        ("--dry-run", {"action": "store_true", "help": "run nothing: say what would run, and why"}),
+        FORCE,
+    )),
+    "simulate": (simulate, (
+        PROFILE,
+        ("--scenario", {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}),
+        ("--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
+        FORCE,
+    )),
+    "check": (check_cohort, (
+        ("cohort", {"metavar": "COHORT", "help": COHORT}),
+        ("--no-images", {"action": "store_true", "help": "check the table only"}),
+    )),
+    "predict": (predict_patient, (
+        ("--run", {"required": True, "help": "the run's folder, or its name below data/runs"}),
+        *((f"--{name}", {"required": True, "metavar": "FILE", "help": f"{meaning} image, 3D NIfTI"})
+          for name, meaning in IMAGES.items()),
+        ("--out", {"required": True, "help": "folder to make; all of the result appears there, or none"}),
+    )),
+    "clean": (remove_results, ()),
+    "sync": (sync_notebooks, (
+        ("--check", {"action": "store_true", "help": "change nothing; exit 1 if a notebook is out of date"}),
+    )),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

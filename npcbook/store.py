@@ -112,11 +112,14 @@ def _plain(value):
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if inspect.isroutine(value) or inspect.isclass(value):
-        return code_fingerprint(value)
+        return [f"{value.__module__}.{value.__qualname__}", code_fingerprint(value)]
     return joblib.hash(value)
 
 
 def _digest(path: Path) -> str:
+    """Return a hash of a file's content, or of the names and contents below a folder."""
+    if path.is_dir():
+        return files_fingerprint(filter(Path.is_file, path.rglob("*")), relative_to=path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
@@ -186,7 +189,10 @@ def _closure(modules: frozenset[str]) -> str:
     while waiting:
         reached.add(module := waiting.pop())
         waiting |= imported_modules(_file(module).read_text()) - reached
-    return files_fingerprint(map(_file, reached), relative_to=PACKAGE)
+    files = {_file(module) for module in reached}
+    # Tables that a wing reads count as its code.
+    files |= {path for file in files for path in file.parent.iterdir() if path.suffix in (".csv", ".yml")}
+    return files_fingerprint(files, relative_to=PACKAGE)
 
 
 def code_fingerprint(*code) -> str:
@@ -289,15 +295,21 @@ def keep(
         made = make(*arguments, **options)
         with atomic_path(path) as temporary:
             writer(temporary, made)
-        with atomic_path(_stamp(path)) as temporary:
-            temporary.write_text(f"{key} {_digest(path)}\n")
+        stamp(path, key)
     return reader(path)
 
 
-def is_kept(path: str | os.PathLike, key: str | None = None) -> bool:
-    """Return whether a file is as `keep` left it, and made under `key` if that is given."""
+def stamp(path: str | os.PathLike, key: str) -> None:
+    """Note beside a finished file or folder under which key it was made, and the hash of its content."""
     path = Path(path)
-    if not (path.is_file() and _stamp(path).is_file()):
+    with atomic_path(_stamp(path)) as temporary:
+        temporary.write_text(f"{key} {_digest(path)}\n")
+
+
+def is_kept(path: str | os.PathLike, key: str | None = None) -> bool:
+    """Return whether a file or folder is as it was when stamped, and made under `key` if that is given."""
+    path = Path(path)
+    if not (path.exists() and _stamp(path).is_file()):
         return False
     stored, _, digest = _stamp(path).read_text().strip().partition(" ")
     return key in (None, stored) and digest == _digest(path)

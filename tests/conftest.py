@@ -1,11 +1,13 @@
 """Fixtures that several test files share."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from playwright.sync_api import sync_playwright
 
 mpl.use("Agg")
 ROOT = Path(__file__).parents[1]
@@ -24,3 +26,20 @@ def smoke_run():
 def smoke_cohort(smoke_run):
     """Folder of the synthetic cohort that the smoke run analysed."""
     return ROOT / "data" / "cohorts" / "synthetic-smoke"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a screen; one for the session, since playwright starts only once in a process."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "The browser tests need Chromium: apt-get install chromium."
+    options = [
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()

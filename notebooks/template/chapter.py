@@ -17,25 +17,30 @@
 # **The one question that it answers: were both cohorts followed for equally long?**
 #
 # ## In short
-#
-# - Three to five takeaways, each with a number put there by the computation and a link to the section that
-#   supports it: the median follow-up is {glue:text}`template_training` months in the training and
-#   {glue:text}`template_validation` in the validation cohort ([result](template-result)).
-#
-# **Reads** the cohort table (chapter 01). **Writes** nothing that another chapter reads.
-
-# %% [markdown]
-# ## Setup
-#
-# One visible cell; every name is imported from where it lives.
 
 # %%
-from myst_nb import glue
+from npcbook.book import in_short
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.figures import small_multiples
-from npcbook.statistics.survival import reverse_km
-from npcbook.words import format_number, style_of
+in_short()
+
+# %% [markdown]
+# Three to five takeaways appear above once the cells below have run, the first of them the answer to the
+# question; each holds a number and links to the section that supports it.
+#
+# **Reads** the cohort table (chapter 01). **Writes** nothing that another chapter reads.
+#
+# ## Setup
+#
+# One visible cell; every name is imported from the face of its wing. What only one section needs may be
+# imported there.
+
+# %%
+import pandas as pd
+from lifelines import KaplanMeierFitter
+
+from npcbook.book import open_chapter, show_source, small_multiples
+from npcbook.statistics import reverse_km
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, or_dash, style_of
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -52,46 +57,73 @@ chapter = open_chapter("template", run_folder=run_folder, cohort_folder=cohort_f
 
 # %%
 patients = chapter.read("01_cohorts/cohort")
-events = {"dmfs": "dm_event", "os": "os_event"}
+time, event = ENDPOINTS[endpoint.upper()]
 
 # %% [markdown]
 # ## Method
 #
-# What the paper did, its equation, and the function that does it here, shown from the library's source. The
-# reverse Kaplan–Meier estimate takes the event for censored and censoring for the event, so that a death does
-# not count as a short follow-up.
-#
+# What the paper did, its equation, and the function that does it here, shown from the library's source if it
+# is short enough to be read. The reverse Kaplan–Meier estimate takes the event for censored and censoring for
+# the event, so that a death does not count as a short follow-up.
+
+# %%
+show_source(or_dash)
+chapter.methods(f"Follow-up. The median follow-up for {endpoint.upper()} is by reverse Kaplan-Meier.")
+
+# %% [markdown]
 # (template-result)=
 # ## Result
 #
-# Announce what comes, show it in one cell, then say what it means.
+# Announce what comes, show it in one cell, then say what it means. An estimator is called in the open; where
+# a small cohort may not bear it, `noting` keeps its reason for the list at the end. What is fitted once is
+# fitted by a library that the reader knows, and set beside this book's own.
 
 # %%
 rows = []
-for name, part in patients.groupby("cohort"):
-    median = reverse_km(part[f"{endpoint}_months"], part[events[endpoint]]).median
-    rows.append({"cohort": name, "patients": len(part), "median follow-up, months": median})
-    glue(f"template_{name}", format_number(median, 1), display=False)
-table = type(patients)(rows)
+for cohort in COHORTS:
+    part = patients[patients["cohort"] == cohort]
+    row = {"cohort": LABELS[cohort], "patients": len(part)}
+    with chapter.noting(f"median follow-up, {cohort}"):
+        row["median follow-up, months (95 % CI)"] = f"{reverse_km(part[time], part[event])}"
+        row["by lifelines"] = KaplanMeierFitter().fit(part[time], 1 - part[event]).median_survival_time_
+    rows.append(row)
+table = pd.DataFrame(rows)
 chapter.table("follow_up", table, "Follow-up by cohort.")
+
+# %% [markdown]
+# A sentence with a number is put out by the cell that knows the number; a result prints itself.
+
+# %%
+medians = [or_dash(row.get("median follow-up, months (95 % CI)")) for row in rows]
+chapter.say(f"The median follow-up is {medians[0]} months in training and {medians[1]} in validation.")
+chapter.takeaway(
+    1,
+    f"The median follow-up is {medians[0]} months in the training and {medians[1]} in the validation cohort "
+    "([result](#template-result)).",
+)
 
 # %%
 fig, (ax,) = small_multiples(1, panel_height=2.6)
-for name, part in patients.groupby("cohort"):
-    colour, line = style_of(name)
-    months = part[f"{endpoint}_months"]
-    ax.hist(months, bins=20, histtype="step", density=True, color=colour, linestyle=line, label=name)
+for cohort in COHORTS:
+    colour, line = style_of(cohort)
+    months = patients.loc[patients["cohort"] == cohort, time]
+    ax.hist(months, bins=20, histtype="step", density=True, color=colour, linestyle=line, label=cohort)
 ax.set(xlabel="Months", ylabel="Density")
 ax.legend()
 chapter.figure("months", fig, "Histograms of the months of follow-up, by cohort.")
 
 # %% [markdown]
-# Curves that end early say that late events could not be seen, not that there were none.
-#
+# Curves that end early say that late events could not be seen, not that there were none. If there is
+# something that these data could not give, it is listed here with the reason.
+
+# %%
+chapter.not_estimable()
+
+# %% [markdown]
 # ## Against the paper
 #
-# `chapter.record(published_id, value)` sets a value beside the printed one of that id; as the last value of a
-# cell, `chapter.against_paper()` shows all of them. Here nothing is recorded.
+# `chapter.record(published_id, value)` sets a value beside the printed one of that id;
+# `chapter.against_paper()` shows all of them. Here nothing is recorded.
 #
 # ## Limits and deviations
 #

@@ -6,15 +6,15 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "chapter": ["KEPT", "Chapter", "in_short", "open_chapter", "show_source", "source_label"],
+        "chapter": ["KEPT", "Chapter", "describe_cohort", "in_short", "open_chapter", "show_source",
+            "source_label"],
         "figures": ["CONTOUR_STYLES", "axis_start", "forest_limits", "plot_calibration", "plot_curves",
             "plot_cutpoint", "plot_forest", "plot_kaplan_meier", "plot_roc", "plot_slice",
             "small_multiples", "widest_slice"],
         "pages": ["BuildFailed", "build_pages", "expected_pages", "front_page"],
-        "results": ["Shown", "list_shown", "methods_text", "used_parameters", "write_results"],
-        "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution",
-            "derive_notebook", "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
-        "table_one": ["table_one"],
+        "results": ["Shown", "list_shown", "methods_text", "write_results"],
+        "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution", "derive_notebook",
+            "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
         "tables": ["Table", "attempt", "list_reasons", "show"],
     },
 )  # fmt: skip

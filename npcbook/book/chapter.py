@@ -40,21 +40,29 @@ FILE_DPI = 300
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
 
-def source_label(cohort_folder: str | os.PathLike) -> str:
-    """Return the words that every figure and table made from a cohort must carry.
+def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
+    """Return what a reader has to know of a cohort: its folder, name, whether it is simulated, a remark.
 
-    Parameters
-    ----------
-    cohort_folder : str or path
-        Folder with the cohort's ``dataset_description.json``.
-
-    Returns
-    -------
-    str
-        The synthetic label, or the name of a real cohort.
+    Raises
+    ------
+    FileNotFoundError
+        If the cohort is not there.
     """
-    description = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())
-    return SYNTHETIC_LABEL if description.get("synthetic") else f"Cohort: {description['Name']}"
+    folder = project_path(cohort_folder)
+    path = folder / "dataset_description.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no cohort in {folder} (no dataset_description.json): make the synthetic one with "
+            f"'python -m npcbook simulate', or point cohort_folder at your own."
+        )
+    about = json.loads(path.read_text())
+    wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
+    return {"folder": folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
+
+
+def source_label(cohort: dict) -> str:
+    """Return the words that all figures and tables made from a cohort carry (see `describe_cohort`)."""
+    return SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
 
 
 def in_short() -> None:
@@ -66,8 +74,9 @@ def in_short() -> None:
 def show_source(*code: Callable) -> None:
     """Show library functions or classes as they are written, under the name of their module."""
     for item in code:
-        text = f"# {item.__module__}\n{inspect.getsource(inspect.unwrap(item))}"
-        display(Markdown(f"```python\n{text}```"))
+        text = f"# {item.__module__}\n{inspect.getsource(inspect.unwrap(item)).rstrip()}"
+        # Four marks, because a docstring may hold a block of three.
+        display(Markdown(f"````python\n{text}\n````"))
 
 
 def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
@@ -100,6 +109,8 @@ class Chapter:
         Bullets of *In short* (Markdown), by position.
     notes : dict of str to str
         Why an estimate could not be had, by the estimate.
+    paragraphs : dict of str to str
+        Paragraphs for the methods text, by subject.
     """
 
     name: str
@@ -109,6 +120,7 @@ class Chapter:
     shown: list[dict] = field(default_factory=list)
     takeaways: dict[int, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    paragraphs: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -298,9 +310,13 @@ class Chapter:
             self.table("not_estimable", reasons, "Estimates that the data do not allow.")
 
     def methods(self, text: str) -> None:
-        """Hand a paragraph on what was done, with this run's settings, to the methods of the results."""
-        with (self.folder / "methods.txt").open("a") as file:
-            file.write(" ".join(text.split()) + "\n\n")
+        """Hand a paragraph on what was done, with this run's settings, to the methods of the results.
+
+        It begins with its subject and a full stop ("Models. …"), and replaces an earlier one on that.
+        """
+        self.paragraphs[text.split(".")[0].strip()] = " ".join(text.split())
+        with atomic_path(self.folder / "methods.txt") as temporary:
+            temporary.write_text("".join(f"{paragraph}\n\n" for paragraph in self.paragraphs.values()))
 
     def front_page(self, text: str) -> None:
         """Hand Markdown to the book's front page, to stand there as the result of the run."""
@@ -362,15 +378,7 @@ def open_chapter(
     FileNotFoundError
         If the cohort is not there.
     """
-    label = PRINT_LABEL
-    if cohort_folder is not None:
-        cohort = project_path(cohort_folder)
-        if not (cohort / "dataset_description.json").exists():
-            raise FileNotFoundError(
-                f"There is no cohort in {cohort} (no dataset_description.json): make the synthetic one with "
-                f"'python -m npcbook simulate', or point cohort_folder at your own."
-            )
-        label = source_label(cohort)
+    label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md"):

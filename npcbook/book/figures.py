@@ -35,6 +35,7 @@ from npcbook.words import (
     style_of,
 )
 
+MIN_AT_RISK = 10  # where fewer patients are at risk a curve is thin and has no band
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
 THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that rests on few patients
 ROW = 10.0  # points between the lines of the table of numbers at risk
@@ -49,8 +50,6 @@ def small_multiples(
     columns: int = 1,
     width: float = 6.0,
     panel_height: float = 3.6,
-    sharex: bool = False,
-    sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of equal panels.
 
@@ -62,8 +61,6 @@ def small_multiples(
         Panels side by side; one column stays legible on a telephone.
     width, panel_height : float
         Width of the figure and height of a panel, inches.
-    sharex, sharey : bool
-        Whether all panels have the same axis.
 
     Returns
     -------
@@ -75,10 +72,7 @@ def small_multiples(
     rows = -(-n_panels // columns)
     stacked = columns == 1 and rows > 1
     height = rows * (panel_height + 2 * GAP * stacked)
-    fig, grid = plt.subplots(
-        rows, columns, figsize=(width, height), layout="constrained",
-        squeeze=False, sharex=sharex, sharey=sharey,
-    )  # fmt: skip
+    fig, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
     if stacked:
         fig.get_layout_engine().set(h_pad=GAP)
     for empty in grid.flat[n_panels:]:
@@ -99,14 +93,14 @@ def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
     return known + sorted((name for name in present if name not in known), key=str)
 
 
-def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: int) -> float:
+def _draw_curve(ax: Axes, time, event, *, key: str, position: int) -> float:
     """Draw a curve, with a band while enough are at risk and thin after that; return its last time."""
     curve = survival.kaplan_meier(time, event)
     t = np.concatenate([[0.0], curve.time])
     values, low, high = (np.concatenate([[1.0], v]) for v in (curve.survival, curve.low, curve.high))
     color, line = style_of(key, position)
     # The last point with enough at risk ends the one part and begins the other.
-    n_enough = int((curve.n_at_risk >= min_at_risk).sum())
+    n_enough = int((curve.n_at_risk >= MIN_AT_RISK).sum())
     enough, few = slice(n_enough + 1 if n_enough else 0), slice(n_enough, None)
     # Before the first event the limits do not exist; the band begins with the first event.
     ax.fill_between(t[enough], low[enough], high[enough], step="post", color=color, alpha=0.15, linewidth=0)
@@ -120,12 +114,9 @@ def _draw_curve(ax: Axes, time, event, *, key: str, position: int, min_at_risk: 
 
 def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
     """Return name, number of patients and the estimate at the horizon."""
-    at = survival.kaplan_meier(time, event, at=[horizon_months])
-    followed = np.max(time) >= horizon_months
-    estimate = format_estimate(100 * at.survival[0], 100 * at.low[0], 100 * at.high[0], 1)
-    text = (
-        f"{endpoint} at {horizon_months:g} months {estimate} %" if followed else "not followed to the horizon"
-    )
+    text = "not followed to the horizon"
+    if np.max(time) >= horizon_months:
+        text = f"{endpoint} at {horizon_months:g} months {survival.rate_at(time, event, horizon_months):1%} %"
     return f"{name} (n = {len(time)}): {text}"
 
 
@@ -152,17 +143,11 @@ def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
     return below(ax.transAxes, row - 0.5)
 
 
-def _hr_line(fit) -> str:
-    """Return the hazard ratio of the first covariate, marked where it is Firth's."""
-    hr, low, high = (float(np.ravel(value)[0]) for value in (fit.hr, fit.hr_low, fit.hr_high))
-    return f"HR {format_hr(hr, low, high)}" + (" †" if fit.method == "Firth" else "")
-
-
 def _comparison_text(time, event, group, fit, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
     lines = []
     if fit is not None:
-        lines.append(_hr_line(fit))
+        lines.append(f"HR {fit}")
     # Without an event, or with one group, there is nothing to test.
     if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
@@ -181,8 +166,6 @@ def plot_kaplan_meier(
     order: Sequence[str] | None = None,
     hr: object | None = None,
     cut: object | None = None,
-    min_at_risk: int = 10,
-    tick_months: float = 12,
     lowest: float = 0.0,
     ax: Axes | None = None,
 ) -> Axes:
@@ -202,14 +185,10 @@ def plot_kaplan_meier(
         What the curves show, such as ``"DMFS"``.
     order : sequence of str, optional
         Groups in the order of legend and table; groups left out are not drawn.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
+    hr : hazard ratio, or fit of one covariate, optional
+        Hazard ratio to state, as it prints itself.
     cut : result of `npcbook.statistics.optimal_cutpoint`, optional
         Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
-    min_at_risk : int, default 10
-        Where fewer patients are at risk, a curve is thin and pale, without a band; the axis says so.
-    tick_months : float, default 12
-        Distance of ticks and of the numbers at risk, months.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1; an axis that does not begin at 0 says so.
     ax : matplotlib.axes.Axes, optional
@@ -233,58 +212,52 @@ def plot_kaplan_meier(
             f"group holds {sorted(set(group.tolist()))}, none of them in order {order}: name them."
         )
     ax = _axes(ax, 6.0, 4.0 + 0.65 * len(names))
+    parts = {name: (time[group == name], event[group == name]) for name in names}
+    ticks = _draw_curves(ax, parts, horizon_months, tick_months=12, lowest=lowest)
+    shown = {LABELS.get(name, name): part for name, part in parts.items()}
+    tables = {name: survival.at_risk_table(*part, ticks) for name, part in shown.items()}
     drawn = np.isin(group, names)
-    members = {name: group == name for name in names}
-    ends = [
-        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=min_at_risk)
-        for i, (name, rows) in enumerate(members.items())
-    ]
-    ticks = np.arange(0, max(*ends, horizon_months) + tick_months, tick_months)
-    ax.axvline(horizon_months, **REFERENCE)
-    handles, entries, tables = [], [], {}
-    for i, (name, rows) in enumerate(members.items()):
-        color, line = style_of(name, i)
-        handles.append(Line2D([], [], color=color, linestyle=line, linewidth=1.8))
-        entries.append(
-            _legend_entry(time[rows], event[rows], LABELS.get(name, name), horizon_months, endpoint)
-        )
-        tables[LABELS.get(name, name)] = survival.at_risk_table(time[rows], event[rows], ticks)
-    title = _comparison_text(time[drawn], event[drawn], group[drawn], hr, cut)
     # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
-    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": _draw_numbers(ax, tables)}
+    entries = [_legend_entry(*part, name, horizon_months, endpoint) for name, part in shown.items()]
     legend = ax.legend(
-        handles,
-        entries,
-        title=title,
-        fontsize=SMALL,
-        title_fontsize=SMALL,
-        frameon=False,
-        borderpad=0,
-        **place,
-    )
+        _handles(names), entries,
+        title=_comparison_text(time[drawn], event[drawn], group[drawn], hr, cut), loc="upper left",
+        bbox_to_anchor=(0, 0), bbox_transform=_draw_numbers(ax, tables), fontsize=SMALL, title_fontsize=SMALL,
+        frameon=False, borderpad=0,
+    )  # fmt: skip
     legend.set_alignment("left")
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
-    ax.set(
-        xlabel=f"Months (thin: fewer than {min_at_risk} at risk)",
-        ylabel=f"{endpoint}{note}",
-        xticks=ticks,
-        xlim=(-2, ticks[-1] + 2),
-        ylim=(lowest, 1.02),
-    )
-    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    ax.spines[["right", "top"]].set_visible(False)
+    ax.set(xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)", ylabel=f"{endpoint}{note}")
     return ax
 
 
-def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_risk: int = 10) -> float:
+def _draw_curves(ax: Axes, parts: Mapping, horizon_months, *, tick_months, lowest) -> np.ndarray:
+    """Draw a curve for each group's times and events, set the axes, and return the ticks."""
+    ends = [
+        _draw_curve(ax, *part, key=name, position=position)
+        for position, (name, part) in enumerate(parts.items())
+    ]
+    last = max(*ends, horizon_months)
+    ticks = np.arange(0, last + tick_months, tick_months)
+    ax.axvline(horizon_months, **REFERENCE)
+    ax.set(xticks=ticks, xlim=(-2, ticks[-1] + 2), ylim=(lowest, 1.02))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.spines[["right", "top"]].set_visible(False)
+    return ticks
+
+
+def _handles(names: Sequence[str]) -> list[Line2D]:
+    styles = (style_of(name, position) for position, name in enumerate(names))
+    return [Line2D([], [], color=color, linestyle=line, linewidth=1.8) for color, line in styles]
+
+
+def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
     """Return where a survival axis may begin without cutting anything off.
 
     Parameters
     ----------
     time, event, group : array-like, shape (n,)
         As for `plot_kaplan_meier`.
-    min_at_risk : int, default 10
-        Where fewer are at risk a curve has no band that could be cut off.
 
     Returns
     -------
@@ -295,7 +268,7 @@ def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, min_at_ri
     lowest = 1.0
     for name in pd.unique(pd.Series(group)):
         curve = survival.kaplan_meier(time[group == name], event[group == name])
-        band = curve.low[curve.n_at_risk >= min_at_risk]
+        band = curve.low[curve.n_at_risk >= MIN_AT_RISK]
         # Before the first event the limits do not exist.
         lowest = min(lowest, curve.survival.min(), np.nanmin(band, initial=1.0))
     return 0.5 if lowest > 0.5 else 0.0
@@ -308,7 +281,6 @@ def plot_curves(
     *,
     horizon_months: float = 60,
     hr: object | None = None,
-    tick_months: float = 36,
     lowest: float = 0.0,
     ax: Axes | None = None,
 ) -> Axes:
@@ -320,10 +292,8 @@ def plot_curves(
         As for `plot_kaplan_meier`, which shows the numbers behind the curves.
     horizon_months : float, default 60
         Marked by a line, months.
-    hr : fit of `fit_cox` or `fit_firth_cox`, optional
-        Hazard ratio to state, that of its first covariate; marked † if it is Firth's.
-    tick_months : float, default 36
-        Distance of ticks, months.
+    hr : hazard ratio, or fit of one covariate, optional
+        Hazard ratio to state, as it prints itself.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1.
     ax : matplotlib.axes.Axes, optional
@@ -336,20 +306,14 @@ def plot_curves(
     """
     time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
     ax = _axes(ax, 3.0, 2.6)
-    for i, name in enumerate(_groups(group, None)):
-        rows = group == name
-        _draw_curve(ax, time[rows], event[rows], key=name, position=i, min_at_risk=10)
-    ax.axvline(horizon_months, **REFERENCE)
+    parts = {name: (time[group == name], event[group == name]) for name in _groups(group, None)}
+    _draw_curves(ax, parts, horizon_months, tick_months=36, lowest=lowest)
     if hr is not None:
-        text = _hr_line(hr).replace(" (", "\n(")
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        text = f"HR {hr}".replace(" (", "\n(")
         ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
-    last = max(np.max(time, initial=0), horizon_months)
-    ticks = np.arange(0, last + tick_months, tick_months)
-    ax.set(xticks=ticks, xlim=(-2, last + 2), ylim=(lowest, 1.02))
+    ax.set_xlim(-2, max(np.max(time, initial=0), horizon_months) + 2)
     ax.tick_params(labelsize=SMALL)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    ax.spines[["right", "top"]].set_visible(False)
     return ax
 
 
@@ -558,31 +522,42 @@ def plot_forest(
     limits = limits or forest_limits(table)
     subgroups = list(table.groupby("subgroup", sort=False))
     ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.36 * len(subgroups))
-    right = blended_transform_factory(ax.transAxes, ax.transData)
     y, ticks, names = 0.0, [], []
     for name, part in subgroups:
-        p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
         one_line = len(part) == 1 and not part["level"].iloc[0]
-        ax.annotate(
-            name, (0, y), xytext=(-PAD, 0), xycoords=right, textcoords="offset points", ha="right",
-            va="bottom" if one_line else "center", fontsize=SMALL + 1, weight="bold",
-        )  # fmt: skip
-        if len(p_interaction):
-            text = f"interaction p {format_p(p_interaction.iloc[0])}"
-            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+        _title_subgroup(ax, y, name, part, "bottom" if one_line else "center")
         # A title stands nearer to its own rows than to the row above.
         y += 0 if one_line else 0.2
         for _, row in part.iterrows():
             y -= 0 if one_line else 1.0
-            estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
-            if estimable:
-                _draw_interval(ax, y, row, limits, BLUE)
-            text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
-            ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL)
+            _draw_row(ax, y, row, limits)
             ticks.append(y)
             names.append(f"{row['level']}\n{_arms(row)}")
         y -= 1.2
     return _finish_forest(ax, ticks, names, limits, y)
+
+
+def _title_subgroup(ax: Axes, y: float, name: str, part: pd.DataFrame, va: str) -> None:
+    """Write a subgroup's name at the left and the p-value of its interaction at the right."""
+    right = blended_transform_factory(ax.transAxes, ax.transData)
+    ax.annotate(
+        name, (0, y), xytext=(-PAD, 0), xycoords=right, textcoords="offset points", ha="right", va=va,
+        fontsize=SMALL + 1, weight="bold",
+    )  # fmt: skip
+    p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
+    if len(p_interaction):
+        text = f"interaction p {format_p(p_interaction.iloc[0])}"
+        ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+
+
+def _draw_row(ax: Axes, y: float, row: Mapping, limits: tuple[float, float]) -> None:
+    """Draw a level's hazard ratio and write it at the right."""
+    estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
+    if estimable:
+        _draw_interval(ax, y, row, limits, BLUE)
+    text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
+    right = blended_transform_factory(ax.transAxes, ax.transData)
+    ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL)
 
 
 def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:

@@ -16,7 +16,7 @@ import yaml
 
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
-from npcbook.store import atomic_path, files_fingerprint, project_path
+from npcbook.store import files_fingerprint, is_kept, project_path, stamp
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
 DOWNLOADS = """# Results to take away
@@ -80,9 +80,10 @@ def stage(run_folder: Path) -> Path:
         shutil.copyfile(project_path(name), source / name)
     shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     (source / "README.md").write_text(front_page(run_folder))
-    # Contributors are shown the template, and the API pages the library.
+    for name, text in api_pages().items():
+        (source / "notebooks" / name).write_text(text)
+    # Contributors are shown the template.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
-    shutil.copytree(project_path("npcbook"), source / "npcbook", ignore=shutil.ignore_patterns("__pycache__"))
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
         add_notice(notebook, notice(run_folder, plan.name))
@@ -92,6 +93,21 @@ def stage(run_folder: Path) -> Path:
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def api_pages() -> dict[str, str]:
+    """Return the library's reference (MyST) by file name: a page a wing, and one for the ground rooms."""
+    package = project_path("npcbook")
+    rooms = {wing.name: sorted(wing.glob("[a-z]*.py")) for wing in package.iterdir() if wing.is_dir()}
+    rooms["ground"] = [package / "store.py", package / "words.py"]
+    pages = {}
+    for wing, paths in rooms.items():
+        modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
+        parts = [f"# API: {wing}\n\n```{{contents}}\n:local:\n:depth: 1\n```"]
+        directive = "```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n```"
+        parts += [f"## `{module}`\n\n{directive.format(module)}" for module in modules]
+        pages[f"api_{wing}.md"] = "\n\n".join(parts) + "\n"
+    return pages
 
 
 def front_page(run_folder: Path) -> str:
@@ -123,20 +139,14 @@ def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
         notebook.cells[0].source = f"{title}\n\n```{{warning}}\n{text}\n```\n{rest}"
 
 
-def shows_nothing(cell: nbformat.NotebookNode) -> bool:
-    """Return whether an executed code cell puts nothing on the page."""
-    return not cell.outputs
-
-
 def join_code(notebook: nbformat.NotebookNode) -> None:
     """Join code cells in a row of which all but the last show nothing: a page then folds one, not five."""
     cells = []
     for cell in notebook.cells:
         pair = [*cells[-1:], cell]
         plain = all(c.cell_type == "code" and not c.metadata.get("tags") for c in pair)
-        if len(pair) == 2 and plain and shows_nothing(pair[0]):
+        if len(pair) == 2 and plain and not pair[0].outputs:
             cell.source = f"{pair[0].source}\n\n\n{cell.source}"
-            cell.outputs = pair[0].outputs + cell.outputs
             cells.pop()
         cells.append(cell)
     notebook.cells = cells
@@ -236,10 +246,9 @@ def build_pages(run_folder: Path) -> Path:
     source = stage(run_folder)
     html = source / "_build" / "html"
     inputs = [p for p in source.rglob("*") if p.is_file() and "_build" not in p.relative_to(source).parts]
-    key = files_fingerprint(inputs, relative_to=source)
-    stamp = source / "_build" / "inputs.key"
-    if stamp.exists() and stamp.read_text() == key and not missing_pages(html):
-        copy_beside(run_folder, html)
+    inputs += [p for name in ("results", "*/site") for p in run_folder.glob(f"{name}/**/*") if p.is_file()]
+    key = files_fingerprint(inputs, relative_to=run_folder)
+    if is_kept(html, key):
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     shutil.rmtree(source / "_build", ignore_errors=True)
@@ -249,15 +258,12 @@ def build_pages(run_folder: Path) -> Path:
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
     copy_beside(run_folder, html)
-    with atomic_path(stamp) as temporary:
-        temporary.write_text(key)
+    stamp(html, key)
     return html / "index.html"
 
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    for name in ("results", "viewer"):
-        shutil.rmtree(html / name, ignore_errors=True)
     shutil.copytree(run_folder / "results", html / "results")
     shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):

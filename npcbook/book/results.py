@@ -18,7 +18,7 @@ from openpyxl.styles import Font
 
 from npcbook.book.chapter import FIGURE_METADATA, source_label
 from npcbook.book.run import plan_chapters
-from npcbook.store import code_fingerprint, files_fingerprint, project_path
+from npcbook.store import files_fingerprint, fingerprint, is_kept, stamp
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
@@ -82,15 +82,13 @@ def list_shown(run_folder: Path) -> list[Shown]:
     return found
 
 
-def write_results(run_folder: Path, *, cohort_folder: Path) -> Path:
+def write_results(run_folder: Path) -> Path:
     """Collect a run's tables, figures and methods in its folder ``results``, unless that is up to date.
 
     Parameters
     ----------
     run_folder : pathlib.Path
         A run in which every chapter has been executed.
-    cohort_folder : pathlib.Path
-        The cohort that it analysed.
 
     Returns
     -------
@@ -99,26 +97,24 @@ def write_results(run_folder: Path, *, cohort_folder: Path) -> Path:
     """
     target, shown = run_folder / "results", list_shown(run_folder)
     sources = [path for item in shown for path in item.sources(run_folder)]
-    sources += run_folder.glob("*/shown.csv")
+    sources += [*run_folder.glob("*/shown.csv"), *run_folder.glob("*/methods.txt")]
     record = json.loads((run_folder / "manifest.json").read_text())
-    key = files_fingerprint(sources, relative_to=run_folder) + code_fingerprint(__name__)
-    key += hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=16).hexdigest()
-    written = target / "manifest.json"
-    if written.exists() and json.loads(written.read_text())["key"] == key:
+    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, record)
+    if is_kept(target, key):
         return target
-    label = source_label(cohort_folder)
-    cohort = json.loads((project_path(cohort_folder) / "dataset_description.json").read_text())["Name"]
+    label = source_label(record["cohort"])
     with tempfile.TemporaryDirectory(dir=run_folder, prefix=".results-") as temporary:
         folder = Path(temporary) / "results"
         copy_files(shown, run_folder, folder)
         write_workbook(folder / "tables.xlsx", [item for item in shown if item.kind == "table"], run_folder)
-        (folder / "methods.txt").write_text(methods_text(run_folder, synthetic=label == SYNTHETIC_LABEL))
-        texts = {"label": label, "run": run_folder.name, "cohort": cohort, "column": SOURCE_COLUMN}
-        (folder / "README.txt").write_text(README.format(**texts))
-        record |= {"key": key, "files": [describe(item, folder) for item in shown]}
+        (folder / "methods.txt").write_text(methods_text(run_folder, label))
+        said = {"label": label, "run": run_folder.name, "cohort": record["cohort"]["name"]}
+        (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN))
+        record["files"] = [describe(item, folder) for item in shown]
         (folder / "manifest.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)
+    stamp(target, key)
     return target
 
 
@@ -183,24 +179,14 @@ def remove_dates(path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
-def methods_text(run_folder: Path, *, synthetic: bool) -> str:
+def methods_text(run_folder: Path, label: str) -> str:
     """Return how a run computed its results, in the sentences that its chapters left.
 
-    Parameters
-    ----------
-    run_folder : pathlib.Path
-        A run in which every chapter has been executed.
-    synthetic : bool
-        Whether the cohort is simulated; the text then begins by saying so.
-
-    Returns
-    -------
-    str
-        Paragraphs of plain text, to start a methods section from.
+    If the label of the data says that they are simulated, the text begins by saying so.
     """
     paths = [run_folder / plan.name / "methods.txt" for plan in plan_chapters()]
     versions = json.loads((run_folder / "manifest.json").read_text())["versions"]
     used = ", ".join(f"{name} {versions[name]}" for name in sorted(versions) if name != "platform")
-    opening = f"{SYNTHETIC_LABEL}. The patients below are simulated.\n\n" if synthetic else ""
+    opening = f"{label}. The patients below are simulated.\n\n" if label == SYNTHETIC_LABEL else ""
     written = "".join(path.read_text() for path in paths if path.exists())
     return f"{opening}{written}Software. npcbook with {used}.\n"

@@ -21,7 +21,7 @@ import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
-from npcbook.book.chapter import KEPT
+from npcbook.book.chapter import KEPT, describe_cohort
 from npcbook.store import (
     NUMERICAL_PACKAGES,
     atomic_path,
@@ -297,13 +297,6 @@ def cohort_fingerprint(cohort_folder: Path) -> str:
     """Return a fingerprint of every file of a cohort."""
     files = [path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return files_fingerprint(files, relative_to=cohort_folder)
-
-
-def describe_cohort(cohort_folder: Path) -> dict:
-    """Return what a reader of a run has to know of its cohort: folder, name, whether simulated, remark."""
-    about = json.loads((cohort_folder / "dataset_description.json").read_text())
-    wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
-    return {"folder": cohort_folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
 
 
 def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:

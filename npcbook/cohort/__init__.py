@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "checking": ["check_cohort"],
         "columns": ["COLUMNS", "Column", "code_covariates", "covariate_names", "data_dictionary"],
-        "reading": ["Cohort", "image_path", "mask_path", "patient_flow", "read_cohort", "read_truth"],
+        "reading": ["Cohort", "image_path", "mask_path", "read_cohort", "read_truth"],
         "table": ["Problem"],
     },
 )  # fmt: skip

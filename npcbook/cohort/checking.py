@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import _read_description, image_path, mask_path
 from npcbook.cohort.table import Problem, _read_text, _row, _table_path, _table_problems
-from npcbook.imaging.volumes import read_geometry, read_volume
+from npcbook.imaging import read_geometry, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
 
@@ -59,21 +59,19 @@ def _description_problems(folder: Path) -> list[Problem]:
         return [Problem(None, "", name, str(error))]
     except json.JSONDecodeError as error:
         return [Problem(None, "", name, f"is not valid JSON: {error}")]
-    problems = []
-    if not description.get("Name"):
-        problems.append(Problem(None, "", name, 'has no "Name": give the cohort one.'))
-    if not isinstance(description.get("synthetic"), bool):
-        problems.append(Problem(None, "", name, 'has no "synthetic": write true or false.'))
-    if description.get("Complete") is False:
-        problems.append(
-            Problem(None, "", name, "says that writing the cohort was interrupted: write it again.")
-        )
-    return problems
+    said = {
+        'has no "Name": give the cohort one.': not description.get("Name"),
+        'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
+        "says that writing the cohort was interrupted: write it again.": description.get("Complete") is False,
+    }
+    return [Problem(None, "", name, message) for message, wrong in said.items() if wrong]
 
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
-    excluded = (table["exclusion"] != "") if "exclusion" in table else pd.Series(False, index=table.index)
-    rows = [(_row(i), table["patient_id"][i]) for i in table.index[(table["patient_id"] != "") & ~excluded]]
+    wanted = table["patient_id"] != ""
+    if "exclusion" in table:
+        wanted &= table["exclusion"] == ""
+    rows = [(_row(i), table["patient_id"][i]) for i in table.index[wanted]]
     found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
         delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
     )
@@ -86,10 +84,8 @@ def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
 
 def _look_at_patient(folder: Path, row: int, patient_id: str) -> tuple[list[Problem], dict[str, str]]:
     """Return what is wrong with a patient's images, and which way the axes of each run."""
-    orientations = {
-        sequence: _orientation(image_path(folder, patient_id, sequence)) for sequence in SEQUENCES
-    }
-    return _patient_image_problems(folder, row, patient_id), orientations
+    turns = {sequence: _orientation(image_path(folder, patient_id, sequence)) for sequence in SEQUENCES}
+    return _patient_image_problems(folder, row, patient_id), turns
 
 
 def _orientation(path: Path) -> str:
@@ -121,18 +117,14 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
     problems = []
     for sequence, suffix in SEQUENCES.items():
         image, mask = image_path(folder, patient_id, sequence), mask_path(folder, patient_id, sequence)
-        absent = [path for path in (image, mask) if not path.exists()]
-        for path in absent:
-            what = "the image of" if path == image else "the contours of"
-            message = (
-                f"{what} sequence {suffix} are missing." if path == mask else f"{what} {suffix} is missing."
-            )
-            problems.append(Problem(row, "", str(path.relative_to(folder)), message))
-        if absent:
-            continue
-        for path, message in _volume_problems(image, mask):
-            shown = message.replace(f"{folder}{os.sep}", "")
-            problems.append(Problem(row, "", str(path.relative_to(folder)), shown))
+        missing = [
+            (image, f"the image of {suffix} is missing."),
+            (mask, f"the contours of sequence {suffix} are missing."),
+        ]
+        absent = [(path, message) for path, message in missing if not path.exists()]
+        for path, message in absent or _volume_problems(image, mask):
+            file, shown = str(path.relative_to(folder)), message.replace(f"{folder}{os.sep}", "")
+            problems.append(Problem(row, "", file, shown))
     return problems
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from npcbook.words import COVARIATES
 
@@ -22,7 +24,7 @@ class Column:
         Meaning.
     unit : str
         Unit, or empty.
-    levels : dict of str to str
+    levels : tuple of (str, str)
         Allowed codes and what they mean; empty for numbers and free text.
     low, high : float
         Allowed range of a number, both ends included; ``low`` is NaN for text.
@@ -43,98 +45,34 @@ class Column:
         """Whether the column holds numbers."""
         return not np.isnan(self.low)
 
-
-def _levels(**meanings: str) -> tuple[tuple[str, str], ...]:
-    return tuple(meanings.items())
+    @property
+    def kind(self) -> type:
+        """Type of what it holds: float for numbers, int where all codes are digits, else str."""
+        if self.is_number:
+            return float
+        return int if self.levels and all(code.isdigit() for code, _ in self.levels) else str
 
 
 TINY = np.finfo(float).tiny  # the smallest number that is not zero: times must be longer than nothing
-EVENT = (("0", "no"), ("1", "yes"))
-COLUMNS = (
-    Column("patient_id", "Patient, as in the folder name sub-<patient_id>; letters and digits only"),
-    Column("center", "Hospital"),
-    Column(
-        "cohort",
-        "Part of the analysis",
-        levels=_levels(training="models are fitted here", validation="models are only tested here"),
-    ),
-    Column("age", "Age at diagnosis", "years", low=1, high=110),
-    Column("sex", "Sex assigned at birth", levels=_levels(male="male", female="female")),
-    Column(
-        "who_type",
-        "Histopathology by the World Health Organization",
-        levels=(
-            ("I", "keratinising"),
-            ("II", "non-keratinising, differentiated"),
-            ("III", "non-keratinising, undifferentiated"),
-            ("II-III", "II or III, not told apart"),
-        ),
-    ),
-    Column(
-        "t_stage",
-        "T category, AJCC/UICC 8th edition",
-        levels=_levels(T1="nasopharynx, oropharynx, nasal cavity", T2="parapharyngeal extension"),
-    ),
-    Column(
-        "n_stage",
-        "N category, AJCC/UICC 8th edition",
-        levels=_levels(N0="no regional node", N1="unilateral cervical or retropharyngeal nodes"),
-    ),
-    Column(
-        "ldh",
-        "Serum lactate dehydrogenase before treatment, by the hospital's limit",
-        levels=_levels(normal="normal", abnormal="above the limit", missing="not measured"),
-    ),
-    Column(
-        "ebv_dna",
-        "Plasma Epstein-Barr virus DNA before treatment, by the hospital's limit",
-        levels=_levels(undetectable="below the limit", detectable="above the limit", missing="not measured"),
-    ),
-    Column(
-        "rene",
-        "Radiologic extranodal extension",
-        levels=(("0", "none"), ("1", "G1: coalescent nodes"), ("2", "G2: adjacent structures infiltrated")),
-    ),
-    Column(
-        "chemotherapy",
-        "Chemotherapy beside radiotherapy",
-        levels=_levels(
-            none="radiotherapy alone",
-            cisplatin_nedaplatin="with cisplatin or nedaplatin",
-            other="with other drugs only",
-        ),
-    ),
-    Column(
-        "ccnd_mg_m2",
-        "Cumulative cisplatin/nedaplatin dose received; 0 without these drugs",
-        "mg/m^2",
-        low=0,
-        high=2000,
-    ),
-    Column("dmfs_months", "Time to distant metastasis, death or end of follow-up", "months", low=TINY),
-    Column("dm_event", "Distant metastasis at dmfs_months; a death without it is 0", levels=EVENT),
-    Column("os_months", "Time to death or end of follow-up", "months", low=TINY),
-    Column("os_event", "Death from any cause at os_months", levels=EVENT),
-    Column("scanner", "Scanner model", required=False),
-    Column("field_t", "Field strength", "T", low=0.01, high=20, required=False),
-    Column("rt_end_months", "End of radiotherapy, from time zero", "months", low=0, required=False),
-    Column("ldh_u_l", "Serum lactate dehydrogenase", "U/L", low=0, required=False),
-    Column("ebv_copies_ml", "Plasma Epstein-Barr virus DNA", "copies/mL", low=0, required=False),
-    Column("exclusion", "Why the patient was read but not analysed; empty when analysed", required=False),
-)
-INTEGERS = ("rene", "dm_event", "os_event")
+
+
+def _read_column(name: str, entry: dict) -> Column:
+    low = TINY if "above" in entry else entry.get("from", np.nan)
+    levels, required = tuple(entry.get("levels", {}).items()), not entry.get("optional", False)
+    unit, high = entry.get("unit", ""), entry.get("to", np.inf)
+    return Column(name, entry["description"], unit, levels, low, high, required)
+
+
+_ENTRIES = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text())
+COLUMNS = tuple(_read_column(name, entry) for name, entry in _ENTRIES.items())
 
 
 def data_dictionary() -> dict:
     """Return the meaning of every column in the form of BIDS's ``participants.json``."""
     dictionary = {"participant_id": {"Description": "Patient, as BIDS writes it: sub-<patient_id>"}}
     for column in COLUMNS:
-        entry = {"Description": column.description}
-        if column.unit:
-            entry["Units"] = column.unit
-        if column.levels:
-            entry["Levels"] = dict(column.levels)
-        dictionary[column.name] = entry
+        said = {"Description": column.description, "Units": column.unit, "Levels": dict(column.levels)}
+        dictionary[column.name] = {what: value for what, value in said.items() if value}
     return dictionary
 
 
@@ -165,19 +103,16 @@ def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame of float
         Columns of `COVARIATES`: ``age`` in years, the others 0 or 1. NaN where LDH or EBV DNA is unknown.
     """
-    coded = pd.DataFrame(
-        {
-            "age": patients["age"],
-            "female": patients["sex"] == "female",
-            "t2": patients["t_stage"] == "T2",
-            "n1": patients["n_stage"] == "N1",
-            "ldh_abnormal": patients["ldh"] == "abnormal",
-            "ebv_detectable": patients["ebv_dna"] == "detectable",
-            "rene_g1": patients["rene"] == 1,
-            "rene_g2": patients["rene"] == 2,
-            "chemotherapy": patients["chemotherapy"] != "none",
-        }
-    ).astype(float)
-    coded["ldh_abnormal"] = coded["ldh_abnormal"].mask(patients["ldh"] == "missing")
-    coded["ebv_detectable"] = coded["ebv_detectable"].mask(patients["ebv_dna"] == "missing")
-    return coded
+    known_ldh, known_ebv = patients["ldh"] != "missing", patients["ebv_dna"] != "missing"
+    coded = {
+        "age": patients["age"],
+        "female": patients["sex"] == "female",
+        "t2": patients["t_stage"] == "T2",
+        "n1": patients["n_stage"] == "N1",
+        "ldh_abnormal": (patients["ldh"] == "abnormal").where(known_ldh),
+        "ebv_detectable": (patients["ebv_dna"] == "detectable").where(known_ebv),
+        "rene_g1": patients["rene"] == 1,
+        "rene_g2": patients["rene"] == 2,
+        "chemotherapy": patients["chemotherapy"] != "none",
+    }
+    return pd.DataFrame(coded).astype(float)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed
-from npcbook.imaging.volumes import Volume, read_volume
+from npcbook.imaging import Volume, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
 
@@ -34,11 +34,6 @@ class Cohort:
     patients: pd.DataFrame
 
     @property
-    def name(self) -> str:
-        """Name given in the description."""
-        return self.description["Name"]
-
-    @property
     def is_synthetic(self) -> bool:
         """Whether the patients were simulated."""
         return bool(self.description.get("synthetic", False))
@@ -47,14 +42,6 @@ class Cohort:
     def has_images(self) -> bool:
         """Whether there is any patient folder; a cohort may be a table only."""
         return any(self.folder.glob("sub-*"))
-
-    def volume_path(self, patient_id: str, sequence: str) -> Path:
-        """Return where an image lies; see `image_path`."""
-        return image_path(self.folder, patient_id, sequence)
-
-    def mask_path(self, patient_id: str, sequence: str) -> Path:
-        """Return where a contour lies; see `mask_path`."""
-        return mask_path(self.folder, patient_id, sequence)
 
     def read_volume(self, patient_id: str, sequence: str) -> Volume:
         """Read one sequence of one patient with its contours.
@@ -76,7 +63,8 @@ class Cohort:
         FileNotFoundError, ValueError
             If a file is missing or does not fit (see `npcbook.imaging.read_volume`).
         """
-        return read_volume(self.volume_path(patient_id, sequence), self.mask_path(patient_id, sequence))
+        place = self.folder, patient_id, sequence
+        return read_volume(image_path(*place), mask_path(*place))
 
 
 def image_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
@@ -122,10 +110,9 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
         raise ValueError(
             f"The cohort in {folder} was not written to its end: run 'python -m npcbook simulate'."
         )
-    table_path = _table_path(folder)
-    text = _read_text(table_path)
-    problems = _table_problems(text, table_path.name)
-    if problems:
+    path = _table_path(folder)
+    text = _read_text(path)
+    if problems := _table_problems(text, path.name):
         shown = "\n".join(f"  {problem}" for problem in problems[:10])
         more = f"\n  … and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(
@@ -145,33 +132,6 @@ def _read_description(folder: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def patient_flow(patients: pd.DataFrame) -> pd.DataFrame:
-    """Count patients from reading to analysis, by hospital.
-
-    Parameters
-    ----------
-    patients : pandas.DataFrame
-        Table of a `Cohort`; the column `exclusion`, if there is one, says why a patient was not analysed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``step`` ("read", one row per reason of exclusion, "analysed"), one column per hospital,
-        and ``all``.
-    """
-    reason = patients.get("exclusion", pd.Series("", index=patients.index)).fillna("")
-    groups = {"read": patients["center"]}
-    for text in sorted(set(reason) - {""}):
-        groups[f"excluded: {text}"] = patients["center"][reason == text]
-    groups["analysed"] = patients["center"][reason == ""]
-    centers = sorted(patients["center"].unique())
-    rows = [
-        {"step": step, **{c: int((of_step == c).sum()) for c in centers}, "all": len(of_step)}
-        for step, of_step in groups.items()
-    ]
-    return pd.DataFrame(rows)
-
-
 def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
     """Read what was planted in a synthetic cohort, for drawing the truth column and nothing else.
 
@@ -186,6 +146,4 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
         One row a patient, indexed by ``patient_id``; None for a real cohort.
     """
     path = project_path(folder) / "truth.csv"
-    if not path.exists():
-        return None
-    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id")
+    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id") if path.exists() else None

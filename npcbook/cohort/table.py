@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from npcbook.cohort.columns import COLUMNS, INTEGERS, TINY, Column
+from npcbook.cohort.columns import COLUMNS, TINY, Column
 
 NOT_GIVEN = ("", "n/a", "NA", "nan", "NaN")
 
@@ -53,75 +54,64 @@ def _read_text(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     table.columns = table.columns.str.strip()
     table = table.apply(lambda values: values.str.strip()).replace(list(NOT_GIVEN), "")
-    for column in ("ldh", "ebv_dna"):
-        if column in table:
-            table[column] = table[column].replace("", "missing")
+    for column in {"ldh", "ebv_dna"} & set(table):
+        table[column] = table[column].replace("", "missing")
     return table
 
 
 def _typed(text: pd.DataFrame) -> pd.DataFrame:
-    table = text.copy()
-    for column in COLUMNS:
-        if column.name not in table:
-            continue
-        if column.is_number or column.name in INTEGERS:
-            table[column.name] = pd.to_numeric(table[column.name])
-        if column.name in INTEGERS:
-            table[column.name] = table[column.name].astype(int)
-        elif column.is_number:
-            table[column.name] = table[column.name].astype(float)
-    return table.drop(columns="participant_id", errors="ignore")
+    table = text.drop(columns="participant_id", errors="ignore")
+    numbers = {c.name: c.kind for c in COLUMNS if c.name in table and c.kind is not str}
+    return table.assign(**{name: pd.to_numeric(table[name]).astype(kind) for name, kind in numbers.items()})
 
 
 def _table_problems(table: pd.DataFrame, file: str) -> list[Problem]:
-    problems = _missing_columns(table, file)
+    found = list(_missing_columns(table))
     if table.empty:
-        return [*problems, Problem(None, "", file, "holds no patient.")]
-    found = []
+        found.append((None, "", "holds no patient."))
+    else:
+        cells = [cell for c in COLUMNS if c.name in table for cell in _bad_cells(table[c.name], c)]
+        cells += [*_bad_ids(table), *_contradictions(table)]
+        found += sorted(cells, key=lambda cell: cell[0])
+    return [Problem(i if i is None else _row(i), column, file, message) for i, column, message in found]
+
+
+#: Position in the table (None: no row is to blame), column, message.
+Found = Iterator[tuple[int | None, str, str]]
+
+
+def _missing_columns(table: pd.DataFrame) -> Found:
+    """Yield columns that are not there, and optional ones that another case of letters would hide."""
+    others = {name.lower(): name for name in table}
     for column in COLUMNS:
-        if column.name in table:
-            found += _column_problems(table[column.name], column, file)
-    found += _id_problems(table, file) + _consistency_problems(table, file)
-    return problems + sorted(found, key=lambda problem: problem.row)
-
-
-def _missing_columns(table: pd.DataFrame, file: str) -> list[Problem]:
-    """Return columns that are not there, and optional ones that another case of letters would hide."""
-    problems, others = [], {name.lower(): name for name in table}
-    for name, required in ((c.name, c.required) for c in COLUMNS if c.name not in table):
-        if name in others:
-            message = f"the column is missing; found {others[name]}: rename it to {name}."
-            problems.append(Problem(None, name, file, message))
-        elif required:
-            problems.append(Problem(None, name, file, "the column is missing: add it."))
-    return problems
+        name = column.name
+        if name not in table and name in others:
+            yield None, name, f"the column is missing; found {others[name]}: rename it to {name}."
+        elif name not in table and column.required:
+            yield None, name, "the column is missing: add it."
 
 
 def _row(index: int) -> int:
     return index + 2  # line 1 is the header
 
 
-def _column_problems(values: pd.Series, column: Column, file: str) -> list[Problem]:
+def _bad_cells(values: pd.Series, column: Column) -> Found:
+    """Yield the cells of a column that are empty though required, or hold what is not allowed."""
     empty = values == ""
-    problems = []
-    if column.required:
-        problems += [Problem(_row(i), column.name, file, "is empty.") for i in values.index[empty]]
-    codes = [code for code, _ in column.levels]
-    if codes:
-        bad, allowed = ~values.isin(codes), f"allowed are {', '.join(codes)}."
+    if column.levels:
+        codes = [code for code, _ in column.levels]
+        bad, allowed = ~values.isin(codes), ", ".join(codes)
     elif column.is_number:
-        number = _numbers(values)
-        bad = number.isna() | (number < column.low) | (number > column.high)
-        allowed = f"allowed are numbers {_range(column)}."
+        bad, allowed = ~_numbers(values).between(column.low, column.high), f"numbers {_range(column)}"
     else:
-        return problems
-    bad &= ~empty
-    for i in values.index[bad]:
-        message = f"is {values[i]!r}; {allowed}"
+        bad, allowed = empty, ""
+    for i in values.index[empty & column.required]:
+        yield i, column.name, "is empty."
+    for i in values.index[bad & ~empty]:
+        message = f"is {values[i]!r}; allowed are {allowed}."
         if column.is_number and re.fullmatch(r"[+-]?\d+,\d+", values[i]):
             message += f" If the comma is a decimal one, write {values[i].replace(',', '.')}."
-        problems.append(Problem(_row(i), column.name, file, message))
-    return problems
+        yield i, column.name, message
 
 
 def _numbers(values: pd.Series) -> pd.Series:
@@ -134,42 +124,30 @@ def _range(column: Column) -> str:
     return low if np.isinf(column.high) else f"{low} to {column.high:g}"
 
 
-def _id_problems(table: pd.DataFrame, file: str) -> list[Problem]:
+def _bad_ids(table: pd.DataFrame) -> Found:
     if "patient_id" not in table:
-        return []
-    ids, problems = table["patient_id"], []
+        return
+    ids = table["patient_id"]
     for i in ids.index[ids.duplicated() & (ids != "")]:
         first = _row(ids.index[ids == ids[i]][0])
-        problems.append(Problem(_row(i), "patient_id", file, f"{ids[i]!r} stands in row {first} already."))
+        yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
     for i in ids.index[~ids.str.fullmatch(r"[A-Za-z0-9]*")]:
-        problems.append(
-            Problem(_row(i), "patient_id", file, f"{ids[i]!r} has other than letters and digits.")
-        )
-    return problems
+        yield i, "patient_id", f"{ids[i]!r} has other than letters and digits."
 
 
-def _consistency_problems(table: pd.DataFrame, file: str) -> list[Problem]:
-    """Return contradictions between columns; what is unreadable in one column is reported elsewhere."""
-    names = {column.name for column in COLUMNS if column.required}
-    text = table.reindex(columns=sorted(names), fill_value="")
-    number = {n: _numbers(text[n]) for n in ("dmfs_months", "os_months", "ccnd_mg_m2")}
-    analysed = (table["exclusion"] == "") if "exclusion" in table else pd.Series(True, index=table.index)
-    rules = (
-        (
-            "dmfs_months",
-            number["dmfs_months"] > number["os_months"] + 1e-6,
-            "is longer than the patient's follow-up (os_months).",
-        ),
-        ("n_stage", (text["n_stage"] == "N0") & text["rene"].isin(["1", "2"]), "is N0, yet rene is above 0."),
-        (
-            "ccnd_mg_m2",
-            (number["ccnd_mg_m2"] > 0) & text["chemotherapy"].isin(["none", "other"]),
-            "is above 0, yet chemotherapy has neither cisplatin nor nedaplatin.",
-        ),
-        (
-            "t_stage",
-            (text["t_stage"] == "T1") & (text["n_stage"] == "N0") & analysed,
-            "is T1 with N0, which is stage I: give a reason in the column exclusion, or correct the stage.",
-        ),
-    )
-    return [Problem(_row(i), name, file, message) for name, bad, message in rules for i in table.index[bad]]
+def _contradictions(table: pd.DataFrame) -> Found:
+    """Yield contradictions between columns; what is unreadable in one column is reported elsewhere."""
+    text = table.reindex(columns=[column.name for column in COLUMNS], fill_value="")
+    dmfs, follow_up, dose = (_numbers(text[n]) for n in ("dmfs_months", "os_months", "ccnd_mg_m2"))
+    n0, no_platinum = text["n_stage"] == "N0", text["chemotherapy"].isin(["none", "other"])
+    stage_1 = (text["t_stage"] == "T1") & n0 & (text["exclusion"] == "")
+    too_long = "is longer than the patient's follow-up (os_months)."
+    no_drug = "is above 0, yet chemotherapy has neither cisplatin nor nedaplatin."
+    left = "is T1 with N0, which is stage I: give a reason in the column exclusion, or correct the stage."
+    for column, bad, message in (
+        ("dmfs_months", dmfs > follow_up + 1e-6, too_long),
+        ("n_stage", n0 & text["rene"].isin(["1", "2"]), "is N0, yet rene is above 0."),
+        ("ccnd_mg_m2", (dose > 0) & no_platinum, no_drug),
+        ("t_stage", stage_1, left),
+    ):
+        yield from ((i, column, message) for i in table.index[bad])

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+from monai.networks.blocks import UpSample
+from monai.networks.nets.basic_unet import TwoConv
 from torch import nn
 from torch.nn import functional as F
 
@@ -94,17 +96,10 @@ class NetworkSettings:
         return asdict(self)
 
 
-def convolutions(channels_in: int, channels_out: int, group_size: int) -> nn.Sequential:
+def convolutions(channels_in: int, channels_out: int, group_size: int) -> TwoConv:
     """Return two 3x3x3 convolutions, each normalised over groups of channels and rectified."""
-    groups = max(1, channels_out // group_size)
-    layers = []
-    for channels in (channels_in, channels_out):
-        layers += [
-            nn.Conv3d(channels, channels_out, 3, padding=1, bias=False),
-            nn.GroupNorm(groups, channels_out),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+    norm = ("GROUP", {"num_groups": max(1, channels_out // group_size)})
+    return TwoConv(3, channels_in, channels_out, act=("RELU", {"inplace": True}), norm=norm, bias=False)
 
 
 class UNet3d(nn.Module):
@@ -121,9 +116,12 @@ class UNet3d(nn.Module):
     convolution, the features of the same level from the way down put beside it, two 3x3x3 convolutions.
     Out: a 1x1x1 convolution. The paper names no normalisation; GroupNorm is the deposited script's.
 
+    The blocks are those of MONAI's ``BasicUNet``. That network itself always halves all three axes, four
+    times, which few slices do not bear.
+
     References
     ----------
-    Paper, "Construction of the DL model"; Çiçek et al., MICCAI 2016:424.
+    Paper, "Construction of the DL model"; Çiçek et al., MICCAI 2016:424. MONAI 1.6, `TwoConv`, `UpSample`.
     """
 
     def __init__(self, settings: NetworkSettings):
@@ -137,7 +135,7 @@ class UNet3d(nn.Module):
         # From the bottleneck upwards.
         pairs = list(zip(filters[::-1], filters[-2::-1], settings.poolings[::-1], strict=False))
         self.widen = nn.ModuleList(
-            nn.ConvTranspose3d(deep, shallow, step, step) for deep, shallow, step in pairs
+            UpSample(3, deep, shallow, step, mode="deconv") for deep, shallow, step in pairs
         )
         self.up = nn.ModuleList(convolutions(2 * shallow, shallow, size) for _, shallow, _ in pairs)
         self.out = nn.Conv3d(filters[0], settings.classes, 1)

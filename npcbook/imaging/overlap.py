@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from monai.metrics import compute_dice, get_mask_edges, get_surface_distance
 from scipy import ndimage
 
 from npcbook.imaging.grids import plane_field, restore_grid
@@ -59,8 +61,9 @@ def measure_overlap(predicted: np.ndarray, reference: np.ndarray, spacing) -> Ov
 
     Notes
     -----
-    Surfaces are the voxels that an erosion by the six neighbours removes. Equal to MONAI's ``compute_dice``
-    and to its ``compute_hausdorff_distance`` with ``percentile=95`` (tested), at a fraction of its time.
+    Surfaces are the voxels that an erosion by the six neighbours removes. Equal to MONAI's
+    ``compute_hausdorff_distance`` with ``percentile=95`` (tested). Its two steps are called one by one: the
+    whole takes 3.6 times as long, most of it to crop, and warns of a deprecated call of its own.
     """
     predicted, reference = np.asarray(predicted, dtype=bool), np.asarray(reference, dtype=bool)
     if predicted.shape != reference.shape:
@@ -68,26 +71,21 @@ def measure_overlap(predicted: np.ndarray, reference: np.ndarray, spacing) -> Ov
             f"predicted has shape {predicted.shape} and reference {reference.shape}; bring both "
             f"to the same voxels (images.restore_grid)."
         )
-    sizes = int(predicted.sum()), int(reference.sum())
-    if sum(sizes) == 0:
+    if not (predicted.any() or reference.any()):
         return Overlap(np.nan, np.nan, np.nan)
-    dice = 2 * int((predicted & reference).sum()) / sum(sizes)
+    # Only the box that holds both masks matters.
+    box = ndimage.find_objects((predicted | reference).astype(np.int8))[0]
+    masks = predicted[box], reference[box]
+    sizes = [int(mask.sum()) for mask in masks]
+    dice = compute_dice(*(torch.from_numpy(mask)[None, None] for mask in masks), ignore_empty=False).item()
     volume_error = (sizes[0] - sizes[1]) / sizes[1] if sizes[1] else np.nan
-    return Overlap(dice, _hd95(predicted, reference, spacing) if all(sizes) else np.nan, volume_error)
+    return Overlap(dice, _hd95(*masks, spacing) if all(sizes) else np.nan, volume_error)
 
 
 def _hd95(predicted: np.ndarray, reference: np.ndarray, spacing) -> float:
-    # Only the box that holds both masks, with a border, matters to the distances between them.
-    box = ndimage.find_objects((predicted | reference).astype(np.int8))[0]
-    surfaces = []
-    for mask in (predicted, reference):
-        mask = np.pad(mask[box], 1)
-        surfaces.append(mask & ~ndimage.binary_erosion(mask))
-    distances = []
-    for from_surface, to_surface in (surfaces, surfaces[::-1]):
-        to_other = ndimage.distance_transform_edt(~to_surface, sampling=spacing)
-        distances.append(np.percentile(to_other[from_surface], 95))
-    return float(max(distances))
+    surfaces = get_mask_edges(predicted, reference, crop=False)
+    distances = [get_surface_distance(*pair, spacing=spacing) for pair in (surfaces, surfaces[::-1])]
+    return float(max(np.percentile(distance, 95) for distance in distances))
 
 
 def store_prediction(

@@ -20,6 +20,8 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
+from monai.losses import DiceLoss
+from monai.networks import one_hot
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
@@ -153,15 +155,14 @@ def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     ``1 - 2 sum(T P) / sum(T + P)``, summed over all voxels of the batch, so that patients without nodes do
     not divide by nothing. Equation 1 of the paper has this on its left and a right-hand side without the
     ``1 -``, which would be the overlap itself, and would be maximal where the loss should be minimal.
+    MONAI's loss, given a third channel: it has none for structures that overlap.
     """
-    predicted = logits.float().softmax(dim=1)[:, 1:]
-    target = F.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(predicted.dtype)
+    predicted, target = logits.float().softmax(dim=1), one_hot(labels[:, None], logits.shape[1])
     # Small nodes are first found as disease of either kind, then told apart.
-    predicted, target = (torch.cat((x, x.sum(1, keepdim=True)), dim=1) for x in (predicted, target))
-    voxels = (0, 2, 3, 4)
-    overlap = (target * predicted).sum(voxels)
-    total = target.sum(voxels) + predicted.sum(voxels)
-    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+    predicted, target = (
+        torch.cat((x[:, 1:], x[:, 1:].sum(1, keepdim=True)), dim=1) for x in (predicted, target)
+    )
+    return DiceLoss(batch=True)(predicted, target)
 
 
 def cross_entropy_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -205,6 +206,11 @@ def augment(
     -------
     tuple of torch.Tensor
         Images and labels, same shapes; labels turned by nearest neighbour.
+
+    Notes
+    -----
+    All patients in one pass; MONAI's ``RandRotated``, ``RandGaussianSmoothd`` and ``RandFlipd``, one patient
+    at a time, make an epoch 1.17 times as long (two threads, 16 x 48 x 48 voxels).
     """
     n = len(images)
     turn, width, side = _random_amounts(n, rng)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.paper.printed import _published, check_id
-from npcbook.words import MISSING, SOURCES, format_estimate, format_hr, format_p
+from npcbook.paper.printed import check_id, read_published
+from npcbook.words import MISSING, SOURCES, TRACKS, format_estimate, format_hr, format_p
 
-NOT_RESULTS = ("setting", "cited")
+NUMBERS = ["value", "low", "high", "p_value"]
+#: Rows that no run computes, and their status in the ledger.
+NOT_RESULTS = {"setting": "setting", "cited": "from the literature"}
 
 
 def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
@@ -57,7 +59,7 @@ def _printed_text(row: pd.Series) -> str:
 
 
 def _run_text(row: pd.Series, track: str) -> str:
-    value, low, high, p_value = (row[f"{name} {track}"] for name in ("value", "low", "high", "p_value"))
+    value, low, high, p_value = (row[f"{name} {track}"] for name in NUMBERS)
     if row["quantity"] == "p-value":
         return format_p(p_value if pd.notna(p_value) else value)
     if row["quantity"] == "hazard ratio":
@@ -73,23 +75,24 @@ def _with_values(values: pd.DataFrame) -> pd.DataFrame:
     A number that the paper prints twice is one number: the value recorded for either row serves both, unless
     the row has its own.
     """
-    df = _published().copy()
-    columns = ["id", "track", "value", "low", "high", "p_value"]
-    values = values.reindex(columns=columns)
+    df, values = read_published(), values.reindex(columns=["id", "track", *NUMBERS])
     for published_id in values["id"]:
         check_id(published_id)
-    first = (
-        df.set_index("id")["repeats"].replace("", pd.NA).fillna(pd.Series(df["id"].values, index=df["id"]))
-    )
+    first = df["repeats"].where(df["repeats"] != "", df["id"]).set_axis(df["id"])
     for track in SOURCES:
         own = values[values["track"] == track].drop_duplicates("id", keep="last").set_index("id")
-        shared = own.groupby(first.reindex(own.index)).last()
-        for name in columns[2:]:
-            through = df["id"].map(first).map(shared[name])
-            df[f"{name} {track}"] = pd.to_numeric(
-                df["id"].map(own[name]).where(df["id"].isin(own.index), through)
-            )
+        own = own[NUMBERS].astype(float)
+        numbers = own.groupby(first.reindex(own.index)).last().reindex(first).set_axis(first.index)
+        numbers.loc[own.index] = own
+        df[[f"{name} {track}" for name in NUMBERS]] = numbers.to_numpy()
     return df
+
+
+def _texts(df: pd.DataFrame) -> pd.DataFrame:
+    """Return what each row is, as printed, and by source as this run has it."""
+    rows = [row for _, row in df.iterrows()]
+    table = pd.DataFrame({"what": map(_what, rows), "printed": map(_printed_text, rows)}, index=df.index)
+    return table.assign(**{track: [_run_text(row, track) for row in rows] for track in SOURCES})
 
 
 def compare(values: pd.DataFrame, chapter: str | None = None) -> pd.DataFrame:
@@ -119,12 +122,7 @@ def compare(values: pd.DataFrame, chapter: str | None = None) -> pd.DataFrame:
     recorded = df["id"].isin(set(values["id"]) if "id" in values else set())
     result = ~df["quantity"].isin(NOT_RESULTS) & (df["repeats"] == "")
     df = df[recorded | (result & (True if chapter is None else df["chapter"] == chapter))]
-    table = pd.DataFrame({"what": [_what(row) for _, row in df.iterrows()]})
-    table["printed"] = [_printed_text(row) for _, row in df.iterrows()]
-    for track in SOURCES:
-        name = track if track == "truth" else f"{track}, here"
-        table[name] = [_run_text(row, track) for _, row in df.iterrows()]
-    return table
+    return _texts(df).rename(columns={track: f"{track}, here" for track in TRACKS}).reset_index(drop=True)
 
 
 def _what(row: pd.Series) -> str:
@@ -153,22 +151,16 @@ def ledger(values: pd.DataFrame) -> pd.DataFrame:
     # A p-value may be recorded as the value of its row or as the row's p-value.
     p_row = df["quantity"] == "p-value"
     here = here.where(~p_row | df["p_value as published"].isna(), df["p_value as published"])
-    table = df[["id", "source", "chapter"]].copy()
-    table["what"] = [_what(row) for _, row in df.iterrows()]
-    table["printed"] = [_printed_text(row) for _, row in df.iterrows()]
-    for name, track in (("here", "as published"), ("recommended", "recommended"), ("truth", "truth")):
-        table[name] = [_run_text(row, track) for _, row in df.iterrows()]
+    table = df[["id", "source", "chapter"]].join(_texts(df).rename(columns={"as published": "here"}))
     table["difference"] = here - df["value"]
     table["in printed CI"] = _inside(df, here)
     computed = table[["here", "recommended", "truth"]].ne(MISSING).any(axis=1)
-    status = df["quantity"].map({"setting": "setting", "cited": "from the literature"})
+    status = df["quantity"].map(NOT_RESULTS)
     table["status"] = status.fillna(computed.map({True: "compared", False: "not computed in this run"}))
     return table
 
 
 def _inside(df: pd.DataFrame, here: pd.Series) -> pd.Series:
-    interval = (
-        df["low"].notna() & df["high"].notna() & ~df["quantity"].str.startswith("median") & here.notna()
-    )
+    interval = df[["low", "high"]].notna().all(axis=1) & ~df["quantity"].str.startswith("median")
     inside = here.between(df["low_min"], df["high_max"]).map({True: "yes", False: "no"})
-    return inside.where(interval, MISSING)
+    return inside.where(interval & here.notna(), MISSING)

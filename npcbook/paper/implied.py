@@ -1,4 +1,4 @@
-"""What printed results allow one to work out: tests from counts, standard errors and events from intervals.
+"""What printed results allow one to work out: standard errors, events and correlations from intervals.
 
 Rounding is carried through as intervals: a printed 0.27 stands for every value that rounds to it, and a
 finding counts only if no value within the rounding explains it.
@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from npcbook.statistics.group_tests import fisher_exact, pearson_chi2
-
 Z95 = stats.norm.ppf(0.975)
 CHI95 = stats.chi2.ppf(0.95, 1)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """All values from `low` to `high`, both included.
+    """All values from `low` to `high`, both included: what a printed number may stand for.
 
     Attributes
     ----------
@@ -30,6 +28,11 @@ class Interval:
 
     low: float
     high: float
+
+    @classmethod
+    def around(cls, *intervals: Interval) -> Interval:
+        """Return the smallest interval that holds all of these."""
+        return cls(min(i.low for i in intervals), max(i.high for i in intervals))
 
     @property
     def middle(self) -> float:
@@ -41,8 +44,29 @@ class Interval:
         return self.low <= other.high + slack and other.low <= self.high + slack
 
     def contains(self, value: float) -> bool:
-        """Whether `value` lies within the interval."""
-        return self.low <= value <= self.high
+        """Whether `value` lies within the interval (with the slack of `overlaps`)."""
+        return self.overlaps(Interval(value, value))
+
+    def __sub__(self, other: Interval) -> Interval:
+        """Return every difference of a value of this interval and one of the other."""
+        return Interval(self.low - other.high, self.high - other.low)
+
+    def __mul__(self, factor: float) -> Interval:
+        """Return the interval times a positive number."""
+        return Interval(self.low * factor, self.high * factor)
+
+    def widened(self, share: float) -> Interval:
+        """Return the interval (of positive values), wider by a share of each limit."""
+        return Interval(self.low * (1 - share), self.high * (1 + share))
+
+    def __format__(self, spec: str) -> str:
+        """Return "0.27 to 0.31", one number where both ends read the same; `spec` "p" is for p-values."""
+        if spec == "p" and self.high < 0.001:
+            return "below 0.001"
+        ends = (
+            format(v, (".3f" if v < 0.1 else ".2f") if spec == "p" else spec) for v in (self.low, self.high)
+        )
+        return " to ".join(dict.fromkeys(text.replace("-", "−") for text in ends))
 
 
 @dataclass(frozen=True)
@@ -56,7 +80,7 @@ class WaldCheck:
     se : Interval
         Standard error, on the logarithmic scale for ratios.
     p_value : Interval
-        Two-sided Wald p-value of the printed estimate against 1 (ratios) or `null`.
+        Two-sided Wald p-value of the printed estimate, against 1 for a ratio, else 0.5 (C-index, AUC).
     """
 
     midpoint: Interval
@@ -64,7 +88,7 @@ class WaldCheck:
     p_value: Interval
 
 
-def wald_from_ci(estimate: Interval, low: Interval, high: Interval, *, ratio: bool, null: float) -> WaldCheck:
+def wald_from_ci(estimate: Interval, low: Interval, high: Interval, *, ratio: bool) -> WaldCheck:
     """Return the midpoint, standard error and Wald p-value that a printed 95 % interval implies.
 
     Parameters
@@ -73,8 +97,6 @@ def wald_from_ci(estimate: Interval, low: Interval, high: Interval, *, ratio: bo
         Printed estimate and limits, each with its rounding.
     ratio : bool
         Whether the interval is symmetric on the logarithmic scale (hazard ratios).
-    null : float
-        Value under the null hypothesis: 1 for a ratio, 0.5 for a C-index or an AUC.
 
     Returns
     -------
@@ -95,57 +117,13 @@ def wald_from_ci(estimate: Interval, low: Interval, high: Interval, *, ratio: bo
     lows, highs = [[forward(i.low), forward(i.high)] for i in (low, high)]
     se = Interval((highs[0] - lows[1]) / (2 * Z95), (highs[1] - lows[0]) / (2 * Z95))
     midpoint = Interval(back((lows[0] + highs[0]) / 2), back((lows[1] + highs[1]) / 2))
-    distances = [forward(estimate.low) - forward(null), forward(estimate.high) - forward(null)]
+    null = 0.0 if ratio else 0.5
+    distances = [forward(estimate.low) - null, forward(estimate.high) - null]
     nearest = 0.0 if distances[0] <= 0 <= distances[1] else min(map(abs, distances))
     p_value = Interval(
         2 * stats.norm.sf(max(map(abs, distances)) / se.low), 2 * stats.norm.sf(nearest / se.high)
     )
     return WaldCheck(midpoint, se, p_value)
-
-
-@dataclass(frozen=True)
-class CountTests:
-    """P-values of a table of counts, two groups against the levels of one characteristic.
-
-    Attributes
-    ----------
-    pearson, fisher : float
-        Pearson's chi-square without correction, and Fisher's exact test.
-    yates : float
-        Chi-square with continuity correction; nan unless there are two levels.
-    """
-
-    pearson: float
-    yates: float
-    fisher: float
-
-
-def table_tests(counts) -> CountTests:
-    """Return Pearson, Yates and Fisher p-values of a table of counts.
-
-    Parameters
-    ----------
-    counts : array of int, shape (n_levels, 2)
-        Patients at each level in each of the two groups; levels that nobody has are dropped.
-
-    Returns
-    -------
-    CountTests
-        Two-sided p-values.
-
-    Raises
-    ------
-    ValueError
-        If `counts` has no two columns, or fewer than two levels with patients.
-    """
-    table = np.asarray(counts)
-    if table.ndim != 2 or table.shape[1] != 2:
-        raise ValueError(f"counts has shape {table.shape}; it needs one row a level and two columns.")
-    table = table[table.sum(axis=1) > 0]
-    if len(table) < 2:
-        raise ValueError(f"counts has {len(table)} level(s) with patients; a test needs two.")
-    yates = pearson_chi2(table, continuity=True).p_value if len(table) == 2 else math.nan
-    return CountTests(pearson_chi2(table).p_value, yates, fisher_exact(table).p_value)
 
 
 def fewest_events(se: Interval) -> tuple[int, int]:
@@ -342,6 +320,11 @@ class ImpliedCorrelation:
 
     value: Interval
     is_possible: bool
+
+    @property
+    def within(self) -> Interval:
+        """The part of `value` from -1 to 1."""
+        return Interval(max(-1.0, self.value.low), min(1.0, self.value.high))
 
 
 def implied_correlation(

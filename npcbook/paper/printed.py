@@ -8,6 +8,7 @@ from functools import cache
 
 import pandas as pd
 
+from npcbook.paper.implied import ImpliedCorrelation, Interval, WaldCheck, implied_correlation, wald_from_ci
 from npcbook.store import project_path
 
 FOLDER = project_path("data/published")
@@ -120,8 +121,61 @@ def lookup(published_id: str) -> pd.Series:
         If there is no such row (see `check_id`).
     """
     check_id(published_id)
-    df = _published()
-    return df[df["id"] == published_id].iloc[0].copy()
+    return _published().set_index("id", drop=False).loc[published_id].copy()
+
+
+def printed_interval(published_id: str, field: str = "value") -> Interval:
+    """Return the values that a printed number stands for, given its rounding.
+
+    Parameters
+    ----------
+    published_id : str
+        Row of ``data/published``.
+    field : {"value", "low", "high", "p_value"}
+        Which number of the row.
+
+    Returns
+    -------
+    Interval
+        All values that round to what is printed, in the printed unit.
+    """
+    return Interval(*lookup(published_id)[[f"{field}_min", f"{field}_max"]])
+
+
+def printed_wald(published_id: str) -> WaldCheck:
+    """Return middle, standard error and p-value that an estimate's printed interval implies.
+
+    Parameters
+    ----------
+    published_id : str
+        Row with an estimate and its limits; taken on the log scale if it is a hazard ratio.
+
+    Returns
+    -------
+    WaldCheck
+        See `npcbook.paper.wald_from_ci`.
+    """
+    values = [printed_interval(published_id, field) for field in ("value", "low", "high")]
+    return wald_from_ci(*values, ratio=lookup(published_id)["quantity"] == "hazard ratio")
+
+
+def pair_correlation(first: str, second: str, p_value: Interval) -> ImpliedCorrelation:
+    """Return the correlation between two printed estimates that gives their difference this p-value.
+
+    Parameters
+    ----------
+    first, second : str
+        Rows with an estimate and its limits (C-indexes or AUCs of two models on the same patients).
+    p_value : Interval
+        Two-sided p-value of the difference.
+
+    Returns
+    -------
+    ImpliedCorrelation
+        See `npcbook.paper.implied_correlation`.
+    """
+    difference = printed_interval(first) - printed_interval(second)
+    return implied_correlation(difference, printed_wald(first).se, printed_wald(second).se, p_value)
 
 
 def read_claims() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Does more chemotherapy help? What a comparison of doses that nobody randomised needs."""
+"""Does a treatment help? What comparisons that nobody randomised need."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from npcbook.statistics.data import check_column, check_survival, read_covariates
-from npcbook.statistics.printing import Printed
-from npcbook.statistics.survival import kaplan_meier
+from npcbook.statistics.printing import Estimate
+from npcbook.statistics.survival import kaplan_meier, rate_at
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,6 @@ class InverseProbabilityWeights:
     ----------
     weight : numpy.ndarray, shape (n,)
         Stabilised weight of each patient.
-    probability : numpy.ndarray, shape (n,)
-        Estimated probability of the group the patient is in.
     effective_n : pandas.Series
         Per group, the number of patients that the weighted group is worth: (sum w)^2 / sum w^2.
     n_truncated : int
@@ -32,23 +30,39 @@ class InverseProbabilityWeights:
     """
 
     weight: np.ndarray
-    probability: np.ndarray
     effective_n: pd.Series
     n_truncated: int
 
 
 @dataclass(frozen=True)
-class RateDifference(Printed):
-    """Difference of two survival rates at a horizon (0 to 1): `value`, `se`, `low`, `high`, `p_value`.
+class WeightedRates:
+    """Weighted survival rates of groups, and the same in bootstrap samples of the patients.
 
-    All but `value` are NaN where a rate has no standard error.
+    Attributes
+    ----------
+    rate : pandas.Series
+        Rate (0 to 1), index = (within, treatment); NaN where nobody was followed to the horizon.
+    samples : pandas.DataFrame
+        Rates of the samples, one row each, columns as `rate`; NaN for a group that is not in the sample.
     """
 
-    value: float
-    se: float
-    low: float
-    high: float
-    p_value: float
+    rate: pd.Series
+    samples: pd.DataFrame
+
+    def __getitem__(self, group: object) -> Estimate:
+        """Return a group's rate with percentile limits; without limits where no sample can vary it."""
+        return self._estimate(self.rate[group], self.samples[group], group)
+
+    def difference(self, first: object, second: object) -> Estimate:
+        """Return the rate of the group `first` less that of `second`, with percentile limits."""
+        drawn = self.samples[first] - self.samples[second]
+        return self._estimate(self.rate[first] - self.rate[second], drawn, first, second)
+
+    def _estimate(self, value: float, drawn: pd.Series, *groups: object) -> Estimate:
+        # Resampling cannot vary the rate of a group in which nobody, or everybody, has had the event.
+        varies = all(1e-12 < self.rate[group] < 1 - 1e-12 for group in groups)
+        low, high = drawn.quantile([0.025, 0.975]) if varies else (np.nan, np.nan)
+        return Estimate(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -65,35 +79,6 @@ class EValue:
 
     estimate: float
     limit: float
-
-
-def dose_groups(dose_mg_m2: ArrayLike, threshold: float = 160) -> np.ndarray:
-    """Return "radiotherapy" (dose 0), "up_to_160" or "over_160" for each cumulative dose.
-
-    Parameters
-    ----------
-    dose_mg_m2 : array-like, shape (n,)
-        Cumulative dose, mg/m², 0 or more, none missing.
-    threshold : float
-        Highest dose of the middle group, above 0; the names follow it.
-
-    Returns
-    -------
-    numpy.ndarray of str, shape (n,)
-        Groups.
-
-    Raises
-    ------
-    ValueError
-        For negative or missing doses.
-    """
-    dose = check_column("dose_mg_m2", dose_mg_m2)
-    if dose.min() < 0:
-        raise ValueError(f"dose_mg_m2 goes down to {dose.min():g}; doses are 0 (radiotherapy alone) or more.")
-    if not threshold > 0:
-        raise ValueError(f"threshold is {threshold:g}; it must be above 0 mg/m².")
-    names = np.array(["radiotherapy", f"up_to_{threshold:g}", f"over_{threshold:g}"])
-    return names[(dose > 0).astype(int) + (dose > threshold)]
 
 
 def inverse_probability_weights(
@@ -146,7 +131,7 @@ def inverse_probability_weights(
     low, high = np.quantile(raw, [truncate, 1 - truncate])
     weight = np.clip(raw, low, high)
     effective = pd.Series(weight).groupby(labels).agg(lambda w: w.sum() ** 2 / (w**2).sum())
-    return InverseProbabilityWeights(weight, probability, effective, int((weight != raw).sum()))
+    return InverseProbabilityWeights(weight, effective, int((weight != raw).sum()))
 
 
 def balance_table(
@@ -191,52 +176,59 @@ def balance_table(
 
 
 def weighted_rates(
-    time: ArrayLike, event: ArrayLike, group: ArrayLike, weight: ArrayLike, horizon: float
-) -> pd.Series:
-    """Return the weighted Kaplan-Meier rate of each group at a horizon.
+    time: ArrayLike, event: ArrayLike, treatment: ArrayLike, covariates: pd.DataFrame, horizon: float, *,
+    within: ArrayLike, n_bootstraps: int = 200, rng: np.random.Generator,
+) -> WeightedRates:  # fmt: skip
+    """Return the rates that treatments would have at a horizon if their patients were alike in covariates.
 
     Parameters
     ----------
     time, event : array-like, shape (n,)
         Follow-up (above 0, unit of the horizon) and event (1) or censoring (0).
-    group : array-like, shape (n,)
-        Group labels.
-    weight : array-like, shape (n,)
-        Weights, above 0.
+    treatment : array-like, shape (n,)
+        Labels of the treatments.
+    covariates : DataFrame, shape (n, p)
+        As for `inverse_probability_weights`; a column that is constant in a sample is left out of it.
     horizon : float
         When.
+    within : array-like, shape (n,)
+        Labels of groups in which treatments are compared (risk groups); the weights come from all patients.
+    n_bootstraps : int
+        Samples of patients for the limits; the weights are estimated anew in each, so that limits hold
+        their uncertainty too.
+    rng : numpy.random.Generator
+        Source of the samples.
 
     Returns
     -------
-    pandas.Series
-        Rate (0 to 1), index = group. Limits need a bootstrap over patients that estimates the weights anew.
+    WeightedRates
+        Weighted Kaplan-Meier rates and those of the samples.
 
     Raises
     ------
     ValueError
         For bad input.
     """
-    time, event, weight = check_survival(time, event, need_event=False, weight=weight)
-    labels = np.asarray(group)
-    rates = {
-        g: kaplan_meier(
-            time[labels == g], event[labels == g], at=[horizon], weights=weight[labels == g]
-        ).survival[0]
-        for g in pd.unique(labels)
-    }
-    return pd.Series(rates)
+    time, event = check_survival(time, event, need_event=False)
+    within, treatment = np.asarray(within), np.asarray(treatment)
+
+    def rates(rows: np.ndarray) -> pd.Series:
+        x = covariates.iloc[rows]
+        w = inverse_probability_weights(treatment[rows], x.loc[:, x.nunique() > 1]).weight
+        members = pd.Series(range(len(rows))).groupby([within[rows], treatment[rows]])
+        return members.apply(
+            lambda m: kaplan_meier(time[rows[m]], event[rows[m]], at=[horizon], weights=w[m]).survival[0]
+        )
+
+    rate = rates(np.arange(len(time)))
+    samples = [rates(rng.integers(0, len(time), len(time))) for _ in range(n_bootstraps)]
+    followed = pd.Series(time).groupby([within, treatment]).max() >= horizon
+    return WeightedRates(rate.where(followed), pd.DataFrame(samples, columns=rate.index))
 
 
 def rate_difference(
-    time: ArrayLike,
-    event: ArrayLike,
-    group: ArrayLike,
-    horizon: float,
-    *,
-    first: object,
-    second: object,
-    alpha: float = 0.05,
-) -> RateDifference:
+    time: ArrayLike, event: ArrayLike, group: ArrayLike, horizon: float, *, first: object, second: object
+) -> Estimate:
     """Return the survival rate of one group less that of another at a horizon.
 
     Parameters
@@ -249,15 +241,13 @@ def rate_difference(
         When; not beyond the follow-up of either group.
     first, second : label
         The groups: the result is `first` - `second`.
-    alpha : float
-        1 - confidence level.
 
     Returns
     -------
-    RateDifference
-        With Greenwood's variances added up. Where one group has no standard error at the horizon, because
-        nobody in it has had an event (rate 1) or nobody is left without (rate 0), `se`, `low`, `high` and
-        `p_value` are NaN: a variance of 0 would make the interval too narrow.
+    Estimate
+        On the scale of rates, with Greenwood's variances added up. Where one group has no standard error at
+        the horizon, because nobody in it has had an event (rate 1) or nobody is left without (rate 0), it
+        has no limits: a variance of 0 would make the interval too narrow.
 
     Raises
     ------
@@ -267,59 +257,21 @@ def rate_difference(
     """
     time, event = check_survival(time, event, need_event=False)
     labels = np.asarray(group)
-    curves = []
+    rates = []
     for name in (first, second):
         rows = labels == name
         if not rows.any() or time[rows].max() < horizon:
             raise ValueError(
                 f"group {name!r} has {rows.sum()} patients, none followed to {horizon:g}; a rate needs some."
             )
-        curves.append(kaplan_meier(time[rows], event[rows], at=[horizon]))
-    rates = np.array([curve.survival[0] for curve in curves])
-    if (rates == 1).all():
+        rates.append(rate_at(time[rows], event[rows], horizon))
+    if all(rate.value == 1 for rate in rates):
         raise ValueError(f"neither {first!r} nor {second!r} has an event by {horizon:g}; nothing to compare.")
-    value = float(rates[0] - rates[1])
+    value = rates[0].value - rates[1].value
     # Greenwood's sum is 0 at rate 1 and has no value at rate 0: neither says how sure the rate is.
-    estimable = ((rates > 0) & (rates < 1)).all()
-    se = float(np.hypot(*(curve.se[0] for curve in curves))) if estimable else np.nan
-    reach = stats.norm.isf(alpha / 2) * se
-    return RateDifference(value, se, value - reach, value + reach, float(2 * stats.norm.sf(abs(value) / se)))
-
-
-def landmark(time: ArrayLike, event: ArrayLike, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return who is still free of the event at a landmark, with time counted from there.
-
-    A dose is known only when it has been given: patients who relapse or die early cannot receive much. Seen
-    from a landmark after treatment, doses are known and nobody's survival was needed to receive them.
-
-    Parameters
-    ----------
-    time, event : array-like, shape (n,)
-        Follow-up (above 0) and event (1) or censoring (0).
-    start : float
-        The landmark, 0 or later, unit of time.
-
-    Returns
-    -------
-    rows : numpy.ndarray of bool, shape (n,)
-        Patients followed beyond the landmark.
-    time, event : numpy.ndarray
-        Of these patients; time since the landmark.
-
-    Raises
-    ------
-    ValueError
-        For bad input, or if nobody is left.
-    """
-    time, event = check_survival(time, event, need_event=False)
-    if start < 0:
-        raise ValueError(f"start is {start:g}; a landmark is at 0 or later.")
-    rows = time > start
-    if not rows.any():
-        raise ValueError(
-            f"start is {start:g}, but follow-up ends at {time.max():g}; nobody is left to follow."
-        )
-    return rows, time[rows] - start, event[rows]
+    estimable = all(0 < rate.value < 1 for rate in rates)
+    reach = stats.norm.isf(0.025) * np.hypot(*(rate.se for rate in rates)) if estimable else np.nan
+    return Estimate(value, value - reach, value + reach)
 
 
 def e_value(hr: float, hr_low: float, hr_high: float, *, rare: bool = True) -> EValue:
@@ -389,11 +341,34 @@ def restricted_cubic_spline(values: ArrayLike, knots: ArrayLike) -> np.ndarray:
     if len(knots) < 3 or (np.diff(knots) <= 0).any():
         raise ValueError(f"knots are {knots.tolist()}; three or more in ascending order are needed.")
     cube = np.maximum(x[:, None] - knots, 0) ** 3
-    last, before = knots[-1], knots[-2]
-    inner = [
-        cube[:, j]
-        - cube[:, -2] * (last - knots[j]) / (last - before)
-        + cube[:, -1] * (before - knots[j]) / (last - before)
-        for j in range(len(knots) - 2)
-    ]
-    return np.column_stack([x, *(column / (last - knots[0]) ** 2 for column in inner)])
+    before, last = knots[-2:]
+    inner = cube[:, :-2] - cube[:, [-2]] * (last - knots[:-2]) / (last - before)
+    inner += cube[:, [-1]] * (before - knots[:-2]) / (last - before)
+    return np.column_stack([x, inner / (last - knots[0]) ** 2])
+
+
+def partial_correlation(first: ArrayLike, second: ArrayLike, given: ArrayLike) -> float:
+    """Return the correlation of two columns when a third is held fixed.
+
+    Parameters
+    ----------
+    first, second, given : array-like, shape (n,)
+        Numbers, none missing; ranks give the rank correlation.
+
+    Returns
+    -------
+    float
+        Between -1 and 1: Pearson's correlation of what is left of either column after its regression on
+        `given`. NaN if a column is constant.
+
+    Notes
+    -----
+    From the inverse of the correlation matrix, as R ``ppcor::pcor``; scipy has none.
+    """
+    columns = {"first": first, "second": second, "given": given}
+    values = [check_column(name, column) for name, column in columns.items()]
+    if min(np.ptp(column) for column in values) == 0:
+        return float("nan")
+    # The pseudo-inverse bears a column that repeats another.
+    precision = np.linalg.pinv(np.corrcoef(values))
+    return float(-precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1]))

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from sksurv.nonparametric import cumulative_incidence_competing_risks
 
+from npcbook.statistics.adjustment import restricted_cubic_spline
 from npcbook.statistics.cox import fit_cox
-from npcbook.statistics.data import check_survival
-from npcbook.statistics.survival import kaplan_meier
+from npcbook.statistics.data import RiskSets, check_column, check_survival
+from npcbook.statistics.printing import Estimate
+from npcbook.statistics.survival import kaplan_meier, rate_at
 
 
 @dataclass(frozen=True)
@@ -43,29 +46,26 @@ class Calibration:
 
     Attributes
     ----------
-    slope, slope_low, slope_high : float
+    slope : Estimate
         Cox coefficient of the predictions on the complementary log-log scale; 1 is ideal, below 1 means that
         predictions are too extreme.
     observed, expected : float
         Kaplan–Meier risk and mean prediction.
-    o_e, o_e_low, o_e_high : float
+    o_e : Estimate
         Observed over expected; 1 is ideal, below 1 means that risk is overestimated.
     ici : float
         Integrated calibration index: mean absolute difference between predictions and their smoothed
         observed counterpart.
     groups : pandas.DataFrame
-        One row per group of predicted risk: ``predicted``, ``observed``, ``low``, ``high`` (NaN where the
-        group has no event, or was not followed to the horizon), ``n_patients``, ``n_events``.
+        One row per fifth of predicted risk (tied predictions stay together): ``predicted``, ``observed``,
+        ``low``, ``high`` (NaN where it has no event, or was not followed to the horizon), ``n_patients``,
+        ``n_events``.
     """
 
-    slope: float
-    slope_low: float
-    slope_high: float
+    slope: Estimate
     observed: float
     expected: float
-    o_e: float
-    o_e_low: float
-    o_e_high: float
+    o_e: Estimate
     ici: float
     groups: pd.DataFrame = field(repr=False)
 
@@ -96,6 +96,14 @@ class SampleSize:
     n_patients: int
     n_events: int
     expected_shrinkage: float
+
+
+@dataclass(frozen=True)
+class CumulativeIncidence:
+    """Probability (0 to 1) that the event of interest has happened by each time: `time`, `incidence`."""
+
+    time: np.ndarray
+    incidence: np.ndarray
 
 
 def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float) -> AbsoluteRisk:
@@ -132,9 +140,7 @@ def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizo
     return AbsoluteRisk(coef, float(hazard * np.exp(-coef * centre)), float(horizon))
 
 
-def calibrate(
-    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, *, n_groups: int = 5
-) -> Calibration:
+def calibrate(time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float) -> Calibration:
     """Compare predicted with observed risk of the event by a horizon.
 
     Parameters
@@ -147,8 +153,6 @@ def calibrate(
         Predicted probability of the event by the horizon, strictly between 0 and 1.
     horizon : float
         Horizon, in the unit of `time`.
-    n_groups : int, default 5
-        Groups of about equal size for the plot; tied predictions stay together.
 
     Returns
     -------
@@ -180,58 +184,63 @@ def calibrate(
         )
     log_hazard = np.log(-np.log1p(-predicted))
     fit = fit_cox(time, event, log_hazard[:, None])
-    margin = 1.959964 * fit.se[0]
-    observed, low, high = _observed_risk(time, event, horizon)
-    expected = float(predicted.mean())
+    observed, expected = _observed_risk(time, event, horizon), float(predicted.mean())
     smoothed = _smoothed_risk(time, event, log_hazard, horizon)
     return Calibration(
-        slope=float(fit.coef[0]),
-        slope_low=float(fit.coef[0] - margin),
-        slope_high=float(fit.coef[0] + margin),
-        observed=observed,
+        slope=Estimate(*np.log([fit.hr[0], fit.hr_low[0], fit.hr_high[0]]).tolist()),
+        observed=observed.value,
         expected=expected,
-        o_e=observed / expected,
-        o_e_low=low / expected,
-        o_e_high=high / expected,
+        o_e=Estimate(observed.value / expected, observed.low / expected, observed.high / expected),
         ici=float(np.abs(smoothed - predicted).mean()),
-        groups=_calibration_groups(time, event, predicted, horizon, n_groups),
+        groups=_calibration_groups(time, event, predicted, horizon),
     )
 
 
-def cumulative_incidence(time: ArrayLike, status: ArrayLike, horizon: float) -> float:
-    """Return the probability of the event of interest by a horizon, other events competing with it.
+def cumulative_incidence(
+    time: ArrayLike, cause: ArrayLike, *, at: ArrayLike | None = None
+) -> CumulativeIncidence:
+    """Return the probability of the event of interest by each time, other events competing with it.
 
     Parameters
     ----------
     time : array-like, shape (n,)
         Time of the first event or of censoring, > 0.
-    status : array-like, shape (n,)
+    cause : array-like, shape (n,)
         1 = event of interest, 2 = competing event, 0 = censored.
-    horizon : float
-        Horizon, in the unit of `time`; events at the horizon count.
+    at : array-like, optional
+        Times to report, within follow-up; events at a time count. By default every distinct observed time.
 
     Returns
     -------
-    float
-        Aalen–Johansen estimate, 0 to 1.
+    CumulativeIncidence
+        Aalen–Johansen estimate.
 
     Raises
     ------
     ValueError
-        If input is unusable, a status is not 0, 1 or 2, or follow-up ends before the horizon.
+        If input is unusable, a cause is not 0, 1 or 2, or follow-up ends before a time of `at`.
+
+    Notes
+    -----
+    scikit-survival's ``cumulative_incidence_competing_risks`` (lifelines' moves tied times apart at random);
+    without competition, one minus Kaplan-Meier.
     """
-    time, status = check_survival(time, np.zeros(np.shape(time)), need_event=False, status=status)[::2]
-    if odd := sorted(set(np.unique(status)) - {0.0, 1.0, 2.0}):
-        raise ValueError(f"status has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
-    if time.max() < horizon:
+    time, cause = check_survival(time, np.zeros(np.shape(time)), need_event=False, cause=cause)[::2]
+    if odd := sorted(set(np.unique(cause)) - {0.0, 1.0, 2.0}):
+        raise ValueError(f"cause has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
+    if {1.0, 2.0} <= set(cause):
+        times, incidence = cumulative_incidence_competing_risks(cause.astype(int), time)
+        incidence = incidence[1]
+    else:
+        # scikit-survival fails where a kind of event did not occur, as is usual in a small group.
+        curve = kaplan_meier(time, cause == 1)
+        times, incidence = curve.time, 1 - curve.survival
+    at = times if at is None else check_column("at", at)
+    if times[-1] < at.max():
         raise ValueError(
-            f"horizon is {horizon:g}, but follow-up ends at {time.max():g}; choose an earlier one."
+            f"at goes to {at.max():g}, but follow-up ends at {times[-1]:g}; choose earlier ones."
         )
-    times, position = np.unique(time, return_inverse=True)
-    at_risk = np.bincount(position)[::-1].cumsum()[::-1]
-    of_interest, all_events = (np.bincount(position, weights=kind) for kind in (status == 1, status > 0))
-    free_before = np.append(1.0, np.cumprod(1 - all_events / at_risk)[:-1])
-    return float((free_before * of_interest / at_risk)[times <= horizon].sum())
+    return CumulativeIncidence(at, np.append(0.0, incidence)[np.searchsorted(times, at, side="right")])
 
 
 def minimum_sample_size(
@@ -340,50 +349,43 @@ def net_benefit(
     for k, threshold in enumerate(thresholds):
         treated = predicted >= threshold
         if treated.any():
-            risk = _observed_risk(time[treated], event[treated], horizon)[0]
+            risk = _observed_risk(time[treated], event[treated], horizon).value
             benefit[k] = treated.mean() * (risk - (1 - risk) * threshold / (1 - threshold))
     return benefit
 
 
 def _baseline_hazard(time, event, log_hazard, horizon) -> float:
     """Return Breslow's cumulative hazard at the horizon for a log hazard ratio of 0."""
-    order = np.argsort(time)
-    at_risk = np.append(np.cumsum(np.exp(log_hazard[order])[::-1])[::-1], 0.0)
-    happened = time[event & (time <= horizon)]
-    return float((1 / at_risk[np.searchsorted(time[order], happened, side="left")]).sum())
+    sets = RiskSets(time, event, log_hazard, ties="breslow")
+    hazard = 1 / sets.over_steps(np.exp(sets.covariates))
+    return float(hazard[sets.step_time <= horizon].sum())
 
 
-def _observed_risk(time, event, horizon) -> tuple[float, float, float]:
+def _observed_risk(time, event, horizon) -> Estimate:
     """Return Kaplan–Meier risk with limits; NaN beyond follow-up, NaN limits without events."""
     if time.max() < horizon:
-        return np.nan, np.nan, np.nan
-    curve = kaplan_meier(time, event, at=[horizon])
-    return 1 - float(curve.survival[0]), 1 - float(curve.high[0]), 1 - float(curve.low[0])
+        return Estimate(np.nan, np.nan, np.nan)
+    rate = rate_at(time, event, horizon)
+    return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low)
 
 
 def _smoothed_risk(time, event, log_hazard, horizon) -> np.ndarray:
     """Return observed risk as a smooth function of the predictions."""
-    low, middle, high = np.quantile(log_hazard, [0.1, 0.5, 0.9])
-    columns = [log_hazard]
-    if low < middle < high:
-        cubes = [np.clip(log_hazard - knot, 0, None) ** 3 for knot in (low, middle, high)]
-        bend = (
-            cubes[0] - cubes[1] * (high - low) / (high - middle) + cubes[2] * (middle - low) / (high - middle)
-        )
-        columns.append(bend / (high - low) ** 2)
-    covariates = np.column_stack(columns)
+    knots = np.quantile(log_hazard, [0.1, 0.5, 0.9])
+    is_line = (np.diff(knots) <= 0).any()
+    covariates = log_hazard[:, None] if is_line else restricted_cubic_spline(log_hazard, knots)
     covariates = covariates - covariates.mean(axis=0)
     linear = covariates @ fit_cox(time, event, covariates).coef
     return -np.expm1(-_baseline_hazard(time, event, linear, horizon) * np.exp(linear))
 
 
-def _calibration_groups(time, event, predicted, horizon, n_groups) -> pd.DataFrame:
-    """Return predicted and observed risk by group of predicted risk."""
+def _calibration_groups(time, event, predicted, horizon) -> pd.DataFrame:
+    """Return predicted and observed risk by fifth of predicted risk."""
     # By mid-rank, so that tied predictions stay together.
-    group = np.floor((pd.Series(predicted).rank().to_numpy() - 0.5) / len(predicted) * n_groups)
+    group = np.floor((pd.Series(predicted).rank().to_numpy() - 0.5) / len(predicted) * 5)
     rows = []
-    for name in np.unique(group):
-        of = group == name
-        observed, low, high = _observed_risk(time[of], event[of], horizon)
-        rows.append((predicted[of].mean(), observed, low, high, int(of.sum()), int(event[of].sum())))
+    for of in (group == name for name in np.unique(group)):
+        risk = _observed_risk(time[of], event[of], horizon)
+        counts = int(of.sum()), int(event[of].sum())
+        rows.append((predicted[of].mean(), risk.value, risk.low, risk.high, *counts))
     return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n_patients", "n_events"])

@@ -42,6 +42,7 @@ class Concordance(Printed):
     """
 
     printed: ClassVar = ("c", "low", "high")
+    highest: ClassVar = 1.0
     c: float
     se: float
     low: float

@@ -111,7 +111,7 @@ def optimal_cutpoint(
     if np.ptp(scores) < 1e-12:
         raise ValueError("time and event give every patient the same log-rank score; check the times.")
     cuts, below = _candidates(risk, min_fraction)
-    curve = _statistics(scores[np.argsort(risk, kind="stable")], below)
+    curve = split_statistics(scores[np.argsort(risk, kind="stable")], below)
     # Rounding must not decide between cuts that are equally good.
     best = int(np.argmax(curve >= curve.max() * (1 - 1e-12)))
     high, statistic = risk > cuts[best], float(curve[best])
@@ -219,7 +219,7 @@ def _candidates(risk: np.ndarray, min_fraction: float) -> tuple[np.ndarray, np.n
     return cuts[allowed], below[allowed]
 
 
-def _statistics(ranked_scores: np.ndarray, below: np.ndarray) -> np.ndarray:
+def split_statistics(ranked_scores: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Return absolute standardised sums of the first `below` scores; scores run along the last axis."""
     n = ranked_scores.shape[-1]
     total, squares = ranked_scores.sum(axis=-1)[..., None], (ranked_scores**2).sum(axis=-1)[..., None]
@@ -234,6 +234,6 @@ def _permutation_p(scores, below, statistic, permutations, rng) -> float:
         # Batches bound the memory: about 8 MB each.
         batch = min(left, max(1, 10**6 // len(scores)))
         shuffled = rng.permuted(np.tile(scores, (batch, 1)), axis=1)
-        reached += int((_statistics(shuffled, below).max(axis=1) >= statistic - 1e-9).sum())
+        reached += int((split_statistics(shuffled, below).max(axis=1) >= statistic - 1e-9).sum())
         left -= batch
     return reached / (permutations + 1)

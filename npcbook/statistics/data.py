@@ -139,19 +139,6 @@ def survival_before(
     return np.append(1.0, np.cumprod(1 - left / at_risk))[np.searchsorted(times, at)]
 
 
-def cumulative_hazard(
-    time: np.ndarray, event: np.ndarray, at: ArrayLike, relative: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the hazard accumulated up to and at each of the times `at`, by Nelson and Aalen.
-
-    With `relative`, each patient's hazard ratio, it is Breslow's baseline hazard of a Cox model.
-    """
-    times, position = np.unique(time, return_inverse=True)
-    at_risk = np.bincount(position, weights=relative)[::-1].cumsum()[::-1]
-    hazard = np.cumsum(np.bincount(position, weights=event) / at_risk)
-    return np.append(0.0, hazard)[np.searchsorted(times, at, side="right")]
-
-
 class RiskSets:
     """Patients, among them one event or more, arranged so that sums over risk sets are cumulative sums.
 
@@ -277,6 +264,27 @@ def read_covariates(covariates: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]
             f"covariate(s) {bad} have missing or infinite values: drop those patients or impute."
         )
     return values, names
+
+
+def estimable_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns that vary and are not a combination of the columns before them.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (n, p)
+        Numeric covariates without missing values.
+
+    Returns
+    -------
+    list of str
+        Names in the order of the table; what `read_design` takes without complaint.
+    """
+    kept = []
+    for name in table if len(table) else ():
+        columns = table[[*kept, name]].to_numpy(dtype=float)
+        if np.linalg.matrix_rank(columns - columns.mean(axis=0)) == len(kept) + 1:
+            kept.append(name)
+    return kept
 
 
 def read_design(time: ArrayLike, event: ArrayLike, covariates: ArrayLike):

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import expit
+from sksurv.nonparametric import nelson_aalen_estimator
 
-from npcbook.statistics.data import check_column, check_survival, cumulative_hazard
+from npcbook.statistics.data import check_column, check_survival
 
 # Rounds through the incomplete columns per data set.
 N_CYCLES = 5
@@ -95,7 +96,8 @@ def impute_binary(
         known = check_column(name, covariates[name].dropna())
         if name in incomplete and not set(known) <= {0.0, 1.0}:
             raise ValueError(f"{name} has missing values and is not binary; only 0 and 1 can be imputed.")
-    outcome = np.column_stack([event, cumulative_hazard(time, event, time)])
+    times, hazard = nelson_aalen_estimator(event, time)
+    outcome = np.column_stack([event, hazard[np.searchsorted(times, time)]])
     return [_impute_once(covariates, incomplete, outcome, rng) for _ in range(n_imputations)]
 
 

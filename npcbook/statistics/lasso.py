@@ -14,8 +14,6 @@ from sksurv.util import Surv
 from npcbook.statistics.cox import univariable_cox
 from npcbook.statistics.data import RiskSets, check_survival
 
-CHOICES = ("lambda_min", "lambda_1se")
-
 
 @dataclass(frozen=True)
 class LassoCox:
@@ -23,32 +21,26 @@ class LassoCox:
 
     Attributes
     ----------
-    coef : pandas.Series
-        Non-zero coefficients per unit of the feature (higher = worse); index = feature. May be empty.
-    lambda_chosen, lambda_min, lambda_1se : float
-        Penalty of `coef`; penalty with the lowest cross-validated deviance; the largest one within a standard
-        error of it.
-    lambdas, cv_mean, cv_se : numpy.ndarray
-        Penalties, falling, with the cross-validated partial likelihood deviance per event and its standard
-        error.
-    n_nonzero : numpy.ndarray
-        Features in the model at each penalty.
     path : pandas.DataFrame
-        Coefficients per unit: one row per penalty, one column per feature.
-    is_forced : bool
-        Whether the penalty was lowered to reach the minimum number of features.
+        Coefficients per unit of the feature (higher = worse): one row per penalty, from the heaviest to the
+        lightest (the index), one column per feature.
+    cv_mean, cv_se : numpy.ndarray
+        Per penalty, the cross-validated partial likelihood deviance per event and its standard error.
+    lambda_min, lambda_1se : float
+        Penalty with the lowest cross-validated deviance; the largest one within a standard error of it.
     """
 
-    coef: pd.Series
-    lambda_chosen: float
-    lambda_min: float
-    lambda_1se: float
-    lambdas: np.ndarray
+    path: pd.DataFrame
     cv_mean: np.ndarray
     cv_se: np.ndarray
-    n_nonzero: np.ndarray
-    path: pd.DataFrame
-    is_forced: bool
+    lambda_min: float
+    lambda_1se: float
+
+    @property
+    def coef(self) -> pd.Series:
+        """Coefficients at `lambda_min` that are not zero, by feature; may be empty."""
+        row = self.path.loc[self.lambda_min]
+        return row[row != 0]
 
     def risk(self, features: pd.DataFrame) -> np.ndarray:
         """Return the linear predictor (higher = worse), not centred, of patients with these features."""
@@ -119,12 +111,17 @@ def _check_features(features: pd.DataFrame, time: ArrayLike, event: ArrayLike):
     return time, event, matrix
 
 
-def _fit_path(matrix, time, event, lambdas, l1_ratio, tolerance) -> np.ndarray:
-    """Return coefficients per unit, one row per penalty, those from the heaviest to the lightest."""
+def _z_score(matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Return z-scores and standard deviations; of a column that is constant, zeros and infinity."""
     sd = matrix.std(axis=0)
     sd = np.where(sd > 1e-12 * np.maximum(1, np.abs(matrix).max(axis=0)), sd, np.inf)
-    scaled, outcome = (matrix - matrix.mean(axis=0)) / sd, Surv.from_arrays(event, time)
-    coef = _coefficients(scaled, outcome, alphas=lambdas, l1_ratio=l1_ratio, tol=tolerance) / sd
+    return (matrix - matrix.mean(axis=0)) / sd, sd
+
+
+def _fit_path(matrix, time, event, lambdas, **options) -> np.ndarray:
+    """Return coefficients per unit, one row per penalty, those from the heaviest to the lightest."""
+    scaled, sd = _z_score(matrix)
+    coef = _coefficients(scaled, Surv.from_arrays(event, time), alphas=lambdas, **options) / sd
     # A path that stops early, because the model fits perfectly, stays where it stopped, as in glmnet.
     return np.concatenate([coef, np.repeat(coef[-1:], len(lambdas) - len(coef), axis=0)])
 
@@ -146,19 +143,18 @@ def _coefficients(scaled, outcome, *, alphas, **options) -> np.ndarray:
 
 def _log_likelihoods(matrix, time, event, coef) -> np.ndarray:
     """Return the Breslow log partial likelihood of each row of coefficients."""
-    predictor = (matrix - matrix.mean(axis=0)) @ coef.T
-    sets = RiskSets(time, event, predictor, ties="breslow")
+    sets = RiskSets(time, event, (matrix - matrix.mean(axis=0)) @ coef.T, ties="breslow")
     shift = sets.covariates.max(axis=0)
     total = sets.over_steps(np.exp(sets.covariates - shift))
     return sets.covariates[sets.event].sum(axis=0) - (np.log(total) + shift).sum(axis=0)
 
 
-def _cross_validate(matrix, time, event, lambdas, folds, l1_ratio, tolerance):
+def _cross_validate(matrix, time, event, lambdas, folds, **options):
     """Return mean and standard error of the deviance per event over folds, as cv.glmnet(grouped=TRUE)."""
     deviances, weights = [], []
     for fold in np.unique(folds):
         kept = folds != fold
-        coef = _fit_path(matrix[kept], time[kept], event[kept], lambdas, l1_ratio, tolerance)
+        coef = _fit_path(matrix[kept], time[kept], event[kept], lambdas, **options)
         everyone = _log_likelihoods(matrix, time, event, coef)
         fitted_on = _log_likelihoods(matrix[kept], time[kept], event[kept], coef)
         weights.append(event[~kept].sum())
@@ -180,20 +176,18 @@ def _read_folds(folds, event) -> np.ndarray:
     folds = np.asarray(folds)
     if folds.shape != event.shape:
         raise ValueError(f"folds has shape {folds.shape}; give one fold per patient, {event.shape}.")
-    empty = [fold for fold in np.unique(folds) if not event[folds == fold].any()]
-    if len(np.unique(folds)) < 2 or empty or any(event[folds != f].sum() == 0 for f in np.unique(folds)):
+    names = np.unique(folds)
+    # With two folds that have an event, none is fitted without one.
+    if (n_empty := sum(not event[folds == name].any() for name in names)) or len(names) < 2:
         raise ValueError(
-            f"folds has {len(np.unique(folds))} fold(s), of which {len(empty)} have no event; at least two "
-            f"folds, each with an event, are needed: use stratified_folds, or fewer folds."
+            f"folds has {len(names)} fold(s), {n_empty} without an event; give two or more, each with events."
         )
     return folds
 
 
 def _largest_lambda(matrix, time, event, l1_ratio) -> float:
     """Return the smallest penalty that leaves no feature in the model."""
-    sd = matrix.std(axis=0)
-    scaled = np.divide(matrix - matrix.mean(axis=0), sd, out=np.zeros_like(matrix), where=sd > 0)
-    sets = RiskSets(time, event, scaled, ties="breslow")
+    sets = RiskSets(time, event, _z_score(matrix)[0], ties="breslow")
     mean = sets.over_steps(sets.covariates) / sets.over_steps(np.ones(len(sets.rows)))[:, None]
     gradient = sets.covariates[sets.event].sum(axis=0) - mean.sum(axis=0)
     return float(np.abs(gradient).max() / len(time) / max(l1_ratio, 1e-3))
@@ -206,10 +200,7 @@ def fit_lasso_cox(
     folds: ArrayLike,
     *,
     lambdas: ArrayLike | None = None,
-    n_lambdas: int = 100,
     l1_ratio: float = 1.0,
-    choose: str = "lambda_min",
-    minimum_features: int = 0,
     tolerance: float | None = None,
 ) -> LassoCox:
     """Fit a LASSO-Cox path and choose the penalty by cross-validated deviance.
@@ -225,16 +216,10 @@ def fit_lasso_cox(
     folds : array-like, shape (n,)
         Fold of each patient; every fold needs an event.
     lambdas : array-like, optional
-        Penalties; by default `n_lambdas` from the smallest that leaves nothing down to 1/20 of it (1/10,000
+        Penalties; by default a hundred from the smallest that leaves nothing down to 1/20 of it (1/10,000
         with more events than features), evenly spaced on the log scale.
-    n_lambdas : int
-        Length of the default path.
     l1_ratio : float
         1 = LASSO, less = elastic net (glmnet's ``alpha``), above 0.
-    choose : {"lambda_min", "lambda_1se"}
-        Penalty of the coefficients returned.
-    minimum_features : int
-        If the chosen penalty leaves fewer, the next lower penalty on the path that leaves so many is taken.
     tolerance : float
         Convergence of the coordinate descent; by default 1e-14, and with more features than events, where
         that would take minutes, 1e-7 (coefficients then agree to about 0.002 standard deviations).
@@ -254,14 +239,13 @@ def fit_lasso_cox(
     Breslow ties. The deviance of a fold is that of all patients less that of the patients fitted on, per
     event in the fold. Equals R ``glmnet`` 4.1-6 (``cv.glmnet(family = "cox", grouped = TRUE)``) on given
     folds and penalties; glmnet's own default path goes down to 1/100 with fewer patients than features. The
-    coordinate descent is scikit-survival's.
+    coordinate descent is scikit-survival's, which has no cross-validated deviance: a grid search with it
+    judges a penalty by the C-index of each fold.
 
     References
     ----------
     Construction of the radiomics model in the paper, reference 42. Simon et al., J Stat Softw 2011;39(5).
     """
-    if choose not in CHOICES:
-        raise ValueError(f"choose is {choose!r}; it must be one of {', '.join(CHOICES)}.")
     if not 0 < l1_ratio <= 1:
         raise ValueError(f"l1_ratio is {l1_ratio}; it must be above 0 and at most 1 (1 = LASSO).")
     time, event, matrix = _check_features(features, time, event)
@@ -272,28 +256,19 @@ def fit_lasso_cox(
             raise ValueError("features hold nothing that varies among the patients at risk; give others.")
         # Events, not patients, are what a Cox model has to spend: with fewer of them than features the lower
         # part of the path only separates events from the rest, without end.
-        lambdas = highest * np.geomspace(1, 0.05 if matrix.shape[1] > event.sum() else 1e-4, n_lambdas)
+        lambdas = highest * np.geomspace(1, 0.05 if matrix.shape[1] > event.sum() else 1e-4, 100)
     lambdas = np.sort(np.asarray(lambdas, dtype=float))[::-1]
     tolerance = tolerance or (1e-7 if matrix.shape[1] > event.sum() else 1e-14)
-    coef = _fit_path(matrix, time, event, lambdas, l1_ratio, tolerance)
-    mean, se = _cross_validate(matrix, time, event, lambdas, folds, l1_ratio, tolerance)
+    coef = _fit_path(matrix, time, event, lambdas, l1_ratio=l1_ratio, tol=tolerance)
+    mean, se = _cross_validate(matrix, time, event, lambdas, folds, l1_ratio=l1_ratio, tol=tolerance)
     best = int(mean.argmin())
     within = int(np.flatnonzero(mean <= mean[best] + se[best])[0])
-    counts = (coef != 0).sum(axis=1)
-    wanted = best if choose == "lambda_min" else within
-    enough = np.flatnonzero(counts[wanted:] >= minimum_features)
-    chosen = wanted + int(enough[0]) if enough.size else wanted
     path = pd.DataFrame(coef, index=pd.Index(lambdas, name="lambda"), columns=features.columns)
-    row = path.iloc[chosen]
-    return LassoCox(
-        coef=row[row != 0], lambda_chosen=float(lambdas[chosen]), lambda_min=float(lambdas[best]),
-        lambda_1se=float(lambdas[within]), lambdas=lambdas, cv_mean=mean, cv_se=se, n_nonzero=counts,
-        path=path, is_forced=chosen != wanted,
-    )  # fmt: skip
+    return LassoCox(path, mean, se, float(lambdas[best]), float(lambdas[within]))
 
 
 def uncorrelated_features(
-    features: pd.DataFrame, p_value: pd.Series, max_correlation: float = 0.85, *, signed: bool = False
+    features: pd.DataFrame, p_value: pd.Series, max_correlation: float = 0.85
 ) -> list[str]:
     """Keep, of every pair of correlated features, the one with the lower p-value.
 
@@ -304,9 +279,7 @@ def uncorrelated_features(
     p_value : Series
         Univariable p-value per feature.
     max_correlation : float
-        Highest Pearson correlation that may remain, between 0 and 1.
-    signed : bool
-        Compare r itself, not its absolute value: strongly negative pairs then both stay.
+        Highest absolute Pearson correlation that may remain, between 0 and 1.
 
     Returns
     -------
@@ -323,8 +296,7 @@ def uncorrelated_features(
     order = features.columns[np.argsort(p_value[features.columns].to_numpy(), kind="stable")]
     matrix = features[order].to_numpy(dtype=float)
     scaled = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
-    correlation = scaled.T @ scaled / len(scaled)
-    correlation = correlation if signed else np.abs(correlation)
+    correlation = np.abs(scaled.T @ scaled / len(scaled))
     kept: list[int] = []
     for j in range(len(order)):
         if not (correlation[j, kept] > max_correlation).any():
@@ -339,10 +311,6 @@ def select_features(
     max_correlation: float = 0.85,
     *,
     folds: ArrayLike,
-    signed: bool = False,
-    choose: str = "lambda_min",
-    minimum_features: int = 0,
-    n_lambdas: int = 100,
 ) -> FeatureSelection:
     """Reduce radiomic features to a signature: z-score, univariable p, correlation filter, LASSO-Cox.
 
@@ -356,12 +324,6 @@ def select_features(
         Highest absolute Pearson correlation that may remain (0.85 in the paper).
     folds : array-like, shape (n,)
         Cross-validation folds, each with an event (see `stratified_folds`).
-    signed : bool
-        Filter on signed r instead.
-    choose : {"lambda_min", "lambda_1se"}
-        As for `fit_lasso_cox`.
-    minimum_features, n_lambdas : int
-        As for `fit_lasso_cox`.
 
     Returns
     -------
@@ -378,22 +340,17 @@ def select_features(
     Construction of the radiomics model in the paper.
     """
     time, event, matrix = _check_features(features, time, event)
-    spread = matrix.std(axis=0)
-    varying = features.loc[:, spread > 1e-10 * np.maximum(1, np.abs(matrix).max(axis=0))].astype(float)
+    limit = 1e-10 * np.maximum(1, np.abs(matrix).max(axis=0))
+    varying = features.loc[:, matrix.std(axis=0) > limit].astype(float)
     if varying.empty:
         raise ValueError(f"features has {matrix.shape[1]} column(s), none of which varies between patients.")
     mean, sd = varying.mean(), varying.std(ddof=0)
     scaled = (varying - mean) / sd
     univariable = univariable_cox(time, event, scaled)
-    kept = uncorrelated_features(scaled, univariable["p_value"], max_correlation, signed=signed)
+    kept = uncorrelated_features(scaled, univariable["p_value"], max_correlation)
     # What is left may be fewer features than events, and related ones: full precision would take minutes.
-    lasso = fit_lasso_cox(
-        scaled[kept], time, event, folds,
-        choose=choose, minimum_features=minimum_features, n_lambdas=n_lambdas, tolerance=1e-7,
-    )  # fmt: skip
+    lasso = fit_lasso_cox(scaled[kept], time, event, folds, tolerance=1e-7)
     counts = {"given": matrix.shape[1], "varying": varying.shape[1]}
     counts |= {"uncorrelated": len(kept), "selected": len(lasso.coef)}
-    selected = tuple(lasso.coef.index)
-    return FeatureSelection(
-        pd.Series(counts, name="features"), univariable, tuple(kept), selected, mean[kept], sd[kept], lasso
-    )
+    steps = pd.Series(counts, name="features"), univariable, tuple(kept), tuple(lasso.coef.index)
+    return FeatureSelection(*steps, mean[kept], sd[kept], lasso)

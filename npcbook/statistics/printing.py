@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -22,14 +23,25 @@ class Printed:
     #: Names of estimate and limits; decimals where the format says none.
     printed: ClassVar[tuple[str, ...]] = ("value", "low", "high")
     decimals: ClassVar[int] = 2
+    #: Where a limit that is symmetric by construction ends, as that of a share at 1.
+    highest: ClassVar[float] = math.inf
 
     def __format__(self, spec: str) -> str:
         factor, digits = (100, spec[:-1]) if spec.endswith("%") else (1, spec)
-        values = [factor * getattr(self, name) for name in self.printed]
+        values = [factor * min(getattr(self, name), self.highest) for name in self.printed]
         return format_estimate(*values, int(digits or self.decimals))
 
     def __str__(self) -> str:
         return format(self)
+
+
+@dataclass(frozen=True)
+class Estimate(Printed):
+    """An estimate with its limits: `value`, `low`, `high` (NaN where there are none)."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from npcbook.statistics.data import Z95, RiskSets, check_column, check_survival, event_table, survival_before
-from npcbook.statistics.printing import Printed
+from npcbook.statistics.printing import Estimate, Printed
 
 CONFIDENCE_INTERVALS = ("log-log", "log", "plain")
 
@@ -92,13 +92,10 @@ class FollowUp(Printed):
 
 
 @dataclass(frozen=True)
-class RestrictedMean(Printed):
-    """Mean survival time up to `horizon`, with standard error and limits, in the unit of time."""
+class RestrictedMean(Estimate):
+    """Mean survival time up to `horizon`, with limits and standard error, in the unit of time."""
 
-    value: float
     se: float
-    low: float
-    high: float
     horizon: float
 
 
@@ -230,7 +227,7 @@ def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log
     Returns
     -------
     Rate
-        Share, limits, and events by the horizon.
+        Share, limits (NaN where nobody has had an event), and events by the horizon.
 
     Raises
     ------
@@ -241,8 +238,11 @@ def rate_at(time: ArrayLike, event: ArrayLike, horizon: float, *, ci: str = "log
     if time.max() < horizon:
         raise ValueError(f"horizon is {horizon:g}, but follow-up ends at {time.max():g}: choose another.")
     curve = kaplan_meier(time, event, at=[horizon], ci=ci)
-    values = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
-    return Rate(*values, float(horizon), len(time), int((event & (time <= horizon)).sum()))
+    rate, se, low, high = (float(getattr(curve, name)[0]) for name in ("survival", "se", "low", "high"))
+    if rate == 1:
+        # Nobody has had an event by then, which says little where few were watched.
+        low = high = np.nan
+    return Rate(rate, low, high, se, float(horizon), len(time), int((event & (time <= horizon)).sum()))
 
 
 def _two_groups_or_more(group: ArrayLike, n: int) -> tuple[np.ndarray, tuple]:
@@ -381,7 +381,7 @@ def rmst(time: ArrayLike, event: ArrayLike, horizon: float) -> RestrictedMean:
     # Nothing lies beyond a time at which everybody left has the event.
     variance = (beyond**2 * np.divide(d, n * (n - d), out=np.zeros(len(n)), where=n > d)).sum()
     value, se = float(areas.sum()), float(np.sqrt(variance))
-    return RestrictedMean(value, se, value - Z95 * se, value + Z95 * se, float(horizon))
+    return RestrictedMean(value, value - Z95 * se, value + Z95 * se, se, float(horizon))
 
 
 def at_risk_table(time: ArrayLike, event: ArrayLike, ticks: ArrayLike) -> pd.DataFrame:

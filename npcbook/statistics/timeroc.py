@@ -41,6 +41,7 @@ class TimeDependentAuc(Printed):
     """
 
     printed: ClassVar = ("auc", "low", "high")
+    highest: ClassVar = 1.0
     auc: float
     se: float
     low: float

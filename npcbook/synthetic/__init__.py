@@ -6,13 +6,12 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "datasheet": ["Probes", "anatomy_table", "changed_parameters", "in_words", "intensity_profile",
-            "parameter_table", "probe_volumes", "protocol_table", "tissue_table"],
-        "patients": ["DEFAULT_SEED", "HazardRatios", "Margins", "Specification", "simulate_table",
-            "specification"],
+        "patients": ["DEFAULT_SEED", "LATENTS", "HazardRatios", "Margins", "Specification", "in_words",
+            "simulate_table", "specification"],
         "phantom": ["ANATOMY", "EFFECTS", "PROTOCOLS", "SHIFTED_PROTOCOLS", "TISSUES", "Anatomy", "Effects",
             "Protocol", "Structure", "Tissue", "Traits", "build_anatomy", "render_patient",
             "spin_echo_signal"],
+        "probes": ["Probes", "intensity_profile", "probe_volumes"],
         "writer": ["rebuild_anatomy", "render_again", "write_cohort"],
     },
 )  # fmt: skip

@@ -9,24 +9,27 @@ infiltration) act on the hazard here and on the picture in `npcbook.synthetic.ph
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from npcbook.cohort.columns import COLUMNS
+from npcbook.cohort import COLUMNS
 from npcbook.words import COHORTS
 
 # The first seed from 1 on with which survival and follow-up come out within 0.8 points and 2 months of print,
-# the planted risks discriminate as intended (tests/test_simulate.py has the bands), and a cohort of 120
-# has ten metastases in both parts. No fitted model was looked at.
+# the planted risks discriminate as intended (tests/synthetic/test_patients.py has the bands), and a cohort of
+# 120 has ten metastases in both parts. No fitted model was looked at.
 DEFAULT_SEED = 13
 HORIZON = 60.0  # months at which survival is printed
 SCENARIOS = ("paper", "null", "shift")
 SMALL_COHORT = 300  # below this many patients the printed event rate leaves too few events to fit anything
+LATENTS = ("size", "heterogeneity", "infiltration", "frailty")
 
 
 @dataclass(frozen=True)
@@ -104,50 +107,13 @@ class Margins:
         return sum(count for _, count in self.centers)
 
 
-TRAINING = Margins(
-    centers=(("1", 575),),
-    age_quartiles=(38, 44, 51),
-    female=180,
-    who_i=0,
-    t1n1=301,
-    t2n0=64,
-    t2n1=210,
-    ldh_abnormal=21,
-    ldh_missing=0,
-    ebv_detectable=238,
-    ebv_missing=26,
-    rene_g1=120,
-    rene_g2=19,
-    chemo_none=175,
-    chemo_other=33,
-    chemo_other_n0=2,
-    missing_weight=(("1", 1.0),),
-    dmfs_5y=93.5,
-    os_5y=92.2,
-    follow_up_quartiles=(69, 80, 102),
-)
-VALIDATION = Margins(
-    centers=(("2", 285), ("3", 212)),
-    age_quartiles=(40, 48, 56),
-    female=171,
-    who_i=55,
-    t1n1=238,
-    t2n0=46,
-    t2n1=213,
-    ldh_abnormal=9,
-    ldh_missing=21,
-    ebv_detectable=122,
-    ebv_missing=65,
-    rene_g1=87,
-    rene_g2=11,
-    chemo_none=102,
-    chemo_other=48,
-    chemo_other_n0=3,
-    missing_weight=(("2", 1.0), ("3", 5.0)),
-    dmfs_5y=92.9,
-    os_5y=94.5,
-    follow_up_quartiles=(63, 77, 97),
-)
+def _read_margins(cohort: str) -> Margins:
+    printed = yaml.safe_load(Path(__file__).with_name("margins.yml").read_text())[cohort]
+    frozen = {dict: lambda value: tuple(value.items()), list: tuple}
+    return Margins(**{name: frozen.get(type(value), lambda v: v)(value) for name, value in printed.items()})
+
+
+TRAINING, VALIDATION = map(_read_margins, COHORTS)
 
 
 @dataclass(frozen=True)
@@ -256,6 +222,16 @@ class Specification:
     event_rate_multiplier: float = 1.0
 
 
+@cache
+def _words() -> dict[str, str]:
+    return dict(pd.read_csv(Path(__file__).with_name("words.csv")).to_numpy())
+
+
+def in_words(name: str) -> str:
+    """Return a parameter as a reader would say it: "hazard ratio: WHO type I" for ``hr.who_i``."""
+    return ": ".join(_words().get(part, part.replace("_", " ")) for part in name.split("."))
+
+
 NO_EFFECT = HazardRatios(**{name: 1.0 for name in asdict(HazardRatios())})
 # Regimens: planned cumulative dose in mg/m², cycles, share of patients whatever their risk
 # (print gives two to four cycles of 60–100 mg/m² every three weeks, or 30–40 mg/m² every week).
@@ -332,23 +308,10 @@ def simulate_table(spec: Specification, rng: np.random.Generator) -> tuple[pd.Da
 
 
 TRUTH_COLUMNS = (
-    "size",
-    "heterogeneity",
-    "infiltration",
-    "frailty",
-    "ldh_true",
-    "ebv_dna_true",
-    "planned_ccnd_mg_m2",
-    "high_risk",
-    "lp_clinical",
-    "lp_imaging",
-    "lp_frailty",
-    "lp_treatment",
-    "linear_predictor",
-    "dm_probability_5y",
-    "dm_probability_5y_radiotherapy",
+    *LATENTS, "ldh_true", "ebv_dna_true", "planned_ccnd_mg_m2", "high_risk", "lp_clinical", "lp_imaging",
+    "lp_frailty", "lp_treatment", "linear_predictor", "dm_probability_5y", "dm_probability_5y_radiotherapy",
     "dm_probability_5y_240",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -407,10 +370,9 @@ def _allocate(codes, weights, log_weights, n: int, *, exact: bool, rng: np.rando
 def _patients(spec: Specification, cohort: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
     """Draw covariates and latent variables of one cohort."""
     table = _covariates(spec, getattr(spec, cohort), n, rng).assign(cohort=cohort)
-    latents = ("size", "heterogeneity", "infiltration", "frailty")
-    for name in latents:
+    for name in LATENTS:
         table[name] = rng.standard_normal(n)
-    effect = {name: np.log(getattr(spec.hr, name)) * table[name] for name in latents}
+    effect = {name: np.log(getattr(spec.hr, name)) * table[name] for name in LATENTS}
     table["lp_clinical"] = spec.omitted_effects * _clinical_predictor(table, spec.hr)
     table["lp_imaging"] = effect["size"] + effect["heterogeneity"] + effect["infiltration"]
     table["lp_frailty"] = effect["frailty"]
@@ -523,12 +485,9 @@ def _outcomes(table: pd.DataFrame, spec: Specification, cohort: str, solved: _So
     table["os_event"] = (death <= end).astype(int)
     table["dmfs_months"] = _months(np.minimum(metastasis, np.minimum(death, end)))
     table["dm_event"] = (metastasis <= np.minimum(death, end)).astype(int)
-    for suffix, column in (
-        ("", "linear_predictor"),
-        ("_radiotherapy", "lp_radiotherapy"),
-        ("_240", "lp_240"),
-    ):
-        baseline = solved.metastasis[cohort] * spec.event_rate_multiplier
+    baseline = solved.metastasis[cohort] * spec.event_rate_multiplier
+    risks = {"": "linear_predictor", "_radiotherapy": "lp_radiotherapy", "_240": "lp_240"}
+    for suffix, column in risks.items():
         table[f"dm_probability_5y{suffix}"] = -np.expm1(-baseline * np.exp(table[column]))
     return table
 

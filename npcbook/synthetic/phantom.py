@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from npcbook.imaging.volumes import Volume
+from npcbook.imaging import Volume
 
 EXTENT_MM = (80.0, 200.0, 200.0)
 
@@ -76,36 +78,20 @@ class Tissue:
     texture: float
 
 
+def _rows(name: str):
+    """Return the rows of one of the tables that lie beside this module."""
+    return pd.read_csv(Path(__file__).with_name(name), dtype={"center": str}).itertuples()
+
+
 # Rounded values within the range of published relaxometry at 1.5 T and 3 T; uptake is set by the enhancement
 # that a radiologist expects, about 4 minutes after 0.1 mmol/kg.
 TISSUES = {
-    tissue.name: tissue
-    for tissue in (
-        Tissue("air", 0.0, (1000, 1000), (50, 50), 0.0, 0.0),
-        Tissue("skin", 0.75, (890, 1100), (34, 32), 0.10, 0.03),
-        Tissue("fat", 0.90, (290, 370), (100, 104), 0.01, 0.07),
-        Tissue("muscle", 0.80, (1010, 1410), (42, 40), 0.06, 0.13),
-        Tissue("tongue", 0.82, (800, 1100), (52, 50), 0.10, 0.10),
-        Tissue("mucosa", 0.92, (1150, 1450), (100, 92), 0.40, 0.08),
-        Tissue("marrow", 0.75, (420, 500), (70, 68), 0.06, 0.10),
-        Tissue("cortical bone", 0.12, (500, 600), (8, 6), 0.0, 0.0),
-        Tissue("cartilage", 0.70, (1000, 1200), (38, 35), 0.03, 0.03),
-        Tissue("gland", 0.86, (720, 900), (70, 66), 0.20, 0.14),
-        Tissue("cord", 0.76, (745, 940), (76, 74), 0.01, 0.02),
-        Tissue("grey matter", 0.83, (1120, 1500), (95, 92), 0.02, 0.08),
-        Tissue("white matter", 0.72, (780, 980), (74, 70), 0.01, 0.03),
-        Tissue("csf", 1.00, (4000, 4200), (1500, 1400), 0.0, 0.01),
-        Tissue("arterial blood", 0.10, (1400, 1750), (60, 50), 0.50, 0.0),
-        Tissue("venous blood", 0.45, (1400, 1750), (60, 50), 1.20, 0.0),
-        Tissue("vitreous", 0.98, (3500, 3700), (900, 850), 0.0, 0.0),
-        Tissue("lymphoid", 0.86, (1000, 1300), (78, 72), 0.20, 0.05),
-        Tissue("tumour", 0.87, (1080, 1380), (82, 76), 0.38, 0.04),
-        Tissue("poorly perfused tumour", 0.93, (1650, 1950), (165, 150), 0.06, 0.03),
-        Tissue("node", 0.87, (1060, 1350), (84, 78), 0.34, 0.05),
-        Tissue("infiltrated tissue", 0.92, (1300, 1600), (135, 125), 0.55, 0.05),
-        Tissue("fluid", 0.98, (2300, 2600), (320, 300), 0.02, 0.02),
+    row.tissue: Tissue(
+        row.tissue, row.proton_density, (row.t1_ms_at_1_5t, row.t1_ms_at_3t),
+        (row.t2_ms_at_1_5t, row.t2_ms_at_3t), row.uptake_mmol_l, row.texture,
     )
-}
+    for row in _rows("tissues.csv")
+}  # fmt: skip
 TISSUE_NAMES = tuple(TISSUES)
 
 
@@ -131,6 +117,8 @@ class Structure:
         Standard deviation of the logarithm of the patient's own factor on the radii.
     opaque : float
         Probability that a side holds fluid instead, as an inflamed sinus does.
+    wall_mm : float
+        Above 0 for a wall: the structure of this name, grown by so much, beneath itself.
     """
 
     name: str
@@ -143,181 +131,28 @@ class Structure:
     paired: bool = False
     variation: float = 0.06
     opaque: float = 0.0
+    wall_mm: float = 0.0
 
 
-def _pair(name, tissue, centre, radii, **options) -> Structure:
-    return Structure(name, tissue, centre, radii, paired=True, **options)
+def _read_anatomy() -> tuple[Structure, ...]:
+    """Return the structures, from what lies on top to what lies beneath; walls stand below what they line."""
+    solid, structures = {}, []
+    for row in _rows("anatomy.csv"):
+        if row.wall_mm > 0:
+            lined = solid[row.structure]
+            radii = tuple(radius + row.wall_mm for radius in lined.radii)
+            structure = replace(lined, tissue=row.tissue, radii=radii, opaque=0.0, wall_mm=row.wall_mm)
+        else:
+            structure = solid[row.structure] = Structure(
+                row.structure, row.tissue, (row.x_mm, row.y_mm, row.z_mm),
+                (row.radius_x_mm, row.radius_y_mm, row.radius_z_mm), row.angle_degrees,
+                (row.tilt_x, row.tilt_y), row.shape, row.paired == "yes", row.variation, row.opaque,
+            )  # fmt: skip
+        structures.append(structure)
+    return tuple(structures)
 
 
-def _shell(structure: Structure, tissue: str, thickness: float) -> Structure:
-    """Return the structure grown by a thickness in mm, to be painted beneath it."""
-    radii = tuple(radius + thickness for radius in structure.radii)
-    return replace(structure, name=f"{structure.name} wall", tissue=tissue, radii=radii, opaque=0.0)
-
-
-def _walls(structures: list[Structure], *shells: tuple[str, float]) -> list[Structure]:
-    grown, thickness = list(structures), 0.0
-    for tissue, thicker in shells:
-        thickness += thicker
-        grown += [_shell(structure, tissue, thickness) for structure in structures]
-    return grown
-
-
-def _airway() -> list[Structure]:
-    """Return the air of nose and throat, what hangs into it, and the mucosa that lines it."""
-    air = [
-        Structure("nasopharynx", "air", (0, -15, 4), (13, 8, 15), shape="box", tilt=(0, 0.1)),
-        _pair("pharyngeal recess", "air", (16, -6, 5), (3.2, 4.5, 9), angle=25, variation=0.2),
-        Structure("oropharynx", "air", (0, -11, -30), (12, 6, 22), shape="cylinder", variation=0.2),
-        _pair("nasal cavity", "air", (7.5, -52, 8), (6, 30, 18), shape="box"),
-    ]
-    contents = [
-        Structure("nasal septum", "cartilage", (0, -56, 8), (1.3, 30, 19), shape="box"),
-        _pair("inferior turbinate", "mucosa", (9.5, -50, -2), (3.8, 22, 7), variation=0.2),
-        _pair("middle turbinate", "mucosa", (8.5, -48, 15), (3.2, 18, 8), variation=0.2),
-    ]
-    lymphoid = [
-        Structure("adenoid", "lymphoid", (0, -5.5, 10), (11, 3.2, 8), variation=0.35),
-        _pair("palatine tonsil", "lymphoid", (15, -18, -28), (4, 7, 9), variation=0.25),
-        _pair("torus of the auditory tube", "mucosa", (16, -14, 5), (3.5, 4, 7)),
-    ]
-    sinuses = [
-        _pair(
-            "maxillary sinus",
-            "air",
-            (28, -53, 15),
-            (14, 17, 18),
-            shape="box",
-            angle=-14,
-            variation=0.1,
-            opaque=0.1,
-        ),
-        Structure("sphenoid sinus", "air", (0, -14, 37), (14, 12, 10), shape="box", variation=0.12),
-        _pair("ethmoid cells", "air", (7, -48, 36), (5, 20, 9), shape="box"),
-        _pair("mastoid cells", "air", (50, 36, 22), (5, 8, 9), variation=0.25, opaque=0.1),
-    ]
-    lining = [_shell(structure, "mucosa", 2.2) for structure in air]
-    return (
-        contents
-        + lymphoid[2:]
-        + air
-        + lymphoid[:2]
-        + _walls(sinuses, ("mucosa", 0.5), ("cortical bone", 1.2))
-        + lining
-    )
-
-
-def _nervous_system() -> list[Structure]:
-    """Return brain, cord, their fluid, the skull around them, and the eyes."""
-    white = [
-        _pair("cerebellar white matter", "white matter", (20, 48, 36), (17, 13, 14), angle=-20),
-        _pair("temporal white matter", "white matter", (38, 2, 54), (13, 24, 20)),
-    ]
-    inner = [
-        Structure("fourth ventricle", "csf", (0, 40, 30), (5, 3.5, 9), variation=0.2),
-        Structure("brain stem", "white matter", (0, 27, 32), (14, 11, 24), tilt=(0, -0.15)),
-        Structure("spinal cord", "cord", (0, 33, -22), (6.5, 4.4, 44), shape="cylinder", tilt=(0, 0.05)),
-    ]
-    grey = [
-        Structure("cerebellum", "grey matter", (0, 55, 34), (46, 29, 33), variation=0.04),
-        _pair("temporal lobe", "grey matter", (39, -4, 52), (25, 34, 27), variation=0.05),
-    ]
-    fluid = [
-        Structure("spinal canal", "csf", (0, 33, -22), (11, 8.5, 44), shape="cylinder", tilt=(0, 0.05)),
-        Structure("prepontine cistern", "csf", (0, 21, 34), (18, 13, 22), tilt=(0, -0.15)),
-    ]
-    eyes = [_pair("globe", "vitreous", (33, -66, 45), (12, 12, 12))]
-    skull = (("csf", 1.5), ("cortical bone", 1.5), ("marrow", 2.5), ("cortical bone", 1.2))
-    return white + inner + fluid[1:] + _walls(grey, *skull) + fluid[:1] + _walls(eyes, ("muscle", 1.2))
-
-
-def _skeleton() -> list[Structure]:
-    """Return bones: marrow within cortex."""
-    bones = [
-        _pair("mandibular ramus", "marrow", (47, -22, -6), (3.2, 14, 27), angle=12, shape="box"),
-        _pair("mandibular condyle", "marrow", (50, -7, 20), (7, 4, 6)),
-        _pair("mandibular body", "marrow", (32, -50, -36), (4, 27, 11), angle=27, shape="box"),
-        Structure("mandibular symphysis", "marrow", (0, -76, -38), (15, 4.5, 11), shape="cylinder"),
-        _pair("maxillary alveolus", "marrow", (22, -62, -14), (5, 18, 6), angle=25),
-        _pair("zygoma", "marrow", (48, -54, 22), (4.5, 11, 6), angle=35),
-        Structure("clivus", "marrow", (0, 8, 26), (13, 5.5, 19), tilt=(0, -0.45)),
-        _pair("petrous apex", "marrow", (27, 14, 28), (15, 6, 7), angle=-30),
-        _pair("occipital condyle", "marrow", (18, 21, 8), (6, 8, 6), angle=20),
-        Structure("anterior arch of the atlas", "marrow", (0, 9, -8), (11, 2.6, 5)),
-        _pair("lateral mass of the atlas", "marrow", (19, 20, -7), (8, 8, 8), shape="cylinder"),
-        Structure("dens", "marrow", (0, 17, -10), (5, 4.8, 14), shape="cylinder"),
-        Structure("body of the axis", "marrow", (0, 17, -34), (11, 7.5, 12), shape="cylinder"),
-        _pair("transverse process of the atlas", "marrow", (32, 20, -8), (9, 4, 5)),
-        _pair("articular mass", "marrow", (19, 28, -32), (6, 6, 14), shape="cylinder"),
-        _pair("lamina", "marrow", (11, 43, -22), (10, 2.6, 14), angle=30),
-        Structure("spinous process", "marrow", (0, 54, -30), (3.5, 9, 9)),
-        _pair("pterygoid plate", "cortical bone", (16, -27, 6), (1.2, 6, 13), angle=15),
-    ]
-    palate = [Structure("hard palate", "cortical bone", (0, -52, -11), (18, 26, 2.0), shape="box")]
-    teeth = [_pair("teeth", "cortical bone", (22, -62, -21), (4, 18, 4), angle=25)]
-    walled = [structure for bone in bones for structure in _walls([bone], ("cortical bone", 1.4))]
-    return _walls(palate, ("mucosa", 2.0)) + walled + teeth
-
-
-def _soft_tissue() -> list[Structure]:
-    """Return vessels, glands and muscles, with planes of fat between muscles."""
-    vessels = [
-        _pair("internal carotid artery", "arterial blood", (25, 5, -8), (2.8, 2.8, 40), shape="cylinder"),
-        _pair(
-            "internal jugular vein",
-            "venous blood",
-            (31, 13, -12),
-            (4.5, 3.8, 36),
-            shape="cylinder",
-            variation=0.25,
-        ),
-        _pair("retromandibular vein", "venous blood", (54, 2, -8), (1.8, 1.8, 20), variation=0.2),
-    ]
-    glands = [
-        _pair("parotid", "gland", (59, 8, -8), (8, 16, 26), angle=-10, variation=0.12),
-        _pair("deep lobe of the parotid", "gland", (48, 7, -8), (8, 6, 17), variation=0.12),
-        _pair("submandibular gland", "gland", (34, -25, -42), (8, 13, 12), angle=15, variation=0.1),
-    ]
-    nodes = [
-        _pair("normal upper jugular node", "lymphoid", (42, 17, -27), (3, 4, 6), variation=0.25),
-        _pair("normal posterior node", "lymphoid", (46, 30, -33), (2.5, 3.5, 5), variation=0.25),
-    ]
-    mouth = [
-        Structure("soft palate", "tongue", (0, -24, -10), (15, 9, 3.5)),
-        Structure("lingual septum", "fat", (0, -44, -32), (0.8, 18, 12)),
-        Structure("tongue", "tongue", (0, -47, -30), (22, 27, 17), shape="cylinder"),
-    ]
-    muscles = [
-        _pair("long muscles of neck and head", "muscle", (9, 3, -8), (7.5, 5, 32), shape="cylinder"),
-        _pair("levator and tensor of the palate", "muscle", (19, -13, 8), (3, 7, 13), angle=20),
-        _pair("pharyngeal constrictor", "muscle", (16, -6, -28), (2.5, 9, 22), angle=-10),
-        _pair("styloid muscles", "muscle", (36, 1, -14), (4, 6, 18), angle=-30),
-        _pair("medial pterygoid", "muscle", (34, -25, -8), (7.5, 15, 20), angle=15, shape="cylinder"),
-        _pair("lateral pterygoid", "muscle", (34, -21, 18), (14, 10, 10), angle=30, shape="cylinder"),
-        _pair("masseter", "muscle", (57, -28, -8), (7.5, 19, 28), angle=12, shape="cylinder"),
-        _pair("temporal muscle", "muscle", (53, -30, 30), (8, 21, 20), angle=8),
-        _pair("buccinator", "muscle", (40, -58, -12), (2, 14, 10), angle=22),
-        _pair("zygomatic muscles", "muscle", (38, -74, 0), (7, 1.6, 14), angle=-40, tilt=(0.3, 0)),
-        _pair("sternocleidomastoid", "muscle", (56, 41, -24), (7, 15, 34), angle=-28, tilt=(0.05, 0.2)),
-        _pair("posterior digastric", "muscle", (45, 24, -4), (4.5, 7, 14), angle=-20),
-        _pair("levator of the scapula", "muscle", (42, 44, -28), (9, 11, 24), shape="cylinder"),
-        _pair(
-            "oblique and straight muscles", "muscle", (19, 46, -8), (15, 7, 14), angle=-15, shape="cylinder"
-        ),
-        _pair("semispinalis", "muscle", (15, 65, -20), (14, 12, 34), shape="cylinder", angle=10),
-        _pair("splenius", "muscle", (37, 63, -20), (15, 9, 34), angle=-38, shape="cylinder"),
-        _pair("trapezius", "muscle", (21, 82, -26), (22, 4, 28), angle=-22, shape="cylinder"),
-    ]
-    planes = [_shell(muscle, "fat", 1.1) for muscle in muscles]
-    filling = [
-        Structure("small muscles of the nape", "muscle", (0, 56, -24), (44, 24, 34), shape="cylinder"),
-        _pair("deep masticator space", "muscle", (42, -24, 4), (12, 13, 24)),
-    ]
-    return vessels + nodes + mouth + muscles + glands + planes + filling
-
-
-# From what lies on top to what lies beneath: each is painted only where nothing before it was.
-ANATOMY = tuple(_airway() + _nervous_system() + _skeleton() + _soft_tissue())
+ANATOMY = _read_anatomy()  # each is painted only where nothing before it was
 
 
 @dataclass(frozen=True)
@@ -358,37 +193,29 @@ class Protocol:
     fat_suppression: float = 0.0
 
 
-def _center(field_t, t1_times, t2_times, *, te_cet1w=None, **options) -> dict[str, Protocol]:
-    """Return a centre's three protocols from the (TR, TE) of its T1W and T2W."""
-    return {
-        "t1w": Protocol(field_t, *t1_times, **options),
-        "t2w": Protocol(field_t, *t2_times, **options),
-        "cet1w": Protocol(field_t, *t1_times, contrast=True, **options),
-    }
+def _read_protocols() -> dict[str, dict[str, Protocol]]:
+    """Return the protocols by centre and sequence."""
+    protocols = {}
+    for row in _rows("protocols.csv"):
+        resolution = (row.slice_mm, row.plane_mm)
+        protocols.setdefault(row.center, {})[row.sequence] = Protocol(
+            row.field_t, row.tr_ms, row.te_ms, row.contrast == "yes", resolution, row.extent_scale, row.snr,
+            row.gain, row.coil,
+        )  # fmt: skip
+    return protocols
 
 
-PROTOCOLS = {
-    "1": _center(1.5, (520, 11), (4200, 92), snr=18, gain=1100, coil=0.14, resolution_mm=(5.0, 0.9)),
-    "2": _center(
-        3.0, (650, 9), (3600, 82), snr=24, gain=620, coil=0.24, resolution_mm=(4.0, 0.7), extent_scale=1.04
-    ),
-    "3": _center(
-        1.5, (440, 15), (5000, 108), snr=13, gain=2300, coil=0.18, resolution_mm=(6.0, 1.1), extent_scale=0.98
-    ),
-}
+def _exchanged(sequence: str, protocol: Protocol) -> Protocol:
+    """Return how another, noisier scanner of 3 T would acquire a sequence, with fat suppressed."""
+    return replace(
+        protocol, field_t=3.0, tr_ms=protocol.tr_ms * 1.25, snr=protocol.snr * 0.6,
+        gain=protocol.gain * 0.35, coil=0.32, fat_suppression=0.0 if sequence == "t1w" else 0.8,
+    )  # fmt: skip
+
+
+PROTOCOLS = _read_protocols()
 SHIFTED_PROTOCOLS = {
-    center: {
-        name: replace(
-            p,
-            field_t=3.0,
-            tr_ms=p.tr_ms * 1.25,
-            snr=p.snr * 0.6,
-            gain=p.gain * 0.35,
-            coil=0.32,
-            fat_suppression=0.0 if name == "t1w" else 0.8,
-        )
-        for name, p in sequences.items()
-    }
+    center: {sequence: _exchanged(sequence, protocol) for sequence, protocol in sequences.items()}
     for center, sequences in PROTOCOLS.items()
 }
 
@@ -571,7 +398,7 @@ def _paint_structures(space: _Space, rng: np.random.Generator) -> tuple[np.ndarr
     own = {}
     for structure in ANATOMY:
         for side in (-1, 1) if structure.paired else (1,):
-            key = (structure.name.removesuffix(" wall"), side)
+            key = structure.name, side
             if key not in own:
                 # A structure and its walls vary together, so they share what is drawn for them.
                 own[key] = rng.lognormal(0, structure.variation), rng.normal(0, 0.7, 3), rng.random()

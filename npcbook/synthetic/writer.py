@@ -17,9 +17,8 @@ import SimpleITK as sitk
 from joblib import Parallel, delayed
 
 from npcbook import __version__
-from npcbook.cohort.columns import data_dictionary
-from npcbook.cohort.reading import image_path, mask_path, read_truth
-from npcbook.imaging.volumes import Volume
+from npcbook.cohort import data_dictionary, image_path, mask_path, read_truth
+from npcbook.imaging import Volume
 from npcbook.store import atomic_path, files_fingerprint, fingerprint, progress, project_path
 from npcbook.synthetic import phantom
 from npcbook.synthetic.patients import (
@@ -29,8 +28,10 @@ from npcbook.synthetic.patients import (
     Specification,
     simulate_table,
     specification,
-)
-from npcbook.words import SEQUENCES
+)  # fmt: skip
+from npcbook.words import MASK_LABELS, SEQUENCES
+
+MORE_EVENTS = "events were made more frequent than in print, so that there is something to fit"
 
 
 def write_cohort(
@@ -121,13 +122,14 @@ def _sized(spec: Specification, patients: int | None, event_rate_multiplier: flo
 
 
 def _code() -> str:
-    """Return a hash of the code that decides what is written.
+    """Return a hash of the code and the tables that decide what is written.
 
     Of the other wings only containers and file names are used: a change there, or in what
     they import, must not cost every user a new cohort.
     """
-    code = Path(__file__).parent.glob("*.py")
-    return files_fingerprint(code, relative_to=Path(__file__).parent)
+    here = Path(__file__).parent
+    files = (path for path in here.iterdir() if path.suffix in (".py", ".csv", ".yml", ".txt"))
+    return files_fingerprint(files, relative_to=here)
 
 
 def _stored(folder: Path) -> dict:
@@ -221,15 +223,12 @@ def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> di
         If the cohort has no truth: nothing is planted in real patients.
     """
     generator, protocols, traits = _planted(folder, patient_ids)
-    anatomies = {}
-    for patient_id in patient_ids:
-        anatomies[patient_id] = phantom.build_anatomy(
-            traits[patient_id],
-            tuple(generator["grid"]),
-            _patient_rng(generator["seed"], patient_id),
-            extent_scale=next(iter(protocols[traits[patient_id].center].values())).extent_scale,
-        )
-    return anatomies
+    grid, seed = tuple(generator["grid"]), generator["seed"]
+    scale = {center: sequences["t1w"].extent_scale for center, sequences in protocols.items()}
+    return {
+        p: phantom.build_anatomy(traits[p], grid, _patient_rng(seed, p), extent_scale=scale[traits[p].center])
+        for p in patient_ids
+    }
 
 
 def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -> dict[str, Volume]:
@@ -255,12 +254,8 @@ def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -
         If the cohort has no truth.
     """
     generator, protocols, traits = _planted(folder, [patient_id])
-    return phantom.render_patient(
-        replace(traits[patient_id], **latents),
-        tuple(generator["grid"]),
-        _patient_rng(generator["seed"], patient_id),
-        protocols=protocols,
-    )
+    rng, changed = _patient_rng(generator["seed"], patient_id), replace(traits[patient_id], **latents)
+    return phantom.render_patient(changed, tuple(generator["grid"]), rng, protocols=protocols)
 
 
 def _planted(folder: str | os.PathLike, patient_ids: Sequence[str]) -> tuple[dict, dict, dict]:
@@ -315,27 +310,18 @@ def _write_description(folder: Path, generator: dict, *, complete: bool) -> None
     maker = [{"Name": "npcbook", "Version": __version__, "Description": "npcbook.synthetic"}]
     common = {"BIDSVersion": "1.10.0", "License": "CC0", "Authors": ["npcbook"], "GeneratedBy": maker}
     masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
-    texts = {"README": README, ".bidsignore": "truth.csv\n", "derivatives/masks/dseg.tsv": LABEL_TABLE}
+    labels = "".join(f"{index}\t{name}\n" for index, name in MASK_LABELS.items())
+    texts = {
+        "README": Path(__file__).with_name("cohort_readme.txt").read_text(),
+        ".bidsignore": "truth.csv\n",
+        "derivatives/masks/dseg.tsv": f"index\tname\n{labels}",
+    }
     for name, text in texts.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text)
     _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)
     name = f"Synthetic stage II nasopharyngeal carcinoma, scenario {generator['scenario']}"
     own = {"synthetic": True, "Complete": complete, "Generator": generator}
+    if generator["specification"]["event_rate_multiplier"] != 1:
+        own["Remark"] = MORE_EVENTS
     _write_json(folder / "dataset_description.json", {"Name": name, **common, "DatasetType": "raw", **own})
-
-
-LABEL_TABLE = "index\tname\n0\tbackground\n1\tprimary tumour\n2\tlymph node\n"
-README = """\
-Synthetic cohort: not clinical evidence.
-
-No patient stands behind these files. The table was drawn from the margins that a paper printed, the images
-from a physical phantom, and truth.csv keeps what was planted in both. How each was made is told in the
-book's chapter on the cohort and in its datasheet; dataset_description.json holds every parameter and the
-seed.
-
-participants.tsv          one row a patient; participants.json explains the columns
-sub-*/anat                T1W, T2W and contrast-enhanced T1W images
-derivatives/masks         contours on the voxels of each image: 1 primary tumour, 2 lymph node
-truth.csv                 latent variables and linear predictor; no analysis may use it as input
-"""

@@ -6,9 +6,17 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from npcbook.book.chapter import open_chapter
-from npcbook.store import atomic_path, code_fingerprint, files_fingerprint, fingerprint, imported_modules
-from npcbook.words import SYNTHETIC_LABEL
+from npcbook.book.chapter import in_short, open_chapter, show_source
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What is put out, in the order in which it is."""
+    shown = []
+    for name in ("display", "update_display"):
+        monkeypatch.setattr(f"npcbook.book.chapter.{name}", lambda item, **options: shown.append(item))
+    return shown
 
 
 @pytest.fixture
@@ -32,16 +40,7 @@ def test_missing_input_names_the_chapter_that_writes_it(chapter):
         chapter.read("01_cohorts/cohort")
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
-        temporary.write_text(f"half {1 / 0}")
-    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
-    assert path.read_text() == "old"
-
-
-def test_figures_and_tables_carry_the_label(chapter):
+def test_figures_and_tables_carry_the_label(chapter, displayed):
     fig, ax = plt.subplots()
     ax.plot([0, 1])
     chapter.figure("curve", fig, "A straight line.")
@@ -49,7 +48,8 @@ def test_figures_and_tables_carry_the_label(chapter):
     assert "</svg>" in (chapter.folder / "figures" / "curve.svg").read_text()
     assert (chapter.folder / "figures" / "curve.pdf").read_bytes().startswith(b"%PDF")
     assert not plt.fignum_exists(fig.number)
-    assert SYNTHETIC_LABEL in chapter.table("t", pd.DataFrame({"a": [1]}), "A table.").to_html()
+    chapter.table("t", pd.DataFrame({"a": [1]}), "A table.")
+    assert SYNTHETIC_LABEL in displayed[-1].to_html()
     assert chapter.read("05_cox_models/shown")["caption"].tolist() == ["A straight line.", "A table."]
 
 
@@ -66,29 +66,40 @@ def test_recording_twice_keeps_the_last(chapter):
     assert chapter.read("05_cox_models/values")["value"].tolist() == [0.6]
 
 
-def test_a_cached_table_is_made_once_for_a_key(chapter):
-    made = []
-
-    def make():
-        made.append(1)
-        return pd.DataFrame({"a": [len(made)]})
-
-    assert chapter.cached("t", "key 1", make)["a"].tolist() == [1]
-    assert chapter.cached("t", "key 1", make)["a"].tolist() == [1]
-    assert chapter.cached("t", "key 2", make)["a"].tolist() == [2]
+def test_takeaways_stand_in_order_and_sentences_where_they_are_said(chapter, displayed):
+    in_short()
+    chapter.takeaway(2, "C is 0.79.")
+    chapter.takeaway(1, "120 patients.")
+    chapter.say("*How to read it.* 0.5 is chance.")
+    texts = [item.data for item in displayed]
+    assert texts[-2:] == ["- 120 patients.\n- C is 0.79.", "*How to read it.* 0.5 is chance."]
 
 
-def test_fingerprints_see_names_and_contents(tmp_path):
-    (tmp_path / "a").write_text("1")
-    first = files_fingerprint([tmp_path / "a"], relative_to=tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert files_fingerprint([tmp_path / "b"], relative_to=tmp_path) != first
-    assert fingerprint({"x": 1, "y": 2}) == fingerprint({"y": 2, "x": 1})
+def test_source_is_shown_whole(displayed):
+    show_source(format_ci)
+    text = displayed[0].data
+    assert text.startswith("````python\n# npcbook.words\ndef format_ci(")
+    assert text.endswith("\n````")
 
 
-def test_code_fingerprint_follows_imports():
-    assert imported_modules("from npcbook.cox import fit_cox\nfrom npcbook import plots\nimport numpy") == {
-        "cox",
-        "plots",
-    }
-    assert code_fingerprint("runs") != code_fingerprint("fingerprints")
+def test_what_cannot_be_estimated_is_noted_and_listed(chapter):
+    with chapter.noting("a number"):
+        float("no number")
+    assert list(chapter.notes) == ["a number"]
+    chapter.not_estimable()
+    assert "no number" in chapter.read("05_cox_models/tables/not_estimable")["why there is none"][0]
+    with pytest.raises(ZeroDivisionError), chapter.noting("a fault is no gap"):
+        raise ZeroDivisionError
+
+
+def test_nothing_is_listed_if_everything_could_be_had(chapter):
+    chapter.not_estimable()
+    assert not (chapter.folder / "tables").exists()
+
+
+def test_paragraphs_for_the_methods_are_forgotten_when_the_chapter_opens_again(chapter):
+    chapter.methods("One\n  paragraph.")
+    assert (chapter.folder / "methods.txt").read_text() == "One paragraph.\n\n"
+    again = open_chapter("05_cox_models", run_folder=chapter.run_folder)
+    assert again.label == PRINT_LABEL
+    assert not (again.folder / "methods.txt").exists()

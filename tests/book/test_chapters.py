@@ -1,13 +1,14 @@
 """Chapters 05 and 06 on small simulated runs: hard data, no leakage, numbers that the library confirms."""
 
 import json
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.statistics.concordance import harrell_c
+from npcbook.statistics import harrell_c
 from npcbook.store import project_path
 
 pytestmark = pytest.mark.book
@@ -83,10 +84,13 @@ def run(folder, name):
 
 @pytest.fixture(autouse=True)
 def _only_numbers(monkeypatch):
-    """Leave out the drawing and the gluing: other tests draw, and a notebook shows."""
-    monkeypatch.setattr("myst_nb.glue", lambda *args, **kwargs: None)
+    """Leave out what is drawn and shown: other tests draw, and a notebook shows."""
     monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
+    monkeypatch.setattr("npcbook.book.chapter.display", lambda *args, **kwargs: None)
+    monkeypatch.setattr("npcbook.book.chapter.update_display", lambda *args, **kwargs: None)
     monkeypatch.setattr("npcbook.book.figures.plot_kaplan_meier", lambda *args, **kwargs: None)
+    # The face keeps what it has once looked up.
+    monkeypatch.setattr("npcbook.book.plot_kaplan_meier", lambda *args, **kwargs: None)
 
 
 @pytest.fixture
@@ -106,6 +110,18 @@ def test_scores_are_complete_and_their_c_index_is_the_recorded_one(folder):
     expected = harrell_c(cohort["dmfs_months"][rows], cohort["dm_event"][rows], scores["dc"][rows]).c
     assert values["table4.validation.c_index.dc", "as published"] == pytest.approx(expected)
     assert values["table4.validation.c_index.dc", "truth"] > 0.6
+
+
+def test_takeaways_hold_numbers_and_lifelines_agrees(folder):
+    for name in ("05_cox_models", "06_km"):
+        chapter = run(folder, name)["chapter"]
+        assert sorted(chapter.takeaways) == [1, 2, 3, 4, 5]
+        assert all(re.search(r"\d", text.split("(#")[0]) for text in chapter.takeaways.values())
+        assert (chapter.folder / "methods.txt").read_text().strip()
+    cox = read(folder, "05_cox_models/tables/lifelines")
+    np.testing.assert_allclose(cox["coef"], cox["fit_cox"], atol=1e-5)
+    tests = read(folder, "06_km/tables/lifelines")
+    np.testing.assert_allclose(tests["χ², lifelines"], tests["χ², here"], rtol=1e-9)
 
 
 def test_validation_outcomes_change_no_model_no_score_and_no_cut_off(folder):

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from npcbook.book.figures import (
+    NODE,
     axis_start,
     forest_limits,
     plot_calibration,
@@ -15,8 +16,11 @@ from npcbook.book.figures import (
     plot_forest,
     plot_kaplan_meier,
     plot_roc,
+    plot_slice,
     small_multiples,
+    widest_slice,
 )
+from npcbook.imaging import Volume
 from npcbook.statistics import survival
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.cutpoint import optimal_cutpoint
@@ -244,3 +248,15 @@ def test_calibration_points_on_the_edge_are_whole_and_apart():
 def test_small_multiples_removes_what_is_not_used():
     fig, axes = small_multiples(3, columns=2)
     assert len(axes) == len(fig.axes) == 3
+
+
+def test_widest_slice_and_its_picture():
+    z, y, x = np.meshgrid(*(np.arange(n) - n // 2 for n in (12, 40, 40)), indexing="ij")
+    mask = ((5 * z) ** 2 + (3 * y) ** 2 + (3 * x) ** 2 < 15**2).astype(np.uint8)
+    volume = Volume(mask + np.float32(1), mask, (5.0, 3.0, 3.0))
+    assert mask[widest_slice(volume)].sum() == mask.sum((1, 2)).max()
+    assert widest_slice(volume, NODE) == 6  # the middle one: there is none
+    ax = plot_slice(volume, 6, title="T1W", half_mm=30)
+    assert ax.get_title() == "T1W"
+    top, bottom = ax.get_ylim()[1], ax.get_ylim()[0]
+    assert top < bottom  # the front is up

@@ -18,7 +18,6 @@ import numpy as np
 import papermill
 import PIL.Image
 import pytest
-from playwright.sync_api import sync_playwright
 
 from npcbook.book import run as book
 from npcbook.book.pages import expected_pages
@@ -69,22 +68,6 @@ def site(html):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "The browser tests need Chromium: apt-get install chromium."
-    options = [
-        "--no-sandbox",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -14,7 +13,6 @@ from npcbook.book.results import (
     SOURCE_COLUMN,
     Shown,
     list_shown,
-    used_parameters,
     write_results,
     write_workbook,
 )
@@ -61,8 +59,8 @@ def test_the_workbook_has_a_sheet_for_each_table(smoke_run, results):
 @pytest.mark.book
 def test_the_methods_hold_this_runs_settings(smoke_run, results):
     text = (results / "methods.txt").read_text()
-    used = used_parameters(smoke_run)
-    assert f"{used['06_km']['permutations']} permutations" in text
+    used = json.loads((smoke_run / "manifest.json").read_text())["chapters"]
+    assert f"{used['06_km']['parameters']['permutations']} permutations" in text
     assert "{" not in text
     assert "T category: T2 (T1), rENE: G1 (without)" in text
     assert "starting from the network of the sequence before" in text
@@ -78,14 +76,14 @@ def test_the_same_tables_give_the_same_workbook(smoke_run, results, tmp_path):
 
 
 @pytest.mark.book
-def test_results_that_are_current_are_left_alone(smoke_run, smoke_cohort, results):
+def test_results_that_are_current_are_left_alone(smoke_run, results):
     before = (results / "manifest.json").stat().st_mtime_ns
-    write_results(smoke_run, cohort_folder=Path(smoke_cohort))
+    write_results(smoke_run)
     assert (results / "manifest.json").stat().st_mtime_ns == before
 
 
 @pytest.mark.book
-def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
+def test_what_an_earlier_run_left_is_gone(smoke_run, tmp_path):
     run = tmp_path / "run"
     heavy = shutil.ignore_patterns("pages", "preprocessed", "predicted", "networks", "patients-*")
     shutil.copytree(smoke_run, run, ignore=heavy)
@@ -93,7 +91,7 @@ def test_what_an_earlier_run_left_is_gone(smoke_run, smoke_cohort, tmp_path):
     listed = pd.read_csv(run / "06_km" / "shown.csv")
     listed.iloc[:-1].to_csv(run / "06_km" / "shown.csv", index=False)
     gone = listed.iloc[-1]
-    write_results(run, cohort_folder=Path(smoke_cohort))
+    write_results(run)
     assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
     assert list(run.glob(".results-*")) == []
 
@@ -110,10 +108,14 @@ def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):
     assert rows == [("007", "01", "02", 46.5), ("010", "02", None, None)]
 
 
-def test_a_cohort_of_ones_own_gets_no_notice(tmp_path):
-    (tmp_path / "01_cohorts").mkdir()
-    shown = pd.DataFrame(
-        {"kind": ["table"], "name": ["flow"], "caption": ["Flow."], "label": ["Cohort: mine"]}
-    )
-    shown.to_csv(tmp_path / "01_cohorts" / "shown.csv", index=False)
-    assert notice(tmp_path) == ""
+@pytest.mark.parametrize(
+    ("cohort", "said"),
+    [
+        ({"name": "mine", "synthetic": False}, ""),
+        ({"name": "s", "synthetic": True}, f"{SYNTHETIC_LABEL}."),
+        ({"name": "s", "synthetic": True, "remark": "A trial."}, f"{SYNTHETIC_LABEL}. A trial."),
+    ],
+)
+def test_a_page_says_first_where_its_data_come_from(tmp_path, cohort, said):
+    (tmp_path / "manifest.json").write_text(json.dumps({"cohort": cohort, "chapters": {}}))
+    assert notice(tmp_path) == said

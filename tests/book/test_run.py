@@ -35,7 +35,8 @@ OPEN = (
     'chapter = open_chapter("NAME", run_folder=run_folder)\n'
 )
 CHAPTERS = {
-    "01_first": 'factor = 2\ncohort_folder = "c"\n# %%\nchapter.write("numbers", pd.DataFrame({"x": [1 * factor]}))\n',
+    "01_first": 'factor = 2\ncohort_folder = "c"\n'
+    '# %%\nchapter.write("numbers", pd.DataFrame({"x": [1 * factor]}))\n',
     "02_second": '# %%\nx = chapter.read("01_first/numbers")\ntime.sleep(1)\nchapter.write("sums", x + 1)\n',
     "03_third": '# %%\nchapter.write("own", pd.DataFrame({"x": [7]}))\n',
 }

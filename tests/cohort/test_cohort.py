@@ -10,14 +10,13 @@ import pytest
 import SimpleITK as sitk
 
 from npcbook.__main__ import main
-from npcbook.cohort import reading as cohort
 from npcbook.cohort.checking import check_cohort
 from npcbook.cohort.columns import COLUMNS, code_covariates, covariate_names, data_dictionary
-from npcbook.cohort.reading import image_path, mask_path, patient_flow, read_cohort, read_truth
+from npcbook.cohort.reading import image_path, mask_path, read_cohort, read_truth
 from npcbook.cohort.table import Problem
 from npcbook.store import project_path
 from npcbook.synthetic.writer import write_cohort
-from npcbook.words import DISPLAY_NAMES, SEQUENCES
+from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES
 
 GRID = (6, 24, 24)
 
@@ -378,15 +377,6 @@ def test_a_users_csv_with_spaces_and_empty_laboratory_values_is_read(table_only)
     assert (first["ldh"], first["ebv_dna"], first["sex"]) == ("missing", "missing", "male")
 
 
-def test_flow_counts_who_was_read_excluded_and_analysed():
-    patients = pd.DataFrame({"center": ["1", "1", "2"], "exclusion": ["", "stage I", ""]})
-    flow = patient_flow(patients)
-    assert flow["step"].tolist() == ["read", "excluded: stage I", "analysed"]
-    assert flow["all"].tolist() == [3, 1, 2]
-    assert flow["1"].tolist() == [2, 1, 1]
-    assert patient_flow(patients.drop(columns="exclusion"))["step"].tolist() == ["read", "analysed"]
-
-
 def test_excluded_patients_need_no_images(folder):
     shutil.rmtree(folder / f"sub-{first_patient(folder)}")
     edit(folder, 2, "exclusion", "motion")
@@ -398,7 +388,11 @@ def test_excluded_patients_need_no_images(folder):
 
 def test_every_sequence_has_a_public_name_to_be_shown_by():
     assert set(DISPLAY_NAMES) == set(SEQUENCES)
-    assert "DISPLAY_NAMES" in cohort.__all__
+
+
+def test_the_parts_of_a_cohort_have_one_name_everywhere():
+    (part,) = (column for column in COLUMNS if column.name == "cohort")
+    assert tuple(code for code, _ in part.levels) == COHORTS
 
 
 def test_an_unknown_sequence_is_refused(written):

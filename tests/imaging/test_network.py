@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from npcbook.imaging.network import (
     WIDTHS,
@@ -44,12 +46,56 @@ def test_the_deposit_s_width_flattens_to_its_4608():
 def test_a_level_has_two_convolutions_of_three_voxels():
     network = UNet3d(NetworkSettings())
     for block in [*network.down, *network.up]:
-        kernels = [part.kernel_size for part in block if isinstance(part, torch.nn.Conv3d)]
+        kernels = [part.kernel_size for part in block.modules() if isinstance(part, nn.Conv3d)]
         assert kernels == [(3, 3, 3), (3, 3, 3)]
     assert network.out.kernel_size == (1, 1, 1)
-    for widen in network.widen:
+    for (widen,) in network.widen:
         assert widen.kernel_size == widen.stride
         assert widen.in_channels == 2 * widen.out_channels
+
+
+def plain_convolutions(before, after):
+    layers = []
+    for channels in (before, after):
+        layers += [nn.Conv3d(channels, after, 3, padding=1, bias=False), nn.GroupNorm(after // 4, after)]
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class PlainUNet(nn.Module):
+    """The same network without MONAI."""
+
+    def __init__(self, filters, poolings):
+        super().__init__()
+        self.poolings, steps = poolings, range(len(poolings))[::-1]
+        pairs = zip((1, *filters), filters, strict=False)
+        self.down = nn.ModuleList(plain_convolutions(*pair) for pair in pairs)
+        self.widen = nn.ModuleList(
+            nn.ConvTranspose3d(filters[i + 1], filters[i], poolings[i], poolings[i]) for i in steps
+        )
+        self.up = nn.ModuleList(plain_convolutions(2 * filters[i], filters[i]) for i in steps)
+        self.out = nn.Conv3d(filters[0], 3, 1)
+
+    def forward(self, images):
+        features = [self.down[0](images)]
+        for step, convolve in zip(self.poolings, self.down[1:], strict=True):
+            features.append(convolve(F.max_pool3d(features[-1], step)))
+        current = features.pop()
+        for widen, convolve in zip(self.widen, self.up, strict=True):
+            current = convolve(torch.cat((widen(current), features.pop()), dim=1))
+        return self.out(current)
+
+
+@pytest.mark.parametrize("grid", [(16, 48, 48), (5, 32, 40)])
+def test_equal_to_the_same_network_in_plain_torch(grid):
+    network = UNet3d(NetworkSettings(grid=grid))
+    plain = PlainUNet(network.settings.filters, network.settings.poolings)
+    weights = network.state_dict().values()
+    plain.load_state_dict(dict(zip(plain.state_dict(), weights, strict=True)))
+    images = torch.randn(2, 1, *grid)
+    torch.testing.assert_close(network(images), plain(images))
+    if grid == (16, 48, 48):
+        assert sum(p.numel() for p in network.parameters()) == 350_827
 
 
 def test_slices_are_not_halved_below_one():

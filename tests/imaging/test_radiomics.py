@@ -411,7 +411,7 @@ def test_an_empty_signature_scores_everyone_zero():
     features = pd.DataFrame(rng.standard_normal((60, 5))).add_prefix("f")
     time, event = rng.exponential(size=60) + 0.1, np.arange(60) % 6 == 0
     folds = stratified_folds(event, 5, rng=rng)
-    fit = select_features(features, time, event, folds=folds, choose="lambda_1se")
+    fit = select_features(features, time, event, folds=folds)
     assert fit.selected == ()
     assert (fit.risk(features) == 0).all()
 

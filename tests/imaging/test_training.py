@@ -18,7 +18,13 @@ from safetensors.torch import load_file
 from npcbook.imaging import training
 from npcbook.imaging.features import extract_features, region_features, store_features
 from npcbook.imaging.network import NetworkSettings, UNet3d
-from npcbook.imaging.training import TrainingSettings, augment, dice_loss, train_segmentation
+from npcbook.imaging.training import (
+    TrainingSettings,
+    augment,
+    dice_loss,
+    segmentation_loss,
+    train_segmentation,
+)
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
 SETTINGS = TrainingSettings(
@@ -58,20 +64,18 @@ def test_dice_loss_by_hand():
     assert dice_loss(even, labels).item() == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # raised inside MONAI
-def test_dice_loss_equals_monai():
-    from monai.losses import DiceLoss
-
-    logits, labels = torch.randn(3, 3, 4, 8, 8), torch.randint(0, 3, (3, 4, 8, 8))
-    options = {"batch": True, "smooth_nr": 1e-5, "smooth_dr": 1e-5}
-    each = DiceLoss(include_background=False, softmax=True, to_onehot_y=True, **options)(
-        logits, labels[:, None]
-    )
-    together = DiceLoss(**options)(
-        logits.softmax(1)[:, 1:].sum(1, keepdim=True), (labels[:, None] > 0).float()
-    )
-    expected = (2 * each.item() + together.item()) / 3
+def test_dice_loss_equals_its_formula():
+    logits, labels = torch.randn(3, 3, 4, 8, 8), torch.randint(0, 3, (3, 4, 8, 8), dtype=torch.uint8)
+    overlaps = []
+    for members in ([1], [2], [1, 2]):
+        predicted = logits.softmax(dim=1)[:, members].sum(dim=1)
+        target = torch.isin(labels, torch.tensor(members)).float()
+        overlaps.append((2 * (predicted * target).sum() + 1e-5) / ((predicted + target).sum() + 1e-5))
+    expected = 1 - torch.stack(overlaps).mean().item()
     assert dice_loss(logits, labels).item() == pytest.approx(expected, abs=1e-6)
+    both = segmentation_loss("dice and cross-entropy", logits, labels).item()
+    entropy = torch.nn.functional.cross_entropy(logits, labels.long()).item()
+    assert both == pytest.approx(expected + entropy, abs=1e-6)
 
 
 def test_rotation_turns_picture_and_mask_together():

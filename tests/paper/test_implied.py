@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from npcbook.paper.implied import (
+from npcbook.paper import (
     Interval,
     events_from_hr,
     events_from_rate,
@@ -15,12 +15,10 @@ from npcbook.paper.implied import (
     implied_correlation,
     mixing_share,
     rate_interval_kinds,
-    table_tests,
     two_rate_p,
     wald_from_ci,
 )
-from npcbook.statistics.cox import fit_cox
-from npcbook.statistics.firth import fit_firth_cox
+from npcbook.statistics import fit_cox, fit_firth_cox
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def exactly(value):
 def test_an_interval_without_rounding_gives_its_own_estimate_se_and_p():
     hr, se = 2.5, 0.4
     low, high = hr * math.exp(-1.959964 * se), hr * math.exp(1.959964 * se)
-    wald = wald_from_ci(exactly(hr), exactly(low), exactly(high), ratio=True, null=1)
+    wald = wald_from_ci(exactly(hr), exactly(low), exactly(high), ratio=True)
     assert wald.midpoint.middle == pytest.approx(hr)
     assert wald.se.middle == pytest.approx(se, rel=1e-6)
     assert wald.p_value.middle == pytest.approx(2 * stats.norm.sf(math.log(hr) / se), rel=1e-5)
@@ -45,34 +43,35 @@ def test_rounding_only_widens_what_an_interval_implies():
     hr, se = 2.5, 0.4
     limits = [hr * math.exp(s * 1.959964 * se) for s in (-1, 1)]
     rounded = [Interval(round(x, 1) - 0.05, round(x, 1) + 0.05) for x in (hr, *limits)]
-    wald = wald_from_ci(*rounded, ratio=True, null=1)
+    wald = wald_from_ci(*rounded, ratio=True)
     assert wald.midpoint.contains(hr)
     assert wald.se.contains(se)
     assert wald.p_value.contains(2 * stats.norm.sf(math.log(hr) / se))
 
 
+def test_a_wald_p_is_against_chance_for_a_c_index_and_against_1_for_a_ratio():
+    c_index = wald_from_ci(exactly(0.6), exactly(0.5), exactly(0.7), ratio=False)
+    assert c_index.p_value.middle == pytest.approx(0.05, abs=1e-9)
+    ratio = wald_from_ci(exactly(2.0), exactly(1.0), exactly(4.0), ratio=True)
+    assert ratio.p_value.middle == pytest.approx(0.05, abs=1e-9)
+
+
+def test_intervals_print_and_calculate_both_ends():
+    assert f"{Interval(0.275, 0.2851):.3f}" == "0.275 to 0.285"
+    assert f"{Interval(-1.2, -1.21):.1f}" == "−1.2"
+    assert f"{Interval(0.0001, 0.0009):p}" == "below 0.001"
+    assert f"{Interval(0.0123, 0.456):p}" == "0.012 to 0.46"
+    assert Interval(1, 2) - Interval(0.5, 3) == Interval(-2, 1.5)
+    assert Interval(1, 2) * 3 == Interval(3, 6)
+    assert Interval.around(Interval(1, 2), Interval(0, 1.5)) == Interval(0, 2)
+    assert Interval(1, 2).widened(0.5) == Interval(0.5, 3)
+    assert Interval(0.265, 0.275).contains(0.275)
+    assert not Interval(0.265, 0.275).contains(0.2751)
+
+
 def test_limits_out_of_order_are_refused():
     with pytest.raises(ValueError, match="lower must lie below"):
-        wald_from_ci(exactly(1), exactly(2), exactly(1.5), ratio=True, null=1)
-
-
-def test_baseline_tests_equal_scipy_and_a_hand_enumeration():
-    tests = table_tests([[3, 1], [1, 3]])
-    # Tea-tasting table: 34 of 70 orderings are as far from even.
-    assert tests.fisher == pytest.approx(34 / 70)
-    assert tests.pearson == pytest.approx(stats.chi2.sf(2, 1))
-    assert tests.yates == pytest.approx(stats.chi2.sf(0.5, 1))
-    three = table_tests([[2, 0], [1, 1], [0, 2]])
-    # Of C(6, 3) = 20 ways, the six tables like the observed one take 2 each, the even table 8.
-    assert three.fisher == pytest.approx(12 / 20)
-    assert math.isnan(three.yates)
-
-
-def test_tables_without_a_comparison_are_refused():
-    with pytest.raises(ValueError, match="level"):
-        table_tests([[3, 4], [0, 0]])
-    with pytest.raises(ValueError, match="two columns"):
-        table_tests([3, 4])
+        wald_from_ci(exactly(1), exactly(2), exactly(1.5), ratio=True)
 
 
 def test_no_two_group_hazard_ratio_rests_on_fewer_events_than_the_bound(rng):

@@ -5,17 +5,23 @@ import math
 import pandas as pd
 import pytest
 
-from npcbook.paper.comparison import compare, ledger
-from npcbook.paper.printed import (
-    FOLDER,
+from npcbook.paper import (
+    Interval,
     check_id,
+    compare,
+    ledger,
     lookup,
+    pair_correlation,
     parse_number,
+    printed_interval,
+    printed_wald,
     read_claims,
     read_published,
     read_register,
 )
+from npcbook.store import project_path
 
+FOLDER = project_path("data/published")
 ROWS = {"table1": 108, "table2": 18, "table3": 12, "table4": 28, "text": 126, "methods": 82}
 CHAPTERS = {
     "",
@@ -103,6 +109,19 @@ def test_one_sided_numbers_and_text_have_no_value():
     assert parse_number(">0.05")[1:] == (0.05, 1)
     assert all(map(math.isnan, parse_number("3.6.1")))
     assert all(map(math.isnan, parse_number("")))
+
+
+def test_printed_numbers_are_read_by_id_with_their_rounding():
+    assert printed_interval("table4.training.c_index.dc") == Interval(0.885, 0.895)
+    assert printed_interval("table1.p.dmfs_5y").contains(0.7)
+    wald = printed_wald("text.training.km_hr.dl_combined")
+    assert wald.midpoint.overlaps(printed_interval("text.training.km_hr.dl_combined"))
+    pair = "table4.validation.c_index."
+    p_value = printed_interval(f"{pair}clinical", "p_value")
+    implied = pair_correlation(f"{pair}clinical", f"{pair}radiomics_combined", p_value)
+    # 0.02 apart with p 0.97: no correlation does it.
+    assert not implied.is_possible
+    assert implied.value.high < -1
 
 
 def test_an_unknown_id_is_refused_with_the_nearest_ones():

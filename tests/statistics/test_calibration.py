@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sksurv.linear_model.coxph import BreslowEstimator
+from sksurv.nonparametric import cumulative_incidence_competing_risks
 
 from npcbook.statistics.calibration import (
     calibrate,
@@ -59,6 +61,15 @@ def test_absolute_risk_of_a_useless_score_is_the_average():
     assert predicted.mean() == pytest.approx(observed, rel=0.01)
 
 
+@pytest.mark.parametrize("decimals", [0, 8])
+def test_baseline_hazard_is_breslows_with_and_without_ties(decimals):
+    time, event, _, linear = cohort(3, 400, effects=[0.7])
+    time, event = np.round(time, decimals) + 1, np.asarray(event)
+    model = fit_absolute_risk(time, event, linear, 60)
+    baseline = BreslowEstimator().fit(model.coef * linear, event, time).cum_baseline_hazard_(60)
+    assert model.baseline_hazard == pytest.approx(baseline, rel=1e-10)
+
+
 def test_absolute_risk_is_recovered():
     time, event, _, linear = cohort(3, 20_000, effects=[0.7])
     model = fit_absolute_risk(time, event, 3 * linear + 50, 60)
@@ -70,20 +81,20 @@ def test_true_risks_are_calibrated_and_exaggerated_ones_are_not():
     time, event, _, linear = cohort(4, 8000, effects=[0.7])
     truth = 1 - np.exp(-60 / 300 * np.exp(linear))
     good = calibrate(time, event, truth, 60)
-    assert good.slope == pytest.approx(1, abs=0.06)
-    assert good.slope_low < 1 < good.slope_high
-    assert good.o_e == pytest.approx(1, abs=0.06)
+    assert good.slope.value == pytest.approx(1, abs=0.06)
+    assert good.slope.low < 1 < good.slope.high
+    assert good.o_e.value == pytest.approx(1, abs=0.06)
     assert good.ici < 0.015
     assert (good.groups["observed"] - good.groups["predicted"]).abs().max() < 0.04
     assert good.groups["n_patients"].sum() == 8000
 
     extreme = calibrate(time, event, 1 - np.exp(-60 / 300 * np.exp(2 * linear)), 60)
-    assert extreme.slope == pytest.approx(good.slope / 2)
+    assert extreme.slope.value == pytest.approx(good.slope.value / 2)
     assert extreme.ici > 3 * good.ici
 
     doubled = calibrate(time, event, 1 - np.exp(-120 / 300 * np.exp(linear)), 60)
-    assert doubled.o_e < 0.65
-    assert doubled.slope == pytest.approx(good.slope)
+    assert doubled.o_e.value < 0.65
+    assert doubled.slope.value == pytest.approx(good.slope.value)
 
 
 def test_few_distinct_predictions_are_grouped_by_value():
@@ -168,14 +179,31 @@ def test_absolute_risk_needs_an_event_by_the_horizon():
 
 def test_cumulative_incidence_by_hand():
     # At 1: 1/4 of interest. At 2: competing. At 3: one of the two left, of whom ½ were still free.
-    assert cumulative_incidence([1, 2, 3, 4], [1, 2, 1, 0], 3) == pytest.approx(1 / 4 + 1 / 2 * 1 / 2)
-    assert cumulative_incidence([1, 2, 3, 4], [1, 0, 1, 0], 3) == pytest.approx(
-        1 - kaplan_meier([1, 2, 3, 4], [1, 0, 1, 0], at=[3]).survival[0]
+    got = cumulative_incidence([1, 2, 3, 4], [1, 2, 1, 0])
+    assert got.time.tolist() == [1, 2, 3, 4]
+    assert got.incidence == pytest.approx([1 / 4, 1 / 4, 1 / 4 + 1 / 2 * 1 / 2, 1 / 2])
+    assert cumulative_incidence([1, 2, 3, 4], [1, 2, 1, 0], at=[0.5, 3]).incidence == pytest.approx(
+        [0, 1 / 2]
     )
-    with pytest.raises(ValueError, match="status has the value 3"):
-        cumulative_incidence([1, 2], [3, 0], 1)
+    with pytest.raises(ValueError, match="cause has the value 3"):
+        cumulative_incidence([1, 2], [3, 0])
     with pytest.raises(ValueError, match="follow-up ends at 2"):
-        cumulative_incidence([1, 2], [1, 0], 3)
+        cumulative_incidence([1, 2], [1, 0], at=[3])
+
+
+def test_cumulative_incidence_equals_scikit_survival_with_ties_and_kaplan_meier_without_competition():
+    rng = np.random.default_rng(0)
+    time, cause = rng.integers(1, 20, 300).astype(float), rng.integers(0, 3, 300)
+    times, expected = cumulative_incidence_competing_risks(cause, time)
+    got = cumulative_incidence(time, cause)
+    np.testing.assert_array_equal(got.time, times)
+    np.testing.assert_allclose(got.incidence, expected[1], rtol=1e-12)
+    alone = np.where(cause == 2, 0, cause)
+    survival = kaplan_meier(time, alone, at=[7, 12]).survival
+    np.testing.assert_allclose(
+        cumulative_incidence(time, alone, at=[7, 12]).incidence, 1 - survival, rtol=1e-12
+    )
+    assert not cumulative_incidence(time, np.where(cause == 1, 2, 0)).incidence.any()
 
 
 def test_net_benefit_by_hand():

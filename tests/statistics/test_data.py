@@ -7,8 +7,9 @@ from npcbook.statistics.data import (
     check_column,
     check_risks,
     check_survival,
-    cumulative_hazard,
+    estimable_columns,
     event_table,
+    read_design,
     survival_before,
 )
 
@@ -71,7 +72,15 @@ def test_counts_and_sums_over_those_at_risk_by_hand():
     assert (events.tolist(), censored.tolist()) == ([1, 1, 1], [0, 1, 0])
     assert survival_before(time, event, [1, 2, 4]) == pytest.approx([1, 3 / 4, 1 / 2])
     assert survival_before(time, event, [2, 3], of_censoring=True) == pytest.approx([1, 1 / 2])
-    assert cumulative_hazard(time, event, [0, 2, 9]) == pytest.approx([0, 1 / 4 + 1 / 3, 1 / 4 + 1 / 3 + 1])
     relative = np.array([1.0, 2, 1, 4])
-    assert cumulative_hazard(time, event, 2, relative) == pytest.approx(1 / 8 + 1 / 7)
     assert RiskSets(time, event, relative).over_steps(relative).tolist() == [8, 7, 4]
+
+
+def test_estimable_columns_are_those_that_a_design_takes():
+    a, b = np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
+    table = pd.DataFrame({"a": a, "same": 1, "b": b, "sum": a + b, "twice": 2 * a, "c": [3, 1, 4, 1, 5]})
+    kept = estimable_columns(table)
+    assert kept == ["a", "b", "c"]
+    assert read_design([1, 2, 3, 4, 5], [1, 0, 1, 1, 0], table[kept])[3] == ("a", "b", "c")
+    assert estimable_columns(table[["same"]]) == []
+    assert estimable_columns(table.head(0)) == []

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.book.table_one import table_one
 from npcbook.statistics.group_tests import compare_groups, fisher_exact, pearson_chi2
-from npcbook.synthetic.patients import simulate_table, specification
 
 STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "baseline_tests" / "cases.json").read_text())["cases"]
@@ -89,30 +87,3 @@ def test_the_test_follows_the_kind_of_value():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.fixture(scope="module")
-def cohort():
-    return simulate_table(specification("paper"), np.random.default_rng(0))[0]
-
-
-def test_table_one_of_the_synthetic_cohort_has_the_printed_margins(cohort):
-    table = table_one(cohort).set_index(["characteristic", "level", "group"])
-    male = table.loc[("Sex", "Male", "training")]
-    assert (male["n"], round(male["value"], 1)) == (395, 68.7)
-    assert round(male["p_value"], 2) == 0.28
-    assert male["method"] == "Pearson chi-square"
-    assert set(table.index.get_level_values("group")) == {"training", "validation"}
-    counts = table.loc["EBV DNA"]["n"].groupby("group").sum()
-    assert counts.to_dict() == {"training": 575, "validation": 497}
-    rate = table.loc[("5-year DMFS", "rate, %", "training")]
-    assert rate["low"] < rate["value"] < rate["high"]
-    assert 60 < table.loc[("Follow-up, months", "median (quartiles)", "training")]["value"] < 100
-
-
-def test_table_one_of_a_small_cohort(cohort):
-    few = cohort[cohort["dm_event"] == 0].groupby("cohort").head(5)
-    table = table_one(few)
-    assert table.loc[table["characteristic"] == "5-year DMFS", "p_value"].isna().all()
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) \['rene'\]"):
-        table_one(cohort.drop(columns="rene"))

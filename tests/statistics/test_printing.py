@@ -26,6 +26,10 @@ def test_an_estimate_prints_itself_with_its_limits(cohort):
     assert " to " in str(difference)
 
 
+def test_a_limit_of_a_share_ends_at_one():
+    assert str(harrell_c([1, 2, 3, 4, 5, 6], np.ones(6), [6, 5, 4, 3, 1, 2])).endswith("1.00)")
+
+
 def test_a_fit_gives_its_hazard_ratios_by_name_and_number(cohort):
     time, event, x = cohort
     for fit, mark in ((fit_cox(time, event, x), ""), (fit_firth_cox(time, event, x), " †")):

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from npcbook.synthetic import phantom
-from npcbook.synthetic.datasheet import intensity_profile, probe_volumes
 from npcbook.synthetic.phantom import (
     PROTOCOLS,
     SHIFTED_PROTOCOLS,
@@ -18,6 +17,7 @@ from npcbook.synthetic.phantom import (
     build_anatomy,
     render_patient,
 )
+from npcbook.synthetic.probes import intensity_profile, probe_volumes
 
 GRID = (16, 48, 48)
 COARSE = (8, 32, 32)

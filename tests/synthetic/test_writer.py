@@ -1,0 +1,156 @@
+"""A synthetic cohort on disk depends on its seed alone, says how it was made, and can be made again."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from npcbook.cohort import check_cohort, image_path, mask_path, read_cohort, read_truth
+from npcbook.imaging import read_mask, read_volume
+from npcbook.synthetic.patients import DEFAULT_SEED, HazardRatios
+from npcbook.synthetic.writer import MORE_EVENTS, rebuild_anatomy, render_again, write_cohort
+
+GRID = (6, 24, 24)
+
+
+def test_small_cohorts_have_enough_events_and_say_why(tmp_path):
+    folder = write_cohort(tmp_path / "smoke", patients=120, grid=GRID)
+    events = read_cohort(folder).patients.groupby("cohort")["dm_event"].sum()
+    assert events["training"] >= 10
+    assert events["validation"] >= 10
+    description = json.loads((folder / "dataset_description.json").read_text())
+    assert description["Generator"]["specification"]["event_rate_multiplier"] > 1
+    assert description["Remark"] == MORE_EVENTS
+
+
+def test_too_few_patients_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 30"):
+        write_cohort(tmp_path / "tiny", patients=5)
+
+
+def contents(folder):
+    """Return a hash of every file by name."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(p.relative_to(folder)): hashlib.md5(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write_cohort(tmp_path_factory.mktemp("written") / "a", patients=36, grid=GRID, workers=1)
+
+
+def test_files_do_not_depend_on_the_number_of_workers(written, tmp_path):
+    assert contents(write_cohort(tmp_path / "a", patients=36, grid=GRID, workers=2)) == contents(written)
+
+
+def test_another_seed_gives_other_patients_and_images(written, tmp_path):
+    other = contents(write_cohort(tmp_path / "a", patients=36, grid=GRID, workers=1, seed=5))
+    first = contents(written)
+    assert other["participants.tsv"] != first["participants.tsv"]
+    image = "sub-C1P0001/anat/sub-C1P0001_T1w.nii.gz"
+    assert other[image] != first[image]
+
+
+def test_an_unchanged_cohort_is_left_alone_and_a_changed_one_is_written_again(written, tmp_path):
+    folder = tmp_path / "a"
+    write_cohort(folder, patients=36, grid=GRID, workers=1)
+    image = folder / "sub-C1P0001" / "anat" / "sub-C1P0001_T1w.nii.gz"
+    stamp = image.stat().st_mtime_ns
+    write_cohort(folder, patients=36, grid=GRID, workers=1)
+    assert image.stat().st_mtime_ns == stamp
+    write_cohort(folder, patients=36, grid=(6, 26, 26), workers=1)
+    assert check_cohort(folder) == []
+    assert read_cohort(folder).read_volume("C1P0001", "t1w").image.shape == (6, 26, 26)
+    write_cohort(folder, patients=36, grid=GRID, workers=1, force=True)
+    assert contents(folder) == contents(written)
+
+
+def _write(folder):
+    os.setsid()
+    write_cohort(folder, patients=36, grid=GRID, workers=2)
+
+
+def test_a_killed_run_continues_and_ends_the_same(written, tmp_path):
+    folder = tmp_path / "a"
+    process = multiprocessing.get_context("spawn").Process(target=_write, args=(folder,))
+    process.start()
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("sub-*"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+    there = len(list(folder.glob("sub-*")))
+    assert there >= 5
+    if there < 36:
+        with pytest.raises(ValueError, match="not written to its end"):
+            read_cohort(folder)
+    write_cohort(folder, patients=36, grid=GRID, workers=1)
+    assert contents(folder) == contents(written)
+
+
+def test_a_lost_patient_is_written_again(written, tmp_path):
+    folder = write_cohort(tmp_path / "a", patients=36, grid=GRID, workers=1)
+    lost = folder / "sub-C1P0003"
+    lost.rename(tmp_path / "elsewhere")
+    write_cohort(folder, patients=36, grid=GRID, workers=1)
+    assert contents(folder) == contents(written)
+
+
+@pytest.mark.parametrize("description", [None, '{"Name": "ours", "synthetic": false}'])
+def test_a_users_folder_is_never_touched(tmp_path, description):
+    (tmp_path / "precious.txt").write_text("ours")
+    if description:
+        (tmp_path / "dataset_description.json").write_text(description)
+    with pytest.raises(FileExistsError, match="no synthetic cohort"):
+        write_cohort(tmp_path, patients=36, grid=GRID, force=True)
+    assert (tmp_path / "precious.txt").read_text() == "ours"
+
+
+def test_description_tells_how_the_cohort_was_made(written):
+    description = json.loads((written / "dataset_description.json").read_text())
+    assert description["synthetic"] is True
+    assert description["Complete"] is True
+    generator = description["Generator"]
+    assert (generator["scenario"], generator["seed"], generator["grid"]) == (
+        "paper",
+        DEFAULT_SEED,
+        list(GRID),
+    )
+    assert generator["specification"]["hr"] == asdict(HazardRatios())
+    masks = json.loads((written / "derivatives" / "masks" / "dataset_description.json").read_text())
+    assert masks["DatasetType"] == "derivative"
+
+
+def test_the_planted_anatomy_is_the_one_behind_the_images(tmp_path):
+    folder = write_cohort(tmp_path / "cohort", patients=30, grid=(8, 32, 32), workers=1)
+    patient = read_truth(folder).index[3]
+    anatomy = rebuild_anatomy(folder, [patient])[patient]
+    drawn = read_mask(mask_path(folder, patient, "t2w")) == 1
+    planted = anatomy.tumour_mm < 0
+    assert 2 * (drawn & planted).sum() / (drawn.sum() + planted.sum()) > 0.7
+    assert not (anatomy.infiltration > 0.5)[anatomy.tumour_mm < -5].any()
+
+
+def test_a_patient_rendered_again_is_the_same_but_for_what_was_changed(tmp_path):
+    folder = write_cohort(tmp_path / "cohort", patients=30, grid=(8, 32, 32), workers=1)
+    patient = read_truth(folder).index[5]
+    stored = read_volume(image_path(folder, patient, "t2w"), mask_path(folder, patient, "t2w"))
+    same = render_again(folder, patient)["t2w"]
+    np.testing.assert_allclose(same.image, stored.image, atol=0.51)
+    np.testing.assert_array_equal(same.mask, stored.mask)
+    infiltrated = render_again(folder, patient, infiltration=3.0)["t2w"]
+    np.testing.assert_array_equal(infiltrated.mask, stored.mask)
+    assert np.abs(infiltrated.image - same.image).max() > 10 * np.median(
+        np.abs(infiltrated.image - same.image)
+    )
+
+
+def test_real_patients_have_no_planted_anatomy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no truth\.csv"):
+        rebuild_anatomy(tmp_path, ["P1"])
