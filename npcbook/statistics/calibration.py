@@ -356,9 +356,8 @@ def net_benefit(
 
 def _baseline_hazard(time, event, log_hazard, horizon) -> float:
     """Return Breslow's cumulative hazard at the horizon for a log hazard ratio of 0."""
-    everyone, weight = np.arange(len(time)), np.ones(len(time))
-    sets = RiskSets.arrange(time, event, log_hazard[:, None], weight, everyone, "breslow")
-    hazard = 1 / sets.over_steps(np.exp(log_hazard[sets.rows]))
+    sets = RiskSets(time, event, log_hazard, ties="breslow")
+    hazard = 1 / sets.over_steps(np.exp(sets.covariates))
     return float(hazard[sets.step_time <= horizon].sum())
 
 

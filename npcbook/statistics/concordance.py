@@ -1,4 +1,8 @@
-"""Concordance of a risk score with survival: Harrell's and Uno's C, and the paired comparison of two."""
+"""Concordance of a risk score with survival: Harrell's and Uno's C, and the paired comparison of two.
+
+They stand here since lifelines' and scikit-survival's have no standard error, statsmodels none at all, and
+nobody compares two (R compareC); O(n log n), where those count all pairs.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import kendalltau, norm
+from scipy.stats import kendalltau
 
-from npcbook.statistics.data import check_survival, check_varies
-from npcbook.statistics.printing import Printed
-from npcbook.statistics.timeroc import censoring_survival
+from npcbook.statistics.data import Z95, check_risks, survival_before
+from npcbook.statistics.printing import Difference, Printed
+
+# Up to so many, looking at each pair is quicker than the bookkeeping that avoids it.
+FEW_PAIRS = 2**20
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Concordance(Printed):
     se : float
         Infinitesimal-jackknife standard error.
     low, high : float
-        Confidence limits ``c`` ± z·``se``, not truncated to [0, 1].
+        95 % limits ``c`` ± z·``se``, not truncated to [0, 1].
     n_patients, n_events : int
         Patients, and events that were used (those after `tau` are not).
     n_pairs : int
@@ -48,36 +54,23 @@ class Concordance(Printed):
 
 
 @dataclass(frozen=True)
-class ConcordanceComparison(Printed):
+class ConcordanceComparison(Difference):
     """Two correlated concordance indices and the test of their difference.
 
     Attributes
     ----------
+    difference, se, low, high, z, p_value : float
+        ``c_a`` − ``c_b``, its standard error and 95 % limits, the Wald statistic and its two-sided p-value.
     c_a, c_b : float
         Harrell's C of either score.
-    difference : float
-        ``c_a`` − ``c_b``.
-    se : float
-        Standard error of the difference.
-    low, high : float
-        Confidence limits of the difference.
-    z, p_value : float
-        Wald statistic and its two-sided p-value.
     variance_a, variance_b, covariance : float
         Variances of the two indices, and their covariance.
     n_patients, n_events : int
         Patients and events.
     """
 
-    printed: ClassVar = ("difference", "low", "high")
     c_a: float
     c_b: float
-    difference: float
-    se: float
-    low: float
-    high: float
-    z: float
-    p_value: float
     variance_a: float
     variance_b: float
     covariance: float
@@ -85,9 +78,7 @@ class ConcordanceComparison(Printed):
     n_events: int
 
 
-def harrell_c(
-    time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, tau: float | None = None, alpha: float = 0.05
-) -> Concordance:
+def harrell_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, tau: float | None = None) -> Concordance:
     """Return Harrell's C: the share of comparable pairs whose higher risk had the earlier event.
 
     Parameters
@@ -100,8 +91,6 @@ def harrell_c(
         Risk score, higher = worse; only its order counts.
     tau : float, optional
         Events after `tau` (unit of `time`) are not used.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -111,7 +100,7 @@ def harrell_c(
     Raises
     ------
     ValueError
-        If input is unusable (see `validate.check_survival`), the risk is constant, or no pair is comparable.
+        If input is unusable (see `data.check_survival`), the risk is constant, or no pair is comparable.
 
     Notes
     -----
@@ -124,12 +113,10 @@ def harrell_c(
     Table 4 of the paper. Harrell FE et al. Evaluating the yield of medical tests. JAMA 1982;247:2543-6.
     """
     time, event, risk = _check(time, event, risk=risk)
-    return _concordance(time, event, risk, np.ones(len(time)), tau, alpha)
+    return _concordance(time, event, risk, np.ones(len(time)), tau)
 
 
-def uno_c(
-    time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, tau: float | None = None, alpha: float = 0.05
-) -> Concordance:
+def uno_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, tau: float | None = None) -> Concordance:
     """Return Uno's C: concordance that does not depend on how the study's patients were censored.
 
     Parameters
@@ -142,8 +129,6 @@ def uno_c(
         Risk score, higher = worse; only its order counts.
     tau : float, optional
         Events after `tau` (unit of `time`) are not used. Advisable: late pairs have large weights.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -167,11 +152,12 @@ def uno_c(
     censored survival data. Stat Med 2011;30:1105-17.
     """
     time, event, risk = _check(time, event, risk=risk)
-    return _concordance(time, event, risk, 1 / censoring_survival(time, event) ** 2, tau, alpha)
+    uncensored = survival_before(time, event, time, of_censoring=True)
+    return _concordance(time, event, risk, 1 / uncensored**2, tau)
 
 
 def compare_c(
-    time: ArrayLike, event: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, *, alpha: float = 0.05
+    time: ArrayLike, event: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike
 ) -> ConcordanceComparison:
     """Test whether two risk scores of the same patients have the same Harrell's C.
 
@@ -183,8 +169,6 @@ def compare_c(
         1 = event, 0 = censored.
     risk_a, risk_b : array-like, shape (n,)
         The two risk scores, higher = worse; only their orders count.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -213,43 +197,25 @@ def compare_c(
     time, event, risk_a, risk_b = _check(time, event, risk_a=risk_a, risk_b=risk_b)
     if (n := len(time)) < 4:
         raise ValueError(f"time has {n} patients; comparing two indices takes at least 4.")
-    (c_a, c_b), covariance = _kang(time, event, risk_a, risk_b)
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    if variance <= 1e-14 * (covariance[0, 0] + covariance[1, 1]):
+    (c_a, c_b), ((var_a, covariance), (_, var_b)) = (x.tolist() for x in _kang(time, event, risk_a, risk_b))
+    variance = var_a + var_b - 2 * covariance
+    if variance <= 1e-14 * (var_a + var_b):
         raise ValueError(
             "risk_a and risk_b give a difference in C without positive variance: they order the comparable "
             "pairs alike, or there are too few of these; compare scores that differ, on more events."
         )
-    difference, se = float(c_a - c_b), float(np.sqrt(variance))
-    margin = float(norm.isf(alpha / 2)) * se
-    return ConcordanceComparison(
-        c_a=float(c_a),
-        c_b=float(c_b),
-        difference=difference,
-        se=se,
-        low=difference - margin,
-        high=difference + margin,
-        z=difference / se,
-        p_value=float(2 * norm.sf(abs(difference) / se)),
-        variance_a=float(covariance[0, 0]),
-        variance_b=float(covariance[1, 1]),
-        covariance=float(covariance[0, 1]),
-        n_patients=n,
-        n_events=int(event.sum()),
-    )
+    return ConcordanceComparison.of(
+        c_a - c_b, float(np.sqrt(variance)), c_a=c_a, c_b=c_b, variance_a=var_a, variance_b=var_b,
+        covariance=covariance, n_patients=n, n_events=int(event.sum()),
+    )  # fmt: skip
 
 
 def _check(time, event, **risks) -> tuple[np.ndarray, ...]:
     """Check survival data and scores, and that some pair can be compared at all."""
-    checked = check_survival(time, event, **risks)
-    for name, risk in zip(risks, checked[2:], strict=True):
-        check_varies(name, risk)
-    time, event = checked[:2]
+    time, event, *columns = check_risks(time, event, **risks)
     if not ((time > time[event].min()) | ((time == time[event].min()) & ~event)).any():
-        raise ValueError(
-            "time has no patient followed beyond an event, so no pair is comparable: add follow-up."
-        )
-    return checked
+        raise ValueError("time has no patient followed beyond an event, so no pair is comparable.")
+    return time, event, *columns
 
 
 @dataclass(frozen=True)
@@ -272,73 +238,52 @@ def _time_rank(time: np.ndarray, event: np.ndarray) -> np.ndarray:
     return 2 * np.searchsorted(event_times, time, side="right") + ~event
 
 
-def _pairs(time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.ndarray | None = None) -> _Pairs:
+def _pairs(time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.ndarray) -> _Pairs:
     """Sum the signs of a score over all comparable pairs of each patient, in O(n log n).
 
     Two ranks differ first, from the top, in exactly one binary digit. So each comparable pair is met once: at
     the digit where its event's rank has 0, the other's 1, and all higher digits agree.
     """
-    rank = _time_rank(time, event)
-    weight = np.ones(len(time)) if weight is None else weight
+    rank, used = _time_rank(time, event), event & (weight > 0)
     level = np.unique(risk, return_inverse=True)[1]
     width, score, tied = int(level.max()) + 1, np.zeros(len(time)), 0.0
     for digit in range(int(rank.max()).bit_length()):
         start = (rank >> (digit + 1)) * width
         later = (rank >> digit) & 1 == 1
-        early, late = np.flatnonzero(event & ~later & (weight > 0)), np.flatnonzero(later)
-        below, above = _counts_around(start[late] + level[late], start[early], level[early], width)
+        early, late = np.flatnonzero(used & ~later), np.flatnonzero(later)
+        below, above, here = _counts_around(start[late] + level[late], start[early], level[early], width)
         score[early] += weight[early] * (below - above)
-        here = np.searchsorted(np.sort(start[late]), start[early], side="right")
-        here -= np.searchsorted(np.sort(start[late]), start[early], side="left")
-        tied += 2 * float(weight[early] @ (here - below - above))
-        below, above = _counts_around(
-            start[early] + level[early], start[late], level[late], width, weight[early]
-        )
+        tied += 2 * float(weight[early] @ here)
+        keys = start[early] + level[early]
+        below, above, _ = _counts_around(keys, start[late], level[late], width, weight[early])
         score[late] += above - below
-    order = np.sort(rank)
-    after = len(rank) - np.searchsorted(order, rank, side="right")
-    used = event & (weight > 0)
-    before, _ = _counts_around(rank[used], np.zeros_like(rank), rank, int(rank.max()) + 1, weight[used])
+    after = len(rank) - np.searchsorted(np.sort(rank), rank, side="right")
+    nothing = np.zeros_like(rank)
+    before = _counts_around(rank[used], nothing, rank, int(rank.max()) + 1, weight[used])[0]
     comparable = np.where(event, weight * after, 0.0) + before
     return _Pairs(score, comparable, tied, int(after[used].sum()))
 
 
-def _counts_around(keys, start, level, width, weight=None) -> tuple[np.ndarray, np.ndarray]:
-    """Count (or weigh) the keys in [start, start + level) and in (start + level, start + width)."""
-    order = np.argsort(keys) if weight is not None else None
-    keys = np.sort(keys) if order is None else keys[order]
-    total = np.arange(len(keys) + 1) if order is None else np.append(0.0, np.cumsum(weight[order]))
-
-    def up_to(key, side="left"):
-        return total[np.searchsorted(keys, key, side=side)]
-
-    below = up_to(start + level) - up_to(start)
-    above = up_to(start + width) - up_to(start + level, side="right")
-    return below, above
+def _counts_around(keys, start, level, width, weight=None) -> tuple[np.ndarray, ...]:
+    """Count (or weigh) the keys from `start` up to `level`, above it up to `width`, and at it."""
+    order = np.argsort(keys)
+    total = np.append(0, np.cumsum(np.ones_like(keys) if weight is None else weight[order]))
+    edges = ((start, "left"), (start + level, "left"), (start + level, "right"), (start + width, "left"))
+    first, below, at, end = (total[np.searchsorted(keys[order], key, side=side)] for key, side in edges)
+    return below - first, end - at, at - below
 
 
 def _sum_of_sign_products(time, event, risk_a, risk_b) -> int:
-    """Sum sign(a_i − a_j)·sign(b_i − b_j) over all comparable pairs."""
-    rank = _time_rank(time, event)
-    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
-    # Up to about a million pairs, looking at each is quicker than the bookkeeping that avoids it.
-    few = event.sum() * len(event) <= 2**20
-    return (_sign_products_directly if few else _sign_products_by_digits)(rank, event, level_a, level_b)
-
-
-def _sign_products_directly(rank, event, level_a, level_b) -> int:
-    """Sum the products over a table of events by patients."""
-    later = rank > rank[event, None]
-    signs = (np.sign(level[event, None] - level) for level in (level_a, level_b))
-    return int(np.sum(next(signs) * next(signs), where=later))
-
-
-def _sign_products_by_digits(rank, event, level_a, level_b) -> int:
-    """Sum the products in O(n log² n).
+    """Sum sign(a_i − a_j)·sign(b_i − b_j) over all comparable pairs, in O(n log² n).
 
     At each binary digit of the time rank (see `_pairs`) the pairs run between early events and later
     patients, so their sum is the Kendall sum of both together less that of either alone.
     """
+    rank = _time_rank(time, event)
+    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
+    if event.sum() * len(event) <= FEW_PAIRS:
+        signs = (np.sign(level[event, None] - level) for level in (level_a, level_b))
+        return int(np.sum(next(signs) * next(signs), where=rank > rank[event, None]))
     total = 0
     for digit in range(int(rank.max()).bit_length()):
         group = rank >> (digit + 1)
@@ -375,16 +320,12 @@ def _pairs_within(values: np.ndarray) -> int:
 def _kang(time, event, risk_a, risk_b) -> tuple[np.ndarray, np.ndarray]:
     """Return both C indices (2,) and their covariance (2, 2), by the delta method from U-statistics."""
     n = len(time)
-    pairs_a, pairs_b = _pairs(time, event, risk_a), _pairs(time, event, risk_b)
+    pairs_a, pairs_b = (_pairs(time, event, risk, np.ones(n)) for risk in (risk_a, risk_b))
     rows = np.stack([pairs_a.comparable, pairs_a.score, pairs_b.score])
     total, sum_a, sum_b = sums = rows.sum(axis=1)
     # Totals of the elementwise products of the matrices comparable, a and b, over ordered pairs.
     both = 2 * _sum_of_sign_products(time, event, risk_a, risk_b)
-    products = [
-        [total, sum_a, sum_b],
-        [sum_a, total - pairs_a.tied, both],
-        [sum_b, both, total - pairs_b.tied],
-    ]
+    products = [sums, [sum_a, total - pairs_a.tied, both], [sum_b, both, total - pairs_b.tied]]
     covariance = 4 * rows @ rows.T - 2 * np.array(products)
     covariance -= 2 * (2 * n - 3) / (n * (n - 1)) * np.outer(sums, sums)
     covariance /= n * (n - 1.0) * (n - 2) * (n - 3)
@@ -393,19 +334,15 @@ def _kang(time, event, risk_a, risk_b) -> tuple[np.ndarray, np.ndarray]:
     return (ratio + 1) / 2, jacobian @ covariance @ jacobian.T
 
 
-def _concordance(time, event, risk, weight, tau, alpha) -> Concordance:
+def _concordance(time, event, risk, weight, tau) -> Concordance:
     """Return the weighted concordance with its infinitesimal jackknife."""
     used = event if tau is None else event & (time <= tau)
     if not used.any():
         raise ValueError(f"tau is {tau:g}, before the first event at {time[event].min():g}; use a later tau.")
     pairs = _pairs(time, event, risk, np.where(used, weight, 0.0))
     total = pairs.comparable.sum() / 2
-    if total <= 0:
-        raise ValueError(
-            "time has no patient followed beyond an event, so no pair is comparable: add follow-up."
-        )
     c = float((pairs.score.sum() / (2 * total) + 1) / 2)
     influence = ((pairs.score + pairs.comparable) / 2 - c * pairs.comparable) / total
     se = float(np.sqrt(influence @ influence))
-    margin = float(norm.isf(alpha / 2)) * se
-    return Concordance(c, se, c - margin, c + margin, len(time), int(used.sum()), pairs.n_pairs, influence)
+    counts = len(time), int(used.sum()), pairs.n_pairs
+    return Concordance(c, se, c - Z95 * se, c + Z95 * se, *counts, influence)

@@ -1,4 +1,7 @@
-"""The optimal cut-point of a risk score, and what the search for it does to the p-value."""
+"""The optimal cut-point of a risk score, and what the search for it does to the p-value.
+
+It stands here since neither lifelines, scikit-survival nor statsmodels has one (R maxstat, survminer).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from npcbook.statistics.data import check_survival, check_varies
+from npcbook.statistics.data import check_risks, check_survival
 from npcbook.statistics.survival import logrank
 
 
@@ -57,14 +60,9 @@ class Cutpoint:
 
 
 def optimal_cutpoint(
-    time: ArrayLike,
-    event: ArrayLike,
-    risk: ArrayLike,
-    min_fraction: float = 0.1,
-    *,
-    permutations: int = 0,
+    time: ArrayLike, event: ArrayLike, risk: ArrayLike, min_fraction: float = 0.1, *, permutations: int = 0,
     rng: np.random.Generator | None = None,
-) -> Cutpoint:
+) -> Cutpoint:  # fmt: skip
     """Return the cut-point of a risk score that separates survival best, and honest p-values for it.
 
     Parameters
@@ -90,7 +88,7 @@ def optimal_cutpoint(
     Raises
     ------
     ValueError
-        If input is unusable (see `validate.check_survival`), the risk is constant, no cut leaves
+        If input is unusable (see `data.check_survival`), the risk is constant, no cut leaves
         `min_fraction` on both sides, all have the event at the same time, or permutations lack a generator.
 
     Notes
@@ -107,39 +105,32 @@ def optimal_cutpoint(
     statistics. Biometrics 1992;48:73-85. Hothorn T, Lausen B. On the exact distribution of maximally selected
     rank statistics. Comput Stat Data Anal 2003;43:121-37.
     """
-    time, event, risk = check_survival(time, event, risk=risk)
-    check_varies("risk", risk)
+    time, event, risk = check_risks(time, event, risk=risk)
     _check_options(min_fraction, permutations, rng)
     scores = logrank_scores(time, event)
     if np.ptp(scores) < 1e-12:
-        raise ValueError(
-            "time and event give every patient the same log-rank score (all have the event at one time), so "
-            "nothing can be divided; check the follow-up times."
-        )
+        raise ValueError("time and event give every patient the same log-rank score; check the times.")
     cuts, below = _candidates(risk, min_fraction)
-    order = np.argsort(risk, kind="stable")
-    curve = split_statistics(scores[order], below)
+    curve = split_statistics(scores[np.argsort(risk, kind="stable")], below)
     # Rounding must not decide between cuts that are equally good.
     best = int(np.argmax(curve >= curve.max() * (1 - 1e-12)))
     high, statistic = risk > cuts[best], float(curve[best])
-    lau92, lau94 = lausen_schumacher_p(statistic, below, len(risk), min_fraction)
-    permuted = _permutation_p(scores, below, statistic, permutations, rng) if permutations else None
+    p_values = _p_values(scores, below, statistic, min_fraction, permutations, rng)
+    sides = {"n_low": ~high, "n_high": high, "events_low": event & ~high, "events_high": event & high}
     return Cutpoint(
-        value=float(cuts[best]),
-        statistic=statistic,
-        p_naive=logrank(time, event, high).p_value,
-        p_corrected=min(lau92, lau94) if permuted is None else permuted,
-        p_floor=1 / (permutations + 1) if permutations else 0.0,
-        p_lau92=lau92,
-        p_lau94=lau94,
-        p_permutation=permuted,
-        n_low=int((~high).sum()),
-        n_high=int(high.sum()),
-        events_low=int(event[~high].sum()),
-        events_high=int(event[high].sum()),
-        candidates=cuts,
-        statistics=curve,
-    )
+        value=float(cuts[best]), statistic=statistic, p_naive=logrank(time, event, high).p_value, **p_values,
+        **{name: int(side.sum()) for name, side in sides.items()}, candidates=cuts, statistics=curve,
+    )  # fmt: skip
+
+
+def _p_values(scores, below, statistic, min_fraction, permutations, rng) -> dict[str, float | None]:
+    """Return the p-values of the maximum, search included."""
+    lau92, lau94 = lausen_schumacher_p(statistic, below, len(scores), min_fraction)
+    permuted = _permutation_p(scores, below, statistic, permutations, rng) if permutations else None
+    return {
+        "p_corrected": min(lau92, lau94) if permuted is None else permuted, "p_permutation": permuted,
+        "p_floor": 1 / (permutations + 1) if permutations else 0.0, "p_lau92": lau92, "p_lau94": lau94,
+    }  # fmt: skip
 
 
 def logrank_scores(time: ArrayLike, event: ArrayLike) -> np.ndarray:
@@ -160,7 +151,7 @@ def logrank_scores(time: ArrayLike, event: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        If input is unusable (see `validate.check_survival`).
+        If input is unusable (see `data.check_survival`).
 
     Notes
     -----
@@ -173,9 +164,7 @@ def logrank_scores(time: ArrayLike, event: ArrayLike) -> np.ndarray:
     return event - hazard[up_to]
 
 
-def lausen_schumacher_p(
-    statistic: float, below: ArrayLike, n_patients: int, min_fraction: float
-) -> tuple[float, float]:
+def lausen_schumacher_p(statistic, below, n_patients, min_fraction) -> tuple[float, float]:
     """Return two approximate p-values of a maximally selected standardised rank statistic.
 
     Parameters
@@ -214,10 +203,8 @@ def _check_options(min_fraction, permutations, rng) -> None:
     if not 0 <= min_fraction < 0.5:
         raise ValueError(f"min_fraction is {min_fraction:g}; it must be at least 0 and below 0.5.")
     if permutations < 0 or (permutations and rng is None):
-        raise ValueError(
-            f"permutations is {permutations} and rng is {rng}; permutations must be 0 or more, and need "
-            f"rng=numpy.random.default_rng(seed)."
-        )
+        found = f"permutations is {permutations} and rng is {rng}"
+        raise ValueError(f"{found}; give 0 or more, with rng=numpy.random.default_rng(seed).")
 
 
 def _candidates(risk: np.ndarray, min_fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -227,10 +214,8 @@ def _candidates(risk: np.ndarray, min_fraction: float) -> tuple[np.ndarray, np.n
     least = np.floor(n * min_fraction)
     allowed = (below >= least) & (below <= np.floor(n * (1 - min_fraction))) & (below < n)
     if not allowed.any():
-        raise ValueError(
-            f"risk has {len(cuts)} distinct values among {n} patients, and no cut leaves {least:g} or more "
-            f"on either side; use a smaller min_fraction (now {min_fraction:g}) or a finer score."
-        )
+        found = f"risk has {len(cuts)} distinct values among {n} patients"
+        raise ValueError(f"{found}, and no cut leaves {least:g} or more on either side; use a finer score.")
     return cuts[allowed], below[allowed]
 
 

@@ -1,4 +1,8 @@
-"""Multiple imputation of missing laboratory values, and the pooling of what follows."""
+"""Multiple imputation of missing laboratory values, and the pooling of what follows.
+
+It stands here since statsmodels' MICE fits no Cox model and draws binaries from matched means, lifelines and
+scikit-survival impute nothing, and scikit-learn's imputer leaves the outcome and the drawing to others.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from sksurv.nonparametric import nelson_aalen_estimator
 
 from npcbook.statistics.data import check_column, check_survival
 
+# Rounds through the incomplete columns per data set.
+N_CYCLES = 5
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -23,7 +30,7 @@ class Pooled:
     coef, se : numpy.ndarray, shape (p,)
         Mean estimate and its standard error.
     low, high : numpy.ndarray, shape (p,)
-        Confidence limits of the coefficients, from the t distribution.
+        95 % limits of the coefficients, from the t distribution.
     p_value : numpy.ndarray, shape (p,)
         Two-sided p-values.
     missing_information : numpy.ndarray, shape (p,)
@@ -42,14 +49,9 @@ class Pooled:
 
 
 def impute_binary(
-    time: ArrayLike,
-    event: ArrayLike,
-    covariates: pd.DataFrame,
-    *,
-    n_imputations: int = 20,
-    n_cycles: int = 5,
+    time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, *, n_imputations: int = 20,
     rng: np.random.Generator,
-) -> list[pd.DataFrame]:
+) -> list[pd.DataFrame]:  # fmt: skip
     """Fill missing values of binary covariates several times, with the outcome in the imputation model.
 
     Parameters
@@ -62,8 +64,6 @@ def impute_binary(
         Covariates; NaN = missing, allowed only in columns of zeros and ones.
     n_imputations : int, default 20
         Data sets to return.
-    n_cycles : int, default 5
-        Rounds through the incomplete columns per data set (chained equations).
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -79,40 +79,35 @@ def impute_binary(
 
     Notes
     -----
-    Each incomplete column is drawn from a logistic model of all other covariates, the event and the
-    Nelson–Aalen cumulative hazard at the patient's time, its coefficients drawn anew from their approximate
-    posterior (normal, with a weak normal prior of standard deviation 2.5 per standardised column, which
-    keeps rare levels finite).
+    Chained equations, `N_CYCLES` rounds: each incomplete column is drawn from a logistic model of all other
+    covariates, the event and the Nelson–Aalen cumulative hazard at the patient's time, its coefficients drawn
+    anew from their approximate posterior (normal, with a weak normal prior of standard deviation 2.5 per
+    standardised column, which keeps rare levels finite).
 
     References
     ----------
     White IR, Royston P. Imputing missing covariate values for the Cox model. Stat Med 2009;28:1982-98.
     """
     time, event = check_survival(time, event)
+    if len(covariates) != len(time):
+        raise ValueError(f"covariates has {len(covariates)} rows and time has {len(time)}: they must match.")
     incomplete = [name for name in covariates if covariates[name].isna().any()]
     for name in covariates:
         known = check_column(name, covariates[name].dropna())
-        if name in incomplete and set(np.unique(known)) - {0.0, 1.0}:
-            raise ValueError(
-                f"{name} has missing values and is not binary; only columns of 0 and 1 can be imputed here."
-            )
-    if len(covariates) != len(time):
-        raise ValueError(
-            f"covariates has {len(covariates)} rows and time has {len(time)}; give equal lengths."
-        )
-    outcome = np.column_stack([event, _nelson_aalen(time, event)])
-    return [_impute_once(covariates, incomplete, outcome, n_cycles, rng) for _ in range(n_imputations)]
+        if name in incomplete and not set(known) <= {0.0, 1.0}:
+            raise ValueError(f"{name} has missing values and is not binary; only 0 and 1 can be imputed.")
+    times, hazard = nelson_aalen_estimator(event, time)
+    outcome = np.column_stack([event, hazard[np.searchsorted(times, time)]])
+    return [_impute_once(covariates, incomplete, outcome, rng) for _ in range(n_imputations)]
 
 
-def pool(coefs: ArrayLike, standard_errors: ArrayLike, *, alpha: float = 0.05) -> Pooled:
+def pool(coefs: ArrayLike, standard_errors: ArrayLike) -> Pooled:
     """Pool the estimates of one model over imputed data sets.
 
     Parameters
     ----------
     coefs, standard_errors : array-like, shape (m, p)
         Estimates and standard errors, one row per data set, m at least 2.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -131,10 +126,8 @@ def pool(coefs: ArrayLike, standard_errors: ArrayLike, *, alpha: float = 0.05) -
     """
     coefs, errors = np.asarray(coefs, dtype=float), np.asarray(standard_errors, dtype=float)
     if coefs.ndim != 2 or coefs.shape != errors.shape or len(coefs) < 2:
-        raise ValueError(
-            f"coefs has shape {coefs.shape}, standard_errors {errors.shape}; both must be (m, p), with "
-            f"m 2 or more."
-        )
+        shapes = f"coefs has shape {coefs.shape}, standard_errors {errors.shape}"
+        raise ValueError(f"{shapes}; both must be (m, p), with m 2 or more.")
     if not (np.isfinite(coefs).all() and np.isfinite(errors).all()):
         raise ValueError("coefs or standard_errors have missing or infinite values; all must be finite.")
     m = len(coefs)
@@ -142,24 +135,18 @@ def pool(coefs: ArrayLike, standard_errors: ArrayLike, *, alpha: float = 0.05) -
     coef, se = coefs.mean(axis=0), np.sqrt(within + between)
     # Without variation between data sets the degrees of freedom are infinite, and t is normal.
     freedom = (m - 1) * (1 + within / np.maximum(between, 1e-12 * within)) ** 2
-    margin = stats.t.isf(alpha / 2, freedom) * se
+    margin = stats.t.isf(0.025, freedom) * se
     p_value = 2 * stats.t.sf(np.abs(coef) / se, freedom)
     return Pooled(coef, se, coef - margin, coef + margin, p_value, between / (within + between), m)
 
 
-def _nelson_aalen(time, event) -> np.ndarray:
-    """Return the cumulative hazard at each patient's time."""
-    times, hazard = nelson_aalen_estimator(event, time)
-    return hazard[np.searchsorted(times, time)]
-
-
-def _impute_once(covariates, incomplete, outcome, n_cycles, rng) -> pd.DataFrame:
+def _impute_once(covariates, incomplete, outcome, rng) -> pd.DataFrame:
     """Return one completed copy."""
     filled = covariates.copy()
     missing = {name: covariates[name].isna().to_numpy() for name in incomplete}
     for name, where in missing.items():
         filled.loc[where, name] = rng.choice(covariates.loc[~where, name].to_numpy(), size=where.sum())
-    for _ in range(n_cycles if len(incomplete) > 1 else 1):
+    for _ in range(N_CYCLES if len(incomplete) > 1 else 1):
         for name, where in missing.items():
             design = np.column_stack([filled.drop(columns=name).to_numpy(float), outcome])
             probability = _drawn_probability(design, filled[name].to_numpy(float), ~where, rng)

@@ -1,4 +1,7 @@
-"""Does an effect differ between subgroups? Qualitative (change of sign) and quantitative interaction."""
+"""Does an effect differ between subgroups? Qualitative (change of sign) and quantitative interaction.
+
+Gail and Simon's test stands here since no package in Python has it (R QualInt).
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,8 @@ class GailSimon:
 def _check_effects(effects: ArrayLike, standard_errors: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     effects, errors = check_column("effects", effects), check_column("standard_errors", standard_errors)
     if len(effects) != len(errors):
-        raise ValueError(
-            f"effects has {len(effects)} values and standard_errors {len(errors)}; give equal lengths."
-        )
+        found = f"effects has {len(effects)} values and standard_errors {len(errors)}"
+        raise ValueError(f"{found}; give equal lengths.")
     if len(effects) < 2:
         raise ValueError("effects has one value; an interaction needs two subgroups or more.")
     if errors.min() <= 0:
@@ -88,72 +90,14 @@ def gail_simon(effects: ArrayLike, standard_errors: ArrayLike) -> GailSimon:
     effects, errors = _check_effects(effects, standard_errors)
     squares = (effects / errors) ** 2
     positive, negative = float(squares[effects > 0].sum()), float(squares[effects < 0].sum())
-    statistic = min(positive, negative)
-    others = len(effects) - 1
+    statistic, others = min(positive, negative), len(effects) - 1
     h = np.arange(1, others + 1)
     p_value = float(stats.binom.pmf(h, others, 0.5) @ stats.chi2.sf(statistic, h))
     return GailSimon(statistic, p_value, positive, negative)
 
 
-def interval_graphical(effects: ArrayLike, standard_errors: ArrayLike) -> float:
-    """Return the p-value of the interval-based graphical test of qualitative interaction.
-
-    Parameters
-    ----------
-    effects, standard_errors : array-like, shape (k,)
-        As for `gail_simon`.
-
-    Returns
-    -------
-    float
-        p = 1 - Phi(c) ** (K - 1), with c the smaller of the largest z and the largest -z.
-
-    Raises
-    ------
-    ValueError
-        As for `gail_simon`.
-
-    References
-    ----------
-    Pan & Wolfe, Biometrics 1997;53:1095-1103; ``QualInt::ibga`` 1.0.0.
-    """
-    effects, errors = _check_effects(effects, standard_errors)
-    z = effects / errors
-    return float(1 - stats.norm.cdf(min(z.max(), (-z).max())) ** (len(z) - 1))
-
-
-def cochran_q(effects: ArrayLike, standard_errors: ArrayLike) -> InteractionTest:
-    """Test whether effects differ between subgroups, from estimates alone.
-
-    Parameters
-    ----------
-    effects, standard_errors : array-like, shape (k,)
-        As for `gail_simon`.
-
-    Returns
-    -------
-    InteractionTest
-        Cochran's Q: squared distances to the inverse-variance mean, in standard errors.
-
-    Raises
-    ------
-    ValueError
-        As for `gail_simon`.
-    """
-    effects, errors = _check_effects(effects, standard_errors)
-    weights = errors**-2.0
-    statistic = float(weights @ (effects - np.average(effects, weights=weights)) ** 2)
-    return InteractionTest(statistic, len(effects) - 1, float(stats.chi2.sf(statistic, len(effects) - 1)))
-
-
 def likelihood_ratio(
-    time: ArrayLike,
-    event: ArrayLike,
-    exposure: ArrayLike,
-    subgroup: ArrayLike,
-    *,
-    covariates: ArrayLike | None = None,
-    ties: str = "efron",
+    time: ArrayLike, event: ArrayLike, exposure: ArrayLike, subgroup: ArrayLike
 ) -> InteractionTest:
     """Test whether the hazard ratio of an exposure differs between subgroups.
 
@@ -167,15 +111,11 @@ def likelihood_ratio(
         Numbers (0/1 for two groups); several columns for an exposure with several levels.
     subgroup : array-like, shape (n,)
         Labels of two subgroups or more.
-    covariates : DataFrame, optional
-        Adjusted for in both models.
-    ties : {"efron", "breslow"}
-        As for `cox.fit_cox`.
 
     Returns
     -------
     InteractionTest
-        Likelihood ratio of Cox models with and without exposure x subgroup.
+        Likelihood ratio of Cox models (Efron's ties) with and without exposure x subgroup.
 
     Raises
     ------
@@ -188,47 +128,34 @@ def likelihood_ratio(
     test exists. Equals ``anova`` of two ``coxph`` fits (survival 3.5-3).
     """
     time, event = check_survival(time, event)
-    matrix, _ = read_covariates(exposure)
-    labels = pd.Series(np.asarray(subgroup))
+    matrix, labels = read_covariates(exposure)[0], pd.Series(np.asarray(subgroup))
     if len(labels) != len(time) or labels.isna().any():
-        raise ValueError(
-            f"subgroup has {len(labels)} values, {int(labels.isna().sum())} of them missing, and time has "
-            f"{len(time)}; give one label per patient."
-        )
-    member = pd.get_dummies(labels).to_numpy(dtype=float)
+        found = f"{len(labels)} values, {int(labels.isna().sum())} of them missing"
+        raise ValueError(f"subgroup has {found}, and time has {len(time)}; give one label per patient.")
+    member = pd.get_dummies(labels).astype(float)
     if member.shape[1] < 2:
         raise ValueError(f"subgroup has the one value '{labels[0]}'; an interaction needs two or more.")
-    for j, level in enumerate(sorted(labels.unique())):
-        if (np.ptp(matrix[member[:, j] == 1], axis=0) == 0).any():
-            raise ValueError(
-                f"exposure does not vary in subgroup '{level}' ({int(member[:, j].sum())} patients): "
-                f"an interaction needs exposed and unexposed patients in each. Merge subgroups, or leave "
-                f"that one out."
-            )
-    main = [matrix, member[:, 1:]] + ([] if covariates is None else [read_covariates(covariates)[0]])
-    products = (matrix[:, :, None] * member[:, None, 1:]).reshape(len(matrix), -1)
-    return _compare_fits(time, event, main, products, ties)
+    for level, inside in member.items():
+        if (np.ptp(matrix[inside == 1], axis=0) == 0).any():
+            found = f"exposure does not vary in subgroup '{level}' ({inside.sum():g} patients)"
+            raise ValueError(f"{found}: merge subgroups, or leave that one out.")
+    others = member.to_numpy()[:, 1:]
+    products = (matrix[:, :, None] * others[:, None]).reshape(len(matrix), -1)
+    return _compare_fits(time, event, np.column_stack([matrix, others]), products)
 
 
-def _compare_fits(time, event, main: list[np.ndarray], products: np.ndarray, ties: str) -> InteractionTest:
+def _compare_fits(time, event, main: np.ndarray, products: np.ndarray) -> InteractionTest:
     """Return the likelihood ratio test of Cox models without and with the products."""
     without, with_products = (
-        fit_cox(time, event, np.column_stack(columns), ties=ties, on_monotone="report")
-        for columns in (main, [*main, products])
+        fit_cox(time, event, columns, on_monotone="report").loglik
+        for columns in (main, np.column_stack([main, products]))
     )
-    statistic = max(0.0, 2 * (with_products.loglik - without.loglik))
-    df = products.shape[1]
+    statistic, df = max(0.0, 2 * (with_products - without)), products.shape[1]
     return InteractionTest(statistic, df, float(stats.chi2.sf(statistic, df)))
 
 
 def continuous_interaction(
-    time: ArrayLike,
-    event: ArrayLike,
-    exposure: ArrayLike,
-    modifier: ArrayLike,
-    *,
-    covariates: ArrayLike | None = None,
-    ties: str = "efron",
+    time: ArrayLike, event: ArrayLike, exposure: ArrayLike, modifier: ArrayLike
 ) -> InteractionTest:
     """Test whether the log hazard ratio of an exposure changes linearly with a continuous modifier.
 
@@ -238,15 +165,11 @@ def continuous_interaction(
         Follow-up (above 0) and event (1) or censoring (0), none missing.
     exposure, modifier : array-like, shape (n,)
         Numbers, none missing.
-    covariates : DataFrame, optional
-        Adjusted for in both models.
-    ties : {"efron", "breslow"}
-        As for `cox.fit_cox`.
 
     Returns
     -------
     InteractionTest
-        Likelihood ratio of Cox models with and without exposure times modifier.
+        Likelihood ratio of Cox models (Efron's ties) with and without exposure times modifier.
 
     Raises
     ------
@@ -254,8 +177,6 @@ def continuous_interaction(
         For bad input, or if exposure or modifier does not vary.
     """
     time, event, exposure, modifier = check_survival(time, event, exposure=exposure, modifier=modifier)
-    main = [exposure[:, None], modifier[:, None]]
-    main += [] if covariates is None else [read_covariates(covariates)[0]]
     # Centring keeps the product from being nearly collinear with what it is made of.
     product = (exposure - exposure.mean()) * (modifier - modifier.mean())
-    return _compare_fits(time, event, main, product[:, None], ties)
+    return _compare_fits(time, event, np.column_stack([exposure, modifier]), product[:, None])

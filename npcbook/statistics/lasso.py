@@ -141,13 +141,9 @@ def _coefficients(scaled, outcome, *, alphas, **options) -> np.ndarray:
     raise ValueError("no penalty allows a finite fit: features separate the events from the rest.")
 
 
-def _risk_sets(time, event, columns) -> RiskSets:
-    return RiskSets.arrange(time, event, columns, np.ones(len(time)), np.arange(len(time)), "breslow")
-
-
 def _log_likelihoods(matrix, time, event, coef) -> np.ndarray:
     """Return the Breslow log partial likelihood of each row of coefficients."""
-    sets = _risk_sets(time, event, (matrix - matrix.mean(axis=0)) @ coef.T)
+    sets = RiskSets(time, event, (matrix - matrix.mean(axis=0)) @ coef.T, ties="breslow")
     shift = sets.covariates.max(axis=0)
     total = sets.over_steps(np.exp(sets.covariates - shift))
     return sets.covariates[sets.event].sum(axis=0) - (np.log(total) + shift).sum(axis=0)
@@ -191,7 +187,7 @@ def _read_folds(folds, event) -> np.ndarray:
 
 def _largest_lambda(matrix, time, event, l1_ratio) -> float:
     """Return the smallest penalty that leaves no feature in the model."""
-    sets = _risk_sets(time, event, _z_score(matrix)[0])
+    sets = RiskSets(time, event, _z_score(matrix)[0], ties="breslow")
     mean = sets.over_steps(sets.covariates) / sets.over_steps(np.ones(len(sets.rows)))[:, None]
     gradient = sets.covariates[sets.event].sum(axis=0) - mean.sum(axis=0)
     return float(np.abs(gradient).max() / len(time) / max(l1_ratio, 1e-3))

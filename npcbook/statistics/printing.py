@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from npcbook.statistics.data import Z95
 from npcbook.words import format_estimate, format_hr
 
 
@@ -40,6 +45,25 @@ class Estimate(Printed):
 
 
 @dataclass(frozen=True)
+class Difference(Printed):
+    """Difference of two estimates on the same patients, with standard error, limits and its Wald test."""
+
+    printed: ClassVar = ("difference", "low", "high")
+    difference: float
+    se: float
+    low: float
+    high: float
+    z: float
+    p_value: float
+
+    @classmethod
+    def of(cls, difference: float, se: float, **others: float) -> Self:
+        """Return the difference with limits and test, `others` being further fields of the class."""
+        low, high, z = difference - Z95 * se, difference + Z95 * se, difference / se
+        return cls(difference, se, low, high, z, float(2 * stats.norm.sf(abs(z))), **others)
+
+
+@dataclass(frozen=True)
 class HazardRatio:
     """One covariate's hazard ratio, which prints itself: "3.71 (2.00–6.88)", with † if it is Firth's.
 
@@ -66,14 +90,35 @@ class HazardRatio:
         return format_hr(self.hr, self.hr_low, self.hr_high) + (" †" if self.method == "Firth" else "")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ratios:
     """A fit that gives the hazard ratio of a covariate, ``fit["t2"]``, or by number, ``fit[0]``."""
+
+    names: tuple[str, ...]
+    coef: np.ndarray
+    se: np.ndarray
+    hr: np.ndarray
+    hr_low: np.ndarray
+    hr_high: np.ndarray
+    p_value: np.ndarray
+    loglik_null: float
+    loglik: float
+    lr_statistic: float
+    lr_p_value: float
+    n_patients: int
+    n_events: int
 
     def __getitem__(self, covariate: str | int) -> HazardRatio:
         """Return one covariate's hazard ratio."""
         j = self.names.index(covariate) if isinstance(covariate, str) else covariate
         values = (float(getattr(self, field)[j]) for field in ("hr", "hr_low", "hr_high", "p_value"))
         return HazardRatio(self.names[j], *values, self.method)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per covariate: name, hazard ratio with limits, p-value."""
+        names = ("coef", "se", "hr", "hr_low", "hr_high", "p_value", "ph_p_value")
+        columns = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return pd.DataFrame({"covariate": self.names} | columns)
 
     def __str__(self) -> str:
         return ", ".join(str(self[j]) for j in range(len(self.names)))

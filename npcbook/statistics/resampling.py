@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +44,7 @@ def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator
     event = np.asarray(event).astype(bool)
     if n_folds < 2:
         raise ValueError(f"n_folds is {n_folds}; with fewer than 2 nothing is held out.")
-    n_folds = max(2, min(n_folds, int(event.sum())))
-    folds = np.empty(len(event), dtype=int)
+    n_folds, folds = max(2, min(n_folds, int(event.sum()))), np.empty(len(event), dtype=int)
     # Events first, the rest after them, both in random order, dealt out in turn.
     order = rng.permutation(len(event))
     order = order[np.argsort(~event[order], kind="stable")]
@@ -53,15 +53,9 @@ def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator
 
 
 def bootstrap_selection(
-    features: pd.DataFrame,
-    time: ArrayLike,
-    event: ArrayLike,
-    draws: ArrayLike,
-    max_correlation: float = 0.85,
-    *,
-    n_folds: int = 10,
-    workers: int = 2,
-) -> pd.DataFrame:
+    features: pd.DataFrame, time: ArrayLike, event: ArrayLike, draws: ArrayLike,
+    max_correlation: float = 0.85, *, n_folds: int = 10, workers: int = 2,
+) -> pd.DataFrame:  # fmt: skip
     """Repeat the whole selection in bootstrap samples and judge each signature where it was not chosen.
 
     Parameters
@@ -96,9 +90,7 @@ def bootstrap_selection(
 
 def _select_again(features, time, event, max_correlation, n_folds, drawn, seed: int) -> dict:
     """Return one row of `bootstrap_selection`."""
-    patients = np.unique(drawn)
-    folds = np.zeros(len(time), dtype=int)
-    sample = features.iloc[drawn]
+    patients, folds, sample = np.unique(drawn), np.zeros(len(time), dtype=int), features.iloc[drawn]
     try:
         folds[patients] = stratified_folds(event[patients], n_folds, rng=np.random.default_rng(seed))
         fit = select_features(sample, time[drawn], event[drawn], max_correlation, folds=folds[drawn])
@@ -133,15 +125,17 @@ def out_of_fold_risk(
 
     Returns
     -------
-    numpy.ndarray, shape (N,)
+    numpy.ndarray, shape (N,), or (N, columns) if the models' risks have several
         On the scale of the model; higher = worse.
     """
     fold = stratified_folds(outcome[-1], n_folds, rng=rng)
-    risk = np.empty(len(fold))
+    risk = None
     for number in range(fold.max() + 1):
         inside = fold != number
         model = fit(features[inside], *(values[inside] for values in outcome))
-        risk[~inside] = model.risk(features[~inside])
+        found = model.risk(features[~inside])
+        risk = np.empty((len(fold), *found.shape[1:])) if risk is None else risk
+        risk[~inside] = found
     return risk
 
 
@@ -171,14 +165,9 @@ class OptimismCorrected:
 
 
 def optimism_corrected_c(
-    time: ArrayLike,
-    event: ArrayLike,
-    covariates: pd.DataFrame,
-    fit: Fit,
-    *,
-    n_resamples: int = 100,
+    time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, fit: Fit, *, n_resamples: int = 100,
     rng: np.random.Generator,
-) -> OptimismCorrected:
+) -> OptimismCorrected:  # fmt: skip
     """Return Harrell's C of a modelling procedure less its optimism, every step of it inside the bootstrap.
 
     Parameters
@@ -216,30 +205,23 @@ def optimism_corrected_c(
     excess = []
     for _ in range(n_resamples):
         rows = rng.integers(len(time), size=len(time))
-        try:
+        # A sample in which the procedure selects nothing has no C; such samples are counted out.
+        with suppress(ValueError):
             risk = fit(time[rows], event[rows], covariates.iloc[rows])
             sample = harrell_c(time[rows], event[rows], risk(covariates.iloc[rows]))
             excess.append(sample.c - harrell_c(time, event, risk(covariates)).c)
-        except ValueError:
-            # A sample in which the procedure selects nothing has no C; such samples are counted out.
-            continue
     if len(excess) <= n_resamples / 2:
-        raise ValueError(
-            f"fit failed in {n_resamples - len(excess)} of {n_resamples} bootstrap samples: too few events "
-            f"for this procedure; use a simpler one."
-        )
+        failed = f"fit failed in {n_resamples - len(excess)} of {n_resamples} bootstrap samples"
+        raise ValueError(f"{failed}: too few events for this procedure; use a simpler one.")
     optimism = float(np.mean(excess))
     return OptimismCorrected(apparent, optimism, apparent - optimism, len(excess))
 
 
 def permuted_c(
     training: tuple[ArrayLike, ArrayLike, pd.DataFrame],
-    validation: tuple[ArrayLike, ArrayLike, pd.DataFrame],
-    fit: Fit,
-    *,
-    n_permutations: int = 100,
+    validation: tuple[ArrayLike, ArrayLike, pd.DataFrame], fit: Fit, *, n_permutations: int = 100,
     rng: np.random.Generator,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Return Harrell's C of a modelling procedure when outcomes belong to the wrong patients.
 
     Parameters
@@ -270,27 +252,19 @@ def permuted_c(
         for time, event, covariates in (training, validation):
             order = rng.permutation(len(covariates))
             cohorts.append((np.asarray(time)[order], np.asarray(event)[order], covariates))
-        try:
+        # No model from these outcomes (nothing selected): no C to report.
+        with suppress(ValueError):
             risk = fit(*cohorts[0])
             rows.append([harrell_c(time, event, risk(covariates)).c for time, event, covariates in cohorts])
-        except ValueError:
-            # No model from these outcomes (nothing selected): no C to report.
-            continue
     if not rows:
-        raise ValueError(
-            f"fit failed in all {n_permutations} permutations: too few events for this procedure."
-        )
+        raise ValueError(f"fit failed in all {n_permutations} permutations: too few events for it.")
     return pd.DataFrame(rows, columns=["training", "validation"])
 
 
 def cutpoint_under_no_effect(
-    time: ArrayLike,
-    event: ArrayLike,
-    *,
-    n_repeats: int = 500,
-    min_fraction: float = 0.1,
+    time: ArrayLike, event: ArrayLike, *, n_repeats: int = 500, min_fraction: float = 0.1,
     rng: np.random.Generator,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Search the optimal cut-point of scores that have nothing to do with the outcome.
 
     Parameters

@@ -1,4 +1,8 @@
-"""Time-dependent ROC: how well a risk score at baseline tells who has the event by a horizon."""
+"""What a score tells by a horizon: time-dependent ROC and Brier score, weighted for censoring.
+
+They stand here beside scikit-survival, whose area has no standard error, no comparison and other ties, and
+whose weights refuse data censored at the very end; lifelines and statsmodels have neither.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
-from npcbook.statistics.data import check_survival, check_varies
-from npcbook.statistics.printing import Printed
+from npcbook.statistics.data import Z95, check_risks, check_survival, event_table, survival_before
+from npcbook.statistics.printing import Difference, Printed
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class TimeDependentAuc(Printed):
     se : float
         Standard error from the iid representation, estimation of the censoring curve included.
     low, high : float
-        Confidence limits ``auc`` ± z·``se``, not truncated to [0, 1].
+        95 % limits ``auc`` ± z·``se``, not truncated to [0, 1].
     horizon : float
         The horizon, in the unit of time.
     n_patients, n_cases, n_controls : int
@@ -54,39 +57,49 @@ class TimeDependentAuc(Printed):
 
 
 @dataclass(frozen=True)
-class AucComparison(Printed):
+class AucComparison(Difference):
     """Test of the difference between the AUC of two scores of the same patients at one horizon.
 
     Attributes
     ----------
+    difference, se, low, high, z, p_value : float
+        ``auc_a`` − ``auc_b``, its standard error, 95 % limits, Wald statistic and its two-sided p-value.
     auc_a, auc_b : float
         The two areas.
-    difference : float
-        ``auc_a`` − ``auc_b``.
-    se, low, high : float
-        Its standard error and confidence limits.
-    z, p_value : float
-        Wald statistic and its two-sided p-value.
     n_cases, n_controls : int
         Events before the horizon, and patients followed beyond it.
     """
 
-    printed: ClassVar = ("difference", "low", "high")
     auc_a: float
     auc_b: float
-    difference: float
-    se: float
-    low: float
-    high: float
-    z: float
-    p_value: float
     n_cases: int
     n_controls: int
 
 
-def auc_at(
-    time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float, *, alpha: float = 0.05
-) -> TimeDependentAuc:
+@dataclass(frozen=True)
+class BrierScore:
+    """Mean squared error of predicted survival at a horizon.
+
+    Attributes
+    ----------
+    brier : float
+        Of the predictions; 0 is perfect.
+    null : float
+        Of the Kaplan–Meier estimate, the same for everyone.
+    ipa : float
+        Index of prediction accuracy, 1 − ``brier``/``null``: 0 is no better than the Kaplan–Meier estimate.
+    n_patients, n_events : int
+        Patients, and events by the horizon.
+    """
+
+    brier: float
+    null: float
+    ipa: float
+    n_patients: int
+    n_events: int
+
+
+def auc_at(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float) -> TimeDependentAuc:
     """Return the cumulative/dynamic AUC of a risk score at a horizon, weighted for censoring.
 
     Parameters
@@ -99,8 +112,6 @@ def auc_at(
         Risk score at baseline, higher = worse; only its order counts.
     horizon : float
         Horizon, in the unit of `time`.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -110,7 +121,7 @@ def auc_at(
     Raises
     ------
     ValueError
-        If input is unusable (see `validate.check_survival`), the risk is constant, nobody has the event
+        If input is unusable (see `data.check_survival`), the risk is constant, nobody has the event
         before the horizon, or nobody is followed beyond it.
 
     Notes
@@ -129,32 +140,16 @@ def auc_at(
     competing risks. Stat Med 2013;32:5381-97.
     """
     time, event, horizon, risk = _check(time, event, horizon, risk=risk)
-    case, control = _weights(time, event, horizon)
+    case, control = _weights(time, event, event & (time < horizon), horizon)
     auc, influence = _auc_and_influence(time, event, case, control, risk)
     se = _standard_error(influence)
-    margin = float(norm.isf(alpha / 2)) * se
-    return TimeDependentAuc(
-        auc,
-        se,
-        auc - margin,
-        auc + margin,
-        horizon,
-        len(time),
-        int((case > 0).sum()),
-        int((control > 0).sum()),
-        *_roc(case, control, risk),
-        influence,
-    )
+    counts = len(time), int((case > 0).sum()), int((control > 0).sum())
+    curve = _roc(case, control, risk)
+    return TimeDependentAuc(auc, se, auc - Z95 * se, auc + Z95 * se, horizon, *counts, *curve, influence)
 
 
 def compare_auc(
-    time: ArrayLike,
-    event: ArrayLike,
-    risk_a: ArrayLike,
-    risk_b: ArrayLike,
-    horizon: float,
-    *,
-    alpha: float = 0.05,
+    time: ArrayLike, event: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, horizon: float
 ) -> AucComparison:
     """Test whether two risk scores of the same patients have the same AUC at a horizon.
 
@@ -168,8 +163,6 @@ def compare_auc(
         The two risk scores, higher = worse; only their orders count.
     horizon : float
         Horizon, in the unit of `time`.
-    alpha : float, default 0.05
-        One minus the confidence level.
 
     Returns
     -------
@@ -191,28 +184,62 @@ def compare_auc(
     Table 4 of the paper; Blanche et al. 2013 (see `auc_at`).
     """
     time, event, horizon, risk_a, risk_b = _check(time, event, horizon, risk_a=risk_a, risk_b=risk_b)
-    case, control = _weights(time, event, horizon)
+    case, control = _weights(time, event, event & (time < horizon), horizon)
     auc_a, influence_a = _auc_and_influence(time, event, case, control, risk_a)
     auc_b, influence_b = _auc_and_influence(time, event, case, control, risk_b)
-    difference, se = auc_a - auc_b, _standard_error(influence_a - influence_b)
+    se = _standard_error(influence_a - influence_b)
     if se <= 1e-12:
-        raise ValueError(
-            "risk_a and risk_b order cases and controls alike, so their AUC cannot be tested against each "
-            "other; compare scores that differ."
-        )
-    margin = float(norm.isf(alpha / 2)) * se
-    return AucComparison(
-        auc_a,
-        auc_b,
-        difference,
-        se,
-        difference - margin,
-        difference + margin,
-        difference / se,
-        float(2 * norm.sf(abs(difference) / se)),
-        int((case > 0).sum()),
-        int((control > 0).sum()),
-    )
+        raise ValueError("risk_a and risk_b order cases and controls alike; compare scores that differ.")
+    counts = {"n_cases": int((case > 0).sum()), "n_controls": int((control > 0).sum())}
+    return AucComparison.of(auc_a - auc_b, se, auc_a=auc_a, auc_b=auc_b, **counts)
+
+
+def brier_score(
+    time: ArrayLike, event: ArrayLike, survival_at_horizon: ArrayLike, horizon: float
+) -> BrierScore:
+    """Return the Brier score of predicted survival at a horizon, weighted for censoring.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, any one unit, > 0; missing values are an error.
+    event : array-like, shape (n,)
+        1 = event, 0 = censored.
+    survival_at_horizon : array-like, shape (n,)
+        Predicted probability, 0 to 1, of being free of the event at the horizon.
+    horizon : float
+        Horizon, in the unit of `time`.
+
+    Returns
+    -------
+    BrierScore
+        Score, that of the Kaplan–Meier estimate, and the index of prediction accuracy.
+
+    Raises
+    ------
+    ValueError
+        If input is unusable (see `data.check_survival`), a prediction is not a probability, no event was seen
+        by the horizon, or nobody is followed beyond it.
+
+    Notes
+    -----
+    Events with ``time <= horizon`` weigh 1/G(time−), patients with ``time > horizon`` 1/G(horizon), others 0
+    (G as in `auc_at`); the mean is over all patients. Equals R ``riskRegression::Score`` 2022.11.28.
+
+    References
+    ----------
+    Graf E et al. Stat Med 1999;18:2529-45. Kattan MW, Gerds TA. Diagn Progn Res 2018;2:7 (IPA).
+    """
+    time, event, survival = check_survival(time, event, survival_at_horizon=survival_at_horizon)
+    if survival.min() < 0 or survival.max() > 1:
+        found = f"{survival.min():g} to {survival.max():g}"
+        raise ValueError(f"survival_at_horizon goes from {found}; give probabilities, 0 to 1.")
+    happened = event & (time <= horizon)
+    _check_horizon(time, event, happened, horizon)
+    case, beyond = _weights(time, event, happened, horizon)
+    everyone = survival_before(time, event, np.nextafter(horizon, np.inf))
+    score, null = (float((case * s**2 + beyond * (1 - s) ** 2).mean()) for s in (survival, everyone))
+    return BrierScore(score, null, 1 - score / null, len(time), int(happened.sum()))
 
 
 def censoring_survival(time: ArrayLike, event: ArrayLike, at: ArrayLike | None = None) -> np.ndarray:
@@ -235,48 +262,37 @@ def censoring_survival(time: ArrayLike, event: ArrayLike, at: ArrayLike | None =
     Raises
     ------
     ValueError
-        If input is unusable (see `validate.check_survival`).
+        If input is unusable (see `data.check_survival`).
     """
     time, event = check_survival(time, event, need_event=False)
-    times, censored, at_risk = _censoring_table(time, event)
-    curve = np.append(1.0, np.cumprod(1 - censored / np.maximum(at_risk, 1)))
-    return curve[np.searchsorted(times, time if at is None else np.asarray(at, dtype=float))]
-
-
-def _censoring_table(time, event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return distinct times, and per time those censored and those at risk of it (events having left)."""
-    times, position = np.unique(time, return_inverse=True)
-    leaving, events = np.bincount(position), np.bincount(position, weights=event)
-    return times, leaving - events, leaving[::-1].cumsum()[::-1] - events
+    return survival_before(time, event, time if at is None else at, of_censoring=True)
 
 
 def _check(time, event, horizon, **risks) -> tuple:
     """Check survival data, scores and horizon; return them in the order of the arguments."""
-    time, event, *columns = check_survival(time, event, **risks)
-    for name, risk in zip(risks, columns, strict=True):
-        check_varies(name, risk)
-    horizon = float(horizon)
-    if not np.isfinite(horizon) or horizon <= 0:
+    time, event, *columns = check_risks(time, event, **risks)
+    _check_horizon(time, event, event & (time < horizon), horizon)
+    return time, event, float(horizon), *columns
+
+
+def _check_horizon(time, event, happened, horizon) -> None:
+    """Refuse a horizon that does not divide the patients."""
+    if not 0 < horizon < np.inf:
         raise ValueError(f"horizon is {horizon:g}; it must be a time greater than 0, in the unit of time.")
-    if not (event & (time < horizon)).any():
-        raise ValueError(
-            f"horizon is {horizon:g}, and no event was seen before it (the first is at "
-            f"{time[event].min():g}); choose a later horizon."
-        )
+    if not happened.any():
+        first = f"the first is at {time[event].min():g}"
+        raise ValueError(f"horizon is {horizon:g}, and no event was seen before it ({first}).")
     if not (time > horizon).any():
-        raise ValueError(
-            f"horizon is {horizon:g}, and nobody was followed beyond it (the longest follow-up is "
-            f"{time.max():g}); choose an earlier horizon."
-        )
-    return time, event, horizon, *columns
+        longest = f"the longest follow-up is {time.max():g}"
+        raise ValueError(f"horizon is {horizon:g}, and nobody was followed beyond it ({longest}).")
 
 
-def _weights(time, event, horizon) -> tuple[np.ndarray, np.ndarray]:
+def _weights(time, event, happened, horizon) -> tuple[np.ndarray, np.ndarray]:
     """Return the inverse-probability-of-censoring weights of cases and of controls, 0 for all others."""
-    before = censoring_survival(time, event)
+    before = survival_before(time, event, time, of_censoring=True)
     # Strictly beyond the horizon, hence G(horizon) itself: all censorings up to and at it count.
-    beyond = censoring_survival(time, event, at=[np.nextafter(horizon, np.inf)])[0]
-    case = np.where(event & (time < horizon), 1 / np.where(before > 0, before, 1.0), 0.0)
+    beyond = survival_before(time, event, np.nextafter(horizon, np.inf), of_censoring=True)
+    case = np.where(happened, 1 / np.where(before > 0, before, 1.0), 0.0)
     return case, np.where(time > horizon, 1 / beyond, 0.0)
 
 
@@ -314,9 +330,8 @@ def _censoring_term(time, event, weight) -> np.ndarray:
     Patient i's censoring martingale over the fraction at risk, integrated up to the time of patient k, is
     what i adds to 1/G(time_k−); it is weighted by k's `weight` and averaged over k.
     """
-    times, censored, at_risk = _censoring_table(time, event)
-    position = np.searchsorted(times, time)
-    at_risk = np.maximum(at_risk, 1)
+    times, at_risk, events, censored = event_table(time, event)
+    position, at_risk = np.searchsorted(times, time), np.maximum(at_risk - events, 1)
     by_time = np.bincount(position, weights=weight)
     later = by_time[::-1].cumsum()[::-1] - by_time
     compensator = np.cumsum(later * censored / at_risk**2)
@@ -333,8 +348,8 @@ def _standard_error(influence: np.ndarray) -> float:
 def _roc(case, control, risk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return false positive rates, true positive rates and thresholds."""
     levels, position = np.unique(risk, return_inverse=True)
-    rates = [
+    fpr, tpr = (
         np.append(0.0, np.cumsum(np.bincount(position, weights=weight)[::-1]) / weight.sum())
         for weight in (control, case)
-    ]
-    return rates[0], rates[1], np.append(np.inf, levels[::-1])
+    )
+    return fpr, tpr, np.append(np.inf, levels[::-1])

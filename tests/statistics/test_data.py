@@ -2,7 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.statistics.data import check_column, check_survival, check_varies, estimable_columns, read_design
+from npcbook.statistics.data import (
+    RiskSets,
+    check_column,
+    check_risks,
+    check_survival,
+    estimable_columns,
+    event_table,
+    read_design,
+    survival_before,
+)
 
 TIME, EVENT, RISK = [1.0, 2.0, 3.0], [1, 0, 1], [0.2, 0.1, 0.3]
 
@@ -49,10 +58,22 @@ def test_check_column_takes_booleans():
     assert check_column("group", [True, False]).tolist() == [1.0, 0.0]
 
 
-def test_a_constant_column_is_named():
-    check_varies("risk", np.array([1.0, 2.0]))
-    with pytest.raises(ValueError, match="risk is 3 for all 2 patients"):
-        check_varies("risk", np.array([3.0, 3.0]))
+def test_a_constant_score_is_named():
+    assert check_risks(TIME, EVENT, risk=RISK)[2].tolist() == RISK
+    with pytest.raises(ValueError, match="risk is 3 for all 3 patients"):
+        check_risks(TIME, EVENT, risk=[3, 3, 3])
+
+
+def test_counts_and_sums_over_those_at_risk_by_hand():
+    # At 2 an event and a censoring: the event leaves first.
+    time, event = np.array([1.0, 2, 2, 4]), np.array([True, True, False, True])
+    times, at_risk, events, censored = event_table(time, event)
+    assert (times.tolist(), at_risk.tolist()) == ([1, 2, 4], [4, 3, 1])
+    assert (events.tolist(), censored.tolist()) == ([1, 1, 1], [0, 1, 0])
+    assert survival_before(time, event, [1, 2, 4]) == pytest.approx([1, 3 / 4, 1 / 2])
+    assert survival_before(time, event, [2, 3], of_censoring=True) == pytest.approx([1, 1 / 2])
+    relative = np.array([1.0, 2, 1, 4])
+    assert RiskSets(time, event, relative).over_steps(relative).tolist() == [8, 7, 4]
 
 
 def test_estimable_columns_are_those_that_a_design_takes():

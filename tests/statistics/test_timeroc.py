@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npcbook.statistics.timeroc import auc_at, censoring_survival, compare_auc
+from npcbook.statistics.survival import kaplan_meier
+from npcbook.statistics.timeroc import auc_at, brier_score, censoring_survival, compare_auc
 
 STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "timeROC" / "cases.json").read_text())["cases"]
+BRIER = json.loads((STATISTICS / "brier" / "cases.json").read_text())["cases"]
 
 
 def read(case):
@@ -59,6 +61,34 @@ def test_comparison_equals_timeROC(case):
             assert got.se == pytest.approx(comparison["se_diff"][k], rel=tolerance)
             # A relative change in z moves a small p-value by about z² times as much.
             assert got.p_value == pytest.approx(comparison["p"][k], rel=tolerance * (1 + got.z**2))
+
+
+@pytest.mark.parametrize("case", BRIER, ids=lambda case: case["name"])
+def test_brier_score_equals_riskRegression(case):
+    arguments, expected = case["arguments"], case["results"]
+    models = arguments["risk_columns_by_model"]
+    columns = [column for model in models.values() for column in model]
+    df = pd.read_csv(STATISTICS / case["input"])[[arguments["time"], arguments["event"], *columns]].dropna()
+    rows = {(row["model"], row["time"]): row for row in expected["brier"]}
+    for model, risks in models.items():
+        for horizon, risk in zip(arguments["times"], risks, strict=True):
+            got = brier_score(df[arguments["time"]], df[arguments["event"]], 1 - df[risk], horizon)
+            assert got.brier == pytest.approx(rows[model, horizon]["brier"], rel=1e-9)
+            assert got.null == pytest.approx(rows["Null model", horizon]["brier"], rel=1e-9)
+            assert got.ipa == pytest.approx(rows[model, horizon]["ipa"], rel=1e-7, abs=1e-9)
+
+
+def test_brier_score_by_hand_and_of_the_survival_curve():
+    # Without censoring before the horizon it is the plain mean square: 0.2², 0.6², 0.1², 0.5².
+    got = brier_score([1, 2, 3, 4], [1, 1, 0, 1], [0.2, 0.6, 0.9, 0.5], 2)
+    assert got.brier == pytest.approx((0.04 + 0.36 + 0.01 + 0.25) / 4)
+    assert (got.null, got.n_events) == (pytest.approx(0.25), 2)
+    time, event, _, _ = simulate(1, 60, ties=True)
+    curve = np.full(60, kaplan_meier(time, event, at=[0.5]).survival[0])
+    assert brier_score(time, event, curve, 0.5).ipa == pytest.approx(0)
+    for wrong, message in (([0.2, 1.2], "goes from 0.2 to 1.2"), ([0.2, 0.3], "nobody was followed beyond")):
+        with pytest.raises(ValueError, match=message):
+            brier_score([1, 2], [1, 0], wrong, 2)
 
 
 def simulate(seed, n, *, ties):
