@@ -135,7 +135,7 @@ notes = {}
 # features, and the numbers are columns of the table that the script would write.
 
 # %%
-layout = radiomics.feature_table("paper")
+layout = radiomics.feature_table()
 lost = radiomics.lost_names()
 classes = ("firstorder", "shape", *radiomics.TEXTURES)
 kept = layout.groupby(["image", "feature_class"]).size().unstack(fill_value=0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +13,8 @@ import pandas as pd
 import SimpleITK as sitk
 from joblib import Parallel, delayed
 
-from npcbook.imaging.volumes import GEOMETRY_TOLERANCE, Volume, _as_labels, _read, read_volume
-from npcbook.store import atomic_path, code_fingerprint, fingerprint, packages_fingerprint, progress
+from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume
+from npcbook.store import keep, progress
 
 ORDERS = ("n4-normalise", "normalise-n4")
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
@@ -185,8 +183,7 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
 def _check_order(order: str) -> None:
     if order not in ORDERS:
         raise ValueError(
-            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct it (in chapter 02, "
-            f"preprocessing_order)."
+            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct the order of preprocessing."
         )
 
 
@@ -269,73 +266,18 @@ def match_landmarks(volume: Volume, standard: np.ndarray) -> Volume:
 
 
 def preprocessed_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
-    """Return where chapter 02's folder keeps the preprocessed image of a patient's sequence."""
+    """Return where a folder of networks keeps the preprocessed image of a patient's sequence."""
     return Path(folder) / "preprocessed" / f"sub-{patient_id}_{sequence}.npz"
 
 
 def predicted_mask_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
-    """Return where chapter 02's folder keeps the mask that the network drew on a patient's sequence."""
+    """Return where a folder of networks keeps the mask that one drew on a patient's sequence."""
     return Path(folder) / "predicted" / f"sub-{patient_id}_{sequence}_dseg.nii.gz"
 
 
-def store_volume(path: str | os.PathLike, volume: Volume, *, key: str = "") -> None:
-    """Write a preprocessed image in half precision, quick to read again (the mask stays with the cohort).
-
-    Parameters
-    ----------
-    path : str or path
-        Ends in ``.npz``.
-    volume : Volume
-        Normalised: half precision keeps three digits of a z-score.
-    key : str
-        Fingerprint of what the image was made from.
-    """
-    np.savez(path, image=volume.image.astype(np.float16), spacing=np.asarray(volume.spacing), key=key)
-
-
-def load_volume(path: str | os.PathLike, mask: np.ndarray | None = None) -> Volume:
-    """Read an image that `store_volume` wrote, and put `mask` beside it."""
-    with np.load(path, allow_pickle=False) as stored:
-        return Volume(stored["image"].astype(np.float32), mask, tuple(stored["spacing"].tolist()))
-
-
-def load_masked_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike) -> Volume:
-    """Read an image that `store_volume` wrote, and contours on its voxels.
-
-    Parameters
-    ----------
-    image_path : str or path
-        Preprocessed image, ``.npz``.
-    mask_path : str or path
-        Labels: 0 background, 1 primary tumour, 2 lymph node.
-
-    Returns
-    -------
-    Volume
-        Image as float32, mask as uint8.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    ValueError
-        If the mask has another shape or voxel size than the image, or other labels. Where in the scanner
-        it lies cannot be compared, because a preprocessed image does not say; `npcbook.cohort.check_cohort`
-        compares it on the image as scanned.
-    """
-    picture, volume = _read(mask_path), load_volume(image_path)
-    mask = _as_labels(sitk.GetArrayFromImage(picture), mask_path)
-    for name, ours, theirs in (
-        ("shape", volume.image.shape, mask.shape),
-        ("spacing", volume.spacing, picture.GetSpacing()[::-1]),
-    ):
-        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE):
-            raise ValueError(
-                f"{mask_path} has {name} {theirs} and {image_path} has {ours} (z, y, x): contours must lie "
-                f"on the voxels of their image; list what differs with 'python -m npcbook check', or redo "
-                f"chapter 02."
-            )
-    return replace(volume, mask=mask)
+def preprocess_file(source: Path, *, order: str, **options) -> Volume:
+    """Read an image as scanned and preprocess it (see `preprocess`)."""
+    return preprocess(read_volume(source), order=order, **options)
 
 
 def preprocess_files(
@@ -368,36 +310,20 @@ def preprocess_files(
     Notes
     -----
     A target is left alone if it was made from the same file content, by the same code, with the same
-    settings and versions of the libraries. Each appears whole or not at all, so that a run may be stopped
-    at any time.
+    settings and versions of the libraries (`npcbook.store.keep`).
     """
     _check_order(order)
-    code = code_fingerprint(__name__)
-    settings = fingerprint(code, packages_fingerprint("SimpleITK", "numpy", "scipy"), order, options)
-    jobs = (delayed(_preprocess_file)(source, target, order, options, settings) for source, target in files)
+    jobs = (delayed(_keep_preprocessed)(source, target, order=order, **options) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
     problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
     return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
 
 
-def _preprocess_file(source: Path, target: Path, order: str, options: dict, settings: str) -> str:
+def _keep_preprocessed(source: Path, target: Path, **options) -> str:
     try:
-        key = fingerprint(settings, hashlib.blake2b(Path(source).read_bytes()).hexdigest())
-        if _stored_key(target) != key:
-            volume = preprocess(read_volume(source), order=order, **options)
-            with atomic_path(target) as temporary:
-                store_volume(temporary, volume, key=key)
+        keep(target, preprocess_file, Path(source), read=load_volume, write=store_volume, **options)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def _stored_key(path: Path) -> str | None:
-    """Return the key that a stored image was made under, or None where there is none to be read."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return str(stored["key"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
