@@ -94,15 +94,7 @@ chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients
 # switches. N4 is fitted to a copy shrunk within the slices, and its field evaluated at full resolution:
 
 # %%
-from npcbook.imaging import (
-    ORDERS,
-    bias_field,
-    preprocess,
-    preprocess_files,
-    preprocessed_path,
-    preprocessing_steps,
-    read_volume,
-)
+from npcbook.imaging import bias_field, preprocess_files, preprocessed_path, preprocessing_steps
 
 show_source(bias_field)
 
@@ -124,6 +116,9 @@ chapter.table("preprocessing", pd.DataFrame([prepared]), "Images preprocessed.")
 
 
 # %%
+from npcbook.imaging import ORDERS, preprocess, read_volume
+
+
 def steps_of(volume) -> dict[str, np.ndarray]:
     """Return an image as scanned, the field in it, and the result of either order."""
     field = np.exp(bias_field(volume.image, volume.spacing))
@@ -338,15 +333,7 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-from npcbook.imaging import (
-    STRUCTURES,
-    compare_masks,
-    load_volume,
-    measure_overlap,
-    predicted_mask_path,
-    read_mask,
-    store_prediction,
-)
+from npcbook.imaging import STRUCTURES, compare_masks, predicted_mask_path, store_prediction
 
 jobs = [
     delayed(store_prediction)(
@@ -424,9 +411,9 @@ chapter.table("table_3", table_3, "Dice overlap of tumour and nodes together, me
 for (name, sequence), values in groups.items():
     chapter.record(f"table3.{name}.{sequence}", values.mean())
     chapter.record(f"table3.{name}.{sequence}.sd", values.std())
-means = {key: values.mean() for key, values in groups.items()}
-chapter.record("text.dice_low", min(means.values()))
-chapter.record("text.dice_high", max(means.values()))
+means = both.groupby(["cohort", "sequence"])["dice"].mean()
+chapter.record("text.dice_low", means.min())
+chapter.record("text.dice_high", means.max())
 t1w, t2w, cet1w = (format_number(means["validation", sequence]) for sequence in SEQUENCES)
 chapter.takeaway(
     1,
@@ -493,6 +480,9 @@ chapter.takeaway(
 
 
 # %%
+from npcbook.imaging import measure_overlap, read_mask
+
+
 def meeting(patient: str, anatomy) -> list[tuple]:
     """Return how well reader and network meet the planted edges and one another, by structure."""
     edges = {"tumour": anatomy.tumour_mm < 0, "nodes": anatomy.node_mm < 0}
@@ -529,6 +519,9 @@ chapter.table("ceiling", ceiling, caption)
 
 
 # %%
+from npcbook.imaging import load_volume
+
+
 def draw_case(ax, patient: str, sequence: str) -> None:
     """Draw the slice with the largest contour, the reader's outlines and the network's."""
     drawn = read_mask(mask_path(cohort_path, patient, sequence))

@@ -101,22 +101,9 @@ def bias_field(
     return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(picture))
 
 
-def correct_bias(volume: Volume, **options) -> Volume:
-    """Divide a volume by its bias field.
-
-    Parameters
-    ----------
-    volume : Volume
-        Intensities as scanned (positive in tissue).
-    **options
-        Passed to `bias_field`.
-
-    Returns
-    -------
-    Volume
-        Same mask and spacing.
-    """
-    field = bias_field(volume.image, volume.spacing, **options)
+def correct_bias(volume: Volume) -> Volume:
+    """Divide a volume by its bias field; intensities as scanned are positive in tissue."""
+    field = bias_field(volume.image, volume.spacing)
     return replace(volume, image=volume.image / np.exp(field))
 
 
@@ -143,7 +130,7 @@ def normalise(volume: Volume) -> Volume:
     return replace(volume, image=scaled.astype(np.float32))
 
 
-def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Volume:
+def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
     """Correct the bias field and normalise, in either order.
 
     Parameters
@@ -153,8 +140,6 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     order : {"n4-normalise", "normalise-n4"}
         The order that makes sense (the field multiplies the signal, so it must be divided out before
         anything is subtracted), or the order in which the paper tells its steps.
-    **options
-        Passed to `bias_field`.
 
     Returns
     -------
@@ -173,10 +158,10 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     """
     _check_order(order)
     if order == "n4-normalise":
-        return normalise(correct_bias(volume, **options))
+        return normalise(correct_bias(volume))
     scaled = normalise(volume)
     lift = scaled.image.min()
-    corrected = correct_bias(replace(scaled, image=scaled.image - lift), **options)
+    corrected = correct_bias(replace(scaled, image=scaled.image - lift))
     return replace(corrected, image=corrected.image + lift)
 
 
@@ -187,15 +172,13 @@ def _check_order(order: str) -> None:
         )
 
 
-def preprocessing_steps(order: str, **options) -> pd.DataFrame:
+def preprocessing_steps(order: str) -> pd.DataFrame:
     """Return the steps of `preprocess` with their parameters, to be kept with its results.
 
     Parameters
     ----------
     order : {"n4-normalise", "normalise-n4"}
         See `preprocess`.
-    **options
-        As passed to `bias_field`; the rest are its defaults.
 
     Returns
     -------
@@ -209,7 +192,7 @@ def preprocessing_steps(order: str, **options) -> pd.DataFrame:
     """
     _check_order(order)
     arguments = inspect.signature(bias_field).parameters.values()
-    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY} | options
+    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
     steps = {
         "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
         "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
@@ -275,13 +258,12 @@ def predicted_mask_path(folder: str | os.PathLike, patient_id: str, sequence: st
     return Path(folder) / "predicted" / f"sub-{patient_id}_{sequence}_dseg.nii.gz"
 
 
-def preprocess_file(source: Path, *, order: str, **options) -> Volume:
-    """Read an image as scanned and preprocess it (see `preprocess`)."""
-    return preprocess(read_volume(source), order=order, **options)
+def _preprocess_file(source: Path, order: str) -> Volume:
+    return preprocess(read_volume(source), order=order)
 
 
 def preprocess_files(
-    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2, **options
+    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2
 ) -> pd.DataFrame:
     """Preprocess many image files side by side, leaving alone what is already done.
 
@@ -293,8 +275,6 @@ def preprocess_files(
         See `preprocess`.
     workers : int
         Processes.
-    **options
-        Passed to `bias_field`.
 
     Returns
     -------
@@ -313,15 +293,15 @@ def preprocess_files(
     settings and versions of the libraries (`npcbook.store.keep`).
     """
     _check_order(order)
-    jobs = (delayed(_keep_preprocessed)(source, target, order=order, **options) for source, target in files)
+    jobs = (delayed(_keep_preprocessed)(source, target, order) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
     problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
     return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
 
 
-def _keep_preprocessed(source: Path, target: Path, **options) -> str:
+def _keep_preprocessed(source: Path, target: Path, order: str) -> str:
     try:
-        keep(target, preprocess_file, Path(source), read=load_volume, write=store_volume, **options)
+        keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)

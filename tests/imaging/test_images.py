@@ -312,7 +312,7 @@ def test_landmarks_of_a_standard_are_met_whatever_the_scanner_s_scale():
 
 def test_the_steps_are_listed_in_the_order_taken():
     for order in ORDERS:
-        steps = preprocessing_steps(order, iterations=(5,))
+        steps = preprocessing_steps(order)
         names = ["N4" if "N4" in step else "normalisation" for step in steps["step"].unique()]
         assert names == (["N4", "normalisation"] if order.startswith("n4") else ["normalisation", "N4"])
-        assert steps.set_index("parameter")["value"]["iterations"] == "(5,)"
+        assert steps.set_index("parameter")["value"]["iterations"] == "(10, 10)"
