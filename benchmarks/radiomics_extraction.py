@@ -44,7 +44,7 @@ DISCARDED_FILTERS = (
 
 def prepared_region(volume: Volume, mask: str, settings: radiomics.Settings):
     """Return image and mask of the resampled, padded region, or None if the patient has none."""
-    inside = np.isin(volume.mask, radiomics.MASKS[mask])
+    inside = np.isin(volume.mask, radiomics.STRUCTURES[mask])
     if not inside.any():
         return None
     image = sitk.GetImageFromArray(volume.image * np.float32(settings.scale))
@@ -117,13 +117,13 @@ def rendered(patients: int, grid: tuple[int, int, int]):
 
 def compare_calls(volumes) -> tuple[np.ndarray, float, int]:
     """Return CPU seconds (ours, kept, discarded), the largest relative difference, the number of cases."""
-    settings, layout = radiomics.Settings(), radiomics.feature_table("paper")
+    settings, layout = radiomics.Settings(), radiomics.feature_table()
     ours = radiomics.Settings(scale=1.0)
     options = settings.options
     names = np.where(layout["copy_of"] != "", layout["copy_of"], layout["column"])
     seconds, worst, cases = np.zeros(3), 0.0, 0
     for _, _, volume in volumes:
-        for mask in radiomics.MASKS:
+        for mask in radiomics.STRUCTURES:
             region = prepared_region(volume, mask, settings)
             if region is None:
                 continue

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from npcbook.imaging.grids import fit_grid, plane_field
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.preprocessing import normalise
-from npcbook.imaging.training import TrainingSettings, _train_epoch, augment, segmentation_loss
+from npcbook.imaging.training import TrainingSettings, augment, segmentation_loss, train_epoch
 from npcbook.imaging.volumes import read_volume
 from npcbook.synthetic.phantom import Traits, render_patient
 
@@ -96,7 +96,7 @@ def measure(settings: NetworkSettings, options: TrainingSettings, n: int, rounds
                 *plain, lambda b: read_patients([files[i] for i in b], settings.grid), n, options
             ),
             "prepared": lambda: plain_epoch(*kept, lambda b: [x[b] for x in prepared], n, options),
-            "npcbook": lambda: _train_epoch(fabric, *ours, *prepared, options, 0),
+            "npcbook": lambda: train_epoch(fabric, *ours, *prepared, options, 0),
         }
         rows = []
         for _ in range(rounds + 1):
@@ -137,10 +137,10 @@ def measure_gpu(settings: NetworkSettings, options: TrainingSettings) -> str:
     network = fabric.to_device(network.to(memory_format=torch.channels_last_3d))
     pixels = torch.randn(2 * options.batch_size, 1, *settings.grid)
     labels = torch.randint(0, 3, (len(pixels), *settings.grid), dtype=torch.uint8)
-    _train_epoch(fabric, network, optimiser, pixels, labels, options, 0)
+    train_epoch(fabric, network, optimiser, pixels, labels, options, 0)
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    _train_epoch(fabric, network, optimiser, pixels, labels, options, 1)
+    train_epoch(fabric, network, optimiser, pixels, labels, options, 1)
     torch.cuda.synchronize()
     rate = len(pixels) / (time.perf_counter() - start)
     share = rate * operations(settings) / matrix_rate("cuda", size=8192)

@@ -17,18 +17,13 @@
 # **How well does a 3D U-Net draw tumour and nodes on patients, centres and scanners that it has not seen?**
 #
 # ## In short
-#
-# - In the {term}`validation cohort` the mean {term}`Dice overlap` of tumour and nodes together is
-#   {glue:text}`segmentation_dice_t1w` (T1W), {glue:text}`segmentation_dice_t2w` (T2W) and
-#   {glue:text}`segmentation_dice_cet1w` (CET1W) ([Table 3](segmentation-table-3)).
-# - Taken apart, it is {glue:text}`segmentation_tumour` for the tumour and {glue:text}`segmentation_nodes`
-#   for the nodes, over all sequences; the paper prints both together only
-#   ([by structure](segmentation-structures)).
-# - From the best to the worst centre the mean differs by {glue:text}`segmentation_center_range`
-#   ([by centre](segmentation-structures)).
-# - One patient's mean over sequences is {glue:text}`segmentation_worst` at worst: the mean of a cohort says
-#   little about a single contour ([cases](segmentation-cases)).
-#
+
+# %%
+from npcbook.book import in_short
+
+in_short()
+
+# %% [markdown]
 # **Reads** `01_cohorts/cohort`, and images and contours of the cohort. **Writes** preprocessed images, one
 # network per sequence, predicted masks, `dice.csv`, and the networks' features of every patient, for
 # chapters 03 and 04.
@@ -36,7 +31,6 @@
 # ## Setup
 
 # %%
-import hashlib
 import json
 from dataclasses import asdict
 
@@ -44,33 +38,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import SimpleITK as sitk
 import torch
 from joblib import Parallel, delayed
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from myst_nb import glue
 
-from npcbook.book.chapter import open_chapter
-from npcbook.cohort.reading import image_path, mask_path, read_truth
-from npcbook.imaging.features import store_features
-from npcbook.imaging.grids import stack_on_grid
-from npcbook.imaging.network import NetworkSettings, UNet3d
-from npcbook.imaging.overlap import STRUCTURES, measure_overlap, store_prediction
-from npcbook.imaging.preprocessing import (
-    ORDERS,
-    bias_field,
-    load_volume,
-    predicted_mask_path,
-    preprocess,
-    preprocess_files,
-    preprocessed_path,
-    preprocessing_steps,
-)
-from npcbook.imaging.training import TrainingSettings, train_segmentation
-from npcbook.imaging.volumes import read_mask, read_volume
-from npcbook.store import atomic_path, code_fingerprint, files_fingerprint, fingerprint, project_path
-from npcbook.synthetic.writer import rebuild_anatomy
-from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, format_number
+from npcbook.book import KEPT, open_chapter, show_source
+from npcbook.cohort import image_path, mask_path, read_truth
+from npcbook.store import atomic_path, keep, project_path
+from npcbook.synthetic import rebuild_anatomy
+from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -80,13 +58,18 @@ network_width = "small"  # filters per level: "tiny", "small", "deposit" (16 to 
 network_grid = "16, 48, 48"  # voxels (Z, Y, X) that the network sees; paper: 32, 192, 192
 plane_mm = 144.0  # how much of each slice it sees, about its middle; 0, as in the paper, for all of it
 epochs = 14  # paper: 500
-mirror = True  # exchange left and right of some training images; paper: rotation and blurring only
-batch_size = 2  # paper: 64
-learning_rate = 3e-3  # highest of one cycle; paper: 1e-4
-schedule = "one cycle"  # paper: "constant"
-warm_start = True  # start from the network of the sequence before; paper: says nothing of it
-loss = "dice and cross-entropy"  # paper: "dice"; deposited script: "cross-entropy"
+training = {  # fields of TrainingSettings; what is left out is as in the paper
+    "batch_size": 2,  # paper: 64
+    "learning_rate": 3e-3,  # highest of one cycle; paper: 1e-4
+    "schedule": "one cycle",  # paper: "constant"
+    "loss": "dice and cross-entropy",  # paper: "dice"; deposited script: "cross-entropy"
+    "mirror": True,  # exchange left and right of some images; paper: rotation and blurring only
+    "warm_start": True,  # start from the network of the sequence before; paper: says nothing of it
+}
 workers = 2  # processes for preprocessing and measuring
+
+# %%
+chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort_folder)
 
 # %% [markdown]
 # ## Data
@@ -95,7 +78,6 @@ workers = 2  # processes for preprocessing and measuring
 # lymph nodes, on each sequence separately, as in the paper.
 
 # %%
-chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort_path = project_path(cohort_folder)
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")[["cohort", "center"]]
 counts = patients.groupby(["cohort", "center"]).size().rename("patients").reset_index()
@@ -110,10 +92,11 @@ chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients
 # field that multiplies must be divided out *before* a mean is subtracted, and z-scores are negative in half
 # the head, where N4's logarithm does not exist; so the default here is N4 first, and `preprocessing_order`
 # switches. N4 is fitted to a copy shrunk within the slices, and its field evaluated at full resolution:
-#
-# ```{literalinclude} ../npcbook/images.py
-# :pyobject: bias_field
-# ```
+
+# %%
+from npcbook.imaging import bias_field, preprocess_files, preprocessed_path, preprocessing_steps
+
+show_source(bias_field)
 
 # %%
 keys = [(patient, sequence) for patient in patients.index for sequence in SEQUENCES]
@@ -123,36 +106,35 @@ report.insert(0, "patient_id", [patient for patient, _ in keys])
 chapter.write("preprocessing_steps", preprocessing_steps(preprocessing_order))
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
-chapter.table(
-    "preprocessing",
-    pd.DataFrame(
-        {
-            "images": [len(report)],
-            "failed": [len(failed)],
-            "patients that take part": [len(patients)],
-            "first reason": [failed["problem"].iloc[0] if len(failed) else "none failed"],
-        }
-    ),
-    "Images preprocessed.",
-)
+prepared = {"images": len(report), "failed": len(failed), "patients that take part": len(patients)}
+prepared["first reason"] = failed["problem"].iloc[0] if len(failed) else "none failed"
+chapter.table("preprocessing", pd.DataFrame([prepared]), "Images preprocessed.")
 
 # %% [markdown]
 # The same slice as scanned, the field that N4 finds in it, and the result of either order. Grey values of
 # the results are standard deviations from the mean of the head.
 
+
+# %%
+from npcbook.imaging import ORDERS, preprocess, read_volume
+
+
+def steps_of(volume) -> dict[str, np.ndarray]:
+    """Return an image as scanned, the field in it, and the result of either order."""
+    field = np.exp(bias_field(volume.image, volume.spacing))
+    one, other = (preprocess(volume, order=order).image for order in ORDERS)
+    results = {"N4, then normalised": one, "normalised, then N4": other}
+    return {"as scanned": volume.image, "N4's field": field} | results
+
+
 # %%
 example = patients.index[0]
 fig, axes = plt.subplots(3, 4, figsize=(9, 7), layout="constrained")
 for row, sequence in zip(axes, SEQUENCES, strict=True):
-    volume = read_volume(
-        image_path(cohort_path, example, sequence), mask_path(cohort_path, example, sequence)
-    )
+    files = image_path(cohort_path, example, sequence), mask_path(cohort_path, example, sequence)
+    volume = read_volume(*files)
     middle = int(np.argmax((volume.mask > 0).sum(axis=(1, 2))))
-    field = np.exp(bias_field(volume.image, volume.spacing))
-    results = [preprocess(volume, order=order).image for order in ORDERS]
-    panels = (volume.image, field, *results)
-    titles = ("as scanned", "N4's field", "N4, then normalised", "normalised, then N4")
-    for ax, panel, title in zip(row, panels, titles, strict=True):
+    for ax, (title, panel) in zip(row, steps_of(volume).items(), strict=True):
         limits = {"vmin": -2, "vmax": 3} if panel.min() < 0 else {}
         picture = ax.imshow(panel[middle], cmap="viridis" if title == "N4's field" else "gray", **limits)
         ax.set(xticks=[], yticks=[], title=title if sequence == "t1w" else "")
@@ -171,10 +153,11 @@ chapter.figure("preprocessing", fig, alt)
 # number of filters; `network_width` offers the deposited script's and a reading of the paper's in which
 # three pooled bottlenecks make its vector of 6144. Slices are few and thick: once their number is odd,
 # only the plane is halved.
-#
-# ```{literalinclude} ../npcbook/network.py
-# :pyobject: UNet3d
-# ```
+
+# %%
+from npcbook.imaging import NetworkSettings, UNet3d
+
+show_source(UNet3d)
 
 # %%
 grid = tuple(int(size) for size in network_grid.split(","))
@@ -183,9 +166,8 @@ plane_mm = plane_mm or None
 network = UNet3d(network_settings)
 levels = pd.DataFrame(network_settings.shapes, columns=["filters", "slices", "rows", "columns"])
 levels.insert(0, "level", range(len(levels)))
-levels["pooling to the next"] = ["×".join(map(str, step)) for step in network_settings.poolings] + [
-    "(bottleneck)"
-]
+steps = ["×".join(map(str, step)) for step in network_settings.poolings]
+levels["pooling to the next"] = [*steps, "(bottleneck)"]
 levels["parameters, down"] = [sum(p.numel() for p in block.parameters()) for block in network.down]
 upward = zip(network.widen, network.up, strict=True)
 up = [sum(p.numel() for part in pair for p in part.parameters()) for pair in upward]
@@ -197,32 +179,29 @@ chapter.table("network", levels, f"Levels of the network; {total:,} parameters i
 # The network as it was built: width of a box, filters; height, voxels of a side of the plane.
 
 # %%
-fig, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
 depth = len(network_settings.shapes)
-for column in range(2 * depth - 1):
+
+
+def draw_level(ax, column: int) -> None:
+    """Draw one level of the network as a box; on the way down, with its skip connection."""
     level = min(column, 2 * (depth - 1) - column)
     filters, slices, rows, _ = network_settings.shapes[level]
     width, height = 0.12 + 0.1 * np.log2(filters), rows / grid[1]
-    ax.add_patch(
-        Rectangle((column - width / 2, -height / 2), width, height, color=sns.color_palette("colorblind")[0])
-    )
-    ax.text(
-        column, -height / 2 - 0.03, f"{filters}\n{slices}×{rows}×{rows}", ha="center", va="top", fontsize=8
-    )
+    blue = sns.color_palette("colorblind")[0]
+    ax.add_patch(Rectangle((column - width / 2, -height / 2), width, height, color=blue))
+    said, place = f"{filters}\n{slices}×{rows}×{rows}", (column, -height / 2 - 0.03)
+    ax.text(*place, said, ha="center", va="top", fontsize=8)
     if column < depth - 1:
-        y = 0.56 + 0.05 * (depth - level)
-        ax.annotate(
-            "", (2 * (depth - 1) - column, y), (column, y), arrowprops={"arrowstyle": "->", "color": "0.5"}
-        )
-ax.text(
-    depth - 1,
-    0.56 + 0.05 * (depth + 1),
-    "skip connections",
-    ha="center",
-    va="bottom",
-    fontsize=8,
-    color="0.4",
-)
+        y, arrow = 0.56 + 0.05 * (depth - level), {"arrowstyle": "->", "color": "0.5"}
+        ax.annotate("", (2 * (depth - 1) - column, y), (column, y), arrowprops=arrow)
+
+
+# %%
+fig, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
+for column in range(2 * depth - 1):
+    draw_level(ax, column)
+style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.4"}
+ax.text(depth - 1, 0.56 + 0.05 * (depth + 1), "skip connections", **style)
 ax.set(xlim=(-0.8, 2 * depth - 1.2), ylim=(-0.85, 1.0))
 ax.axis("off")
 alt = "The U-Net as a row of boxes: filters grow towards the bottleneck and shrink after it."
@@ -238,14 +217,16 @@ chapter.figure("network", fig, alt)
 #
 # Its Equation 1 goes on with a right-hand side that lacks the "1 −" and divides by the union: read
 # literally it would be largest when the contours agree. Here the overlap is taken for the tumour, for the
-# nodes and for both together, over all patients of a batch, and averaged; `loss` says whether
+# nodes and for both together, over all patients of a batch, and averaged; `loss` (in `training`) says whether
 # cross-entropy, which the deposited script uses, is added. With a few epochs and small nodes, the overlap
 # alone can settle on drawing no node at all.
-#
-# ```{literalinclude} ../npcbook/training.py
-# :pyobject: dice_loss
-# ```
-#
+
+# %%
+from npcbook.imaging import TrainingSettings, dice_loss, train_epoch, train_segmentation
+
+show_source(dice_loss)
+
+# %% [markdown]
 # Training images are rotated in-plane and blurred by random amounts, as in the paper; `mirror` says whether
 # left and right are exchanged in some besides. One tenth of the training patients is kept out of the steps to
 # watch the Dice overlap on new patients; no step and no choice of this run uses the validation cohort. The
@@ -260,33 +241,20 @@ chapter.figure("network", fig, alt)
 # Lightning Fabric (`fabric` below) provides the device: a CPU in single precision, or a GPU in bfloat16 where
 # that is safe. Several GPUs deal the parts of each batch among themselves and add up their gradients, so that
 # their number changes the result by rounding only.
-#
-# ```{literalinclude} ../npcbook/training.py
-# :pyobject: _train_epoch
-# ```
-
 
 # %%
-def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and contours of all patients on the network's grid."""
-    folder = chapter.folder
-    pairs = [
-        (preprocessed_path(folder, p, sequence), mask_path(cohort_path, p, sequence)) for p in patients.index
-    ]
-    return stack_on_grid(pairs, grid, plane_mm=plane_mm)
+show_source(train_epoch)
 
-
+# %%
+fields = {name: value for name, value in training.items() if name != "warm_start"}
+warm_start = training.get("warm_start", False)
+batches = training.get("batch_size", TrainingSettings.batch_size) // TrainingSettings.micro_batch
 training_settings = TrainingSettings(
     epochs=epochs,
-    batch_size=batch_size,
-    learning_rate=learning_rate,
-    loss=loss,
-    mirror=mirror,
-    schedule=schedule,
     device="cuda" if torch.cuda.is_available() else "cpu",
-    devices=max(1, min(torch.cuda.device_count(), batch_size // TrainingSettings.micro_batch)),
+    devices=max(1, min(torch.cuda.device_count(), batches)),
+    **fields,
 )
-is_training = (patients["cohort"] == "training").to_numpy()
 seen_by_network = {"order": preprocessing_order, "grid": grid, "plane_mm": plane_mm}
 seen_by_network |= {"training": asdict(training_settings), "warm_start": warm_start}
 with atomic_path(chapter.folder / "input.json") as temporary:
@@ -298,33 +266,56 @@ with atomic_path(chapter.folder / "input.json") as temporary:
 # settings and code, is read back. Then each network segments every patient, and its features are stored
 # for chapter 03.
 
+
 # %%
-history, predictions, made_from, trained = [], {}, {}, None
+from npcbook.imaging import features_table, network_path, stack_on_grid, store_features
+
+
+def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and contours of all patients on the network's grid."""
+    keys = [(patient, sequence) for patient in patients.index]
+    pairs = [(preprocessed_path(chapter.folder, *key), mask_path(cohort_path, *key)) for key in keys]
+    return stack_on_grid(pairs, grid, plane_mm=plane_mm)
+
+
+# %%
+is_training = (patients["cohort"] == "training").to_numpy()
+options = {"network_settings": network_settings, "settings": training_settings}
+history, predictions, trained = [], {}, None
 for sequence in SEQUENCES:
     pixels, contours = read_stack(sequence)
-    start = trained.network if trained and warm_start else None
+    start, path = trained.network if trained and warm_start else None, network_path(chapter.folder, sequence)
     trained = train_segmentation(
-        pixels[is_training],
-        contours[is_training],
-        network_settings=network_settings,
-        settings=training_settings,
-        folder=chapter.folder / "networks" / sequence,
-        start=start,
-    )
+        pixels[is_training], contours[is_training], path=path, start=start, **options
+    )  # fmt: skip
     history.append(trained.history.assign(sequence=sequence))
-    path = chapter.folder / f"features_{sequence}.parquet"
-    device = training_settings.device
-    predictions[sequence] = store_features(path, trained.network, pixels, patients.index, device=device)
-    made_from[sequence] = hashlib.blake2b(predictions[sequence]).hexdigest()
+    kept = chapter.folder / KEPT / f"features_{sequence}.npz"
+    found = store_features(kept, path, pixels, device=training_settings.device)
+    predictions[sequence] = found.labels
+    features = features_table(found)
+    features.insert(0, "patient_id", patients.index)
+    chapter.write(f"features_{sequence}", features, suffix=".parquet")
 history = pd.concat(history, ignore_index=True)
 chapter.write("history", history)
+
+# %%
+first = "bias field corrected by N4", "normalised to mean 0 and standard deviation 1 of the head"
+prepared = " and then ".join(first if preprocessing_order.startswith("n4") else first[::-1])
+other = "the network of the sequence before (the first from random weights)"
+chapter.methods(f"""
+Segmentation. T1-weighted (T1W), T2-weighted (T2W) and contrast-enhanced T1-weighted (CET1W) volumes were
+{prepared}, and resampled to {network_grid} voxels (slices, rows, columns). One three-dimensional U-Net a
+sequence (width "{network_width}") was trained on the reader's contours of tumour and nodes for {epochs}
+epochs with batches of {training_settings.batch_size}, the loss "{training_settings.loss}" and a learning rate
+of at most {training_settings.learning_rate:g}, starting from {other if warm_start else "random weights"}.
+""")
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-", "--", ":"), strict=True):
     axes[0].plot(rows["epoch"], rows["loss"], style, label=DISPLAY_NAMES[sequence])
     axes[1].plot(rows["epoch"], rows["monitor_dice"], style, label=DISPLAY_NAMES[sequence])
-axes[0].set(xlabel="epoch", ylabel=f"loss ({loss})")
+axes[0].set(xlabel="epoch", ylabel=f"loss ({training_settings.loss})")
 axes[1].set(xlabel="epoch", ylabel="mean Dice, kept-out\ntraining patients", ylim=(0, 1))
 for ax in axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -342,43 +333,58 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-def measure(sequence: str) -> pd.DataFrame:
-    """Write the predicted masks of a sequence and compare them with the contours."""
-    jobs = [
-        delayed(store_prediction)(
-            labels,
-            preprocessed=preprocessed_path(chapter.folder, patient, sequence),
-            image=image_path(cohort_path, patient, sequence),
-            contours=mask_path(cohort_path, patient, sequence),
-            target=predicted_mask_path(chapter.folder, patient, sequence),
-            plane_mm=plane_mm,
-        )
-        for patient, labels in zip(patients.index, predictions[sequence], strict=True)
-    ]
+from npcbook.imaging import STRUCTURES, compare_masks, predicted_mask_path, store_prediction
+
+jobs = [
+    delayed(store_prediction)(
+        labels,
+        preprocessed=preprocessed_path(chapter.folder, patient, sequence),
+        target=predicted_mask_path(chapter.folder, patient, sequence),
+        plane_mm=plane_mm,
+    )
+    for sequence in SEQUENCES
+    for patient, labels in zip(patients.index, predictions[sequence], strict=True)
+]
+_ = Parallel(n_jobs=workers, batch_size=8)(jobs)
+
+
+# %%
+def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
+    """Compare predicted masks with contours, patient by patient and sequence by sequence."""
+    jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
     measured = Parallel(n_jobs=workers, batch_size=8)(jobs)
-    rows = [row | {"patient_id": p} for p, many in zip(patients.index, measured, strict=True) for row in many]
-    return pd.DataFrame(rows).assign(sequence=sequence)
+    named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
+    rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
+    columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]
+    table = pd.DataFrame(rows).merge(patients, on="patient_id")
+    return table[list(dict.fromkeys(columns))]
 
 
-code = code_fingerprint(store_prediction)
-contour_files = [mask_path(cohort_path, *key) for key in keys if mask_path(cohort_path, *key).exists()]
-drawn = files_fingerprint(contour_files, relative_to=cohort_path)
-masks = [predicted_mask_path(chapter.folder, *key) for key in keys if key[0] in patients.index]
-if not all(path.exists() for path in masks):
-    # Masks are written while they are measured.
-    (chapter.folder / "dice.key").unlink(missing_ok=True)
-dice = chapter.cached(
-    "dice",
-    fingerprint(made_from, patients.reset_index().to_numpy().tolist(), code, drawn, plane_mm),
-    lambda: pd.concat([measure(sequence) for sequence in SEQUENCES]).merge(
-        patients.reset_index(), on="patient_id"
-    )[["patient_id", "cohort", "center", "sequence", "structure", "dice", "hd95_mm", "volume_error"]],
-)
+# %%
+keys = [(patient, sequence) for sequence in SEQUENCES for patient in patients.index]
+masks = [(*key, predicted_mask_path(chapter.folder, *key), mask_path(cohort_path, *key)) for key in keys]
+dice = keep(chapter.folder / "dice.csv", measure, masks, patients.reset_index())
 words = {"count": "masks", "std": "SD", "min": "lowest", "25%": "lower quartile", "50%": "median"}
 words |= {"75%": "upper quartile", "max": "highest"}
 overview = dice.groupby("structure", sort=False)["dice"].describe().reset_index().rename(columns=words)
 overview = overview.astype({"masks": int}).round(2)
 chapter.table("dice_overview", overview, "Dice overlap in all patients and sequences, by structure.")
+
+# %% [markdown]
+# SimpleITK, which many readers know, measures the same overlap:
+
+# %%
+theirs, differences = sitk.LabelOverlapMeasuresImageFilter(), []
+both = dice[dice["structure"] == "tumour and nodes"]
+for row in both[(both["cohort"] == "validation") & both["dice"].notna()].head(60).itertuples():
+    key = row.patient_id, row.sequence
+    files = mask_path(cohort_path, *key), predicted_mask_path(chapter.folder, *key)
+    theirs.Execute(*(sitk.ReadImage(str(file)) > 0 for file in files))
+    differences.append(abs(theirs.GetDiceCoefficient() - row.dice))
+chapter.say(
+    f"Largest difference of the Dice overlap from SimpleITK's `LabelOverlapMeasuresImageFilter`, over "
+    f"{len(differences)} masks: {max(differences):.1g}."
+)
 
 # %% [markdown]
 # (segmentation-table-3)=
@@ -394,23 +400,26 @@ def mean_sd(values: pd.Series) -> str:
     return f"{format_number(values.mean(), 2)} ± {format_number(values.std(), 2)}"
 
 
-both = dice[dice["structure"] == "tumour and nodes"]
+# %%
+groups = {key: values for key, values in both.groupby(["cohort", "sequence"])["dice"]}
 table_3 = pd.DataFrame({"Sequence": [DISPLAY_NAMES[s] for s in ("cet1w", "t1w", "t2w")]})
-for name in ("training", "validation"):
-    groups = {
-        s: both[(both["sequence"] == s) & (both["cohort"] == name)]["dice"]
-        for s in table_3["Sequence"].str.lower()
-    }
-    table_3[name.capitalize()] = [mean_sd(values) for values in groups.values()]
-    for sequence, values in groups.items():
-        chapter.record(f"table3.{name}.{sequence}", values.mean())
-        chapter.record(f"table3.{name}.{sequence}.sd", values.std())
-        if name == "validation":
-            glue(f"segmentation_dice_{sequence}", format_number(values.mean(), 2), display=False)
+for name in COHORTS:
+    table_3[name.capitalize()] = [mean_sd(groups[name, s.lower()]) for s in table_3["Sequence"]]
+chapter.table("table_3", table_3, "Dice overlap of tumour and nodes together, mean ± standard deviation.")
+
+# %%
+for (name, sequence), values in groups.items():
+    chapter.record(f"table3.{name}.{sequence}", values.mean())
+    chapter.record(f"table3.{name}.{sequence}.sd", values.std())
 means = both.groupby(["cohort", "sequence"])["dice"].mean()
 chapter.record("text.dice_low", means.min())
 chapter.record("text.dice_high", means.max())
-chapter.table("table_3", table_3, "Dice overlap of tumour and nodes together, mean ± standard deviation.")
+t1w, t2w, cet1w = (format_number(means["validation", sequence]) for sequence in SEQUENCES)
+chapter.takeaway(
+    1,
+    f"In the validation cohort the mean Dice overlap of tumour and nodes together is {t1w} (T1W), {t2w} "
+    f"(T2W) and {cet1w} (CET1W) ([Table 3](#segmentation-table-3)).",
+)
 
 # %% [markdown]
 # (segmentation-structures)=
@@ -429,19 +438,8 @@ summary = by.agg(
     volume=("volume_error", lambda values: format_number(100 * values.median(), 0)),
 ).reset_index()
 summary["sequence"] = summary["sequence"].map(DISPLAY_NAMES)
-summary.columns = [
-    *(
-        "Structure",
-        "Sequence",
-        "Cohort",
-        "Centre",
-        "Masks",
-        "Dice",
-        "Dice = 0",
-        "HD95 (mm)",
-        "Volume error, median (%)",
-    )
-]
+names = ["Structure", "Sequence", "Cohort", "Centre", "Masks", "Dice", "Dice = 0", "HD95 (mm)"]
+summary.columns = [*names, "Volume error, median (%)"]
 chapter.table("structures", summary, "Agreement of predicted and drawn masks, mean ± standard deviation.")
 
 # %%
@@ -454,14 +452,22 @@ for ax, structure in zip(axes, STRUCTURES, strict=True):
         legend="brief" if structure == "tumour and nodes" else False,
     )  # fmt: skip
     ax.set(title=structure, xlabel="centre", ylabel="Dice overlap", ylim=(0, 1))
-validation = dice[dice["cohort"] == "validation"]
-for name, structure in (("tumour", "tumour"), ("nodes", "nodes")):
-    values = validation.loc[validation["structure"] == structure, "dice"]
-    glue(f"segmentation_{name}", format_number(values.mean(), 2), display=False)
-by_center = both.groupby("center")["dice"].mean()
-glue("segmentation_center_range", format_number(by_center.max() - by_center.min(), 2), display=False)
 alt = "Box plots of the Dice overlap by centre and sequence, one panel a structure."
 chapter.figure("structures", fig, alt)
+
+# %%
+validation = dice[dice["cohort"] == "validation"].groupby("structure")["dice"].mean().map(format_number)
+chapter.takeaway(
+    2,
+    f"Taken apart, it is {validation['tumour']} for the tumour and {validation['nodes']} for the nodes, over "
+    "all sequences; the paper prints both together only ([by structure](#segmentation-structures)).",
+)
+by_center = both.groupby("center")["dice"].mean()
+chapter.takeaway(
+    3,
+    "From the best to the worst centre the mean differs by "
+    f"{format_number(by_center.max() - by_center.min())} ([by centre](#segmentation-structures)).",
+)
 
 # %% [markdown]
 # (segmentation-ceiling)=
@@ -472,14 +478,16 @@ chapter.figure("structures", fig, alt)
 # meet it in some validation patients, and how well the network's masks do. The first is what a network that
 # finds every edge would reach in Table 3. For a real cohort there is nothing planted, and the table says so.
 
+
 # %%
-held_out = patients.index[patients["cohort"] == "validation"]
-sampled = held_out[:: max(1, len(held_out) // 40)]
-anatomies = {} if read_truth(cohort_path) is None else rebuild_anatomy(cohort_folder, sampled)
-met = []
-for patient, anatomy in anatomies.items():
+from npcbook.imaging import measure_overlap, read_mask
+
+
+def meeting(patient: str, anatomy) -> list[tuple]:
+    """Return how well reader and network meet the planted edges and one another, by structure."""
     edges = {"tumour": anatomy.tumour_mm < 0, "nodes": anatomy.node_mm < 0}
     edges["tumour and nodes"] = edges["tumour"] | edges["nodes"]
+    met = []
     for sequence in SEQUENCES:
         drawn = read_mask(mask_path(cohort_path, patient, sequence))
         predicted = read_mask(predicted_mask_path(chapter.folder, patient, sequence))
@@ -487,6 +495,14 @@ for patient, anatomy in anatomies.items():
             network, reader = np.isin(predicted, labels), np.isin(drawn, labels)
             pairs = ((reader, edges[structure]), (network, edges[structure]), (network, reader))
             met.append((structure, *(measure_overlap(*pair, anatomy.spacing).dice for pair in pairs)))
+    return met
+
+
+# %%
+held_out = patients.index[patients["cohort"] == "validation"]
+sampled = held_out[:: max(1, len(held_out) // 40)]
+anatomies = {} if read_truth(cohort_path) is None else rebuild_anatomy(cohort_folder, sampled)
+met = [row for pair in anatomies.items() for row in meeting(*pair)]
 names = ["Structure", "reader and planted edge", "network and planted edge", "network and reader"]
 ceiling = pd.DataFrame(met, columns=names).groupby("Structure", sort=False).mean().reset_index()
 if ceiling.empty:
@@ -501,26 +517,41 @@ chapter.table("ceiling", ceiling, caption)
 # Validation patients by the mean over their three sequences, in the slice with the largest contour. Solid
 # lines are the reader's contours, dashed ones the network's; orange is tumour, blue is node.
 
+
+# %%
+from npcbook.imaging import load_volume
+
+
+def draw_case(ax, patient: str, sequence: str) -> None:
+    """Draw the slice with the largest contour, the reader's outlines and the network's."""
+    drawn = read_mask(mask_path(cohort_path, patient, sequence))
+    predicted = read_mask(predicted_mask_path(chapter.folder, patient, sequence))
+    middle = int(np.argmax((drawn > 0).sum(axis=(1, 2))))
+    pixels = load_volume(preprocessed_path(chapter.folder, patient, sequence)).image[middle]
+    ax.imshow(pixels, cmap="gray", vmin=-2, vmax=3)
+    for mask, style in ((drawn, "solid"), (predicted, "dashed")):
+        for label, color in enumerate(MASK_COLOURS.values(), start=1):
+            if (mask[middle] == label).any():
+                ax.contour(mask[middle] == label, [0.5], colors=color, linestyles=style, linewidths=1.2)
+    ax.set(xticks=[], yticks=[])
+
+
 # %%
 ranked = both[both["cohort"] == "validation"].groupby("patient_id")["dice"].mean().sort_values()
 cases = {"best": ranked.index[-1], "median": ranked.index[len(ranked) // 2], "worst": ranked.index[0]}
-glue("segmentation_worst", format_number(ranked.iloc[0], 2), display=False)
 fig, axes = plt.subplots(3, 3, figsize=(8, 8), layout="constrained")
 for row, (name, patient) in zip(axes, cases.items(), strict=True):
     for ax, sequence in zip(row, SEQUENCES, strict=True):
-        drawn = read_mask(mask_path(cohort_path, patient, sequence))
-        predicted = read_mask(predicted_mask_path(chapter.folder, patient, sequence))
-        middle = int(np.argmax((drawn > 0).sum(axis=(1, 2))))
-        pixels = load_volume(preprocessed_path(chapter.folder, patient, sequence)).image[middle]
-        ax.imshow(pixels, cmap="gray", vmin=-2, vmax=3)
-        for mask, style in ((drawn, "solid"), (predicted, "dashed")):
-            for label, color in enumerate(MASK_COLOURS.values(), start=1):
-                if (mask[middle] == label).any():
-                    ax.contour(mask[middle] == label, [0.5], colors=color, linestyles=style, linewidths=1.2)
-        ax.set(xticks=[], yticks=[], title=DISPLAY_NAMES[sequence] if name == "best" else "")
+        draw_case(ax, patient, sequence)
+        ax.set_title(DISPLAY_NAMES[sequence] if name == "best" else "")
     row[0].set_ylabel(f"{name}: {patient}, mean Dice {format_number(ranked[patient], 2)}")
 alt = "Best, median and worst validation patient: drawn and predicted contours on three sequences."
 chapter.figure("cases", fig, alt)
+chapter.takeaway(
+    4,
+    f"One patient's mean over sequences is {format_number(ranked.iloc[0])} at worst: the mean of a cohort "
+    "says little about a single contour ([cases](#segmentation-cases)).",
+)
 
 # %% [markdown]
 # ## Against the paper
@@ -545,7 +576,8 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much
 #   that of the tumour? Small structures are learnt last.
-# - `loss = "dice"`, the paper's: with few epochs, look at *Dice = 0* for the nodes in the table by structure.
+# - `training["loss"] = "dice"`, the paper's: with few epochs, look at *Dice = 0* for the nodes in the
+#   table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #
 # A training takes minutes and replaces the stored network, so that setting the parameters back trains again;

@@ -18,26 +18,13 @@
 # metastasis?**
 #
 # ## In short
-#
-# - As published, the combined score's {term}`C-index` is {glue:text}`dl_published_training` in the patients
-#   it was fitted on and {glue:text}`dl_published_validation` in the {term}`validation cohort`
-#   ([C-indices](dl-c-index)).
-# - A head that looks at the disease and its surroundings, and that knows how long each patient was
-#   followed, reaches {glue:text}`dl_recommended_validation` in validation
-#   ([recommended](dl-recommended)).
-# - Its training scores are {glue:text}`dl_apparent` if each patient helps to fit the head that scores
-#   them, and {glue:text}`dl_out_of_fold` if not: the difference is not skill ([apparent and out of
-#   fold](dl-recommended)).
-# - In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect
-#   reader of the pictures would reach with these patients: {glue:text}`dl_planted_traits` in validation (a
-#   dash in a real cohort; [more patients, or better features](dl-ceiling)).
-# - Of the planted traits, changed one at a time in otherwise equal pictures, the score answers most to
-#   {glue:text}`dl_answers` per standard deviation; in a real cohort this cannot be asked
-#   ([what the score rests on](dl-attribution)).
-# - The best single sequence in validation is {glue:text}`dl_best_sequence`; all three together differ
-#   from it by {glue:text}`dl_combined_gain` (it is the best of three on these same patients, which favours
-#   it) ([C-indices](dl-c-index)).
-#
+
+# %%
+from npcbook.book import in_short
+
+in_short()
+
+# %% [markdown]
 # **Reads** `01_cohorts/cohort` and the features that chapter 02 stored. **Writes** `scores.csv` (as
 # published; training patients scored by heads fitted on them), `scores_out_of_fold.csv` (the same heads,
 # training patients scored out of fold) and `scores_recommended.csv` (out of fold, too), each with one score
@@ -46,44 +33,25 @@
 # ## Setup
 
 # %%
-import inspect
 import json
+from dataclasses import replace
 from functools import partial
 
-import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from myst_nb import glue
+from lifelines.utils import concordance_index
 from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
+from sksurv.metrics import concordance_index_censored
 
-from npcbook.book.chapter import open_chapter
-from npcbook.book.tables import attempt
-from npcbook.cohort.reading import image_path, read_truth
-from npcbook.imaging.attribution import (
-    Attribution,
-    integrated_gradients,
-    random_head,
-    randomise,
-    score_function,
-    share_within,
-)
-from npcbook.imaging.features import extract_features, predict_labels
-from npcbook.imaging.grids import fit_grid, plane_field, stack_on_grid
-from npcbook.imaging.heads import fit_scaling, fit_softmax_head
-from npcbook.imaging.model import model_card, store_model, write_model_card
-from npcbook.imaging.preprocessing import preprocess, preprocessed_path
-from npcbook.imaging.training import load_network
-from npcbook.imaging.volumes import Volume
-from npcbook.paper.printed import lookup
-from npcbook.statistics.concordance import harrell_c
-from npcbook.statistics.resampling import out_of_fold_risk
-from npcbook.statistics.ridge import fit_ridge_cox
-from npcbook.store import code_fingerprint, files_fingerprint, fingerprint, project_path
-from npcbook.synthetic.writer import rebuild_anatomy, render_again
-from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_estimate, format_number
+from npcbook.book import open_chapter, show_source
+from npcbook.cohort import image_path, read_truth
+from npcbook.paper import lookup
+from npcbook.statistics import cox_loss, fit_ridge_cox, harrell_c, out_of_fold_risk
+from npcbook.store import atomic_path, project_path
+from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, TRACKS, format_number, or_dash
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -95,6 +63,9 @@ seed = 2023  # of the heads' first weights and of the folds
 n_seeds = 3  # times that the heads are fitted again with other seeds
 explained_patients = 4  # patients of highest risk whose scores are attributed to voxels
 
+# %%
+chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort_folder)
+
 # %% [markdown]
 # ## Data
 #
@@ -104,20 +75,18 @@ explained_patients = 4  # patients of highest risk whose scores are attributed t
 # seen yet.
 
 # %%
-chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort = chapter.read("01_cohorts/cohort").set_index("patient_id")
 stored = {s: chapter.read(f"02_segmentation/features_{s}").set_index("patient_id") for s in SEQUENCES}
 patients = cohort.loc[cohort.index.isin(stored["t1w"].index)]
 stored = {s: table.reindex(patients.index) for s, table in stored.items()}
 time, event = patients["dmfs_months"].to_numpy(), patients["dm_event"].to_numpy()
-cohorts = {name: (patients["cohort"] == name).to_numpy() for name in ("training", "validation")}
-training = cohorts["training"]
+cohorts = {name: (patients["cohort"] == name).to_numpy() for name in COHORTS}
+training, held = cohorts.values()
 models = {**{s: (s,) for s in SEQUENCES}, "combined": tuple(SEQUENCES)}
 shown = DISPLAY_NAMES | {"combined": "Combined"}
 counts = patients.groupby("cohort")["dm_event"].agg(patients="size", metastases="sum").reset_index()
-counts["without images"] = [
-    int((cohort["cohort"] == name).sum() - n) for name, n in counts.iloc[:, :2].to_numpy()
-]
+given = cohort["cohort"].value_counts().reindex(counts["cohort"]).to_numpy()
+counts["without images"] = given - counts["patients"]
 chapter.table("patients", counts, "Patients and distant metastases.")
 
 # %% [markdown]
@@ -135,11 +104,13 @@ chapter.table("patients", counts, "Patients and distant metastases.")
 # rare: a small batch would often hold none, so that each step here sees the whole training cohort. The
 # network below the head stays as the segmentation left it. Note what the loss does not know: a patient
 # lost to follow-up after a year counts as free of metastasis for good.
-#
-# ```{literalinclude} ../npcbook/imaging/network.py
-# :pyobject: PrognosisHead
-# ```
-#
+
+# %%
+from npcbook.imaging import PrognosisHead, fit_scaling, fit_softmax_head
+
+show_source(PrognosisHead)
+
+# %% [markdown]
 # (dl-recommended-method)=
 # ### As recommended
 #
@@ -152,10 +123,9 @@ chapter.table("patients", counts, "Patients and distant metastases.")
 #
 # with $D$ metastases. The penalty $\lambda$ is chosen by cross-validation within the training cohort.
 # Training patients are scored out of fold: by a head, penalty included, that was fitted without them.
-#
-# ```{literalinclude} ../npcbook/statistics/ridge.py
-# :pyobject: fit_ridge_cox
-# ```
+
+# %%
+show_source(cox_loss)
 
 
 # %%
@@ -167,6 +137,7 @@ def features(kind: str, sequences: tuple[str, ...]) -> np.ndarray:
     return np.hstack([table.loc[:, keep].to_numpy(float) for table, keep in zip(tables, kept, strict=True)])
 
 
+# %%
 fit_softmax = partial(fit_softmax_head, epochs=head_epochs, learning_rate=head_learning_rate, seed=seed)
 published, published_out_of_fold, published_heads = {}, {}, {}
 for name, sequences in models.items():
@@ -179,24 +150,28 @@ for name, sequences in models.items():
     )
 
 # %%
+fit_ridge = partial(fit_ridge_cox, fit_scaling=fit_scaling, n_folds=n_folds)
 recommended, apparent, heads = {}, {}, {}
 for name, sequences in models.items():
     inputs, follow_up = features("region", sequences), (time[training], event[training])
     rng = np.random.default_rng(seed)
-    fit_ridge = partial(fit_ridge_cox, fit_scaling=fit_scaling, n_folds=n_folds, rng=rng)
-    heads[name] = fit_ridge(inputs[training], *follow_up)
+    heads[name] = fit_ridge(inputs[training], *follow_up, rng=rng)
     apparent[name] = heads[name].risk(inputs)
     recommended[name] = apparent[name].copy()
     recommended[name][training] = out_of_fold_risk(
-        fit_ridge, inputs[training], *follow_up, n_folds=n_folds, rng=rng
+        partial(fit_ridge, rng=rng), inputs[training], *follow_up, n_folds=n_folds, rng=rng
     )
-for file, scores in (
-    ("scores", published),
-    ("scores_out_of_fold", published_out_of_fold),
-    ("scores_recommended", recommended),
-):
-    table = pd.DataFrame({f"dl_{name}": values for name, values in scores.items()}, index=patients.index)
-    chapter.write(file, table.reset_index())
+
+# %%
+files = {"scores": published, "scores_out_of_fold": published_out_of_fold, "scores_recommended": recommended}
+for file, scores in files.items():
+    chapter.write(file, pd.DataFrame(scores, index=patients.index).add_prefix("dl_").reset_index())
+chapter.methods(f"""
+Deep-learning score. As published, a fully connected head with softmax and cross-entropy ({head_epochs} steps,
+learning rate {head_learning_rate:g}) read metastasis, yes or no, from the globally pooled bottleneck, and
+training patients were scored by the head that had seen them. As recommended, a Cox head with a
+cross-validated ridge penalty was fitted, and training patients were scored out of fold ({n_folds} folds).
+""")
 
 # %% [markdown]
 # How the heads were fitted. Left: cross-entropy in training. It falls as long as it is trained, and says
@@ -225,57 +200,58 @@ chapter.figure("heads", fig, alt)
 # {term}`overfitting` does.
 
 # %%
-truth = read_truth(project_path(cohort_folder))
-oracle = None if truth is None else truth["linear_predictor"].reindex(patients.index).to_numpy()
-notes, c_index = {}, {}
-tracks = {"as published": published, "recommended": recommended}
+cohort_path = project_path(cohort_folder)
+truth = read_truth(cohort_path)
+tracks = dict(zip(TRACKS, (published, recommended), strict=True))
 others = {"apparent": apparent, "published, out of fold": published_out_of_fold}
+c_index = {}
 for name in models:
     for where, members in cohorts.items():
         for track, scores in (tracks | others).items():
-            found = attempt(
-                notes,
-                f"{shown[name]}, {where}",
-                harrell_c,
-                time[members],
-                event[members],
-                scores[name][members],
-            )
-            c_index[name, where, track] = found
-            if found is not None and track in tracks:
-                limits = {"low": found.low, "high": found.high}
-                chapter.record(f"text.{where}.c_index.dl_{name}", found.c, track=track, **limits)
-
-
-def as_text(found) -> str:
-    """Return a C-index with its interval, or a dash where there is none."""
-    return "–" if found is None else format_estimate(found.c, found.low, found.high, 2)
-
+            with chapter.noting(f"C-index, {shown[name]}, {where}, {track}"):
+                c_index[name, where, track] = harrell_c(time[members], event[members], scores[name][members])
+if truth is not None:
+    planted = truth["linear_predictor"].reindex(patients.index).to_numpy()
+    for where, members in cohorts.items():
+        with chapter.noting(f"C-index, planted, {where}"):
+            c_index["planted", where, "truth"] = harrell_c(time[members], event[members], planted[members])
 
 # %%
-rows = []
-for name in models:
-    row = {"Score": shown[name]}
-    for where in cohorts:
-        for track in ("as published", "recommended"):
-            row[f"{where.capitalize()}, {track}"] = as_text(c_index[name, where, track])
-    rows.append(row)
-if oracle is not None:
-    planted = {
-        where: attempt(notes, f"Planted, {where}", harrell_c, time[members], event[members], oracle[members])
-        for where, members in cohorts.items()
-    }
-    both = ("as published", "recommended")
-    rows.append(
-        {"Score": "Planted"} | {f"{w.capitalize()}, {t}": as_text(planted[w]) for w in cohorts for t in both}
-    )
-    for where, found in planted.items():
-        if found is not None:
-            chapter.record(
-                f"text.{where}.c_index.dl_combined", found.c, low=found.low, high=found.high, track="truth"
-            )
-chapter.table("c_index", pd.DataFrame(rows), "C-index (95 % CI) of the network's scores.")
+rows = {
+    shown[name]: {f"{where.capitalize()}, {track}": or_dash(c_index.get((name, where, track)))
+                  for where in cohorts for track in TRACKS}
+    for name in models
+}  # fmt: skip
+if truth is not None:
+    planted = {w: or_dash(c_index.get(("planted", w, "truth"))) for w in cohorts}
+    rows["Planted"] = {f"{w.capitalize()}, {t}": planted[w] for w in cohorts for t in TRACKS}
+c_table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("Score").reset_index()
+chapter.table("c_index", c_table, "C-index (95 % CI) of the network's scores.")
 
+# %%
+for (name, where, track), found in c_index.items():
+    if track in (*TRACKS, "truth"):
+        name = "combined" if name == "planted" else name
+        limits = {"low": found.low, "high": found.high}
+        chapter.record(f"text.{where}.c_index.dl_{name}", found.c, track=track, **limits)
+
+# %% [markdown]
+# The same index from lifelines, where a higher score means a longer life, and from scikit-survival; neither
+# gives the standard error that the intervals above need:
+
+# %%
+differences = []
+for (name, where, track), found in c_index.items():
+    if track in TRACKS:
+        members, risk = cohorts[where], tracks[track][name][cohorts[where]]
+        lifelines = concordance_index(time[members], -risk, event[members])
+        sksurv = concordance_index_censored(event[members] == 1, time[members], risk)[0]
+        differences.append((abs(found.c - lifelines), abs(found.c - sksurv)))
+largest = pd.DataFrame(differences, columns=["lifelines", "scikit-survival"]).max()
+chapter.say(
+    f"Largest difference from this book's `harrell_c` over {len(differences)} scores: lifelines "
+    f"{largest['lifelines']:.1g}, scikit-survival {largest['scikit-survival']:.1g}."
+)
 
 # %% [markdown]
 # (dl-recommended)=
@@ -290,36 +266,54 @@ chapter.table("c_index", pd.DataFrame(rows), "C-index (95 % CI) of the network's
 # %%
 def value(name: str, where: str, track: str) -> float:
     """Return a C-index as a number, NaN where there is none."""
-    found = c_index[name, where, track]
+    found = c_index.get((name, where, track))
     return np.nan if found is None else found.c
 
 
-comparison = pd.DataFrame(
-    {
-        "Score": [shown[name] for name in models],
-        "published, apparent": [value(name, "training", "as published") for name in models],
-        "published, out of fold": [value(name, "training", "published, out of fold") for name in models],
-        "recommended, apparent": [value(name, "training", "apparent") for name in models],
-        "recommended, out of fold": [value(name, "training", "recommended") for name in models],
-        "published, validation": [value(name, "validation", "as published") for name in models],
-        "recommended, validation": [value(name, "validation", "recommended") for name in models],
-        "penalty": [heads[name].penalty for name in models],
-    }
+columns = {
+    "published, apparent": ("training", "as published"),
+    "published, out of fold": ("training", "published, out of fold"),
+    "recommended, apparent": ("training", "apparent"),
+    "recommended, out of fold": ("training", "recommended"),
+    "published, validation": ("validation", "as published"),
+    "recommended, validation": ("validation", "recommended"),
+}
+comparison = {title: [value(name, *key) for name in models] for title, key in columns.items()}
+comparison = pd.DataFrame({"Score": [shown[name] for name in models]} | comparison)
+comparison["penalty"] = [heads[name].penalty for name in models]
+chapter.table("optimism", comparison, "C-index on patients that a head has and has not seen.")
+
+# %%
+combined = {title: format_number(value("combined", *key)) for title, key in columns.items()}
+chapter.takeaway(
+    1,
+    f"As published, the combined score's C-index is {combined['published, apparent']} in the patients it "
+    f"was fitted on and {combined['published, validation']} in the validation cohort "
+    "([C-indices](#dl-c-index)).",
 )
+chapter.takeaway(
+    2,
+    "A head that looks at the disease and its surroundings, and that knows how long each patient was "
+    f"followed, reaches {combined['recommended, validation']} in validation "
+    "([recommended](#dl-recommended)).",
+)
+chapter.takeaway(
+    3,
+    f"Its training scores are {combined['recommended, apparent']} if each patient helps to fit the head "
+    f"that scores them, and {combined['recommended, out of fold']} if not: the difference is not skill "
+    "([apparent and out of fold](#dl-recommended)).",
+)
+
+# %%
 single = {name: value(name, "validation", "recommended") for name in SEQUENCES}
 best = max(single, key=lambda name: np.nan_to_num(single[name]))
-glued = {
-    "published_training": value("combined", "training", "as published"),
-    "published_validation": value("combined", "validation", "as published"),
-    "recommended_validation": value("combined", "validation", "recommended"),
-    "apparent": value("combined", "training", "apparent"),
-    "out_of_fold": value("combined", "training", "recommended"),
-    "combined_gain": value("combined", "validation", "recommended") - single[best],
-}
-for name, number in glued.items():
-    glue(f"dl_{name}", format_number(number, 2), display=False)
-glue("dl_best_sequence", f"{shown[best]} ({format_number(single[best], 2)})", display=False)
-chapter.table("optimism", comparison, "C-index on patients that a head has and has not seen.")
+gain = format_number(value("combined", "validation", "recommended") - single[best])
+chapter.takeaway(
+    6,
+    f"The best single sequence in validation is {shown[best]} ({format_number(single[best])}); all three "
+    f"together differ from it by {gain} (it is the best of three on these same patients, which favours it) "
+    "([C-indices](#dl-c-index)).",
+)
 
 # %% [markdown]
 # (dl-seeds)=
@@ -334,38 +328,30 @@ again = []
 for name, sequences in models.items():
     pooled, regional = features("bottleneck", sequences), features("region", sequences)
     for number in range(seed + 1, seed + 1 + n_seeds):
-        softmax = fit_softmax(pooled[training], event[training], seed=number)
         rng = np.random.default_rng(number)
-        cox = fit_ridge_cox(
-            regional[training],
-            time[training],
-            event[training],
-            fit_scaling=fit_scaling,
-            n_folds=n_folds,
-            rng=rng,
-        )
-        for track, risk in (("as published", softmax.risk(pooled)), ("recommended", cox.risk(regional))):
-            found = attempt(
-                notes,
-                f"{shown[name]}, seed {number}",
-                harrell_c,
-                time[~training],
-                event[~training],
-                risk[~training],
-            )
-            again.append((shown[name], track, np.nan if found is None else found.c))
+        softmax = fit_softmax(pooled[training], event[training], seed=number)
+        cox = fit_ridge(regional[training], time[training], event[training], rng=rng)
+        for track, risk in zip(TRACKS, (softmax.risk(pooled), cox.risk(regional)), strict=True):
+            c = np.nan
+            with chapter.noting(f"C-index, {shown[name]}, {track}, seed {number}"):
+                c = harrell_c(time[held], event[held], risk[held]).c
+            again.append((shown[name], track, c))
+
+# %%
 again = pd.DataFrame(again, columns=["Score", "track", "c"]).groupby(["Score", "track"], sort=False)["c"]
 spread = again.agg(lambda c: f"{format_number(c.mean(), 3)} ± {format_number(c.std(), 3)}").unstack()
 spread = spread.reindex(shown.values()).reset_index()
-chapter.table(
-    "seeds", spread, f"C-index in the validation cohort, mean ± standard deviation over {n_seeds} seeds."
-)
+caption = f"C-index in the validation cohort, mean ± standard deviation over {n_seeds} seeds."
+chapter.table("seeds", spread, caption)
 
-# %% [markdown]
-# The scores by outcome, combined model, as published above and as recommended below. The printed cut-off
-# of the combined score is {glue:text}`dl_printed_cutoff`. Cross-entropy on an outcome as rare as metastasis
-# drives most probabilities far below one half, unless events are weighted or the scores are scaled; the
-# paper describes neither.
+# %%
+printed = lookup("text.cutoff.dl_combined")["printed"]
+chapter.say(
+    "The scores by outcome, combined model, as published above and as recommended below. The printed "
+    f"cut-off of the combined score is {printed}. Cross-entropy on an outcome as rare as metastasis drives "
+    "most probabilities far below one half, unless events are weighted or the scores are scaled; the "
+    "paper describes neither."
+)
 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained", sharex="row")
@@ -378,7 +364,6 @@ for row, (track, scores) in zip(axes, tracks.items(), strict=True):
             ax.hist(values, bins=edges, density=True, histtype="step", linestyle=style, label=name)
         ax.set(title=f"{where.capitalize()}, {track}", xlabel="score (higher = worse)", ylabel="density")
 axes[0, 0].legend()
-glue("dl_printed_cutoff", lookup("text.cutoff.dl_combined")["printed"], display=False)
 alt = "Histograms of the scores of patients with and without metastasis, by cohort and track."
 chapter.figure("scores", fig, alt)
 
@@ -391,19 +376,19 @@ chapter.figure("scores", fig, alt)
 # the information was lost. For a real cohort there is nothing planted, and the table says so.
 
 # %%
+traits = ("size", "heterogeneity", "infiltration")
 probes = []
-for trait in () if truth is None else ("size", "heterogeneity", "infiltration"):
+for trait in () if truth is None else traits:
     target, row = truth[trait].reindex(patients.index).to_numpy(), {"trait": trait}
     for kind in ("bottleneck", "region"):
         inputs = features(kind, models["combined"])
         inputs = fit_scaling(inputs[training]).apply(inputs)
         probe = RidgeCV(np.logspace(0, 5, 11)).fit(inputs[training], target[training])
-        row[kind] = np.corrcoef(probe.predict(inputs[~training]), target[~training])[0, 1]
+        row[kind] = np.corrcoef(probe.predict(inputs[held]), target[held])[0, 1]
     probes.append(row)
 probes = probes or [{"trait": "nothing is planted in a real cohort", "bottleneck": np.nan, "region": np.nan}]
-chapter.table(
-    "probes", pd.DataFrame(probes), "Correlation of predicted and planted traits, validation cohort."
-)
+caption = "Correlation of predicted and planted traits, validation cohort."
+chapter.table("probes", pd.DataFrame(probes), caption)
 
 # %% [markdown]
 # (dl-attribution)=
@@ -417,28 +402,37 @@ chapter.table(
 # planted, the part of the attribution that falls on it can be told (voxels in which at least a tenth of the
 # tissue is infiltrated). Attributions should add up to the difference between the scores of the picture and
 # of its mirror image; the last columns say how far they do.
-#
-# ```{literalinclude} ../npcbook/attribution.py
-# :pyobject: integrated_gradients
-# ```
 
 # %%
-scored = pd.Series(recommended["combined"], index=patients.index)[~training]
+from npcbook.imaging import Attribution, integrated_gradients, random_head, randomise, score_function
+
+show_source(integrated_gradients)
+
+# %%
+from npcbook.imaging import load_network, network_path, predict_labels, preprocessed_path, stack_on_grid
+
+scored = pd.Series(recommended["combined"], index=patients.index)[held]
 explained = scored.nlargest(explained_patients).index
-planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
+source = chapter.input_path("02_segmentation")
 seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
-plane_mm = seen["plane_mm"]
-networks, pictures, masks, infiltrated = {}, {}, {}, {}
-for sequence in SEQUENCES:
-    networks[sequence] = load_network(chapter.input_path(f"02_segmentation/networks/{sequence}")).network
-    grid, source = networks[sequence].settings.grid, chapter.input_path("02_segmentation")
+grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
+network_files = {sequence: network_path(source, sequence) for sequence in SEQUENCES}
+networks, pictures, masks = {}, {}, {}
+for sequence, file in network_files.items():
+    networks[sequence] = load_network(file).network
     files = [(preprocessed_path(source, patient, sequence), None) for patient in explained]
     pictures[sequence] = stack_on_grid(files, grid, plane_mm=plane_mm)[0]
     masks[sequence] = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
+
+# %%
+from npcbook.imaging import Volume, fit_grid, plane_field
+from npcbook.synthetic import rebuild_anatomy, render_again
+
+planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
+infiltrated = {}
 for patient, anatomy in planted_in.items():
     share = Volume(anatomy.infiltration, None, anatomy.spacing)
-    field_mm = plane_field(share, plane_mm)
-    infiltrated[patient] = fit_grid(share, grid, field_mm=field_mm).image >= 0.1
+    infiltrated[patient] = fit_grid(share, grid, field_mm=plane_field(share, plane_mm)).image >= 0.1
 
 
 # %%
@@ -455,31 +449,34 @@ def explain(sequence: str, *, learnt: bool) -> list[Attribution]:
 
 
 # %%
+from npcbook.imaging import share_within
+
+
+def where_it_falls(sequence: str, patient: str, mask, learnt: Attribution, untrained: Attribution) -> dict:
+    """Return which part of a patient's attribution falls on what, for trained and random weights."""
+    row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt.values, mask == 1)}
+    if patient in infiltrated:
+        region = infiltrated[patient]
+        row["planted infiltration"] = share_within(learnt.values, region)
+        row["the same, random network"] = share_within(untrained.values, region)
+        row["infiltration's share of the volume"] = region.mean()
+    sizes = np.abs(learnt.values), np.abs(untrained.values)
+    row["rank correlation with random"] = spearmanr(*sizes, axis=None).statistic
+    row["score less the mirror image's"] = learnt.score - learnt.baseline_score
+    row["missing from the sum, size"] = abs(learnt.gap)
+    return row
+
+
+# %%
 rows, maps = [], {}
 for sequence in SEQUENCES:
     maps[sequence] = explain(sequence, learnt=True)
     maps[sequence, "random"] = explain(sequence, learnt=False)
-    for patient, mask, learnt, untrained in zip(
-        explained, masks[sequence], maps[sequence], maps[sequence, "random"], strict=True
-    ):
-        row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt.values, mask == 1)}
-        if patient in infiltrated:
-            region = infiltrated[patient]
-            row["planted infiltration"] = share_within(learnt.values, region)
-            row["the same, random network"] = share_within(untrained.values, region)
-            row["infiltration's share of the volume"] = region.mean()
-        row["rank correlation with random"] = spearmanr(
-            np.abs(learnt.values), np.abs(untrained.values), axis=None
-        ).statistic
-        row["score less the mirror image's"] = learnt.score - learnt.baseline_score
-        row["missing from the sum, size"] = abs(learnt.gap)
-        rows.append(row)
-attributed = pd.DataFrame(rows).groupby("Sequence", sort=False).mean()
-chapter.table(
-    "attribution",
-    attributed.map(format_number).reset_index(),
-    f"Part of the attribution by where it falls, mean over {len(explained)} patients.",
-)
+    each = zip(explained, masks[sequence], maps[sequence], maps[sequence, "random"], strict=True)
+    rows += [where_it_falls(sequence, *one) for one in each]
+attributed = pd.DataFrame(rows).groupby("Sequence", sort=False).mean().map(format_number).reset_index()
+caption = f"Part of the attribution by where it falls, mean over {len(explained)} patients."
+chapter.table("attribution", attributed, caption)
 
 # %% [markdown]
 # The patient of highest risk, in the slice with the largest predicted tumour. Red raises the score, blue
@@ -532,45 +529,47 @@ chapter.figure("attribution", fig, alt)
 
 
 # %%
-def score_again(patient: str, **latents: float) -> float:
+from npcbook.imaging import extract_features, preprocess
+
+
+def score_again(folder: str, patient: str, networks: dict, head, seen: dict, **latents: float) -> float:
     """Return the combined recommended score of a patient imaged with other latent variables."""
     parts = []
-    for sequence, volume in render_again(cohort_folder, patient, **latents).items():
-        clean = preprocess(Volume(volume.image, None, volume.spacing), order=seen["order"])
-        picture = fit_grid(clean, grid, field_mm=plane_field(clean, plane_mm)).image
+    for sequence, volume in render_again(folder, patient, **latents).items():
+        clean = preprocess(replace(volume, mask=None), order=seen["order"])
+        field = plane_field(clean, seen["plane_mm"])
+        picture = fit_grid(clean, tuple(seen["grid"]), field_mm=field).image
         parts.append(extract_features(networks[sequence], picture[None]).region.to_numpy())
-    return float(heads["combined"].risk(np.hstack(parts))[0])
+    return float(head.risk(np.hstack(parts))[0])
 
 
-def answers_by_patient() -> pd.DataFrame:
-    """Return how much each explained patient's score answers to each trait, per standard deviation."""
-    rows = [
-        (trait, patient, (score_again(patient, **{trait: 1.0}) - score_again(patient, **{trait: -1.0})) / 2)
-        for trait in ("size", "heterogeneity", "infiltration")
-        for patient in planted_in
-    ]
+def answers_by_patient(folder: str, patients: list[str], files: dict, head, seen: dict) -> pd.DataFrame:
+    """Return how much each patient's score answers to each trait, per standard deviation."""
+    networks = {sequence: load_network(file).network for sequence, file in files.items()}
+    score = partial(score_again, folder, networks=networks, head=head, seen=seen)
+    pairs = [(trait, patient) for trait in ("size", "heterogeneity", "infiltration") for patient in patients]
+    rows = [(t, p, (score(p, **{t: 1.0}) - score(p, **{t: -1.0})) / 2) for t, p in pairs]
     return pd.DataFrame(rows, columns=["trait", "patient_id", "change"])
 
 
 # %%
-weights = [chapter.input_path(f"02_segmentation/networks/{s}/network.safetensors") for s in SEQUENCES]
-made_from = [
-    code_fingerprint("npcbook.synthetic.writer", "npcbook.imaging.grids", "npcbook.imaging.features"),
-    [inspect.getsource(function) for function in (score_again, answers_by_patient)],
-    files_fingerprint(weights, relative_to=chapter.run_folder),
-    [joblib.hash(heads["combined"]), list(planted_in), seen],
-]
-changes = chapter.cached("answers_by_patient", fingerprint(made_from), answers_by_patient)
-answers = []
-for trait, change in changes.groupby("trait", sort=False)["change"]:
-    slope = np.polyfit(truth[trait], truth["lp_imaging"], 1)[0]
-    answers.append((trait, slope, change.mean(), change.std()))
+made_from = cohort_folder, list(planted_in), network_files, heads["combined"], seen
+changes = chapter.keep("answers_by_patient.csv", answers_by_patient, *made_from)
 names = ["trait", "planted, log hazard ratio per SD", "score, mean change per SD", "SD over patients"]
+answers = [
+    (trait, np.polyfit(truth[trait], truth["lp_imaging"], 1)[0], change.mean(), change.std())
+    for trait, change in changes.groupby("trait", sort=False)["change"]
+]
 answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
 answers = pd.DataFrame(answers, columns=names)
-strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-glue("dl_answers", f"{strongest.iloc[0]} ({format_number(strongest.iloc[2])})", display=False)
 chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
+strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
+chapter.takeaway(
+    5,
+    "Of the planted traits, changed one at a time in otherwise equal pictures, the score answers most to "
+    f"{strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation; in a real cohort "
+    "this cannot be asked ([what the score rests on](#dl-attribution)).",
+)
 
 # %% [markdown]
 # (dl-ceiling)=
@@ -586,31 +585,23 @@ chapter.table("answers", answers, f"How the score answers to a changed trait, {l
 # the two is therefore the chance of one division into folds, and no gain or loss.
 
 # %%
-regional, traits = features("region", models["combined"]), None
+sources = {"network's features": features("region", models["combined"])}
 if truth is not None:
-    traits = truth[["size", "heterogeneity", "infiltration"]].reindex(patients.index).to_numpy()
-curve = []
+    sources["planted traits"] = truth[list(traits)].reindex(patients.index).to_numpy()
+curve, members = [], np.flatnonzero(training)
 for share in (0.25, 0.5, 0.75, 1.0):
     for number in range(n_seeds):
-        rng, members = np.random.default_rng([seed, number]), np.flatnonzero(training)
+        rng = np.random.default_rng([seed, number])
         parts = [rng.permutation(members[event[members] == status]) for status in (0, 1)]
         drawn = np.concatenate([part[: round(share * len(part))] for part in parts])
-        for label, inputs in (("network's features", regional), ("planted traits", traits)):
-            if inputs is not None:
-                head = fit_ridge_cox(
-                    inputs[drawn],
-                    time[drawn],
-                    event[drawn],
-                    fit_scaling=fit_scaling,
-                    n_folds=n_folds,
-                    rng=rng,
-                )
-                risk = head.risk(inputs)[~training]
-                c = attempt(
-                    notes, f"{label}, {share:.0%}", harrell_c, time[~training], event[~training], risk
-                )
-                curve.append((label, share, len(drawn), np.nan if c is None else c.c))
+        for label, inputs in sources.items():
+            head = fit_ridge(inputs[drawn], time[drawn], event[drawn], rng=rng)
+            c = np.nan
+            with chapter.noting(f"C-index, {label}, {share:.0%} of the training patients"):
+                c = harrell_c(time[held], event[held], head.risk(inputs)[held]).c
+            curve.append((label, share, len(drawn), c))
 curve = pd.DataFrame(curve, columns=["features", "share", "patients", "c"])
+chapter.not_estimable()
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
@@ -623,13 +614,21 @@ ax.axhline(0.5, color="0.6", linewidth=0.8)
 headline = value("combined", "validation", "recommended")
 ax.axhline(headline, color="C0", linewidth=0.8, linestyle=":", label="network's features, as in the table")
 ax.legend(fontsize=8)
-full = curve[curve["share"] == 1].groupby("features")["c"].mean()
-glue("dl_planted_traits", format_number(full.get("planted traits", np.nan), 2), display=False)
 alt = (
     "Validation C-index of the recommended head by the number of patients that it was fitted on, with the "
     "value of the table of C-indices as a thin line."
 )
 chapter.figure("learning_curve", fig, alt)
+
+# %%
+full = curve[curve["share"] == 1].groupby("features")["c"].mean()
+best_c = format_number(full.get("planted traits", np.nan))
+chapter.takeaway(
+    4,
+    "In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect "
+    f"reader of the pictures would reach with these patients: {best_c} in validation (a dash in a real "
+    "cohort; [more patients, or better features](#dl-ceiling)).",
+)
 
 # %% [markdown]
 # (dl-model)=
@@ -641,7 +640,7 @@ chapter.figure("learning_curve", fig, alt)
 
 
 # %%
-def names(kind: str) -> dict[str, list[str]]:
+def names_of(kind: str) -> dict[str, list[str]]:
     """Return the names of each score's features, in the order of `features`."""
     each = {s: table.columns[table.columns.str.startswith("bottleneck") == (kind == "bottleneck")]
             for s, table in stored.items()}  # fmt: skip
@@ -649,17 +648,69 @@ def names(kind: str) -> dict[str, list[str]]:
 
 
 # %%
-scanned = {s: [image_path(project_path(cohort_folder), p, s) for p in patients.index] for s in SEQUENCES}
+from npcbook.imaging import NOTICE, store_model
+
+images = {s: [image_path(cohort_path, patient, s) for patient in patients.index[training]] for s in SEQUENCES}
+run, cutoffs = chapter.run_folder, {}
+for track, suffix in zip(TRACKS, ("", "_recommended"), strict=True):
+    tables = {name: run / "06_km" / f"{name}{suffix}.csv" for name in ("cutoffs", "groups")}
+    cutoffs[track] = tables | {"scores": chapter.folder / f"scores{suffix}.csv"}
+by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
 about = store_model(
-    chapter,
-    heads={"as published": published_heads, "recommended": heads},
-    columns={"as published": names("bottleneck"), "recommended": names("region")},
-    patients=patients,
-    training_images={s: np.array(paths)[training] for s, paths in scanned.items()},
-)
-c_table = chapter.read("03_dl_training/tables/c_index")
-card = model_card(about, chapter.read("02_segmentation/dice"), c_table)
-write_model_card(chapter.folder / "model_card.md", card, chapter.label)
+    chapter.folder / "model",
+    heads=dict(zip(TRACKS, (published_heads, heads), strict=True)),
+    columns=dict(zip(TRACKS, (names_of("bottleneck"), names_of("region")), strict=True)),
+    networks=network_files, seen=seen, training_images=images, cutoffs=cutoffs,
+    label=chapter.label, synthetic=chapter.is_synthetic, run=run.name,
+    patients=by_center.reset_index().to_dict("records"),
+)  # fmt: skip
+
+# %%
+middle = "" if plane_mm is None else f", of each the middle {plane_mm:g} mm"
+order = "N4, then z-scores" if seen["order"] == "n4-normalise" else "z-scores, then N4"
+sequences, voxels = ", ".join(DISPLAY_NAMES.values()), " × ".join(map(str, grid))
+network = f"one 3D U-Net a sequence, width {about['network']['width']!r}, GroupNorm"
+rows = [
+    ("Inputs", "images", f"{sequences} MRI of the head and neck, as scanned, 3D NIfTI"),
+    ("Inputs", "preprocessing", f"{order} of the head"),
+    ("Inputs", "seen by the network", f"all slices{middle}, on {voxels} voxels (z, y, x)"),
+    ("Architecture", "segmentation", network),
+    ("Architecture", "head, as published", "pooled bottleneck, fully connected layer, softmax"),
+    ("Architecture", "head, recommended", "features of predicted disease, penalised Cox model"),
+]
+rows += [("Training", name.replace("_", " "), str(x)) for name, x in seen["training"].items()]
+rows.append(("Patients", "origin", chapter.label))
+for (name, center), (n, events) in by_center.iterrows():
+    rows.append(("Patients", f"{name}, centre {center}", f"{n} ({events} with metastasis)"))
+
+# %%
+dice = chapter.read("02_segmentation/dice").query("cohort == 'validation'")
+dice = dice[dice["structure"] == "tumour and nodes"]
+for (sequence, center), values in dice.groupby(["sequence", "center"], sort=False)["dice"]:
+    said = f"{values.mean():.2f} ± {values.std():.2f} ({values.count()} patients)"
+    item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, validation, centre {center}"
+    rows.append(("Performance", item, said))
+for name, track in ((name, track) for name in models for track in TRACKS):
+    found = or_dash(c_index.get((name, "validation", track)))
+    rows.append(("Performance", f"C-index, {shown[name]}, validation, {track}", found))
+rows += [
+    ("Use", "intended", "Research on the method, and teaching."),
+    ("Use", "not intended", f"Any decision about a patient. {NOTICE}."),
+    ("Limits", "scores", "Order patients by risk; they are not probabilities at a given time."),
+    ("Limits", "inputs", "Other scanners, protocols and diseases than in training were not tested."),
+]
+if chapter.is_synthetic:
+    made_up = "Learnt from simulated images and outcomes: says nothing about real patients."
+    rows.append(("Limits", "synthetic data", made_up))
+rows += [("Versions", name, version) for name, version in about["versions"].items()]
+
+# %%
+card = pd.DataFrame(rows, columns=["section", "item", "content"])
+lines = ["# Model card", "", f"**{chapter.label}. {NOTICE}.**"]
+for section, items in card.groupby("section", sort=False):
+    lines += ["", f"## {section}", "", *(f"- {row.item}: {row.content}" for row in items.itertuples())]
+with atomic_path(chapter.folder / "model_card.md") as temporary:
+    temporary.write_text("\n".join(lines) + "\n")
 words = {"True": "yes", "False": "no", "None": "–"}
 items = {"micro batch": "patients at a time, at most", "mirror": "left and right exchanged"}
 items |= {"rotation degrees": "rotation, largest (degrees)", "blur voxels": "blurring, largest (voxels)"}

@@ -113,7 +113,7 @@ shown_names = DISPLAY_NAMES | {"combined": "Combined"}
 # and texture, and prints no list. The layout below is that of the extractor which this chapter runs.
 
 # %%
-layout = feature_table("paper")
+layout = feature_table()
 lost = lost_names()
 blocks = layout.groupby("block", sort=False).agg(
     features=("feature", "nunique"),

@@ -23,7 +23,8 @@ from npcbook.imaging.features import extract_features
 from npcbook.imaging.grids import stack_on_grid
 from npcbook.imaging.heads import fit_scaling
 from npcbook.imaging.preprocessing import preprocessed_path
-from npcbook.imaging.training import TrainingSettings, load_network, train_segmentation
+from npcbook.imaging.trained import load_network, network_path
+from npcbook.imaging.training import TrainingSettings, train_segmentation
 from npcbook.statistics.concordance import harrell_c
 from npcbook.statistics.ridge import fit_ridge_cox
 from npcbook.words import SEQUENCES
@@ -52,9 +53,9 @@ def main() -> None:
             trained = train_segmentation(
                 pictures[training],
                 contours[training],
-                network_settings=load_network(source / "networks" / sequence).network.settings,
+                network_settings=load_network(network_path(source, sequence)).network.settings,
                 settings=replace(settings, seed=seed),
-                folder=options.run / "network_seeds" / f"{sequence}-{seed}",
+                path=network_path(options.run / "network_seeds" / str(seed), sequence),
                 start=networks[seed] if seen["warm_start"] else None,
             )
             networks[seed] = trained.network

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,8 @@ import pandas as pd
 import torch
 
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
-from npcbook.store import atomic_path, code_fingerprint, fingerprint
+from npcbook.imaging.trained import load_network
+from npcbook.store import keep
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,6 @@ class Features:
     labels: np.ndarray
     bottleneck: np.ndarray
     region: pd.DataFrame
-
-
-def _weights(network: UNet3d) -> list[np.ndarray]:
-    return [tensor.cpu().contiguous().numpy() for tensor in network.state_dict().values()]
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(array)).hexdigest()
-
-
-def predict_labels(network: UNet3d, images: torch.Tensor, *, device: str = "cpu") -> np.ndarray:
-    """Return the most probable label of every voxel, shape (N, Z, Y, X), uint8, of images (N, 1, Z, Y, X)."""
-    parts = [_predict(network, part, device).argmax(dim=1) for part in images.split(8)]
-    return torch.cat(parts).to(torch.uint8).cpu().numpy()
-
-
-@torch.no_grad()
-def _predict(network: UNet3d, images: torch.Tensor, device: str) -> torch.Tensor:
-    network.eval()
-    return network(images.to(device).contiguous(memory_format=torch.channels_last_3d))
 
 
 #: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
@@ -152,43 +131,38 @@ def features_table(features: Features) -> pd.DataFrame:
 
 
 def store_features(
-    path: str | os.PathLike, network: UNet3d, images: np.ndarray, patient_ids: Sequence[str], *, device: str
-) -> np.ndarray:
-    """Segment patients and store what the heads learn from, unless that was done before.
+    path: str | os.PathLike, network_file: Path, images: np.ndarray, *, device: str = "cpu"
+) -> Features:
+    """Segment patients and keep what the heads learn from, unless that was done before.
 
     Parameters
     ----------
     path : str or path
-        Ends in ``.parquet``: a row a patient, ``patient_id`` first. Masks are kept beside it, as ``.npz``.
-    network, images, device
+        Where it is kept, ``.npz``.
+    network_file : path
+        See `load_network`.
+    images, device
         As in `extract_features`.
-    patient_ids : sequence of str
-        One for each image.
 
     Returns
     -------
-    numpy.ndarray, shape (N, Z, Y, X), uint8
-        Predicted masks on the network's grid.
+    Features
+        As read back from the file.
     """
-    path = Path(path)
-    key = fingerprint(
-        code_fingerprint(__name__),
-        *map(_digest, [images, *_weights(network)]),
-        list(patient_ids),
-        torch.__version__,
-    )
-    masks = path.with_suffix(".npz")
-    if masks.exists() and path.exists():
-        with np.load(masks) as stored:
-            if str(stored["key"]) == key:
-                return stored["labels"]
-    features = extract_features(network, images, device=device)
-    table = features_table(features)
-    table.insert(0, "patient_id", list(patient_ids))
-    # The masks go last, with the key that says that both files are whole.
-    masks.unlink(missing_ok=True)
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
-    with atomic_path(masks) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, labels=features.labels, key=key)
-    return features.labels
+    forms = {"read": _read_features, "write": _write_features}
+    return keep(path, _features_by_file, network_file, images, device=device, **forms)
+
+
+def _features_by_file(network_file: Path, images: np.ndarray, device: str) -> Features:
+    return extract_features(load_network(network_file).network, images, device=device)
+
+
+def _write_features(path: Path, features: Features) -> None:
+    parts = {"labels": features.labels, "bottleneck": features.bottleneck, "region": features.region}
+    np.savez_compressed(path, **parts, names=features.region.columns.to_numpy(str))
+
+
+def _read_features(path: Path) -> Features:
+    with np.load(path, allow_pickle=False) as stored:
+        region = pd.DataFrame(stored["region"], columns=stored["names"].tolist())
+        return Features(stored["labels"], stored["bottleneck"], region)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from npcbook.imaging.preprocessing import load_masked_volume, load_volume
-from npcbook.imaging.volumes import Volume
+from npcbook.imaging.volumes import Volume, read_volume
 
 
 def _lattice(shape, spacing, grid, field_mm) -> tuple[np.ndarray, np.ndarray]:
@@ -35,61 +35,40 @@ def fit_grid(volume: Volume, grid: tuple[int, int, int], *, field_mm=None) -> Vo
     Returns
     -------
     Volume
-        Shape `grid`, spacing ``field_mm / grid``.
+        Shape `grid`, spacing ``field_mm / grid``, where it lies in the scanner.
     """
-    extent = np.asarray(volume.image.shape) * volume.spacing
-    field_mm = tuple(extent) if field_mm is None else field_mm
+    field_mm = volume.extent if field_mm is None else field_mm
     start, step = _lattice(volume.image.shape, volume.spacing, grid, field_mm)
     image = ndimage.affine_transform(volume.image, step, start, grid, order=1, mode="nearest")
     mask = volume.mask
     if mask is not None:
         mask = ndimage.affine_transform(mask, step, start, grid, order=0, mode="constant")
-    return Volume(image, mask, tuple(float(f / g) for f, g in zip(field_mm, grid, strict=True)))
+    spacing = tuple(float(f / g) for f, g in zip(field_mm, grid, strict=True))
+    moved = np.reshape(volume.direction, (3, 3)) @ (start * volume.spacing)[::-1]
+    return replace(volume, image=image, mask=mask, spacing=spacing, origin=tuple(volume.origin + moved))
 
 
-def restore_grid(mask: np.ndarray, shape: tuple[int, int, int], spacing, *, field_mm=None) -> np.ndarray:
+def restore_grid(labels: np.ndarray, volume: Volume, *, field_mm=None) -> Volume:
     """Bring labels from the grid of `fit_grid` back to the voxels of the volume.
 
     Parameters
     ----------
-    mask : numpy.ndarray, shape of the grid
+    labels : numpy.ndarray, shape of the grid
         Labels, or any numbers, on the grid.
-    shape : tuple of int
-        Shape (Z, Y, X) of the volume.
-    spacing : tuple of float
-        Voxel size (z, y, x) of the volume in mm.
+    volume : Volume
+        As given to `fit_grid`.
     field_mm : tuple of float, optional
         As given to `fit_grid`.
 
     Returns
     -------
-    numpy.ndarray, shape `shape`
-        Nearest-neighbour labels, 0 outside the field.
-    """
-    field_mm = np.asarray(shape) * spacing if field_mm is None else field_mm
-    start, step = _lattice(shape, spacing, mask.shape, field_mm)
-    return ndimage.affine_transform(mask, 1 / step, -start / step, shape, order=0, mode="constant")
-
-
-def resample(volume: Volume, spacing: tuple[float, float, float] = (3.0, 3.0, 3.0)) -> Volume:
-    """Resample a volume to another voxel size: image linearly, mask by nearest neighbour.
-
-    Parameters
-    ----------
-    volume : Volume
-        Any shape and spacing.
-    spacing : tuple of float
-        Voxel size (z, y, x) in mm wanted.
-
-    Returns
-    -------
     Volume
-        Centred on the same point; as many voxels as are needed to cover the volume.
+        The same image; as its mask nearest-neighbour labels, 0 outside the field.
     """
-    extent = np.asarray(volume.image.shape) * volume.spacing
-    # A hair less than the quotient, so that rounding noise does not add a slice.
-    grid = tuple(int(n) for n in np.ceil(extent / spacing - 1e-6))
-    return fit_grid(volume, grid, field_mm=tuple(np.multiply(grid, spacing)))
+    shape, field_mm = volume.image.shape, volume.extent if field_mm is None else field_mm
+    start, step = _lattice(shape, volume.spacing, labels.shape, field_mm)
+    mask = ndimage.affine_transform(labels, 1 / step, -start / step, shape, order=0, mode="constant")
+    return replace(volume, mask=mask)
 
 
 def plane_field(volume: Volume, plane_mm: float | None) -> tuple[float, float, float]:
@@ -107,8 +86,7 @@ def plane_field(volume: Volume, plane_mm: float | None) -> tuple[float, float, f
     tuple of float
         Extent for `fit_grid` and `restore_grid`.
     """
-    extent = [float(n * size) for n, size in zip(volume.image.shape, volume.spacing, strict=True)]
-    return tuple(extent) if plane_mm is None else (extent[0], float(plane_mm), float(plane_mm))
+    return volume.extent if plane_mm is None else (volume.extent[0], float(plane_mm), float(plane_mm))
 
 
 def stack_on_grid(
@@ -135,12 +113,12 @@ def stack_on_grid(
     FileNotFoundError
         If a file is missing.
     ValueError
-        If contours have another shape or voxel size than their image, or other labels.
+        If contours lie on other voxels than their image, or have other labels.
     """
     images = np.empty((len(files), *grid), dtype=np.float32)
     labels = np.zeros((len(files), *grid), dtype=np.uint8)
     for number, (image_path, mask_path) in enumerate(files):
-        volume = load_volume(image_path) if mask_path is None else load_masked_volume(image_path, mask_path)
+        volume = read_volume(image_path, mask_path)
         volume = fit_grid(volume, grid, field_mm=plane_field(volume, plane_mm))
         images[number] = volume.image
         if volume.mask is not None:

@@ -1,7 +1,8 @@
-"""Use of a trained run: from a new patient's three images to masks, scores and risk groups.
+"""Use of a trained model: from a new patient's three images to masks, scores and risk groups.
 
-Chapter 03 stores a run's model with `store_model`; `predict` applies it. A new image passes the same steps as
-the run's own patients did: bias field and normalisation, the networks' grid, the networks, the heads.
+`store_model` keeps a model's heads and what must be known to use them; `predict` applies it. A new image
+passes the same steps as the model's own patients did: bias field and normalisation, the networks' grid, the
+networks, the heads.
 """
 
 from __future__ import annotations
@@ -12,29 +13,26 @@ import platform
 import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from statistics import multimode
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from npcbook.book.chapter import Chapter
 from npcbook.imaging.features import extract_features, features_table
-from npcbook.imaging.grids import plane_field, restore_grid, stack_on_grid
+from npcbook.imaging.grids import fit_grid, plane_field, restore_grid
 from npcbook.imaging.heads import FARTHEST, LinearHead, SoftmaxHead, load_head, save_head
 from npcbook.imaging.network import UNet3d
-from npcbook.imaging.preprocessing import load_volume, preprocess, store_volume
-from npcbook.imaging.training import load_network
-from npcbook.imaging.volumes import Volume, read_geometry, read_volume, write_mask
-from npcbook.store import atomic_path, files_fingerprint
+from npcbook.imaging.preprocessing import preprocess
+from npcbook.imaging.trained import load_network
+from npcbook.imaging.volumes import Volume, half_precision, orient, read_geometry, read_volume, write_mask
+from npcbook.store import atomic_path, fingerprint
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
-SUFFIXES = ("", "_recommended")
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
 #: What a score says; in both tracks, higher is worse.
 SCALES = {
@@ -49,7 +47,7 @@ FIELD_TOLERANCE = 1.33
 
 @dataclass(frozen=True)
 class Model:
-    """All of a run that a prediction needs.
+    """All that a prediction needs.
 
     Attributes
     ----------
@@ -60,7 +58,7 @@ class Model:
     heads : dict of (track, score) to (head, names of its features)
         Scores are the sequences and ``"combined"``.
     cutoffs : dict of str to float
-        Of the combined score, by track, from the run's training patients; a track without one is left out.
+        Of the combined score, by track, from the training patients; a track without one is left out.
     """
 
     about: dict
@@ -76,15 +74,15 @@ class SequenceResult:
     Attributes
     ----------
     volume : Volume
-        Preprocessed image and predicted mask, turned to the run's orientation.
-    mask : SimpleITK.Image
-        The mask on the voxels of the file that was given.
+        Preprocessed image and predicted mask, turned as the networks know them.
+    given : Volume
+        The image as it was given, with the same mask on its own voxels.
     features : pandas.Series
         Named as the heads know them.
     """
 
     volume: Volume
-    mask: sitk.Image
+    given: Volume
     features: pd.Series
 
 
@@ -98,7 +96,7 @@ class Prediction:
         Masks and features.
     scores : pandas.DataFrame
         One row for each track and score: ``track``, ``score``, ``value`` (higher = worse), ``cutoff`` and
-        ``risk_group`` (high above the cut-off; both empty where the run has no cut-off).
+        ``risk_group`` (high above the cut-off; both empty where the model has no cut-off).
     reading : tuple of str
         How to read the scores: scale, direction, cut-off, and which track where the two disagree.
     notes : tuple of str
@@ -115,52 +113,57 @@ def _head_path(folder: Path, track: str, name: str) -> Path:
     return folder / f"{track.split()[-1]}_{name}.safetensors"
 
 
-def _network_files(run_folder: Path) -> list[Path]:
-    return [run_folder / "02_segmentation" / "networks" / s / "network.safetensors" for s in SEQUENCES]
-
-
 def store_model(
-    chapter: Chapter,
+    folder: str | os.PathLike,
     *,
     heads: Mapping[str, Mapping[str, SoftmaxHead | LinearHead]],
     columns: Mapping[str, Mapping[str, Sequence[str]]],
-    patients: pd.DataFrame,
+    networks: Mapping[str, Path],
+    seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],
+    cutoffs: Mapping[str, Mapping[str, Path]],
+    **about,
 ) -> dict:
-    """Write the heads, and what must be known to use them with the run's networks.
+    """Write heads, and what must be known to use them with their networks.
 
     Parameters
     ----------
-    chapter : Chapter
-        The chapter that fitted the heads; they go into its ``model`` folder.
+    folder : str or path
+        Where to write; `read_model` looks for ``model/model.json`` in a run's folders.
     heads : mapping of track to mapping of score to head
         Tracks are "as published" and "recommended".
     columns : mapping of track to mapping of score to sequence of str
         Names of the features of each head, ``sequence/feature``.
-    patients : pandas.DataFrame
-        ``cohort``, ``center`` and ``dm_event`` of the patients with images.
+    networks : mapping of sequence to path
+        Files of the networks whose features the heads read.
+    seen : mapping
+        What the networks see: ``order`` of preprocessing, ``grid``, ``plane_mm``; and how they were trained.
     training_images : mapping of sequence to paths
         The training patients' images as scanned, of which the geometry is noted.
+    cutoffs : mapping of track to mapping of "cutoffs", "groups" and "scores" to path
+        Tables (CSV) that will hold cut-offs, the groups that they make and the scores that they divide. They
+        need not exist yet; a prediction makes groups if they do, and belong to these heads.
+    **about
+        What else a user must know, as plain values: ``label`` (origin of the data), ``synthetic``, ``run``,
+        ``patients`` …
 
     Returns
     -------
     dict
         What was written to ``model.json``.
     """
-    folder, networks = chapter.folder / "model", _network_files(chapter.run_folder)
+    folder = Path(folder)
     for track, fitted in heads.items():
         for name, head in fitted.items():
             save_head(_head_path(folder, track, name), head, columns[track][name])
-    by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
-    about = {
-        "label": chapter.label,
-        "synthetic": chapter.is_synthetic,
-        "run": chapter.run_folder.name,
-        "input": json.loads(chapter.input_path("02_segmentation/input.json").read_text()),
-        "network": load_network(networks[0].parent).network.settings.to_dict(),
-        "networks": files_fingerprint(networks, relative_to=chapter.run_folder),
+    away = {t: {name: os.path.relpath(p, folder) for name, p in of.items()} for t, of in cutoffs.items()}
+    about |= {
+        "input": dict(seen),
+        "network": load_network(next(iter(networks.values()))).network.settings.to_dict(),
+        "networks": {sequence: os.path.relpath(path, folder) for sequence, path in networks.items()},
+        "networks_fingerprint": fingerprint(list(networks.values())),
+        "cutoffs": away,
         "geometry": {sequence: _common_geometry(paths) for sequence, paths in training_images.items()},
-        "patients": by_center.reset_index().to_dict("records"),
         "versions": {name: metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
     }
@@ -181,12 +184,12 @@ def read_model(run_folder: str | os.PathLike) -> Model:
     Parameters
     ----------
     run_folder : str or path
-        The run.
+        The run, in one of whose folders lies ``model/model.json``.
 
     Returns
     -------
     Model
-        Networks in evaluation mode on the CPU, heads, and cut-offs where chapter 06 has run.
+        Networks in evaluation mode on the CPU, heads, and cut-offs where there are any for these heads.
 
     Raises
     ------
@@ -195,32 +198,30 @@ def read_model(run_folder: str | os.PathLike) -> Model:
     ValueError
         If the networks are not those that the heads were fitted on.
     """
-    run_folder = Path(run_folder)
-    folder, paths = run_folder / "03_dl_training" / "model", _network_files(run_folder)
-    networks = [load_network(path.parent) for path in paths]
-    if None in networks or not (folder / "model.json").exists():
+    for path in sorted(Path(run_folder).glob("*/model/model.json")):
+        folder, about = path.parent, json.loads(path.read_text())
+        files = [folder / name for name in about["networks"].values()]
+        if all(file.exists() for file in files):
+            break
+    else:
         raise FileNotFoundError(
-            f"The run {run_folder} has no trained networks with heads: chapters 02 and 03 make them "
+            f"The run {run_folder} has no trained networks with heads: make them first "
             "(python -m npcbook book)."
         )
-    about = json.loads((folder / "model.json").read_text())
-    if files_fingerprint(paths, relative_to=run_folder) != about["networks"]:
+    if fingerprint(files) != about["networks_fingerprint"]:
         raise ValueError(
-            f"The networks of the run {run_folder} were trained anew after the heads were fitted: run "
-            "chapter 03 again (python -m npcbook book)."
+            f"The networks of the run {run_folder} were trained anew after the heads were fitted: fit the "
+            "heads again (python -m npcbook book)."
         )
+    networks = {s: load_network(file).network for s, file in zip(about["networks"], files, strict=True)}
     heads = {(t, n): load_head(_head_path(folder, t, n)) for t in TRACKS for n in (*SEQUENCES, "combined")}
-    trained = {s: found.network for s, found in zip(SEQUENCES, networks, strict=True)}
-    cutoffs = {
-        track: _read_cutoff(run_folder, suffix) for track, suffix in zip(TRACKS, SUFFIXES, strict=True)
-    }
-    return Model(about, trained, heads, {t: value for t, value in cutoffs.items() if value is not None})
+    cutoffs = {track: _read_cutoff(folder, tables) for track, tables in about["cutoffs"].items()}
+    return Model(about, networks, heads, {t: value for t, value in cutoffs.items() if value is not None})
 
 
-def _read_cutoff(run_folder: Path, suffix: str) -> float | None:
+def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
     """Return a track's cut-off of the combined score, or None if there is none for these heads."""
-    names = (f"06_km/cutoffs{suffix}", f"06_km/groups{suffix}", f"03_dl_training/scores{suffix}")
-    paths = [run_folder / f"{name}.csv" for name in names]
+    paths = [folder / tables[name] for name in ("cutoffs", "groups", "scores")]
     if not all(path.exists() for path in paths):
         return None
     cutoffs, groups, scores = (pd.read_csv(path, dtype={"patient_id": str}) for path in paths)
@@ -296,43 +297,30 @@ def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult:
-    given, grid = model.about["input"], tuple(model.about["input"]["grid"])
-    with tempfile.TemporaryDirectory() as folder:
-        turned, stored = Path(folder) / "turned.nii", Path(folder) / "preprocessed.npz"
-        original = _turn_image(model, sequence, path, turned)
-        try:
-            volume = preprocess(read_volume(turned), order=given["order"])
-        # SimpleITK raises RuntimeError for whatever it cannot do.
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[-1].replace(os.fspath(turned), "it")
-            raise ValueError(f"{path} cannot be used: {reason}") from error
-        # Through the file, because the run's own patients were rounded on this way.
-        store_volume(stored, volume)
-        volume = load_volume(stored)
-        pixels, _ = stack_on_grid([(stored, None)], grid, plane_mm=given["plane_mm"])
-        found = extract_features(model.networks[sequence], pixels)
-        field = plane_field(volume, given["plane_mm"])
-        mask = restore_grid(found.labels[0], volume.image.shape, volume.spacing, field_mm=field)
-        write_mask(turned, mask, like=turned)
-        back = sitk.DICOMOrient(sitk.ReadImage(os.fspath(turned), sitk.sitkUInt8), read_geometry(path)[0])
-    back.CopyInformation(original)
-    features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
-    return SequenceResult(Volume(volume.image, mask, volume.spacing), back, features)
-
-
-def _turn_image(model: Model, sequence: str, path: Path, target: Path) -> sitk.Image:
-    """Write an image turned to the run's orientation, and return it as it was given."""
+    seen, trained = model.about["input"], model.about["geometry"][sequence]
+    given = _read_given(path)
+    turned = orient(given, trained["orientation"])
+    _check_field(path, turned.extent, trained, seen["plane_mm"])
     try:
-        original = sitk.ReadImage(os.fspath(path))
+        # Rounded, because the model's own patients were.
+        volume = half_precision(preprocess(turned, order=seen["order"]))
+    # SimpleITK raises RuntimeError for whatever it cannot do.
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be used: {str(error).strip().splitlines()[-1]}") from error
+    field = plane_field(volume, seen["plane_mm"])
+    pixels = fit_grid(volume, tuple(seen["grid"]), field_mm=field).image
+    found = extract_features(model.networks[sequence], pixels[None])
+    volume = restore_grid(found.labels[0], volume, field_mm=field)
+    back = orient(volume, given.orientation)
+    features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
+    return SequenceResult(volume, replace(given, mask=back.mask), features)
+
+
+def _read_given(path: Path) -> Volume:
+    try:
+        return read_volume(path)
     except RuntimeError as error:
         raise ValueError(f"{path} is not an image that can be read: give a NIfTI file.") from error
-    if original.GetDimension() == 3 and original.GetNumberOfComponentsPerPixel() == 1:
-        trained = model.about["geometry"][sequence]
-        sitk.WriteImage(sitk.DICOMOrient(original, trained["orientation"]), os.fspath(target))
-        _check_field(path, read_geometry(target)[1], trained, model.about["input"]["plane_mm"])
-    else:
-        read_volume(path)  # refuses it, and says why
-    return original
 
 
 def _check_field(path: Path, extent: Sequence[float], trained: dict, plane_mm: float | None) -> None:
@@ -363,7 +351,7 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
             "learnt from."
         )
     if missing := [track for track in TRACKS if track not in model.cutoffs]:
-        notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads: chapter 06 makes them.")
+        notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads.")
     return (*notes, NOTICE)
 
 
@@ -396,12 +384,12 @@ def write_prediction(
         part = Path(temporary) / "whole"
         part.mkdir()
         for sequence, result in prediction.sequences.items():
-            sitk.WriteImage(result.mask, os.fspath(part / f"{sequence}_dseg.nii.gz"), useCompression=True)
+            write_mask(part / f"{sequence}_dseg.nii.gz", result.given)
         prediction.scores.to_csv(part / "scores.csv", index=False)
         content = {
             "images": {sequence: Path(path).name for sequence, path in files.items()},
             "scores": json.loads(prediction.scores.to_json(orient="records", double_precision=15)),
-            "volumes_ml": {sequence: _volumes(r.mask) for sequence, r in prediction.sequences.items()},
+            "volumes_ml": {sequence: _volumes(r.given) for sequence, r in prediction.sequences.items()},
             "how_to_read": prediction.reading,
             "notes": prediction.notes,
             "model": {key: model.about[key] for key in ("run", "label", "synthetic", "versions")},
@@ -417,10 +405,9 @@ def check_empty(folder: Path) -> None:
         raise FileExistsError(f"{folder} is there already, and not empty: name a folder that does not exist.")
 
 
-def _volumes(mask: sitk.Image) -> dict[str, float]:
-    voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
-    labels = sitk.GetArrayViewFromImage(mask)
-    return {name: float((labels == label).sum()) * voxel_ml for label, name in MASK_LABELS.items() if label}
+def _volumes(given: Volume) -> dict[str, float]:
+    ml = float(np.prod(given.spacing)) / 1000
+    return {name: float((given.mask == label).sum()) * ml for label, name in MASK_LABELS.items() if label}
 
 
 def plot_check(prediction: Prediction, model: Model) -> Figure:
@@ -462,77 +449,3 @@ def _draw_slice(ax: Axes, volume: Volume, shown: int, toward: str) -> None:
     style = {"color": "white", "transform": ax.transAxes, "va": "center", "weight": "bold"}
     ax.text(0.02, 0.5, OPPOSITE[toward], ha="left", **style)
     ax.text(0.98, 0.5, toward, ha="right", **style)
-
-
-def model_card(about: dict, dice: pd.DataFrame, c_index: pd.DataFrame) -> pd.DataFrame:
-    """Return what a user of the model must know.
-
-    Parameters
-    ----------
-    about : dict
-        As `store_model` returns it.
-    dice : pandas.DataFrame
-        Chapter 02's ``dice.csv``.
-    c_index : pandas.DataFrame
-        Chapter 03's table of C-indices: ``Score``, and one column for each cohort and track, as text.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``section``, ``item``, ``content``.
-    """
-    rows = [*_card_of_model(about), *_card_of_patients(about)]
-    both = dice[(dice["structure"] == "tumour and nodes") & (dice["cohort"] == "validation")]
-    for (sequence, center), values in both.groupby(["sequence", "center"], sort=False)["dice"]:
-        item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, validation, centre {center}"
-        said = f"{values.mean():.2f} ± {values.std():.2f} ({values.count()} patients)"
-        rows.append(("Performance", item, said))
-    for _, row in c_index[c_index["Score"] != "Planted"].iterrows():
-        for track in TRACKS:
-            item = f"C-index, {row['Score']}, validation, {track}"
-            rows.append(("Performance", item, row[f"Validation, {track}"]))
-    rows += [
-        ("Use", "intended", "Research on the method, and teaching."),
-        ("Use", "not intended", f"Any decision about a patient. {NOTICE}."),
-        ("Limits", "scores", "Order patients by risk; they are not probabilities at a given time."),
-        ("Limits", "inputs", "Other scanners, protocols and diseases than in training were not tested."),
-    ]
-    if about["synthetic"]:
-        made_up = "Learnt from simulated images and outcomes: says nothing about real patients."
-        rows.append(("Limits", "synthetic data", made_up))
-    rows += [("Versions", name, version) for name, version in about["versions"].items()]
-    return pd.DataFrame(rows, columns=["section", "item", "content"])
-
-
-def _card_of_model(about: dict) -> list[tuple[str, str, str]]:
-    given, sequences = about["input"], ", ".join(DISPLAY_NAMES.values())
-    middle = "" if given["plane_mm"] is None else f", of each the middle {given['plane_mm']:g} mm"
-    grid = " × ".join(map(str, given["grid"]))
-    order = "N4, then z-scores" if given["order"] == "n4-normalise" else "z-scores, then N4"
-    network = f"one 3D U-Net a sequence, width {about['network']['width']!r}, GroupNorm"
-    rows = [
-        ("Inputs", "images", f"{sequences} MRI of the head and neck, as scanned, 3D NIfTI"),
-        ("Inputs", "preprocessing", f"{order} of the head"),
-        ("Inputs", "seen by the network", f"all slices{middle}, on {grid} voxels (z, y, x)"),
-        ("Architecture", "segmentation", network),
-        ("Architecture", "head, as published", "pooled bottleneck, fully connected layer, softmax"),
-        ("Architecture", "head, recommended", "features of predicted disease, penalised Cox model"),
-    ]
-    return rows + [("Training", name.replace("_", " "), str(x)) for name, x in given["training"].items()]
-
-
-def _card_of_patients(about: dict) -> list[tuple[str, str, str]]:
-    rows = [("Patients", "origin", about["label"])]
-    for group in about["patients"]:
-        item = f"{group['cohort']}, centre {group['center']}"
-        rows.append(("Patients", item, f"{group['patients']} ({group['metastases']} with metastasis)"))
-    return rows
-
-
-def write_model_card(path: str | os.PathLike, card: pd.DataFrame, label: str) -> None:
-    """Write a model card as Markdown, headed by the origin of the data."""
-    lines = ["# Model card", "", f"**{label}. {NOTICE}.**"]
-    for section, rows in card.groupby("section", sort=False):
-        lines += ["", f"## {section}", "", *(f"- {row.item}: {row.content}" for row in rows.itertuples())]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")

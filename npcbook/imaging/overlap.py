@@ -11,9 +11,8 @@ from monai.metrics import compute_dice, get_mask_edges, get_surface_distance
 from scipy import ndimage
 
 from npcbook.imaging.grids import plane_field, restore_grid
-from npcbook.imaging.preprocessing import load_volume
-from npcbook.imaging.volumes import read_mask, write_mask
-from npcbook.store import atomic_path
+from npcbook.imaging.volumes import Volume, load_volume, read_volume, write_mask
+from npcbook.store import keep
 
 #: Which labels make up each structure that is measured.
 STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
@@ -88,41 +87,49 @@ def _hd95(predicted: np.ndarray, reference: np.ndarray, spacing) -> float:
     return float(max(np.percentile(distance, 95) for distance in distances))
 
 
-def store_prediction(
-    labels: np.ndarray,
-    *,
-    preprocessed: Path,
-    image: Path,
-    contours: Path,
-    target: Path,
-    plane_mm: float | None,
-) -> list[dict]:
-    """Bring a predicted mask back to the voxels of its image, write it, and compare it with the contours.
+def store_prediction(labels: np.ndarray, *, preprocessed: Path, target: Path, plane_mm: float | None) -> None:
+    """Bring a predicted mask back to the voxels of its image and keep it in a file.
 
     Parameters
     ----------
     labels : numpy.ndarray, shape of the network's grid
         Predicted labels.
-    preprocessed, image, contours : path
-        The preprocessed image, the image as scanned, and its contours.
+    preprocessed : path
+        The preprocessed image, which knows where the image as scanned lies.
     target : path
-        Where to write the mask; it appears whole or not at all.
+        Where to keep the mask; it is made again if the labels or the image change.
     plane_mm : float or None
-        As given to `images.stack_on_grid`.
+        As given to `stack_on_grid`.
+    """
+    keep(target, _on_image, labels, preprocessed, plane_mm, read=read_volume, write=write_mask)
+
+
+def _on_image(labels: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
+    volume = load_volume(preprocessed)
+    return restore_grid(labels, volume, field_mm=plane_field(volume, plane_mm))
+
+
+def compare_masks(predicted: Path, contours: Path) -> list[dict]:
+    """Compare a predicted mask with the contours of the same image, structure by structure.
+
+    Parameters
+    ----------
+    predicted, contours : path
+        Labels, on the same voxels.
 
     Returns
     -------
     list of dict
         One for each of `STRUCTURES`: ``structure``, ``dice``, ``hd95_mm``, ``volume_error``.
+
+    Raises
+    ------
+    ValueError
+        If they do not lie on the same voxels.
     """
-    volume = load_volume(preprocessed)
-    field = plane_field(volume, plane_mm)
-    predicted = restore_grid(labels, volume.image.shape, volume.spacing, field_mm=field)
-    with atomic_path(target) as temporary:
-        write_mask(temporary, predicted, like=image)
-    reference = read_mask(contours)
+    both = read_volume(predicted, contours)
     rows = []
     for structure, members in STRUCTURES.items():
-        masks = np.isin(predicted, members), np.isin(reference, members)
-        rows.append({"structure": structure} | asdict(measure_overlap(*masks, volume.spacing)))
+        masks = np.isin(both.image, members), np.isin(both.mask, members)
+        rows.append({"structure": structure} | asdict(measure_overlap(*masks, both.spacing)))
     return rows

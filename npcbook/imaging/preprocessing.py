@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +13,8 @@ import pandas as pd
 import SimpleITK as sitk
 from joblib import Parallel, delayed
 
-from npcbook.imaging.volumes import GEOMETRY_TOLERANCE, Volume, _as_labels, _read, read_volume
-from npcbook.store import atomic_path, code_fingerprint, fingerprint, packages_fingerprint, progress
+from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume
+from npcbook.store import keep, progress
 
 ORDERS = ("n4-normalise", "normalise-n4")
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
@@ -103,22 +101,9 @@ def bias_field(
     return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(picture))
 
 
-def correct_bias(volume: Volume, **options) -> Volume:
-    """Divide a volume by its bias field.
-
-    Parameters
-    ----------
-    volume : Volume
-        Intensities as scanned (positive in tissue).
-    **options
-        Passed to `bias_field`.
-
-    Returns
-    -------
-    Volume
-        Same mask and spacing.
-    """
-    field = bias_field(volume.image, volume.spacing, **options)
+def correct_bias(volume: Volume) -> Volume:
+    """Divide a volume by its bias field; intensities as scanned are positive in tissue."""
+    field = bias_field(volume.image, volume.spacing)
     return replace(volume, image=volume.image / np.exp(field))
 
 
@@ -145,7 +130,7 @@ def normalise(volume: Volume) -> Volume:
     return replace(volume, image=scaled.astype(np.float32))
 
 
-def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Volume:
+def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
     """Correct the bias field and normalise, in either order.
 
     Parameters
@@ -155,8 +140,6 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     order : {"n4-normalise", "normalise-n4"}
         The order that makes sense (the field multiplies the signal, so it must be divided out before
         anything is subtracted), or the order in which the paper tells its steps.
-    **options
-        Passed to `bias_field`.
 
     Returns
     -------
@@ -175,30 +158,27 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise", **options) -> Vol
     """
     _check_order(order)
     if order == "n4-normalise":
-        return normalise(correct_bias(volume, **options))
+        return normalise(correct_bias(volume))
     scaled = normalise(volume)
     lift = scaled.image.min()
-    corrected = correct_bias(replace(scaled, image=scaled.image - lift), **options)
+    corrected = correct_bias(replace(scaled, image=scaled.image - lift))
     return replace(corrected, image=corrected.image + lift)
 
 
 def _check_order(order: str) -> None:
     if order not in ORDERS:
         raise ValueError(
-            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct it (in chapter 02, "
-            f"preprocessing_order)."
+            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct the order of preprocessing."
         )
 
 
-def preprocessing_steps(order: str, **options) -> pd.DataFrame:
+def preprocessing_steps(order: str) -> pd.DataFrame:
     """Return the steps of `preprocess` with their parameters, to be kept with its results.
 
     Parameters
     ----------
     order : {"n4-normalise", "normalise-n4"}
         See `preprocess`.
-    **options
-        As passed to `bias_field`; the rest are its defaults.
 
     Returns
     -------
@@ -212,7 +192,7 @@ def preprocessing_steps(order: str, **options) -> pd.DataFrame:
     """
     _check_order(order)
     arguments = inspect.signature(bias_field).parameters.values()
-    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY} | options
+    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
     steps = {
         "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
         "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
@@ -269,77 +249,21 @@ def match_landmarks(volume: Volume, standard: np.ndarray) -> Volume:
 
 
 def preprocessed_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
-    """Return where chapter 02's folder keeps the preprocessed image of a patient's sequence."""
+    """Return where a folder of networks keeps the preprocessed image of a patient's sequence."""
     return Path(folder) / "preprocessed" / f"sub-{patient_id}_{sequence}.npz"
 
 
 def predicted_mask_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
-    """Return where chapter 02's folder keeps the mask that the network drew on a patient's sequence."""
+    """Return where a folder of networks keeps the mask that one drew on a patient's sequence."""
     return Path(folder) / "predicted" / f"sub-{patient_id}_{sequence}_dseg.nii.gz"
 
 
-def store_volume(path: str | os.PathLike, volume: Volume, *, key: str = "") -> None:
-    """Write a preprocessed image in half precision, quick to read again (the mask stays with the cohort).
-
-    Parameters
-    ----------
-    path : str or path
-        Ends in ``.npz``.
-    volume : Volume
-        Normalised: half precision keeps three digits of a z-score.
-    key : str
-        Fingerprint of what the image was made from.
-    """
-    np.savez(path, image=volume.image.astype(np.float16), spacing=np.asarray(volume.spacing), key=key)
-
-
-def load_volume(path: str | os.PathLike, mask: np.ndarray | None = None) -> Volume:
-    """Read an image that `store_volume` wrote, and put `mask` beside it."""
-    with np.load(path, allow_pickle=False) as stored:
-        return Volume(stored["image"].astype(np.float32), mask, tuple(stored["spacing"].tolist()))
-
-
-def load_masked_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike) -> Volume:
-    """Read an image that `store_volume` wrote, and contours on its voxels.
-
-    Parameters
-    ----------
-    image_path : str or path
-        Preprocessed image, ``.npz``.
-    mask_path : str or path
-        Labels: 0 background, 1 primary tumour, 2 lymph node.
-
-    Returns
-    -------
-    Volume
-        Image as float32, mask as uint8.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    ValueError
-        If the mask has another shape or voxel size than the image, or other labels. Where in the scanner
-        it lies cannot be compared, because a preprocessed image does not say; `npcbook.cohort.check_cohort`
-        compares it on the image as scanned.
-    """
-    picture, volume = _read(mask_path), load_volume(image_path)
-    mask = _as_labels(sitk.GetArrayFromImage(picture), mask_path)
-    for name, ours, theirs in (
-        ("shape", volume.image.shape, mask.shape),
-        ("spacing", volume.spacing, picture.GetSpacing()[::-1]),
-    ):
-        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE):
-            raise ValueError(
-                f"{mask_path} has {name} {theirs} and {image_path} has {ours} (z, y, x): contours must lie "
-                f"on the voxels of their image; list what differs with 'python -m npcbook check', or redo "
-                f"chapter 02."
-            )
-    return replace(volume, mask=mask)
+def _preprocess_file(source: Path, order: str) -> Volume:
+    return preprocess(read_volume(source), order=order)
 
 
 def preprocess_files(
-    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2, **options
+    files: Sequence[tuple[Path, Path]], *, order: str = "n4-normalise", workers: int = 2
 ) -> pd.DataFrame:
     """Preprocess many image files side by side, leaving alone what is already done.
 
@@ -351,8 +275,6 @@ def preprocess_files(
         See `preprocess`.
     workers : int
         Processes.
-    **options
-        Passed to `bias_field`.
 
     Returns
     -------
@@ -368,36 +290,20 @@ def preprocess_files(
     Notes
     -----
     A target is left alone if it was made from the same file content, by the same code, with the same
-    settings and versions of the libraries. Each appears whole or not at all, so that a run may be stopped
-    at any time.
+    settings and versions of the libraries (`npcbook.store.keep`).
     """
     _check_order(order)
-    code = code_fingerprint(__name__)
-    settings = fingerprint(code, packages_fingerprint("SimpleITK", "numpy", "scipy"), order, options)
-    jobs = (delayed(_preprocess_file)(source, target, order, options, settings) for source, target in files)
+    jobs = (delayed(_keep_preprocessed)(source, target, order) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
     problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
     return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
 
 
-def _preprocess_file(source: Path, target: Path, order: str, options: dict, settings: str) -> str:
+def _keep_preprocessed(source: Path, target: Path, order: str) -> str:
     try:
-        key = fingerprint(settings, hashlib.blake2b(Path(source).read_bytes()).hexdigest())
-        if _stored_key(target) != key:
-            volume = preprocess(read_volume(source), order=order, **options)
-            with atomic_path(target) as temporary:
-                store_volume(temporary, volume, key=key)
+        keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def _stored_key(path: Path) -> str | None:
-    """Return the key that a stored image was made under, or None where there is none to be read."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return str(stored["key"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None

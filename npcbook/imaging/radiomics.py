@@ -8,18 +8,16 @@ only the features asked for are evaluated.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
@@ -28,23 +26,13 @@ from radiomics import getFeatureClasses, imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage, stats
 
-from npcbook.imaging.preprocessing import load_masked_volume
-from npcbook.imaging.volumes import Volume, read_volume
-from npcbook.store import (
-    atomic_path,
-    code_fingerprint,
-    files_fingerprint,
-    fingerprint,
-    packages_fingerprint,
-    progress,
-    project_path,
-)
+from npcbook.imaging.overlap import STRUCTURES
+from npcbook.imaging.volumes import Volume, read_volume, to_sitk
+from npcbook.store import keep, progress, project_path
 
-FEATURE_SETS = ("paper", "full")
 # What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
 FAILURES = (ValueError, OSError, RuntimeError)
 FOLDERS = re.compile(r"[^\s'\"]*/")
-MASKS = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 SIGMAS_MM = (1.0, 3.0, 5.0)
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 LOG_IMAGES = tuple(f"log-sigma-{sigma:.1f}-mm-3D".replace(".", "-") for sigma in SIGMAS_MM)
@@ -100,38 +88,22 @@ def lost_names() -> pd.DataFrame:
 
 
 @cache
-def _feature_rows(feature_set: str) -> tuple[tuple[str, str, str], ...]:
+def _feature_rows() -> tuple[tuple[str, str, str], ...]:
     firsts = [(image, "firstorder", f) for image in IMAGES for f in _features_of("firstorder")]
-    if feature_set == "paper":
-        shapes = [(image, "shape", f) for image in LAST_IMAGES for f in _features_of("shape")]
-        textures = _all_textures().drop_duplicates("feature", keep="last")
-        images = LAST_IMAGES
-    else:
-        shapes = [("original", "shape", f) for f in _features_of("shape")]
-        textures, images = _all_textures(), IMAGES
-    rest = [(image, *row) for image in images for row in textures.itertuples(index=False, name=None)]
-    return (*firsts, *shapes, *rest)
+    shapes = [(image, "shape", f) for image in LAST_IMAGES for f in _features_of("shape")]
+    textures = _all_textures().drop_duplicates("feature", keep="last").to_numpy().tolist()
+    return (*firsts, *shapes, *((image, *row) for image in LAST_IMAGES for row in textures))
 
 
-def feature_table(feature_set: str = "paper") -> pd.DataFrame:
-    """Return the columns of a feature set for one sequence, in their fixed order.
-
-    Parameters
-    ----------
-    feature_set : {"paper", "full"}
-        ``paper``: 216 first-order, 42 shape and 207 texture columns, as the paper counts them, copies
-        included. ``full``: every class on every image, shape once.
+def feature_table() -> pd.DataFrame:
+    """Return the paper's columns for one sequence, in their fixed order.
 
     Returns
     -------
     pandas.DataFrame
         ``column`` (``image_class_feature``), ``image``, ``feature_class``, ``feature``, ``block``
-        ("first-order", "shape", "texture") and ``copy_of`` (the column that this one repeats, else empty).
-
-    Raises
-    ------
-    ValueError
-        If the feature set is unknown.
+        ("first-order", "shape", "texture") and ``copy_of`` (the column that this one repeats, else empty):
+        216 first-order, 42 shape and 207 texture columns, as the paper counts them, copies included.
 
     Notes
     -----
@@ -142,9 +114,7 @@ def feature_table(feature_set: str = "paper") -> pd.DataFrame:
     ----------
     Paper, "Construction of the radiomics model"; layout of the deposited script, described in the register.
     """
-    if feature_set not in FEATURE_SETS:
-        raise ValueError(f"feature_set is {feature_set!r}; it must be one of {', '.join(FEATURE_SETS)}.")
-    table = pd.DataFrame(_feature_rows(feature_set), columns=["image", "feature_class", "feature"])
+    table = pd.DataFrame(_feature_rows(), columns=["image", "feature_class", "feature"])
     table.insert(0, "column", table["image"] + "_" + table["feature_class"] + "_" + table["feature"])
     blocks = {"firstorder": "first-order", "shape": "shape"}
     table["block"] = table["feature_class"].map(blocks).fillna("texture")
@@ -159,8 +129,6 @@ class Settings:
 
     Attributes
     ----------
-    feature_set : {"paper", "full"}
-        Columns, see `feature_table`.
     mask : {"tumour and nodes", "tumour", "nodes"}
         Labelled voxels that make the region.
     spacing_mm : float
@@ -174,7 +142,6 @@ class Settings:
         Images to compute, of `IMAGES`; the columns of the others stay empty.
     """
 
-    feature_set: str = "paper"
     mask: str = "tumour and nodes"
     spacing_mm: float = 3.0
     bin_width: float = 25.0
@@ -183,9 +150,8 @@ class Settings:
 
     def __post_init__(self):
         """Refuse settings that have no meaning."""
-        feature_table(self.feature_set)
-        if self.mask not in MASKS:
-            raise ValueError(f"mask is {self.mask!r}; it must be one of {', '.join(MASKS)}.")
+        if self.mask not in STRUCTURES:
+            raise ValueError(f"mask is {self.mask!r}; it must be one of {', '.join(STRUCTURES)}.")
         if unknown := set(self.images) - set(IMAGES):
             raise ValueError(f"images has {sorted(unknown)}; they must be among {', '.join(IMAGES)}.")
         for name in ("spacing_mm", "bin_width", "scale"):
@@ -370,9 +336,9 @@ def extract_images(
 
 
 @cache
-def _wanted(feature_set: str, images: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
+def _wanted(images: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
     wanted: dict[str, dict[str, list[str]]] = {}
-    for image, feature_class, feature in _feature_rows(feature_set):
+    for image, feature_class, feature in _feature_rows():
         name = _source(image, feature_class)
         if name not in images:
             continue
@@ -435,7 +401,7 @@ def extract_features(volume: Volume, *, settings: Settings | None = None) -> Cas
     volume : Volume
         Preprocessed image with a mask; units of one standard deviation (see `Settings.scale`).
     settings : Settings, optional
-        Feature set, mask, voxel size and bin width; the paper's if not given.
+        Mask, voxel size and bin width; the paper's if not given.
 
     Returns
     -------
@@ -454,19 +420,18 @@ def extract_features(volume: Volume, *, settings: Settings | None = None) -> Cas
     settings = settings or Settings()
     if volume.mask is None:
         raise ValueError("volume has no mask: radiomics needs a contour; give the mask's path when reading.")
-    inside = np.isin(volume.mask, MASKS[settings.mask])
+    inside = np.isin(volume.mask, STRUCTURES[settings.mask])
     if not inside.any():
-        raise ValueError(f"the mask has no voxel of {settings.mask!r} (labels {MASKS[settings.mask]}).")
-    image = sitk.GetImageFromArray(np.asarray(volume.image, dtype=np.float32) * np.float32(settings.scale))
-    image.SetSpacing([float(size) for size in reversed(volume.spacing)])
-    mask = sitk.GetImageFromArray(inside.astype(np.uint8))
-    mask.CopyInformation(image)
-    wanted = _wanted(settings.feature_set, settings.images)
+        raise ValueError(f"the mask has no voxel of {settings.mask!r} (labels {STRUCTURES[settings.mask]}).")
+    # Without its place in the scanner: features do not depend on it but for rounding.
+    here = Volume(volume.image, None, volume.spacing)
+    image = to_sitk(np.asarray(volume.image, dtype=np.float32) * np.float32(settings.scale), here)
+    mask = to_sitk(inside.astype(np.uint8), here)
     with _one_itk_thread():
-        found, region = extract_images(image, mask, wanted, settings.options)
-    rows = _feature_rows(settings.feature_set)
+        found, region = extract_images(image, mask, _wanted(settings.images), settings.options)
+    rows = _feature_rows()
     values = [found.get((_source(image, name), name, feature), np.nan) for image, name, feature in rows]
-    series = pd.Series(values, index=_columns(settings.feature_set), dtype=float)
+    series = pd.Series(values, index=_columns(), dtype=float)
     series = series.where(np.isfinite(series))
     asked = np.array([_source(image, name) in settings.images for image, name, _ in rows])
     undefined = tuple(series.index[series.isna() & asked])
@@ -474,8 +439,8 @@ def extract_features(volume: Volume, *, settings: Settings | None = None) -> Cas
 
 
 @cache
-def _columns(feature_set: str) -> tuple[str, ...]:
-    return tuple(feature_table(feature_set)["column"])
+def _columns() -> tuple[str, ...]:
+    return tuple(feature_table()["column"])
 
 
 def _source(image: str, feature_class: str) -> str:
@@ -483,29 +448,7 @@ def _source(image: str, feature_class: str) -> str:
     return "original" if feature_class == "shape" else image
 
 
-def read_case(image_path: Path, mask_path: Path) -> Volume:
-    """Read one case: a preprocessed image as chapter 02 keeps it (``.npz``) or any image file, and its mask.
-
-    Parameters
-    ----------
-    image_path, mask_path : path
-        The mask lies on the voxels of the image.
-
-    Returns
-    -------
-    Volume
-        Image, mask and spacing.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    ValueError
-        If the mask has other voxels than the image (see `npcbook.imaging.load_masked_volume` for what a
-        preprocessed image lets compare), or other labels.
-    """
-    read = load_masked_volume if Path(image_path).suffix == ".npz" else read_volume
-    return read(image_path, mask_path)
+read_case = read_volume  # a case is an image and its contours
 
 
 @dataclass(frozen=True)
@@ -565,14 +508,16 @@ def extract_cohort(
     settings = settings or Settings()
     _check_cases(cases)
     patients = {name: group.to_dict("records") for name, group in cases.groupby("patient_id", sort=False)}
-    made_by = _made_by(settings)
-    jobs = (delayed(_patient_features)(rows, Path(folder), settings, made_by) for rows in patients.values())
+    jobs = (
+        delayed(keep)(Path(folder) / f"{patient}.json", _patient_features, rows, settings)
+        for patient, rows in patients.items()
+    )
     done = Parallel(n_jobs=workers, return_as="generator")(jobs)
     rows = list(progress(done, total=len(patients), description="radiomics, patients"))
     sequences = list(dict.fromkeys(cases["sequence"]))
-    columns = [f"{s}_{c}" for s in sequences for c in _columns(settings.feature_set)]
-    features = pd.DataFrame([values for values, _ in rows], index=pd.Index(patients, name="patient_id"))
-    report = pd.DataFrame([case for _, report in rows for case in report])
+    columns = [f"{s}_{c}" for s in sequences for c in _columns()]
+    features = pd.DataFrame([row["values"] for row in rows], index=pd.Index(patients, name="patient_id"))
+    report = pd.DataFrame([case for row in rows for case in row["report"]])
     return Extraction(features.reindex(columns=columns).astype(float), report)
 
 
@@ -586,49 +531,18 @@ def _check_cases(cases: pd.DataFrame) -> None:
         raise ValueError(f"cases has {first.patient_id} {first.sequence} twice: keep one row of each case.")
 
 
-def _made_by(settings: Settings) -> str:
-    packages = packages_fingerprint("pyradiomics", "SimpleITK", "PyWavelets", "numpy", "scipy")
-    return fingerprint(settings, code_fingerprint(__name__), packages)
-
-
-def _patient_features(rows: list[dict], folder: Path, settings: Settings, made_by: str):
-    """Return one patient's values by column and one report row per case, from the store if still valid."""
-
-    def make() -> dict:
-        found = [_case_features(row, settings) for row in rows]
-        values = {name: value for case, _ in found for name, value in case.items()}
-        return {"values": values, "report": [case for _, case in found]}
-
-    key = fingerprint(made_by, _asked(rows))
-    content = _kept(folder / f"{rows[0]['patient_id']}.json", key, make)
-    return content["values"], content["report"]
-
-
-def _asked(rows: list[dict]) -> list:
-    """Return what the features of some cases depend on: files, their content, and preparations."""
-    paths = [Path(row[which]) for row in rows for which in ("image_path", "mask_path")]
-    content = [files_fingerprint([path], relative_to=path.parent) for path in paths if path.is_file()]
-    prepare = [joblib.hash(row["prepare"]) for row in rows if "prepare" in row]
-    return [[row.get("sequence") for row in rows], list(map(str, paths)), content, prepare]
-
-
-def _kept(path: Path, key: str, make: Callable[[], dict]) -> dict:
-    """Return plain values from a file if they were made under the same key, else make and keep them."""
-    if path.exists():
-        stored = json.loads(path.read_text())
-        if stored["key"] == key:
-            return stored
-    made = {"key": key} | make()
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(made))
-    return made
+def _patient_features(rows: list[dict], settings: Settings) -> dict:
+    """Return one patient's values by column and one report row per case."""
+    found = [_case_features(row, settings) for row in rows]
+    values = {name: value for case, _ in found for name, value in case.items()}
+    return {"values": values, "report": [case for _, case in found]}
 
 
 def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dict]:
     report = {"patient_id": row["patient_id"], "sequence": row["sequence"], "status": "failed", "reason": ""}
     report |= {"n_voxels": 0, "grey_levels": 0}
     try:
-        case = extract_features(read_case(row["image_path"], row["mask_path"]), settings=settings)
+        case = extract_features(read_volume(row["image_path"], row["mask_path"]), settings=settings)
     except FAILURES as error:
         return {}, report | {"reason": _reason(error)}
     report |= {"status": "ok", "n_voxels": case.n_voxels, "grey_levels": case.grey_levels}
@@ -715,17 +629,16 @@ def extract_readings(
         extracted is a row of NaN.
     """
     settings = settings or Settings()
-    made_by = _made_by(settings)
     rows = [(number, row) for number, cases in enumerate(readings) for row in cases.to_dict("records")]
     jobs = (
-        delayed(_one_reading)(row, Path(folder) / f"{row['patient_id']}-{number}.json", settings, made_by)
+        delayed(keep)(Path(folder) / f"{row['patient_id']}-{number}.json", _one_reading, row, settings)
         for number, row in rows
     )
     values = Parallel(n_jobs=workers)(jobs)
     index = pd.MultiIndex.from_tuples(
         [(row["patient_id"], number) for number, row in rows], names=["patient_id", "reading"]
     )
-    return pd.DataFrame(values, index=index).reindex(columns=_columns(settings.feature_set)).astype(float)
+    return pd.DataFrame(values, index=index).reindex(columns=_columns()).astype(float)
 
 
 def redrawn_cases(
@@ -760,18 +673,15 @@ def _redrawn(volume: Volume, *, amplitude_mm: float, seed: int) -> Volume:
     return replace(volume, mask=moved)
 
 
-def _one_reading(row: dict, path: Path, settings: Settings, made_by: str) -> dict[str, float]:
-    def make() -> dict:
-        try:
-            volume = read_case(row["image_path"], row["mask_path"])
-            if "prepare" in row:
-                volume = row["prepare"](volume)
-            return {"values": extract_features(volume, settings=settings).values.dropna().to_dict()}
-        except FAILURES:
-            # The same case has its reason in the report of `extract_cohort`.
-            return {"values": {}}
-
-    return _kept(path, fingerprint(made_by, _asked([row])), make)["values"]
+def _one_reading(row: dict, settings: Settings) -> dict[str, float]:
+    try:
+        volume = read_volume(row["image_path"], row["mask_path"])
+        if "prepare" in row:
+            volume = row["prepare"](volume)
+        return extract_features(volume, settings=settings).values.dropna().to_dict()
+    except FAILURES:
+        # The same case has its reason in the report of `extract_cohort`.
+        return {}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ undisturbed one does. Lightning Fabric provides the device, the precision and th
 
 from __future__ import annotations
 
-import copy
-import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +20,17 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
 from monai.losses import DiceLoss
 from monai.networks import one_hot
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from npcbook.imaging.features import _digest, _weights, predict_labels
 from npcbook.imaging.network import NetworkSettings, UNet3d
-from npcbook.store import atomic_path, code_fingerprint, fingerprint, progress
+from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
+from npcbook.store import atomic_path, fingerprint, keep, packages_fingerprint, progress
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle")
 DEVICES = ("cpu", "cuda")
+#: Beside a network that is being trained: where it stands after the last epoch.
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -116,23 +114,6 @@ class TrainingSettings:
                 f"batches of {self.batch_size} patients in parts of {self.micro_batch} leave some of "
                 f"{self.devices} devices idle: lower micro_batch or devices, or raise batch_size."
             )
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A segmentation network and how it came to be.
-
-    Attributes
-    ----------
-    network : UNet3d
-        In evaluation mode.
-    history : pandas.DataFrame
-        One row an epoch: ``epoch``, ``loss`` (mean over the steps), ``monitor_dice`` (mean over the patients
-        kept out, tumour and nodes together; NaN where none were kept out).
-    """
-
-    network: UNet3d
-    history: pd.DataFrame
 
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -257,25 +238,43 @@ def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
     return columns.transpose(0, 1).reshape(n, z, y, x)
 
 
+def train_epoch(
+    fabric: Fabric, network: UNet3d, optimiser, images, labels, settings: TrainingSettings, epoch: int
+) -> float:
+    """Run one epoch, over all patients in random order, and return the mean loss of its steps."""
+    rng = _generator(settings.seed, 1 + epoch)
+    batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
+    network.train()
+    losses = []
+    for number, batch in enumerate(batches):
+        step, steps = epoch * len(batches) + number, settings.epochs * len(batches)
+        optimiser.param_groups[0]["lr"] = _rate(settings, step, steps)
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(0.0)
+        for place, part in enumerate(batch.split(settings.micro_batch)):
+            if place % fabric.world_size != fabric.global_rank:
+                _random_amounts(len(part), rng)  # another device's part, and its random numbers
+                continue
+            pixels, masks = fabric.to_device(images[part]), fabric.to_device(labels[part])
+            pixels, masks = augment(pixels, masks, **_augmentation(settings), rng=rng)
+            with fabric.autocast():
+                logits = network(pixels.contiguous(memory_format=torch.channels_last_3d))
+            loss = segmentation_loss(settings.loss, logits, masks) * len(part) / len(batch)
+            fabric.backward(loss)
+            losses[-1] += loss.item()
+        losses[-1] = _add_up(fabric, network, losses[-1])
+        _check_finite(losses[-1], network, epoch, number)
+        optimiser.step()
+    return float(np.mean(losses))
+
+
+def _augmentation(settings: TrainingSettings) -> dict:
+    return {name: getattr(settings, name) for name in ("rotation_degrees", "blur_voxels", "mirror")}
+
+
 def _generator(*numbers: int) -> torch.Generator:
     """Return a source of random numbers that belongs to these numbers alone."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
-
-
-def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels, start) -> UNet3d:
-    """Return a copy of `start`, or an untrained network that expects each label as often as it occurs.
-
-    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node.
-    """
-    if start is not None:
-        return copy.deepcopy(start).to(memory_format=torch.channels_last_3d)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = UNet3d(network_settings)
-    counts = np.bincount(labels.numpy().ravel(), minlength=network_settings.classes) + 1.0
-    with torch.no_grad():
-        network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
-    return network.to(memory_format=torch.channels_last_3d)
 
 
 def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
@@ -294,45 +293,6 @@ def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
     if len(batches) > 1 and len(batches[-1]) < size / 2:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
-
-
-def _train_epoch(fabric, network, optimiser, images, labels, settings: TrainingSettings, epoch: int) -> float:
-    """Run one epoch and return the mean loss of its steps."""
-    rng = _generator(settings.seed, 1 + epoch)
-    batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
-    network.train()
-    losses = []
-    for number, batch in enumerate(batches):
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(settings, epoch * len(batches) + number, settings.epochs * len(batches))
-        optimiser.zero_grad(set_to_none=True)
-        losses.append(0.0)
-        for place, part in enumerate(batch.split(settings.micro_batch)):
-            if place % fabric.world_size != fabric.global_rank:
-                _random_amounts(len(part), rng)  # another device's part, and its random numbers
-                continue
-            loss = _part_loss(fabric, network, images[part], labels[part], settings, rng)
-            loss = loss * len(part) / len(batch)
-            fabric.backward(loss)
-            losses[-1] += loss.item()
-        losses[-1] = _add_up(fabric, network, losses[-1])
-        _check_finite(losses[-1], network, epoch, number)
-        optimiser.step()
-    return float(np.mean(losses))
-
-
-def _part_loss(fabric, network, images, labels, settings: TrainingSettings, rng) -> torch.Tensor:
-    images, labels = augment(
-        fabric.to_device(images),
-        fabric.to_device(labels),
-        rotation_degrees=settings.rotation_degrees,
-        blur_voxels=settings.blur_voxels,
-        mirror=settings.mirror,
-        rng=rng,
-    )
-    with fabric.autocast():
-        logits = network(images.contiguous(memory_format=torch.channels_last_3d))
-    return segmentation_loss(settings.loss, logits, labels)
 
 
 def _add_up(fabric, network, loss: float) -> float:
@@ -369,11 +329,10 @@ def train_segmentation(
     *,
     network_settings: NetworkSettings,
     settings: TrainingSettings,
-    folder: str | os.PathLike,
+    path: str | os.PathLike,
     start: UNet3d | None = None,
-    stop_after: int | None = None,
-) -> TrainedNetwork | None:
-    """Train a segmentation network, or take it from `folder` if the same training was done before.
+) -> TrainedNetwork:
+    """Train a segmentation network, or read it back if the same training was done before.
 
     Parameters
     ----------
@@ -385,19 +344,17 @@ def train_segmentation(
         What to build.
     settings : TrainingSettings
         How to train it.
-    folder : str or path
-        Where checkpoints and the finished network are kept: ``checkpoint.pt`` after every epoch, in the end
-        ``network.safetensors`` and ``history.csv``.
+    path : str or path
+        Where the finished network is kept, ``.safetensors`` (see `save_network`). A checkpoint lies beside
+        it after every epoch, from which a training that was stopped goes on.
     start : UNet3d, optional
         Network of another sequence whose weights are the first ones; default, random weights. Head and neck
         look alike on all sequences, so that much of what one network has learnt serves the next.
-    stop_after : int, optional
-        Most epochs to run in this call; the next call goes on from there.
 
     Returns
     -------
-    TrainedNetwork or None
-        None if `stop_after` ended the call before the last epoch.
+    TrainedNetwork
+        As read back from the file.
 
     Raises
     ------
@@ -415,37 +372,63 @@ def train_segmentation(
     over, which also works from a notebook, and again after it has used a GPU; Fabric's own ways of starting
     processes from a notebook work before the first use of a GPU only.
     """
-    _check_data(images, labels, network_settings)
+    if images.shape != labels.shape or images.shape[1:] != tuple(network_settings.grid):
+        raise ValueError(
+            f"images have shape {images.shape} and labels {labels.shape}; both must be (patients, "
+            f"{', '.join(map(str, network_settings.grid))}): bring them to the network's grid with fit_grid."
+        )
     if start is not None and start.settings != network_settings:
         raise ValueError(
             f"start was built from {start.settings}, and {network_settings} is asked for: give a network of "
             f"the same width and grid, or none."
         )
-    key = _training_key(images, labels, network_settings, settings, start)
-    folder = Path(folder)
-    finished = load_network(folder, key=key)
-    if finished is not None:
-        return finished
+    first = None if start is None else {name: x.cpu().numpy() for name, x in start.state_dict().items()}
+    given, folder = (images, labels, network_settings, settings, first), Path(path).parent
+    trained = keep(path, _train, *given, folder, read=load_network, write=save_network)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return trained
+
+
+def _train(images, labels, network_settings, settings, first, folder) -> TrainedNetwork:
+    """Run the epochs that are left, on one device or several, and return the network of the last one."""
+    given = (images, labels, network_settings, settings, first)
+    key, checkpoint = fingerprint(train_segmentation, given, packages_fingerprint()), folder / CHECKPOINT
     pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
-    work = (pixels, masks, network_settings, settings, start, folder, key)
+    work = (pixels, masks, network_settings, settings, first, checkpoint, key)
     if settings.devices == 1:
-        _train(*work, stop_after)
+        _train_on_device(0, None, *work)
     else:
-        together = (find_free_network_port(), *work, stop_after)
+        together = (find_free_network_port(), *work)
         torch.multiprocessing.spawn(_train_on_device, together, nprocs=settings.devices)
-    return load_network(folder, key=key)
+    network = UNet3d(network_settings)
+    history = _resume(checkpoint, key, network)
+    return TrainedNetwork(network, pd.DataFrame(history))
 
 
-def _train_on_device(rank: int, port: int, *work) -> None:
-    """Do one device's share of `_train`, in a process of its own."""
-    # With these set, Fabric knows that the other processes have been started already.
-    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    _train(*work)
-    torch.distributed.destroy_process_group()
+def _train_on_device(rank, port, images, labels, network_settings, settings, first, checkpoint, key) -> None:
+    """Do one device's share of the training; the first device watches and writes the checkpoints."""
+    if port is not None:
+        # With these set, Fabric knows that the other processes have been started already.
+        os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    fabric = _fabric(settings)
+    network = fabric.to_device(_new_network(network_settings, settings, labels, first))
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    history = _resume(checkpoint, key, network, optimiser)
+    learnt, watched = ((images[part], labels[part]) for part in _split(len(images), settings))
+    epochs = range(len(history), settings.epochs)
+    if fabric.is_global_zero:
+        epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
+    for epoch in epochs:
+        loss = train_epoch(fabric, network, optimiser, *learnt, settings, epoch)
+        if fabric.is_global_zero:
+            dice = _mean_dice(network, *watched, fabric.device)
+            history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
+            _save_checkpoint(checkpoint, key, network, optimiser, history)
+    if port is not None:
+        torch.distributed.destroy_process_group()
 
 
-def _train(images, labels, network_settings, settings, start, folder, key, stop_after) -> None:
-    """Run the epochs that are left, and store the network after the last one."""
+def _fabric(settings: TrainingSettings) -> Fabric:
     fabric = Fabric(
         accelerator=settings.device,
         devices=settings.devices,
@@ -456,39 +439,24 @@ def _train(images, labels, network_settings, settings, start, folder, key, stop_
         plugins=[LightningEnvironment()],
     )
     fabric.launch()
-    network = fabric.to_device(_new_network(network_settings, settings, labels, start))
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    history = _resume(folder / "checkpoint.pt", key, network, optimiser)
-    steps, monitor = _split(len(images), settings)
-    learnt_from, watched = ((images[part], labels[part]) for part in (steps, monitor))
-    more = settings.epochs if stop_after is None else stop_after
-    epochs = range(len(history), min(settings.epochs, len(history) + more))
-    if fabric.is_global_zero:
-        epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
-    for epoch in epochs:
-        loss = _train_epoch(fabric, network, optimiser, *learnt_from, settings, epoch)
-        if fabric.is_global_zero:
-            dice = _mean_dice(network, *watched, fabric.device)
-            history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
-            _save_checkpoint(folder / "checkpoint.pt", key, network, optimiser, history)
-    if fabric.is_global_zero and len(history) == settings.epochs:
-        _save_network(folder, key, network, history)
+    return fabric
 
 
-def _check_data(images: np.ndarray, labels: np.ndarray, network_settings: NetworkSettings) -> None:
-    if images.shape != labels.shape or images.shape[1:] != tuple(network_settings.grid):
-        raise ValueError(
-            f"images have shape {images.shape} and labels {labels.shape}; both must be (patients, "
-            f"{', '.join(map(str, network_settings.grid))}): bring them to the network's grid with "
-            f"images.fit_grid."
-        )
+def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, labels, first) -> UNet3d:
+    """Return a network with the weights `first`, or an untrained one that expects each label as it occurs.
 
-
-def _training_key(images, labels, network_settings, settings, start) -> str:
-    data = [_digest(array) for array in (images, labels, *([] if start is None else _weights(start)))]
-    return fingerprint(
-        code_fingerprint(__name__), data, asdict(network_settings), asdict(settings), torch.__version__
-    )
+    Were all labels equally likely at first, a Dice loss could settle on calling every voxel a node.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = UNet3d(network_settings)
+    if first is not None:
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in first.items()})
+    else:
+        counts = np.bincount(labels.numpy().ravel(), minlength=network_settings.classes) + 1.0
+        with torch.no_grad():
+            network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+    return network.to(memory_format=torch.channels_last_3d)
 
 
 def _split(n: int, settings: TrainingSettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -509,7 +477,7 @@ def _mean_dice(network, images, labels, device) -> float:
     return float((2 * overlap / total.clamp(min=1)).mean())
 
 
-def _resume(path: Path, key: str, network, optimiser) -> list[dict]:
+def _resume(path: Path, key: str, network, optimiser=None) -> list[dict]:
     """Bring network and optimiser to where a checkpoint of this training left them; return its history."""
     if not path.exists():
         return []
@@ -518,57 +486,12 @@ def _resume(path: Path, key: str, network, optimiser) -> list[dict]:
     if checkpoint["key"] != key:
         return []
     network.load_state_dict(checkpoint["network"])
-    optimiser.load_state_dict(checkpoint["optimiser"])
+    if optimiser is not None:
+        optimiser.load_state_dict(checkpoint["optimiser"])
     return checkpoint["history"]
 
 
 def _save_checkpoint(path: Path, key: str, network, optimiser, history: list[dict]) -> None:
-    content = {
-        "key": key,
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "history": history,
-    }
+    states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
     with atomic_path(path) as temporary:
-        torch.save(content, temporary)
-
-
-def _save_network(folder: Path, key: str, network: UNet3d, history: list[dict]) -> None:
-    with atomic_path(folder / "history.csv") as temporary:
-        pd.DataFrame(history).to_csv(temporary, index=False)
-    weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    # One entry: several would be written in a random order, and equal networks give unequal files.
-    about = json.dumps({"key": key, "settings": network.settings.to_dict()})
-    with atomic_path(folder / "network.safetensors") as temporary:
-        save_file(weights, temporary, metadata={"about": about})
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def load_network(folder: str | os.PathLike, *, key: str | None = None) -> TrainedNetwork | None:
-    """Read a finished network.
-
-    Parameters
-    ----------
-    folder : str or path
-        Where `train_segmentation` left it.
-    key : str, optional
-        Fingerprint of the training that it must come from; default, any.
-
-    Returns
-    -------
-    TrainedNetwork or None
-        On the CPU; None if there is none, or one from another training.
-    """
-    path = Path(folder) / "network.safetensors"
-    if not path.exists():
-        return None
-    with safe_open(path, framework="pt") as stored:
-        about = json.loads((stored.metadata() or {}).get("about", "{}"))
-        weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-    if not about or key not in (None, about["key"]):
-        return None
-    settings = about["settings"]
-    network = UNet3d(NetworkSettings(**{**settings, "grid": tuple(settings["grid"])}))
-    network.load_state_dict(weights)
-    network.to(memory_format=torch.channels_last_3d).eval()
-    return TrainedNetwork(network, pd.read_csv(Path(folder) / "history.csv"))
+        torch.save({"key": key, "history": history, **states}, temporary)

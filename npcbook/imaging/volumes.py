@@ -1,9 +1,9 @@
-"""MR images and contours in files: reading, checking, writing."""
+"""MR images and contours with their place in the scanner: reading, turning, writing."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +26,62 @@ class Volume:
         0 background, 1 primary tumour, 2 lymph node; None where nothing was contoured.
     spacing : tuple of float
         Voxel size (z, y, x) in mm.
+    origin : tuple of float
+        Centre of the first voxel (x, y, z) in mm, towards the patient's left, back and head.
+    direction : tuple of float
+        Direction cosines of the axes x, y, z, as SimpleITK orders the nine.
     """
 
     image: np.ndarray
     mask: np.ndarray | None
     spacing: tuple[float, float, float]
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @property
+    def extent(self) -> tuple[float, float, float]:
+        """Size (z, y, x) in mm."""
+        return tuple(float(n * size) for n, size in zip(self.image.shape, self.spacing, strict=True))
+
+    @property
+    def orientation(self) -> str:
+        """Side of the patient that x, y and z run to, such as "LPS"; of an oblique image, the nearest."""
+        return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(self.direction)
+
+
+def to_sitk(array: np.ndarray, volume: Volume) -> sitk.Image:
+    """Return an array (Z, Y, X) as a SimpleITK image on the voxels of a volume."""
+    picture = sitk.GetImageFromArray(array)
+    picture.SetSpacing([float(size) for size in reversed(volume.spacing)])
+    picture.SetOrigin(volume.origin)
+    picture.SetDirection(volume.direction)
+    return picture
+
+
+def from_sitk(picture: sitk.Image) -> Volume:
+    """Return a SimpleITK image as a volume without a mask."""
+    image = sitk.GetArrayFromImage(picture).astype(np.float32, copy=False)
+    spacing = tuple(float(size) for size in reversed(picture.GetSpacing()))
+    return Volume(image, None, spacing, picture.GetOrigin(), picture.GetDirection())
+
+
+def orient(volume: Volume, orientation: str) -> Volume:
+    """Turn image and mask, without resampling, so that their axes run as `orientation` says ("LPS", say)."""
+    turned = from_sitk(sitk.DICOMOrient(to_sitk(volume.image, volume), orientation))
+    if volume.mask is None:
+        return turned
+    mask = sitk.DICOMOrient(to_sitk(volume.mask, volume), orientation)
+    return replace(turned, mask=sitk.GetArrayFromImage(mask))
 
 
 def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | None = None) -> Volume:
-    """Read an image, and its contours if given, from any format that SimpleITK reads.
+    """Read an image, and its contours if given.
 
     Parameters
     ----------
     image_path : str or path
-        A three-dimensional scalar image, such as NIfTI or NRRD.
+        A three-dimensional scalar image in any format that SimpleITK reads, such as NIfTI or NRRD, or what
+        `store_volume` wrote (``.npz``).
     mask_path : str or path, optional
         Labels on the same voxels: 0 background, 1 primary tumour, 2 lymph node.
 
@@ -56,16 +98,15 @@ def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | No
         If the image is not three-dimensional or not finite, if the mask lies on other voxels, or if it has
         other labels.
     """
-    picture = _read(image_path)
-    image = sitk.GetArrayFromImage(picture).astype(np.float32, copy=False)
-    if not np.isfinite(image).all():
+    stored = Path(image_path).suffix == ".npz"
+    volume = load_volume(image_path) if stored else from_sitk(_read(image_path))
+    if not np.isfinite(volume.image).all():
         raise ValueError(f"{image_path} has voxels that are not finite numbers: replace them before use.")
-    mask = None
-    if mask_path is not None:
-        labels = _read(mask_path)
-        _check_same_voxels(picture, labels, image_path, mask_path)
-        mask = _as_labels(sitk.GetArrayFromImage(labels), mask_path)
-    return Volume(image, mask, tuple(float(size) for size in reversed(picture.GetSpacing())))
+    if mask_path is None:
+        return volume
+    labels = _read(mask_path)
+    _check_same_voxels(volume, from_sitk(labels), image_path, mask_path)
+    return replace(volume, mask=_as_labels(sitk.GetArrayFromImage(labels), mask_path))
 
 
 def _read(path: str | os.PathLike) -> sitk.Image:
@@ -80,41 +121,12 @@ def _read(path: str | os.PathLike) -> sitk.Image:
     return picture
 
 
-def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, float]]:
-    """Read from an image's header which way its axes run and how large its field is.
-
-    Parameters
-    ----------
-    path : str or path
-        A three-dimensional image.
-
-    Returns
-    -------
-    orientation : str
-        Side of the patient that x, y and z run to, such as "LPS" (left, posterior, superior); of an oblique
-        image, the nearest.
-    extent : tuple of float
-        Size (z, y, x) in mm.
-
-    Raises
-    ------
-    RuntimeError
-        From SimpleITK, if the file is missing or no three-dimensional image.
-    """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    reader.ReadImageInformation()
-    turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
-    sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
-    return turn, tuple(n * size for n, size in sizes)
-
-
-def _check_same_voxels(picture: sitk.Image, labels: sitk.Image, image_path, mask_path) -> None:
-    for name in ("Size", "Spacing", "Origin", "Direction"):
-        ours, theirs = getattr(picture, f"Get{name}")(), getattr(labels, f"Get{name}")()
+def _check_same_voxels(volume: Volume, labels: Volume, image_path, mask_path) -> None:
+    for name in ("size", "spacing", "origin", "direction"):
+        ours, theirs = (v.image.shape if name == "size" else getattr(v, name) for v in (volume, labels))
         if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE):
             raise ValueError(
-                f"{mask_path} has {name.lower()} {theirs} and {image_path} has {ours}: a mask must lie on "
+                f"{mask_path} has {name} {theirs} and {image_path} has {ours}: a mask must lie on "
                 f"the voxels of its image; resample it there with nearest-neighbour interpolation."
             )
 
@@ -124,31 +136,6 @@ def _as_labels(array: np.ndarray, path) -> np.ndarray:
     if not np.isin(found, list(MASK_LABELS)).all():
         raise ValueError(f"{path} has labels {found.tolist()}; allowed are {MASK_LABELS}: recode the others.")
     return array.astype(np.uint8)
-
-
-def write_mask(path: str | os.PathLike, mask: np.ndarray, *, like: str | os.PathLike) -> None:
-    """Write labels as an image with the position and spacing of another image.
-
-    Parameters
-    ----------
-    path : str or path
-        Where to write; the suffix decides the format.
-    mask : numpy.ndarray, shape (Z, Y, X)
-        0 background, 1 primary tumour, 2 lymph node.
-    like : str or path
-        Image whose voxels the mask lies on.
-
-    Raises
-    ------
-    ValueError
-        If the mask has another shape than the image, or other labels.
-    """
-    reference = _read(like)
-    if mask.shape != reference.GetSize()[::-1]:
-        raise ValueError(f"mask has shape {mask.shape}; {like} has {reference.GetSize()[::-1]}.")
-    labels = sitk.GetImageFromArray(_as_labels(mask, "mask"))
-    labels.CopyInformation(reference)
-    sitk.WriteImage(labels, os.fspath(path), useCompression=True, compressionLevel=1)
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
@@ -170,6 +157,58 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
         If the file is missing.
     ValueError
         If it is not three-dimensional or has other labels. Its voxels are compared with those of no image:
-        `read_volume` and `load_masked_volume` do that.
+        `read_volume` does that.
     """
     return _as_labels(sitk.GetArrayFromImage(_read(path)), path)
+
+
+def write_mask(path: str | os.PathLike, volume: Volume) -> None:
+    """Write a volume's mask as an image of its own, on the same voxels; the suffix decides the format."""
+    labels = to_sitk(_as_labels(volume.mask, "mask"), volume)
+    sitk.WriteImage(labels, os.fspath(path), useCompression=True, compressionLevel=1)
+
+
+def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, float]]:
+    """Read from an image's header which way its axes run and how large its field is.
+
+    Parameters
+    ----------
+    path : str or path
+        A three-dimensional image.
+
+    Returns
+    -------
+    orientation : str
+        See `Volume`.
+    extent : tuple of float
+        Size (z, y, x) in mm.
+
+    Raises
+    ------
+    RuntimeError
+        From SimpleITK, if the file is missing or no three-dimensional image.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    reader.ReadImageInformation()
+    turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
+    sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
+    return turn, tuple(n * size for n, size in sizes)
+
+
+def half_precision(volume: Volume) -> Volume:
+    """Round a preprocessed image as `store_volume` does: half precision keeps three digits of a z-score."""
+    return replace(volume, image=volume.image.astype(np.float16).astype(np.float32))
+
+
+def store_volume(path: str | os.PathLike, volume: Volume) -> None:
+    """Write a preprocessed image in half precision, quick to read again (its mask stays with the cohort)."""
+    place = {name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction")}
+    np.savez(path, image=volume.image.astype(np.float16), **place)
+
+
+def load_volume(path: str | os.PathLike) -> Volume:
+    """Read an image that `store_volume` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        place = (tuple(stored[name].tolist()) for name in ("spacing", "origin", "direction"))
+        return Volume(stored["image"].astype(np.float32), None, *place)

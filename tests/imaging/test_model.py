@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import permutations, product
 
@@ -14,16 +14,16 @@ import pytest
 import SimpleITK as sitk
 
 from npcbook.__main__ import main
-from npcbook.book.chapter import open_chapter
 from npcbook.cohort.reading import image_path
 from npcbook.imaging import model as predict
-from npcbook.imaging import preprocessing as images
 from npcbook.imaging.features import extract_features, features_table
 from npcbook.imaging.grids import stack_on_grid
 from npcbook.imaging.heads import FARTHEST, fit_scaling, fit_softmax_head, load_head, save_head
 from npcbook.imaging.network import NetworkSettings
 from npcbook.imaging.preprocessing import preprocess_files, preprocessed_path
+from npcbook.imaging.trained import network_path
 from npcbook.imaging.training import TrainingSettings, train_segmentation
+from npcbook.imaging.volumes import orient, read_volume
 from npcbook.statistics.ridge import fit_ridge_cox
 from npcbook.words import SEQUENCES, SYNTHETIC_LABEL
 
@@ -45,7 +45,7 @@ def write_image(path, rng, brightness):
     sitk.WriteImage(image, path)
 
 
-def make_heads(chapter, tables, time, event):
+def make_heads(tables, time, event):
     """Fit and store both heads; return the scores of every patient by track."""
     inputs, heads, columns, scores = {}, {}, {}, {}
     for track, pooled in (("as published", True), ("recommended", False)):
@@ -73,14 +73,13 @@ def run(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("predict"), np.random.default_rng(0)
     cohort, run_folder = folder / "cohort", folder / "run"
     cohort.mkdir()
-    (cohort / "dataset_description.json").write_text(json.dumps({"Name": "tiny", "synthetic": True}))
     event, time = np.arange(N) % 3 == 0, rng.uniform(10, 60, N)
     given = {s: [cohort / f"{number}_{s}.nii.gz" for number in range(N)] for s in SEQUENCES}
-    source = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort)
+    source, target, groups = (run_folder / name for name in ("networks", "heads", "groups"))
     settings = TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-2)
     tables = {}
     for sequence, paths in given.items():
-        stored = [preprocessed_path(source.folder, str(n), sequence) for n in range(N)]
+        stored = [preprocessed_path(source, str(n), sequence) for n in range(N)]
         for path, worse in zip(paths, event, strict=True):
             write_image(path, rng, 250 + 150 * worse)
         problems = preprocess_files(list(zip(paths, stored, strict=True)), workers=1)["problem"]
@@ -91,24 +90,35 @@ def run(tmp_path_factory):
             (pixels > 1.0).astype(np.uint8),
             network_settings=NetworkSettings(width="tiny", grid=GRID),
             settings=settings,
-            folder=source.folder / "networks" / sequence,
+            path=network_path(source, sequence),
         )
         tables[sequence] = features_table(extract_features(trained.network, pixels))
-    about = {"order": "n4-normalise", "grid": GRID, "plane_mm": PLANE_MM, "training": asdict(settings)}
-    (source.folder / "input.json").write_text(json.dumps(about))
-    chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort)
-    heads, columns, scores = make_heads(chapter, tables, time, event)
-    patients = pd.DataFrame({"cohort": "training", "center": "1", "dm_event": event.astype(int)})
-    options = {"columns": columns, "patients": patients, "training_images": given}
-    predict.store_model(chapter, heads=heads, **options)
-    km = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort)
-    for suffix, track in (("", "as published"), ("_recommended", "recommended")):
+    heads, columns, scores = make_heads(tables, time, event)
+    files = {
+        track: {name: groups / f"{name} {track}.csv" for name in ("cutoffs", "groups", "scores")}
+        for track in predict.TRACKS
+    }
+    predict.store_model(
+        target / "model",
+        heads=heads,
+        columns=columns,
+        networks={s: network_path(source, s) for s in SEQUENCES},
+        seen={"order": "n4-normalise", "grid": GRID, "plane_mm": PLANE_MM},
+        training_images=given,
+        cutoffs=files,
+        label=SYNTHETIC_LABEL,
+        synthetic=True,
+        run="run",
+    )
+    groups.mkdir()
+    for track, paths in files.items():
         score = scores[track]["combined"]
         table = pd.DataFrame({"patient_id": map(str, range(N)), "dl_combined": score})
-        chapter.write(f"scores{suffix}", table)
         high = np.where(score > score.median(), "high", "low")
-        km.write(f"groups{suffix}", table.assign(dl_combined=high))
-        km.write(f"cutoffs{suffix}", pd.DataFrame({"model": ["dl_combined"], "cutoff": [score.median()]}))
+        cutoff = pd.DataFrame({"model": ["dl_combined"], "cutoff": [score.median()]})
+        written = {"scores": table, "groups": table.assign(dl_combined=high), "cutoffs": cutoff}
+        for name, content in written.items():
+            content.to_csv(paths[name], index=False)
     return run_folder, cohort, scores
 
 
@@ -142,10 +152,10 @@ def test_an_image_stored_another_way_round_gives_the_same(run, tmp_path, orienta
     ours, theirs = predict.predict(model, straight), predict.predict(model, turned)
     np.testing.assert_allclose(theirs.scores["value"], ours.scores["value"], rtol=1e-6)
     for sequence, path in turned.items():
-        mask, image = theirs.sequences[sequence].mask, sitk.ReadImage(path)
-        assert mask.GetSize() == image.GetSize()
-        np.testing.assert_allclose(mask.GetDirection(), image.GetDirection(), atol=1e-6)
-        back = sitk.GetArrayFromImage(sitk.DICOMOrient(mask, "LPS"))
+        given, image = theirs.sequences[sequence].given, read_volume(path)
+        np.testing.assert_array_equal(given.image, image.image)
+        np.testing.assert_allclose(given.direction, image.direction, atol=1e-6)
+        back = orient(given, "LPS").mask
         np.testing.assert_array_equal(back, ours.sequences[sequence].volume.mask)
         assert back.any()
 
@@ -277,18 +287,17 @@ def test_other_misuse_is_refused(run, tmp_path, capsys):
 def test_heads_of_other_networks_are_refused(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run[0], copy)
-    networks = copy / "02_segmentation" / "networks"
-    shutil.copy(networks / "t1w" / "network.safetensors", networks / "t2w" / "network.safetensors")
-    with pytest.raises(ValueError, match="chapter 03 again"):
+    shutil.copy(*(network_path(copy / "networks", sequence) for sequence in ("t1w", "t2w")))
+    with pytest.raises(ValueError, match="fit the heads again"):
         predict.read_model(copy)
 
 
 def test_without_cutoffs_of_these_heads_there_is_a_score_and_no_group(run, tmp_path):
     copy = tmp_path / "run"
-    shutil.copytree(run[0], copy, ignore=shutil.ignore_patterns("cutoffs.csv", "preprocessed"))
-    scores = pd.read_csv(copy / "03_dl_training" / "scores_recommended.csv")
+    shutil.copytree(run[0], copy, ignore=shutil.ignore_patterns("cutoffs as published.csv", "preprocessed"))
+    scores = pd.read_csv(copy / "groups" / "scores recommended.csv")
     scores["dl_combined"] = scores["dl_combined"] + 1  # as if the heads had been fitted anew
-    scores.to_csv(copy / "03_dl_training" / "scores_recommended.csv")
+    scores.to_csv(copy / "groups" / "scores recommended.csv")
     found = predict.predict(predict.read_model(copy), files_of(run[1], 0))
     assert (found.scores["risk_group"] == "").all()
     assert found.scores["value"].notna().all()
@@ -308,37 +317,10 @@ def test_a_head_comes_back_as_it_was(tmp_path):
             save_head(tmp_path / "head.safetensors", head, names[:5])
 
 
-def test_the_model_card_says_what_a_user_must_know(run, tmp_path):
-    about = predict.read_model(run[0]).about
-    dice = pd.DataFrame({"structure": "tumour and nodes", "cohort": "validation", "dice": [0.7, 0.9]})
-    dice = dice.assign(center="2", sequence="t1w")
-    c_index = pd.DataFrame(
-        {
-            "Score": ["Combined", "Planted"],
-            "Validation, as published": ["0.61 (0.50–0.72)", "0.9"],
-            "Validation, recommended": ["0.71 (0.60–0.82)", "0.9"],
-        }
-    )
-    card = predict.model_card(about, dice, c_index)
-    predict.write_model_card(tmp_path / "model_card.md", card, about["label"])
-    text = (tmp_path / "model_card.md").read_text()
-    for words in (
-        SYNTHETIC_LABEL,
-        predict.NOTICE,
-        "0.80 ± 0.14",
-        "0.71 (0.60–0.82)",
-        "24 (8 with metastasis)",
-        "Dice overlap, T1W, validation, centre 2",
-    ):
-        assert words in text
-    assert "Planted" not in text
-    assert "held-out" not in text  # a centre of the validation cohort may have trained, too
-
-
 def test_a_tie_of_orientations_is_decided_the_same_way_every_time(monkeypatch):
     sides = [letters for axes in permutations(("AP", "IS", "LR")) for letters in product(*axes)]
     turns = ["".join(letters) for letters in sides]  # all 48, so that chance cannot pick the first
-    monkeypatch.setattr(images, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0)))
+    monkeypatch.setattr(predict, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0)))
     assert predict._common_geometry(turns)["orientation"] == "AIL"
     assert predict._common_geometry(turns[::-1])["orientation"] == "AIL"
     assert predict._common_geometry([*turns, "RPS"])["orientation"] == "RPS"
@@ -371,4 +353,13 @@ def test_a_held_out_patient_of_the_book_gets_the_book_s_scores(smoke_run, smoke_
             value = found.loc[(track, score), "value"]
             assert value == pytest.approx(stored[f"dl_{score}"], rel=1e-2, abs=1e-3)
         assert found.loc[(track, "combined"), "risk_group"] in ("high", "low")
-    assert SYNTHETIC_LABEL in (smoke_run / "03_dl_training" / "model_card.md").read_text()
+    card = (smoke_run / "03_dl_training" / "model_card.md").read_text()
+    for words in (
+        SYNTHETIC_LABEL,
+        predict.NOTICE,
+        "Dice overlap, T1W, validation, centre 2",
+        "C-index, Combined",
+    ):
+        assert words in card
+    assert "Planted" not in card
+    assert "held-out" not in card  # a centre of the validation cohort may have trained, too

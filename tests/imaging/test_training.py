@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from npcbook.imaging import features as features_module
 from npcbook.imaging import training
-from npcbook.imaging.features import extract_features, region_features, store_features
+from npcbook.imaging.features import extract_features, features_table, region_features, store_features
 from npcbook.imaging.network import NetworkSettings, UNet3d
+from npcbook.imaging.trained import TrainedNetwork, save_network
 from npcbook.imaging.training import (
     TrainingSettings,
     augment,
@@ -27,6 +28,7 @@ from npcbook.imaging.training import (
 )
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
+NAME = "network.safetensors"
 SETTINGS = TrainingSettings(
     epochs=3,
     batch_size=4,
@@ -126,7 +128,9 @@ def test_blur_keeps_the_mean_and_lowers_the_noise():
 def test_learns_and_sees_new_patients(tmp_path):
     images, labels = patients(40)
     settings = replace(SETTINGS, epochs=12)
-    trained = train_segmentation(images, labels, network_settings=NETWORK, settings=settings, folder=tmp_path)
+    trained = train_segmentation(
+        images, labels, network_settings=NETWORK, settings=settings, path=tmp_path / NAME
+    )
     assert trained.history["monitor_dice"].iloc[-1] > 0.7
     features = extract_features(trained.network, patients(6, seed=9)[0])
     assert features.labels.shape == (6, 8, 16, 16)
@@ -137,46 +141,71 @@ def test_learns_and_sees_new_patients(tmp_path):
 def test_a_network_that_starts_from_another_is_ahead_and_is_stored_as_its_own(tmp_path):
     data, options = patients(40), {"network_settings": NETWORK}
     first = train_segmentation(
-        *data, settings=replace(SETTINGS, epochs=8), folder=tmp_path / "first", **options
+        *data, settings=replace(SETTINGS, epochs=8), path=tmp_path / "first" / NAME, **options
     )
     before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
     # Another sequence: the same patients with other contrast.
     other, settings = (0.5 * data[0] + 0.2, data[1]), replace(SETTINGS, epochs=2)
-    cold = train_segmentation(*other, settings=settings, folder=tmp_path / "other", **options)
+    cold = train_segmentation(*other, settings=settings, path=tmp_path / "other" / NAME, **options)
     warm = train_segmentation(
-        *other, settings=settings, folder=tmp_path / "other", start=first.network, **options
+        *other, settings=settings, path=tmp_path / "other" / NAME, start=first.network, **options
     )
     assert warm.history["loss"].iloc[0] < cold.history["loss"].iloc[0]
     assert warm.history["monitor_dice"].iloc[-1] > cold.history["monitor_dice"].iloc[-1]
     assert all(torch.equal(tensor, before[name]) for name, tensor in first.network.state_dict().items())
     wider = UNet3d(replace(NETWORK, width="small"))
     with pytest.raises(ValueError, match="start was built from"):
-        train_segmentation(*other, settings=settings, folder=tmp_path, start=wider, **options)
+        train_segmentation(*other, settings=settings, path=tmp_path / NAME, start=wider, **options)
 
 
-def test_features_are_stored_and_only_made_anew_for_other_images(tmp_path, monkeypatch):
-    images, path = patients(6)[0], tmp_path / "features.parquet"
-    network = UNet3d(NETWORK).eval()
-    store = partial(store_features, path, network, patient_ids=list("abcdef"), device="cpu")
-    labels = store(images)
-    assert pd.read_parquet(path)["patient_id"].tolist() == list("abcdef")
-    monkeypatch.setattr(training, "extract_features", lambda *_, **__: pytest.fail("made anew"))
-    np.testing.assert_array_equal(store(images), labels)
-    with pytest.raises(pytest.fail.Exception, match="made anew"):
-        store(images + 1)
+def test_features_are_kept_and_only_made_anew_for_other_images_or_a_damaged_file(tmp_path, monkeypatch):
+    images, path = patients(6)[0], tmp_path / "features.npz"
+    save_network(tmp_path / NAME, TrainedNetwork(UNet3d(NETWORK), pd.DataFrame()))
+    first = store_features(path, tmp_path / NAME, images)
+    made, again = [], features_module.extract_features
+    monkeypatch.setattr(features_module, "extract_features", lambda *a, **k: made.append(1) or again(*a, **k))
+    found = store_features(path, tmp_path / NAME, images)
+    assert not made
+    np.testing.assert_array_equal(found.labels, first.labels)
+    pd.testing.assert_frame_equal(features_table(found), features_table(first))
+    path.write_bytes(path.read_bytes()[:-50])
+    pd.testing.assert_frame_equal(store_features(path, tmp_path / NAME, images).region, first.region)
+    store_features(path, tmp_path / NAME, images + 1)
+    assert len(made) == 2
 
 
-def test_stopped_and_resumed_is_the_same_as_undisturbed(tmp_path):
-    data = patients()
-    whole = train_segmentation(*data, network_settings=NETWORK, settings=SETTINGS, folder=tmp_path / "whole")
-    options = {"network_settings": NETWORK, "settings": SETTINGS, "folder": tmp_path / "parts"}
-    assert train_segmentation(*data, stop_after=1, **options) is None
-    assert train_segmentation(*data, stop_after=1, **options) is None
-    parts = train_segmentation(*data, **options)
+def stop_in(monkeypatch, last: int):
+    """Stop a training as the keyboard does, once an epoch has been stored."""
+    save = training._save_checkpoint
+
+    def stop(path, key, network, optimiser, history):
+        save(path, key, network, optimiser, history)
+        if len(history) == last:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save_checkpoint", stop)
+
+
+def test_stopped_and_resumed_is_the_same_as_undisturbed(tmp_path, monkeypatch):
+    data, options = patients(), {"network_settings": NETWORK, "settings": SETTINGS}
+    whole = train_segmentation(*data, **options, path=tmp_path / "whole" / NAME)
+    for last in (1, 2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            stop_in(patch, last)
+            train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
+    parts = train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
     pd.testing.assert_frame_equal(parts.history, whole.history)
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, parts.network.state_dict()[name])
     assert not (tmp_path / "parts" / "checkpoint.pt").exists()
+
+
+def test_a_damaged_network_is_trained_again(tmp_path):
+    options = {"network_settings": NETWORK, "settings": replace(SETTINGS, epochs=1), "path": tmp_path / NAME}
+    whole = train_segmentation(*patients(10), **options).network.state_dict()
+    (tmp_path / NAME).write_bytes((tmp_path / NAME).read_bytes()[:-100])
+    again = train_segmentation(*patients(10), **options).network.state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
 
 
 def test_a_batch_in_parts_is_a_batch(tmp_path):
@@ -187,7 +216,7 @@ def test_a_batch_in_parts_is_a_batch(tmp_path):
             *data,
             network_settings=NETWORK,
             settings=replace(still, micro_batch=size),
-            folder=tmp_path / str(size),
+            path=tmp_path / str(size) / NAME,
         ).history["loss"]
         for size in (8, 2)
     ]
@@ -198,11 +227,15 @@ def test_a_batch_in_parts_is_a_batch(tmp_path):
 def test_two_devices_train_as_one_does(tmp_path):
     # 16 patients learn: parts of 2 in batches of 6, 6 and 4, so that the devices have unequal shares.
     settings = replace(SETTINGS, epochs=2, batch_size=6, micro_batch=2)
-    options = {"network_settings": NETWORK, "folder": tmp_path / "one"}
-    one = train_segmentation(*patients(), settings=settings, **options)
-    settings, options["folder"] = replace(settings, devices=2), tmp_path / "two"
-    assert train_segmentation(*patients(), settings=settings, stop_after=1, **options) is None
-    two = train_segmentation(*patients(), settings=settings, **options)
+    one, two = (
+        train_segmentation(
+            *patients(),
+            network_settings=NETWORK,
+            settings=replace(settings, devices=n),
+            path=tmp_path / str(n) / NAME,
+        )
+        for n in (1, 2)
+    )
     np.testing.assert_allclose(two.history["loss"], one.history["loss"], rtol=1e-5)
     np.testing.assert_allclose(two.history["monitor_dice"], one.history["monitor_dice"], atol=1e-3)
     for name, tensor in one.network.state_dict().items():
@@ -230,24 +263,24 @@ def test_region_features_are_those_stored_and_lead_back_to_the_picture():
 
 def test_done_before_is_read_back_unless_anything_changed(tmp_path):
     data = patients(10)
-    options = {"network_settings": NETWORK, "folder": tmp_path}
+    options = {"network_settings": NETWORK, "path": tmp_path / NAME}
     settings = replace(SETTINGS, epochs=1)
     train_segmentation(*data, settings=settings, **options)
-    made = (tmp_path / "network.safetensors").stat().st_mtime_ns
+    made = (tmp_path / NAME).stat().st_mtime_ns
     train_segmentation(*data, settings=settings, **options)
-    assert (tmp_path / "network.safetensors").stat().st_mtime_ns == made
+    assert (tmp_path / NAME).stat().st_mtime_ns == made
     train_segmentation(*data, settings=replace(settings, seed=4), **options)
-    again = (tmp_path / "network.safetensors").stat().st_mtime_ns
+    again = (tmp_path / NAME).stat().st_mtime_ns
     assert again > made
     train_segmentation(data[0] * 1.01, data[1], settings=replace(settings, seed=4), **options)
-    assert (tmp_path / "network.safetensors").stat().st_mtime_ns > again
+    assert (tmp_path / NAME).stat().st_mtime_ns > again
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_clear_message(tmp_path):
     images, labels = patients(8)
     images[:] = np.nan
     with pytest.raises(FloatingPointError, match="epoch 1, step 1"):
-        train_segmentation(images, labels, network_settings=NETWORK, settings=SETTINGS, folder=tmp_path)
+        train_segmentation(images, labels, network_settings=NETWORK, settings=SETTINGS, path=tmp_path / NAME)
 
 
 def test_wrong_settings_and_data_are_refused(tmp_path):
@@ -262,7 +295,7 @@ def test_wrong_settings_and_data_are_refused(tmp_path):
     images, labels = patients(4)
     with pytest.raises(ValueError, match="8, 16, 16"):
         train_segmentation(
-            images[:, :4], labels[:, :4], network_settings=NETWORK, settings=SETTINGS, folder=tmp_path
+            images[:, :4], labels[:, :4], network_settings=NETWORK, settings=SETTINGS, path=tmp_path / NAME
         )
 
 
@@ -271,10 +304,11 @@ import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 import test_training as t
 t.training.train_segmentation(
-    *t.patients(60), network_settings=t.NETWORK, settings=replace(t.SETTINGS, epochs=8), folder=sys.argv[1])
+    *t.patients(60), network_settings=t.NETWORK, settings=replace(t.SETTINGS, epochs=8),
+    path=Path(sys.argv[1]) / t.NAME)
 """
 
 
