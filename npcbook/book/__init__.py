@@ -15,6 +15,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "results": ["Shown", "list_shown", "methods_text", "write_results"],
         "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution", "derive_notebook",
             "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
-        "tables": ["Table", "attempt", "list_reasons", "show"],
+        "tables": ["Table", "show"],
     },
 )  # fmt: skip

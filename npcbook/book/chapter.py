@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from npcbook.book.tables import show
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import atomic_path, fingerprint, keep, packages_fingerprint, project_path
+from npcbook.store import atomic_path, keep, project_path
 from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
 
 # Without dates and versions in the files, the same data give the same bytes.
@@ -326,32 +326,6 @@ class Chapter:
     def keep(self, name: str, make: Callable, *arguments, **options):
         """Return what `make` makes of its arguments, kept in the folder ``kept`` by `npcbook.store.keep`."""
         return keep(self.folder / KEPT / name, make, *arguments, **options)
-
-    def cached(self, name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """Return a stored table if it was made under the same `key`, else make and store it.
-
-        Parameters
-        ----------
-        name : str
-            Table name within this chapter.
-        key : str
-            Fingerprint of everything the table depends on (see `npcbook.store`), but for the versions
-            of packages, which are added here.
-        make : callable
-            Makes the table when nothing usable is stored.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The table, as read back from the file in both cases.
-        """
-        stamp, key = self.folder / f"{name}.key", fingerprint(key, packages_fingerprint())
-        if not (stamp.exists() and stamp.read_text() == key):
-            stamp.unlink(missing_ok=True)
-            self.write(name, make())
-            with atomic_path(stamp) as temporary:
-                temporary.write_text(key)
-        return self.read(f"{self.name}/{name}")
 
 
 def open_chapter(

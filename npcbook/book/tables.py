@@ -33,52 +33,6 @@ class Table(Styler):
         return {"text/html": self._repr_html_(), "text/plain": self.plain_text}, marks
 
 
-def attempt(notes: dict[str, str], what: str, function: Callable, *args, **kwargs):
-    """Return what an estimator returns, or None and the estimator's reason in `notes`.
-
-    Small or real cohorts may not allow every cell of a table; the table then shows a dash and the chapter
-    shows `notes`. Only `ValueError` counts: the estimators raise it for data that cannot bear the estimate.
-
-    Parameters
-    ----------
-    notes : dict of str to str
-        Gets the reason under `what`; changed in place.
-    what : str
-        Which cell it is, in the reader's words.
-    function : callable
-        The estimator.
-    *args, **kwargs
-        Its arguments.
-
-    Returns
-    -------
-    object or None
-        The estimator's result.
-    """
-    try:
-        return function(*args, **kwargs)
-    except ValueError as error:
-        notes[what] = str(error)
-        return None
-
-
-def list_reasons(notes: dict[str, str]) -> pd.DataFrame:
-    """Return what `attempt` noted as a table for the reader.
-
-    Parameters
-    ----------
-    notes : dict of str to str
-        Which cell has no estimate, and why; may be empty.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``estimate`` and ``why there is none``, one row a note; one row that says so if there are none.
-    """
-    rows = notes or {"none": "every estimate could be had"}
-    return pd.DataFrame(rows.items(), columns=["estimate", "why there is none"])
-
-
 def _format_text(value) -> str:
     """Return a cell as HTML: escaped, words in backticks as code, missing or empty ones as a dash."""
     if _is_missing(value) or value == "":

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npcbook.book.tables import attempt, list_reasons, show
+from npcbook.book.tables import show
 
 
 @pytest.fixture
@@ -64,11 +64,3 @@ def test_the_same_table_gives_the_same_html_and_plain_text(df):
 
 def test_an_empty_table_still_shows_its_columns():
     assert "value" in show(pd.DataFrame({"value": []}), caption="None.", label="L")._repr_html_()
-
-
-def test_what_has_no_estimate_is_listed_with_its_reason():
-    assert list_reasons({}).iloc[0].tolist() == ["none", "every estimate could be had"]
-    notes = {}
-    assert attempt(notes, "a number", float, "no number") is None
-    assert list_reasons(notes)["estimate"].tolist() == ["a number"]
-    assert "no number" in list_reasons(notes)["why there is none"].iloc[0]
