@@ -70,8 +70,8 @@ ROWS += [model for model in MODELS if model not in ROWS]
 def with_scores(name):
     """Return the patients with the DL and radiomics scores of that name."""
     df = chapter.read("01_cohorts/cohort")
-    for stage in ("04_radiomics", "03_dl_training"):
-        df = df.merge(chapter.read(f"{stage}/{name}"), on="patient_id", how="left", validate="one_to_one")
+    for stage in ("04_radiomics/", "03_dl_training/"):
+        df = df.merge(chapter.read(f"{stage}{name}"), on="patient_id", how="left", validate="one_to_one")
     return df.set_index("patient_id")
 
 

@@ -34,6 +34,7 @@ FIGURE_METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".png": {"Software": None},
 }
+READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 FILE_DPI = 300
@@ -159,6 +160,8 @@ class Chapter:
     def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
         """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
         writer = name.split("/")[0]
+        with (self.folder / READS).open("a") as file:
+            file.write(f"{writer}\n")
         for suffix in suffixes:
             path = self.run_folder / f"{name}{suffix}"
             if path.exists():
@@ -355,6 +358,6 @@ def open_chapter(
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)
-    for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md"):
+    for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md", READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
     return chapter

@@ -86,11 +86,10 @@ def plan_chapters() -> list[ChapterPlan]:
 
 
 def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
-    found, nodes = set(), list(ast.walk(ast.parse(scripts[name])))
-    found |= {
-        n.value.split("/")[0] for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    }
-    if any(isinstance(n, ast.Attribute) and n.attr == "recorded_values" for n in nodes):
+    nodes = list(ast.walk(ast.parse(scripts[name])))
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    found = {text.split("/")[0] for text in texts if "/" in text}
+    if any(isinstance(node, ast.Attribute) and node.attr == "recorded_values" for node in nodes):
         found |= {other for other, script in scripts.items() if ".record(" in script}
     return tuple(sorted((found & scripts.keys()) - {name}))
 

@@ -20,6 +20,7 @@ import PIL.Image
 import pytest
 
 from npcbook.book import run as book
+from npcbook.book.chapter import READS
 from npcbook.book.pages import expected_pages
 from npcbook.book.results import list_shown
 from npcbook.cohort.reading import read_cohort
@@ -131,6 +132,13 @@ def test_no_chapter_warned(smoke_run):
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         heard = "".join(output.text for output in outputs if output.get("name") == "stderr")
         assert "Warning" not in heard, (plan.name, heard[:2000])
+
+
+def test_chapters_read_what_their_scripts_say(smoke_run):
+    for plan in book.plan_chapters():
+        noted = smoke_run / plan.name / READS
+        read = set(noted.read_text().split()) if noted.exists() else set()
+        assert read <= set(plan.reads), plan.name
 
 
 def test_every_page_is_there(html):
