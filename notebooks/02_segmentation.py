@@ -69,6 +69,22 @@ training = {  # fields of TrainingSettings; what is left out is as in the paper
 workers = 2  # processes for preprocessing and measuring
 
 # %%
+from npcbook.imaging import NetworkSettings, TrainingSettings
+
+if unknown := training.keys() - {*TrainingSettings.__dataclass_fields__, "warm_start"}:
+    raise ValueError(
+        f"training has {sorted(unknown)}; its keys are fields of TrainingSettings and warm_start."
+    )
+batches = training.get("batch_size", TrainingSettings.batch_size) // TrainingSettings.micro_batch
+training_settings = TrainingSettings(
+    epochs=epochs,
+    device="cuda" if torch.cuda.is_available() else "cpu",
+    devices=max(1, min(torch.cuda.device_count(), batches)),
+    **{name: value for name, value in training.items() if name != "warm_start"},
+)
+grid, plane_mm = tuple(int(size) for size in network_grid.split(",")), plane_mm or None
+network_settings = NetworkSettings(width=network_width, grid=grid)
+warm_start = training.get("warm_start", False)
 chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort_folder)
 
 # %% [markdown]
@@ -155,14 +171,11 @@ chapter.figure("preprocessing", fig, alt)
 # only the plane is halved.
 
 # %%
-from npcbook.imaging import NetworkSettings, UNet3d
+from npcbook.imaging import UNet3d
 
 show_source(UNet3d)
 
 # %%
-grid = tuple(int(size) for size in network_grid.split(","))
-network_settings = NetworkSettings(width=network_width, grid=grid)
-plane_mm = plane_mm or None
 network = UNet3d(network_settings)
 levels = pd.DataFrame(network_settings.shapes, columns=["filters", "slices", "rows", "columns"])
 levels.insert(0, "level", range(len(levels)))
@@ -222,7 +235,7 @@ chapter.figure("network", fig, alt)
 # alone can settle on drawing no node at all.
 
 # %%
-from npcbook.imaging import TrainingSettings, dice_loss, train_epoch, train_segmentation
+from npcbook.imaging import dice_loss, train_epoch, train_segmentation
 
 show_source(dice_loss)
 
@@ -246,15 +259,6 @@ show_source(dice_loss)
 show_source(train_epoch)
 
 # %%
-fields = {name: value for name, value in training.items() if name != "warm_start"}
-warm_start = training.get("warm_start", False)
-batches = training.get("batch_size", TrainingSettings.batch_size) // TrainingSettings.micro_batch
-training_settings = TrainingSettings(
-    epochs=epochs,
-    device="cuda" if torch.cuda.is_available() else "cpu",
-    devices=max(1, min(torch.cuda.device_count(), batches)),
-    **fields,
-)
 seen_by_network = {"order": preprocessing_order, "grid": grid, "plane_mm": plane_mm}
 seen_by_network |= {"training": asdict(training_settings), "warm_start": warm_start}
 with atomic_path(chapter.folder / "input.json") as temporary:

@@ -127,14 +127,14 @@ show_source(PrognosisHead)
 # %%
 show_source(cox_loss)
 
-
 # %%
+is_pooled = stored["t1w"].columns.str.startswith("bottleneck")
+columns = {"bottleneck": stored["t1w"].columns[is_pooled], "region": stored["t1w"].columns[~is_pooled]}
+
+
 def features(kind: str, sequences: tuple[str, ...]) -> np.ndarray:
     """Return the stored features of some sequences side by side: "bottleneck", or the "region" features."""
-    tables = [stored[sequence] for sequence in sequences]
-    is_bottleneck = [table.columns.str.startswith("bottleneck") for table in tables]
-    kept = [mask if kind == "bottleneck" else ~mask for mask in is_bottleneck]
-    return np.hstack([table.loc[:, keep].to_numpy(float) for table, keep in zip(tables, kept, strict=True)])
+    return np.hstack([stored[sequence][columns[kind]].to_numpy(float) for sequence in sequences])
 
 
 # %%
@@ -270,7 +270,7 @@ def value(name: str, where: str, track: str) -> float:
     return np.nan if found is None else found.c
 
 
-columns = {
+judged = {
     "published, apparent": ("training", "as published"),
     "published, out of fold": ("training", "published, out of fold"),
     "recommended, apparent": ("training", "apparent"),
@@ -278,13 +278,13 @@ columns = {
     "published, validation": ("validation", "as published"),
     "recommended, validation": ("validation", "recommended"),
 }
-comparison = {title: [value(name, *key) for name in models] for title, key in columns.items()}
+comparison = {title: [value(name, *key) for name in models] for title, key in judged.items()}
 comparison = pd.DataFrame({"Score": [shown[name] for name in models]} | comparison)
 comparison["penalty"] = [heads[name].penalty for name in models]
 chapter.table("optimism", comparison, "C-index on patients that a head has and has not seen.")
 
 # %%
-combined = {title: format_number(value("combined", *key)) for title, key in columns.items()}
+combined = {title: format_number(value("combined", *key)) for title, key in judged.items()}
 chapter.takeaway(
     1,
     f"As published, the combined score's C-index is {combined['published, apparent']} in the patients it "
@@ -638,15 +638,6 @@ chapter.takeaway(
 # how large they were. `python -m npcbook predict` then draws and scores a new patient. What a user has to
 # know of the model stands in this card, which is also written as `model_card.md`.
 
-
-# %%
-def names_of(kind: str) -> dict[str, list[str]]:
-    """Return the names of each score's features, in the order of `features`."""
-    each = {s: table.columns[table.columns.str.startswith("bottleneck") == (kind == "bottleneck")]
-            for s, table in stored.items()}  # fmt: skip
-    return {name: [f"{s}/{column}" for s in wanted for column in each[s]] for name, wanted in models.items()}
-
-
 # %%
 from npcbook.imaging import NOTICE, store_model
 
@@ -655,11 +646,15 @@ run, cutoffs = chapter.run_folder, {}
 for track, suffix in zip(TRACKS, ("", "_recommended"), strict=True):
     tables = {name: run / "06_km" / f"{name}{suffix}.csv" for name in ("cutoffs", "groups")}
     cutoffs[track] = tables | {"scores": chapter.folder / f"scores{suffix}.csv"}
+named = [
+    {name: [f"{s}/{column}" for s in of for column in columns[kind]] for name, of in models.items()}
+    for kind in ("bottleneck", "region")
+]
 by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
 about = store_model(
     chapter.folder / "model",
     heads=dict(zip(TRACKS, (published_heads, heads), strict=True)),
-    columns=dict(zip(TRACKS, (names_of("bottleneck"), names_of("region")), strict=True)),
+    columns=dict(zip(TRACKS, named, strict=True)),
     networks=network_files, seen=seen, training_images=images, cutoffs=cutoffs,
     label=chapter.label, synthetic=chapter.is_synthetic, run=run.name,
     patients=by_center.reset_index().to_dict("records"),

@@ -229,12 +229,12 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
     if missing := [path for path in files.values() if not Path(path).is_file()]:
         raise FileNotFoundError(f"There is no image file {missing[0]}.")
-    from npcbook.imaging import model as predict
+    from npcbook.imaging import check_empty, predict, read_model, write_prediction
 
-    predict.check_empty(Path(arguments.out))
-    model = predict.read_model(run_folder)
-    prediction = predict.predict(model, files)
-    predict.write_prediction(arguments.out, prediction, model, files)
+    check_empty(Path(arguments.out))
+    model = read_model(run_folder)
+    prediction = predict(model, files)
+    write_prediction(arguments.out, prediction, model, files)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")

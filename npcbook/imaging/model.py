@@ -160,7 +160,7 @@ def store_model(
     about |= {
         "input": dict(seen),
         "network": load_network(next(iter(networks.values()))).network.settings.to_dict(),
-        "networks": {sequence: os.path.relpath(path, folder) for sequence, path in networks.items()},
+        "network_files": {sequence: os.path.relpath(path, folder) for sequence, path in networks.items()},
         "networks_fingerprint": fingerprint(list(networks.values())),
         "cutoffs": away,
         "geometry": {sequence: _common_geometry(paths) for sequence, paths in training_images.items()},
@@ -200,8 +200,8 @@ def read_model(run_folder: str | os.PathLike) -> Model:
     """
     for path in sorted(Path(run_folder).glob("*/model/model.json")):
         folder, about = path.parent, json.loads(path.read_text())
-        files = [folder / name for name in about["networks"].values()]
-        if all(file.exists() for file in files):
+        files = [folder / name for name in about.get("network_files", {}).values()]
+        if files and all(file.exists() for file in files):
             break
     else:
         raise FileNotFoundError(
@@ -213,7 +213,7 @@ def read_model(run_folder: str | os.PathLike) -> Model:
             f"The networks of the run {run_folder} were trained anew after the heads were fitted: fit the "
             "heads again (python -m npcbook book)."
         )
-    networks = {s: load_network(file).network for s, file in zip(about["networks"], files, strict=True)}
+    networks = {s: load_network(file).network for s, file in zip(about["network_files"], files, strict=True)}
     heads = {(t, n): load_head(_head_path(folder, t, n)) for t in TRACKS for n in (*SEQUENCES, "combined")}
     cutoffs = {track: _read_cutoff(folder, tables) for track, tables in about["cutoffs"].items()}
     return Model(about, networks, heads, {t: value for t, value in cutoffs.items() if value is not None})

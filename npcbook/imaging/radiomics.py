@@ -692,20 +692,18 @@ class Icc:
     low: float
 
 
-def icc_one_way(readings, *, confidence: float = 0.95) -> Icc:
+def icc_one_way(readings) -> Icc:
     """Share of a feature's variance that lies between patients rather than between readings of one patient.
 
     Parameters
     ----------
     readings : array_like, shape (n_patients, n_readings)
         The feature's value in each reading; rows with a missing value are left out.
-    confidence : float, optional
-        Level of the one-sided lower limit.
 
     Returns
     -------
     Icc
-        ICC(1,1) and its lower limit; both NaN with fewer than two patients or no variance at all.
+        ICC(1,1) and its one-sided lower 95 % limit; both NaN with fewer than two patients or no variance.
 
     Raises
     ------
@@ -733,19 +731,17 @@ def icc_one_way(readings, *, confidence: float = 0.95) -> Icc:
     if within == 0:
         return Icc(1.0, 1.0)
     ratio = between / within
-    limit = ratio / stats.f.ppf(confidence, n - 1, n * (k - 1))
+    limit = ratio / stats.f.ppf(0.95, n - 1, n * (k - 1))
     return Icc(float((ratio - 1) / (ratio + k - 1)), float((limit - 1) / (limit + k - 1)))
 
 
-def feature_icc(readings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+def feature_icc(readings: pd.DataFrame) -> pd.DataFrame:
     """Compute the ICC of every feature over repeated readings.
 
     Parameters
     ----------
     readings : pandas.DataFrame
         Two index levels, patient and ``reading``; one column per feature (see `extract_readings`).
-    confidence : float, optional
-        See `icc_one_way`.
 
     Returns
     -------
@@ -755,6 +751,6 @@ def feature_icc(readings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataF
     rows = []
     for column, values in readings.items():
         wide = values.unstack("reading")
-        found = icc_one_way(wide, confidence=confidence)
+        found = icc_one_way(wide)
         rows.append({"column": column, "icc": found.icc, "low": found.low, "n_patients": len(wide.dropna())})
     return pd.DataFrame(rows)
