@@ -30,6 +30,7 @@ NUMERICAL_PACKAGES = (
     "numpy",
     "pandas",
     "pyradiomics",
+    "PyWavelets",
     "scikit-learn",
     "scikit-survival",
     "scipy",
@@ -124,6 +125,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+@cache
 def packages_fingerprint(*packages: str) -> str:
     """Return a hash of the installed versions of packages; without names, of all `NUMERICAL_PACKAGES`."""
     return fingerprint({package: version(package) for package in packages or NUMERICAL_PACKAGES})
