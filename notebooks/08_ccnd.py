@@ -379,17 +379,15 @@ chapter.say(
 
 
 # %%
-resampled = {
-    endpoint: weighted_rates(
-        patients[time], patients[event], patients["dose_group"], covariates, horizon_months,
-        within=patients["risk_group"], n_bootstraps=n_bootstraps, rng=np.random.default_rng(seed),
-    )
-    for endpoint, (time, event) in ENDPOINTS.items()
-}  # fmt: skip
+outcomes = {name: (patients[time], patients[event]) for name, (time, event) in ENDPOINTS.items()}
+resampled = weighted_rates(
+    outcomes, patients["dose_group"], covariates, horizon_months, within=patients["risk_group"],
+    n_bootstraps=n_bootstraps, rng=np.random.default_rng(seed),
+)  # fmt: skip
 weighted = {
-    (risk, endpoint, arm): resampled[endpoint][risk, arm]
+    (risk, endpoint, arm): resampled[endpoint, risk, arm]
     for risk, arm, endpoint in product(RISKS, ARMS, ENDPOINTS)
-    if (risk, arm) in resampled[endpoint].rate.index
+    if (endpoint, risk, arm) in resampled.rate.index
 }
 caption = f"Rates in per cent at {horizon_months} months after weighting (95 % CI)."
 chapter.table("weighted_rates", rates_table(weighted), caption)
@@ -478,7 +476,7 @@ for (risk, arm), rows in patients.groupby(["risk_group", "dose_group"]).groups.i
         # It warns that its variance is wrong for weights that are not counts; only the rate is taken.
         warnings.simplefilter("ignore", StatisticalWarning)
         curve = KaplanMeierFitter().fit(time, event, weights=weight)
-    rates.append(abs(curve.predict(horizon_months) - resampled["DMFS"].rate[risk, arm]))
+    rates.append(abs(curve.predict(horizon_months) - resampled.rate["DMFS", risk, arm]))
 for risk in (risk for risk in RISKS if (risk, "weighted") in ratios):
     part = data[(patients["risk_group"] == risk) & patients["dose_group"].isin([ARMS[2], ARMS[0]])]
     cox = CoxPHFitter().fit(part, "dmfs_months", "dm_event", weights_col="weight", robust=True)
@@ -532,7 +530,8 @@ for risk in RISKS:
         outcome = part["dmfs_months"], part["dm_event"], part["dose_group"]
         gap = rate_difference(*outcome, horizon_months, first=ARMS[2], second=ARMS[0])
         row["as observed"] = f"{gap:1%}"
-        row["weighted"] = f"{resampled['DMFS'].difference((risk, ARMS[2]), (risk, ARMS[0])):1%}"
+        weighted_gap = resampled.difference(("DMFS", risk, ARMS[2]), ("DMFS", risk, ARMS[0]))
+        row["weighted"] = f"{weighted_gap:1%}"
     rows.append(row)
 caption = "DMFS, high dose less radiotherapy alone, percentage points (95 % CI)."
 chapter.table("differences", pd.DataFrame(rows), caption)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class WeightedRates:
     Attributes
     ----------
     rate : pandas.Series
-        Rate (0 to 1), index = (within, treatment); NaN where nobody was followed to the horizon.
+        Rate (0 to 1), index = (endpoint, within, treatment); NaN where nobody was followed to the horizon.
     samples : pandas.DataFrame
         Rates of the samples, one row each, columns as `rate`; NaN for a group that is not in the sample.
     """
@@ -93,31 +94,25 @@ def inverse_probability_weights(
     covariates : DataFrame or array-like of shape (n, p)
         Numbers; what the treatment decision may have depended on.
     penalty : float
-        Ridge penalty of the multinomial logistic model on standardised covariates, which keeps small groups
-        from being predicted perfectly.
+        Of the logistic model (ridge, standardised covariates): keeps small groups from perfect prediction.
     truncate : float
         Weights are cut at this quantile and at 1 minus it; 0 for none.
 
     Returns
     -------
     InverseProbabilityWeights
-        Stabilised by the groups' shares, so that they average about 1.
+        Stabilised by the groups' shares, so that they average about 1 (Robins, Hernan & Brumback,
+        Epidemiology 2000;11:550-560).
 
     Raises
     ------
     ValueError
         For unequal lengths, missing values or one group only.
-
-    References
-    ----------
-    Robins, Hernan & Brumback, Epidemiology 2000;11:550-560.
     """
     values, _ = read_covariates(covariates)
     labels = np.asarray(group)
     if len(labels) != len(values):
-        raise ValueError(
-            f"group has {len(labels)} values and covariates {len(values)} rows; give equal lengths."
-        )
+        raise ValueError(f"group has {len(labels)} values, covariates {len(values)}; give equal lengths.")
     if pd.isna(labels).any() or len(np.unique(labels)) < 2:
         raise ValueError("group must have two groups or more and no missing value.")
     if not 0 <= truncate < 0.5:
@@ -176,15 +171,15 @@ def balance_table(
 
 
 def weighted_rates(
-    time: ArrayLike, event: ArrayLike, treatment: ArrayLike, covariates: pd.DataFrame, horizon: float, *,
-    within: ArrayLike, n_bootstraps: int = 200, rng: np.random.Generator,
+    outcomes: Mapping[str, tuple[ArrayLike, ArrayLike]], treatment: ArrayLike, covariates: pd.DataFrame,
+    horizon: float, *, within: ArrayLike, n_bootstraps: int = 200, rng: np.random.Generator,
 ) -> WeightedRates:  # fmt: skip
     """Return the rates that treatments would have at a horizon if their patients were alike in covariates.
 
     Parameters
     ----------
-    time, event : array-like, shape (n,)
-        Follow-up (above 0, unit of the horizon) and event (1) or censoring (0).
+    outcomes : mapping of str to (time, event), array-likes of shape (n,)
+        By endpoint, follow-up (above 0, unit of the horizon) and event (1) or censoring (0).
     treatment : array-like, shape (n,)
         Labels of the treatments.
     covariates : DataFrame, shape (n, p)
@@ -209,21 +204,27 @@ def weighted_rates(
     ValueError
         For bad input.
     """
-    time, event = check_survival(time, event, need_event=False)
     within, treatment = np.asarray(within), np.asarray(treatment)
+    checked = {"need_event": False, "treatment": pd.factorize(treatment)[0]}
+    data = {name: check_survival(*outcome, **checked)[:2] for name, outcome in outcomes.items()}
+    everybody = np.arange(len(treatment))
 
     def rates(rows: np.ndarray) -> pd.Series:
         x = covariates.iloc[rows]
-        w = inverse_probability_weights(treatment[rows], x.loc[:, x.nunique() > 1]).weight
-        members = pd.Series(range(len(rows))).groupby([within[rows], treatment[rows]])
-        return members.apply(
-            lambda m: kaplan_meier(time[rows[m]], event[rows[m]], at=[horizon], weights=w[m]).survival[0]
-        )
+        weight = inverse_probability_weights(treatment[rows], x.loc[:, x.nunique() > 1]).weight
+        members = pd.Series(everybody).groupby([within[rows], treatment[rows]])
+        parts = {k: members.apply(_rate, t[rows], e[rows], weight, horizon) for k, (t, e) in data.items()}
+        return pd.concat(parts)
 
-    rate = rates(np.arange(len(time)))
-    samples = [rates(rng.integers(0, len(time), len(time))) for _ in range(n_bootstraps)]
-    followed = pd.Series(time).groupby([within, treatment]).max() >= horizon
-    return WeightedRates(rate.where(followed), pd.DataFrame(samples, columns=rate.index))
+    rate = rates(everybody)
+    samples = [rates(rng.integers(0, len(everybody), len(everybody))) for _ in range(n_bootstraps)]
+    last = {name: pd.Series(time).groupby([within, treatment]).max() for name, (time, _) in data.items()}
+    return WeightedRates(rate.where(pd.concat(last) >= horizon), pd.DataFrame(samples, columns=rate.index))
+
+
+def _rate(members: pd.Series, time, event, weight, horizon) -> float:
+    """Return the weighted Kaplan-Meier rate of some of the patients."""
+    return kaplan_meier(time[members], event[members], at=[horizon], weights=weight[members]).survival[0]
 
 
 def rate_difference(

@@ -237,9 +237,7 @@ def cumulative_incidence(
         times, incidence = curve.time, 1 - curve.survival
     at = times if at is None else check_column("at", at)
     if times[-1] < at.max():
-        raise ValueError(
-            f"at goes to {at.max():g}, but follow-up ends at {times[-1]:g}; choose earlier ones."
-        )
+        raise ValueError(f"at goes to {at.max():g}, but follow-up ends at {times[-1]:g}; choose earlier.")
     return CumulativeIncidence(at, np.append(0.0, incidence)[np.searchsorted(times, at, side="right")])
 
 

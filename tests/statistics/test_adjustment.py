@@ -16,7 +16,7 @@ from npcbook.statistics.adjustment import (
     weighted_rates,
 )
 from npcbook.statistics.cox import fit_cox
-from npcbook.statistics.survival import kaplan_meier
+from npcbook.statistics.survival import kaplan_meier, rate_at
 
 
 def confounded(n=4000, effect=0.0, seed=0):
@@ -39,9 +39,8 @@ def test_weights_remove_measured_confounding():
     weighted = fit_cox(time, event, treated.astype(float), weights=weights.weight, robust=True)
     assert crude.hr_low[0] > 1.5
     assert abs(weighted.coef[0]) < 3 * weighted.robust_se[0]
-    everybody, rng = np.full(len(time), "all"), np.random.default_rng(0)
-    rates = weighted_rates(time, event, treated, covariates, 50, within=everybody, n_bootstraps=20, rng=rng)
-    gap = rates.difference(("all", True), ("all", False))
+    rates = rates_of(time, event, treated, covariates, np.zeros(len(time)), horizon=50, n_bootstraps=20)
+    gap = rates.difference(("DMFS", 0, True), ("DMFS", 0, False))
     assert gap.low < 0 < gap.high
     assert (
         abs(gap.value) < 0.06 < abs(rate_difference(time, event, treated, 50, first=True, second=False).value)
@@ -71,7 +70,7 @@ def test_truncation_bounds_the_weights():
 
 def rates_of(time, event, treated, covariates, within, *, horizon=30, n_bootstraps=200):
     options = {"within": within, "n_bootstraps": n_bootstraps, "rng": np.random.default_rng(3)}
-    return weighted_rates(time, event, treated, covariates, horizon, **options)
+    return weighted_rates({"DMFS": (time, event)}, treated, covariates, horizon, **options)
 
 
 def test_weighted_rates_and_their_samples_are_kaplan_meiers_with_weights_of_the_sample():
@@ -84,7 +83,7 @@ def test_weighted_rates_and_their_samples_are_kaplan_meiers_with_weights_of_the_
         for group in ("a", "b"):
             of = (within[rows] == group) & treated[rows]
             curve = kaplan_meier(time[rows][of], event[rows][of], at=[30], weights=weight[of])
-            assert rates[group, True] == pytest.approx(curve.survival[0], abs=1e-12)
+            assert rates["DMFS", group, True] == pytest.approx(curve.survival[0], abs=1e-12)
 
 
 def test_limits_of_weighted_rates_are_greenwoods_where_weights_say_nothing():
@@ -93,10 +92,10 @@ def test_limits_of_weighted_rates_are_greenwoods_where_weights_say_nothing():
     treated = np.random.default_rng(1).random(2000) < 0.5
     got = rates_of(time, event, treated, covariates, np.zeros(2000))
     curve = kaplan_meier(time[treated], event[treated], at=[30])
-    assert got[0, True].value == pytest.approx(curve.survival[0], abs=0.01)
-    assert got[0, True].high - got[0, True].low == pytest.approx(4 * curve.se[0], rel=0.2)
+    assert got["DMFS", 0, True].value == pytest.approx(curve.survival[0], abs=0.01)
+    assert got["DMFS", 0, True].high - got["DMFS", 0, True].low == pytest.approx(4 * curve.se[0], rel=0.2)
     gap, plain = (
-        got.difference((0, True), (0, False)),
+        got.difference(("DMFS", 0, True), ("DMFS", 0, False)),
         rate_difference(time, event, treated, 30, first=True, second=False),
     )
     assert gap.high - gap.low == pytest.approx(plain.high - plain.low, rel=0.2)
@@ -108,10 +107,25 @@ def test_weighted_rates_without_events_or_follow_up_have_no_limits():
     spared, short = (within == "a") & treated, (within == "b") & treated
     time, event = np.where(short, np.minimum(time, 20), time), np.where(spared, 0, event)
     got = rates_of(time, event, treated, covariates, within, n_bootstraps=20)
-    assert got["a", True].value == pytest.approx(1)
-    assert np.isnan([got["a", True].low, got.difference(("a", True), ("a", False)).high]).all()
-    assert np.isnan(got["b", True].value)
-    assert str(got["b", True]) == "–"
+    assert got["DMFS", "a", True].value == pytest.approx(1)
+    assert np.isnan(
+        [got["DMFS", "a", True].low, got.difference(("DMFS", "a", True), ("DMFS", "a", False)).high]
+    ).all()
+    assert np.isnan(got["DMFS", "b", True].value)
+    assert str(got["DMFS", "b", True]) == "–"
+
+
+def test_weighted_rates_refuse_outcomes_of_other_patients():
+    time, event, treated, covariates = confounded(50)
+    with pytest.raises(ValueError, match="time has 49, event has 49, treatment has 50"):
+        rates_of(time[1:], event[1:], treated, covariates, np.zeros(50), n_bootstraps=1)
+
+
+def test_a_rate_of_one_has_no_limits_however_long_nobody_was_watched():
+    # Before the first observation Kaplan and Meier's limits would be 1 and 1.
+    rate = rate_at([70, 80, 90], [0, 1, 0], 60)
+    assert (rate.value, rate.n_events, str(rate)) == (1, 0, "1.00")
+    assert np.isnan([rate.low, rate.high]).all()
 
 
 def test_rate_difference_adds_greenwood_variances():
