@@ -192,7 +192,7 @@ def test_stopped_and_resumed_is_the_same_as_undisturbed(tmp_path, monkeypatch):
     for last in (1, 2):
         with monkeypatch.context() as patch:
             stop_in(patch, last)
-            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (a fault is planted, one call may raise)
+            with pytest.raises(KeyboardInterrupt):
                 train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
     parts = train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
     pd.testing.assert_frame_equal(parts.history, whole.history)
