@@ -53,7 +53,7 @@ from npcbook.book import open_chapter, show_source
 from npcbook.cohort import mask_path, read_truth
 from npcbook.imaging import (
     IMAGES,
-    MASKS,
+    STRUCTURES,
     TEXTURES,
     Settings,
     compare_with_ibsi,
@@ -333,7 +333,7 @@ case = cases[(report["status"] != "failed").to_numpy()].iloc[0]
 volume = read_case(case["image_path"], case["mask_path"])
 image = sitk.GetImageFromArray(np.asarray(volume.image, dtype=np.float32) * np.float32(settings.scale))
 image.SetSpacing([float(size) for size in reversed(volume.spacing)])
-mask = sitk.GetImageFromArray(np.isin(volume.mask, MASKS[region]).astype(np.uint8))
+mask = sitk.GetImageFromArray(np.isin(volume.mask, STRUCTURES[region]).astype(np.uint8))
 mask.CopyInformation(image)
 extractor = RadiomicsFeatureExtractor(**settings.options)
 extractor.enableImageTypes(Original={}, LoG={}, Wavelet={})
