@@ -9,6 +9,7 @@ import math
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -66,28 +67,28 @@ def run_name(profile: str, cohort: str) -> str:
     return f"{size}-{cohort.removesuffix('-' + size)}"
 
 
+@contextmanager
+def yaml_errors(what: str, remedy: str):
+    """Turn what YAML cannot read into a ValueError of one line."""
+    try:
+        yield
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark else ""
+        said = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ValueError(f"{what} ({place}{said}): {remedy}") from error
+
+
 def read_settings(profile: str) -> dict:
     """Return a profile's parameters; a file that holds none is a ValueError of one line."""
     from npcbook.book import run as book
 
-    try:
+    remedy = "write a line NAME: VALUE for each parameter."
+    with yaml_errors(f"The profile {profile} is not valid YAML", remedy):
         settings = book.read_profile(profile)
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"The profile {profile} is not valid YAML ({_yaml_problem(error)}): write a line NAME: VALUE for "
-            f"each parameter."
-        ) from error
     if not isinstance(settings, dict):
-        raise ValueError(
-            f"The profile {profile} holds {settings!r}: write a line NAME: VALUE for each parameter."
-        )
-    return {name: as_number(value) for name, value in settings.items()}
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}: " if mark else ""
-    return place + " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ValueError(f"The profile {profile} holds {settings!r}: {remedy}")
+    return as_number(settings)
 
 
 def read_overrides(items: list[str]) -> dict:
@@ -97,18 +98,16 @@ def read_overrides(items: list[str]) -> dict:
         name, equals, value = item.partition("=")
         if not (name and equals):
             raise ValueError(f"The parameter {item!r} has no value or no name: write -p NAME=VALUE.")
-        try:
+        remedy = "write -p NAME=VALUE, and quotes around a text."
+        with yaml_errors(f"The value of the parameter {item!r} cannot be read", remedy):
             overrides[name] = as_number(yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise ValueError(
-                f"The value of the parameter {item!r} cannot be read ({_yaml_problem(error)}): write "
-                f"-p NAME=VALUE, and quotes around a text."
-            ) from error
     return overrides
 
 
 def as_number(value: object) -> object:
     """Return a number for the text 1e-4, which YAML takes for none; text that was quoted stays text."""
+    if isinstance(value, dict):
+        return {name: as_number(item) for name, item in value.items()}
     try:
         number = float(value) if isinstance(value, str) else math.nan
         unquoted = math.isfinite(number) and isinstance(yaml.safe_load(value), str)
@@ -154,30 +153,40 @@ def run_book(arguments: argparse.Namespace) -> int:
     parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
     book.sync_notebooks()
     book.check_parameters(parameters)
-    if arguments.cohort is None:
-        print("synthetic cohort ...", flush=True)
-        cohort_folder = write_synthetic(arguments.profile, "paper")
-    else:
-        cohort_folder = existing_folder(arguments.cohort, "data/cohorts")
-        if problems := list_problems(cohort_folder, images=True):
-            return problems
+    cohort_folder = choose_cohort(arguments)
+    if cohort_folder is None:
+        return 3
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     try:
-        book.run_chapters(**folders, **asked, parameters=parameters, say=lambda line: print(line, flush=True))
+        book.run_chapters(**folders, **asked, parameters=parameters, say=say)
         if arguments.chapters or arguments.dry_run:
-            print(f"executed notebooks: {run_folder / 'notebooks'}")
+            say(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
         results = write_results(run_folder)
-        print("building the pages ...", flush=True)
+        say("building the pages ...")
         index = build_pages(run_folder)
     except (book.ChapterFailed, BuildFailed) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"tables, figures and methods: {results}")
-    print(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
+    say(f"tables, figures and methods: {results}")
+    say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
+
+
+def say(line: str) -> None:
+    """Print a line of progress at once."""
+    print(line, flush=True)
+
+
+def choose_cohort(arguments: argparse.Namespace) -> Path | None:
+    """Return the folder of the cohort to run on; None, its problems printed, if it has any."""
+    if arguments.cohort is None:
+        say("synthetic cohort ...")
+        return write_synthetic(arguments.profile, "paper")
+    folder = existing_folder(arguments.cohort, "data/cohorts")
+    return None if list_problems(folder, images=True) else folder
 
 
 def simulate(arguments: argparse.Namespace) -> int:
