@@ -16,7 +16,7 @@
 #
 # **What can be checked of the paper without a single patient?** A published table is data: counts imply
 # p-values, a {term}`confidence interval` implies a standard error, a standard error implies a number of
-# events. This chapter recomputes what print allows {cite}`hu2023`, as a careful reviewer would.
+# events. This chapter recomputes what print allows, as a careful reviewer would.
 #
 # ## In short
 
@@ -244,7 +244,7 @@ chapter.table("intervals", summary, "Hazard ratios, C-indexes and AUCs against t
 # (printed-firth)=
 # ## Two hazard ratios whose p is not Wald's
 #
-# The T2N0 subgroup was analysed with {term}`Firth's penalty` {cite}`firth1993,heinze2001`. Let $d_1, d_0$
+# The T2N0 subgroup was analysed with {term}`Firth's penalty` ([Firth 1993](bibliography.md)). Let $d_1, d_0$
 # be the events in the high- and low-risk arm and $x$ the log hazard ratio plus the log ratio of those at
 # risk. With constant shares at risk the penalised log likelihood is $(d_1 + \tfrac12)\,x - (d_1 + d_0 +
 # 1)\log(1 + e^x)$: limits and p follow from the hazard ratio and the **events alone**, so print tells the

@@ -114,8 +114,9 @@ chapter.say(
 # the default in R.
 #
 # **When there is no maximum.** Where a level has no events the likelihood rises for ever as its coefficient
-# runs off (it is *monotone*). Then, and only then, estimates come from {term}`Firth's penalty`
-# {cite}`firth1993,heinze2001`, whose ties are {term}`Breslow`'s, and the table says so:
+# runs off (it is *monotone*). Then, and only then, estimates come from {term}`Firth's penalty` ([Firth
+# 1993](bibliography.md); [Heinze and Schemper 2001](bibliography.md)), whose ties are {term}`Breslow`'s, and
+# the table says so:
 
 # %%
 from npcbook.statistics import estimable_columns, fit_cox_or_firth, fit_firth_cox
@@ -123,15 +124,16 @@ from npcbook.statistics import estimable_columns, fit_cox_or_firth, fit_firth_co
 show_source(fit_cox_or_firth)
 
 # %% [markdown]
-# **How models are judged.** By Harrell's {term}`C-index` {cite}`harrell1996`: of all pairs in which one
-# patient has the event while the other is still followed, the share in which that patient has the higher
-# score,
+# **How models are judged.** By Harrell's {term}`C-index` ([Harrell et al. 1996](bibliography.md)): of all
+# pairs in which one patient has the event while the other is still followed, the share in which that patient
+# has the higher score,
 #
 # $$C = \Pr(\text{risk}_i > \text{risk}_j \mid t_i < t_j,\ \text{event}_i),$$
 #
 # tied scores counting half. By the {term}`time-dependent AUC` at the {term}`horizon`, whose cases are the
-# patients with metastasis by then, weighted for censoring {cite}`hung2010`. Differences between two models on
-# the same patients are tested with the covariance of the two estimates, as in R's `compareC` and `timeROC`.
+# patients with metastasis by then, weighted for censoring ([Hung and Chiang 2010](bibliography.md)).
+# Differences between two models on the same patients are tested with the covariance of the two estimates, as
+# in R's `compareC` and `timeROC`.
 #
 # A level that no patient has, or that another column already determines, cannot be estimated: it is left
 # out, and the table says so.
@@ -206,11 +208,11 @@ table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix("
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
 
 # %% [markdown]
-# *How to read it.* A ratio above 1 means more metastases than in the reference level; the univariable
-# column compares patients as they come, the multivariable one patients alike in everything else listed.
-# Where the two differ much, the covariate partly stood for another. The last two columns, the recommended
-# ones, hold the same model with Firth's penalty and profile likelihood limits {cite}`venzon1988`, which keep
-# their coverage when events are few.
+# *How to read it.* A ratio above 1 means more metastases than in the reference level; the univariable column
+# compares patients as they come, the multivariable one patients alike in everything else listed. Where the
+# two differ much, the covariate partly stood for another. The last two columns, the recommended ones, hold
+# the same model with Firth's penalty and profile likelihood limits ([Venzon and Moolgavkar
+# 1988](bibliography.md)), which keep their coverage when events are few.
 
 # %%
 left_out = [text for name, text in COVARIATES.items() if name not in multivariable.names]
@@ -526,8 +528,8 @@ chapter.write("scores_recommended", scores_recommended.reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 
 # %% [markdown]
-# Uno's C {cite}`uno2011` stands beside Harrell's: it weights pairs so that it does not depend on how patients
-# happened to be censored. It counts events up to the horizon.
+# Uno's C ([Uno et al. 2011](bibliography.md)) stands beside Harrell's: it weights pairs so that it does not
+# depend on how patients happened to be censored. It counts events up to the horizon.
 
 # %%
 rows = []

@@ -96,16 +96,17 @@ patients["high"] = (patients["risk_group"] == "high").astype(float)
 # ## Method
 #
 # **Why another likelihood.** In each subgroup the paper compares high with low risk by a {term}`Cox model`
-# with {term}`Firth's penalty` {cite}`firth1993,heinze2001`. The ordinary partial likelihood $L(\beta)$ has no
-# maximum when one arm has no event; Firth adds half the log determinant of the information,
+# with {term}`Firth's penalty` ([Firth 1993](bibliography.md); [Heinze and Schemper 2001](bibliography.md)).
+# The ordinary partial likelihood $L(\beta)$ has no maximum when one arm has no event; Firth adds half the log
+# determinant of the information,
 #
 # $$\log L^*(\beta) = \log L(\beta) + \tfrac12 \log\det I(\beta),$$
 #
-# which has one. Limits and p-values come from the *profile* of $\log L^*$ {cite}`venzon1988`: the limits
-# are where it has fallen by half the 95 % quantile of $\chi^2_1$. They are not symmetric and stay honest
-# where few events make the estimate skewed. Ties are {term}`Breslow`'s, as in R's `coxphf`, and hazards of
-# the two arms are taken as {term}`proportional <proportional hazards>`; with so few events per subgroup a
-# test of that would have no power, and none is made.
+# which has one. Limits and p-values come from the *profile* of $\log L^*$ ([Venzon and Moolgavkar
+# 1988](bibliography.md)): the limits are where it has fallen by half the 95 % quantile of $\chi^2_1$. They
+# are not symmetric and stay honest where few events make the estimate skewed. Ties are {term}`Breslow`'s, as
+# in R's `coxphf`, and hazards of the two arms are taken as {term}`proportional <proportional hazards>`; with
+# so few events per subgroup a test of that would have no power, and none is made.
 #
 # **Does the effect differ?** Subgroups answer that badly: one p-value below and one above 0.05 is no
 # difference between the two. The question is one of {term}`interaction`. The paper tests it by **QualInt**,

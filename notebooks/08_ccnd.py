@@ -115,11 +115,11 @@ chapter.table("arms", table, "Patients and events by risk group and dose group, 
 # %% [markdown]
 # ## Method
 #
-# **As published.** Within each risk group the three dose groups are compared by
-# {term}`Kaplan–Meier curves <Kaplan–Meier curve>` and one {term}`log-rank test`, for DMFS and {term}`OS`.
-# The threshold is the paper's median dose {cite}`hu2023`; how much cisplatin is enough had been asked in
-# trials of more advanced disease before {cite}`peng2016`. One test of three groups asks whether *any* of
-# them differs, not which.
+# **As published.** Within each risk group the three dose groups are compared by {term}`Kaplan–Meier curves
+# <Kaplan–Meier curve>` and one {term}`log-rank test`, for DMFS and {term}`OS`. The threshold is the paper's
+# median dose ([Hu et al. 2023](bibliography.md)); how much cisplatin is enough had been asked in trials of
+# more advanced disease before ([Peng et al. 2016](bibliography.md)). One test of three groups asks whether
+# *any* of them differs, not which.
 #
 # **As recommended.** Four questions that these curves leave open:
 #
@@ -656,7 +656,7 @@ chapter.takeaway(
 #
 # *What would settle it.* A randomised comparison of doses with the score measured beforehand. For patients of
 # low risk by the clinic there is one of radiotherapy with and without concurrent chemotherapy, without such a
-# score {cite}`tang2022`.
+# score ([Tang et al. 2022](bibliography.md)).
 #
 # ```{admonition} Try this
 # :class: tip

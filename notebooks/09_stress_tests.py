@@ -93,11 +93,11 @@ chapter.table("events", overview, "Patients and events of the stress tests.")
 # samples, or in other patients. **Otherwise**: another defensible choice in place of the one made.
 #
 # No test of this kind is in the paper. They are those that textbooks and reporting guides ask of a prediction
-# model {cite}`steyerberg2009`.
+# model ([Steyerberg 2009](bibliography.md)).
 #
-# {term}`Optimism` is measured as follows {cite}`harrell1996`. In each bootstrap sample $b$ the whole
-# procedure is repeated, selection included; the model's C-index there, $C_b$, less its C-index in the
-# original patients, $C_b^0$, is how much it flatters itself:
+# {term}`Optimism` is measured as follows ([Harrell et al. 1996](bibliography.md)). In each bootstrap sample
+# $b$ the whole procedure is repeated, selection included; the model's C-index there, $C_b$, less its C-index
+# in the original patients, $C_b^0$, is how much it flatters itself:
 #
 # $$C_{\text{corrected}} = C_{\text{apparent}} - \frac1B \sum_{b=1}^{B} \left(C_b - C_b^0\right).$$
 
@@ -453,9 +453,9 @@ chapter.takeaway(
 # (stress-uno)=
 # ### Uno's C beside Harrell's
 #
-# Harrell's {term}`C <C-index>` averages over the pairs that censoring happened to leave; Uno's
-# {cite}`uno2011` weighs them so that follow-up no longer matters, if censoring has nothing to do with the
-# covariates. Both use events up to the horizon, and the scores as published.
+# Harrell's {term}`C <C-index>` averages over the pairs that censoring happened to leave; Uno's ([Uno et al.
+# 2011](bibliography.md)) weighs them so that follow-up no longer matters, if censoring has nothing to do with
+# the covariates. Both use events up to the horizon, and the scores as published.
 
 # %%
 from npcbook.statistics import uno_c
@@ -586,8 +586,8 @@ chapter.table("missing", pd.DataFrame(rows), "Unknown laboratory values by centr
 
 # %% [markdown]
 # Second, the multivariable model in the training cohort by complete cases and by {term}`multiple imputation`
-# {cite}`jakobsen2017`: each unknown value is drawn from a model of all other covariates and of the outcome
-# (event and cumulative hazard), twenty times, and the fits are pooled by Rubin's rules.
+# ([Jakobsen et al. 2017](bibliography.md)): each unknown value is drawn from a model of all other covariates
+# and of the outcome (event and cumulative hazard), twenty times, and the fits are pooled by Rubin's rules.
 
 
 # %%
