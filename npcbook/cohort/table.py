@@ -77,10 +77,10 @@ def _table_problems(table: pd.DataFrame, file: str) -> list[Problem]:
 
 
 #: Position in the table (None: no row is to blame), column, message.
-Found = Iterator[tuple[int | None, str, str]]
+_Found = Iterator[tuple[int | None, str, str]]
 
 
-def _missing_columns(table: pd.DataFrame) -> Found:
+def _missing_columns(table: pd.DataFrame) -> _Found:
     """Yield columns that are not there, and optional ones that another case of letters would hide."""
     others = {name.lower(): name for name in table}
     for column in COLUMNS:
@@ -95,7 +95,7 @@ def _row(index: int) -> int:
     return index + 2  # line 1 is the header
 
 
-def _bad_cells(values: pd.Series, column: Column) -> Found:
+def _bad_cells(values: pd.Series, column: Column) -> _Found:
     """Yield the cells of a column that are empty though required, or hold what is not allowed."""
     empty = values == ""
     if column.levels:
@@ -124,7 +124,7 @@ def _range(column: Column) -> str:
     return low if np.isinf(column.high) else f"{low} to {column.high:g}"
 
 
-def _bad_ids(table: pd.DataFrame) -> Found:
+def _bad_ids(table: pd.DataFrame) -> _Found:
     if "patient_id" not in table:
         return
     ids = table["patient_id"]
@@ -135,7 +135,7 @@ def _bad_ids(table: pd.DataFrame) -> Found:
         yield i, "patient_id", f"{ids[i]!r} has other than letters and digits."
 
 
-def _contradictions(table: pd.DataFrame) -> Found:
+def _contradictions(table: pd.DataFrame) -> _Found:
     """Yield contradictions between columns; what is unreadable in one column is reported elsewhere."""
     text = table.reindex(columns=[column.name for column in COLUMNS], fill_value="")
     dmfs, follow_up, dose = (_numbers(text[n]) for n in ("dmfs_months", "os_months", "ccnd_mg_m2"))
