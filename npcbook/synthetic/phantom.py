@@ -550,11 +550,7 @@ def _add_disease(space, fractions, traits, rng) -> tuple[np.ndarray, np.ndarray,
 
 
 def build_anatomy(
-    traits: Traits,
-    grid: tuple[int, int, int],
-    rng: np.random.Generator,
-    *,
-    extent_scale: float = 1.0,
+    traits: Traits, grid: tuple[int, int, int], rng: np.random.Generator, *, extent_scale: float = 1.0
 ) -> Anatomy:
     """Return a patient's tissues: anatomy of the head and neck with the disease that the traits ask for.
 
@@ -723,8 +719,7 @@ def render_patient(
     if traits.center not in protocols:
         raise ValueError(f"center is {traits.center!r}; protocols exist for {', '.join(protocols)}.")
     sequences = protocols[traits.center]
-    scale = next(iter(sequences.values())).extent_scale
-    anatomy = build_anatomy(traits, grid, rng, extent_scale=scale)
+    anatomy = build_anatomy(traits, grid, rng, extent_scale=sequences["t1w"].extent_scale)
     axes = _axes(grid, anatomy.spacing)
     texture = (_smooth_field(axes, 4.0, rng) + _smooth_field(axes, 11.0, rng)) / np.sqrt(2)
     habit = _smooth_field(axes, 25.0, rng)
