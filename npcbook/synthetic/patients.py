@@ -392,13 +392,11 @@ def _covariates(spec: Specification, margins: Margins, n: int, rng: np.random.Ge
     table["rene"] = allocate(grades, nodal, nodal).astype(int)
     detectable = spec.ebv_with_rene * table["rene"].to_numpy() + spec.ebv_with_n1 * n1
     absent = np.log(table["center"].map(dict(margins.missing_weight)).to_numpy(float))
-    for name, (high, low), count, missing, weight in (
+    for name, (high, low), count, missing, odds in (
         ("ldh", ("abnormal", "normal"), margins.ldh_abnormal, margins.ldh_missing, flat),
         ("ebv_dna", ("detectable", "undetectable"), margins.ebv_detectable, margins.ebv_missing, detectable),
     ):
-        table[name] = allocate(
-            {"missing": missing, high: count, low: total - missing - count}, absent, weight
-        )
+        table[name] = allocate({"missing": missing, high: count, low: total - missing - count}, absent, odds)
         guess = np.where(rng.random(n) < count / (total - missing), high, low)
         table[f"{name}_true"] = np.where(table[name] == "missing", guess, table[name])
     return table

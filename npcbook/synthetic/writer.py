@@ -107,8 +107,8 @@ def _protocols(scenario: str) -> dict:
 def _code() -> str:
     """Return a hash of the code and the tables that decide what is written.
 
-    Of the other wings only containers, file names and the coding of covariates are used: a change there, or in what
-    they import, must not cost every user a new cohort.
+    Of the other wings only containers, file names and the coding of covariates are used: a change there, or
+    in what they import, must not cost every user a new cohort.
     """
     here = Path(__file__).parent
     files = (path for path in here.iterdir() if path.suffix in (".py", ".csv", ".yml", ".txt"))
