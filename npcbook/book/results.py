@@ -22,7 +22,7 @@ from npcbook.store import files_fingerprint, fingerprint, is_kept, stamp
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
-IDENTIFIERS = ("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre")
+IDENTIFIERS = dict.fromkeys(("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre"), str)
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}
 SOURCE_COLUMN = "source of data"
 BOLD = Font(bold=True)
@@ -63,8 +63,8 @@ class Shown:
 
     def sources(self, run_folder: Path) -> list[Path]:
         """Return the files that the chapter left in the run."""
-        stem = run_folder / self.chapter / f"{self.kind}s" / self.name
-        return [stem.parent / f"{stem.name}{suffix}" for suffix in SUFFIXES[self.kind]]
+        folder = run_folder / self.chapter / f"{self.kind}s"
+        return [folder / f"{self.name}{suffix}" for suffix in SUFFIXES[self.kind]]
 
     def copies(self) -> list[str]:
         """Return the places of the same files within the results."""
@@ -148,11 +148,12 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         sheet = workbook.create_sheet(f"{number:03d} {item.name}"[:31])
         contents.append([sheet.title, item.chapter, item.caption, item.label])
         contents.cell(contents.max_row, 1).hyperlink = f"#'{sheet.title}'!A1"
-        table = _read_table(*item.sources(run_folder))
-        for line in ([item.caption], [item.label], [], list(table.columns)):
+        table = pd.read_csv(
+            *item.sources(run_folder), dtype=IDENTIFIERS, keep_default_na=False, na_values=[""]
+        )
+        rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+        for line in ([item.caption], [item.label], [], list(table.columns), *rows):
             sheet.append(line)
-        for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
-            sheet.append(list(row))
         for cell in (sheet["A2"], *sheet[4]):
             cell.font = BOLD
         sheet.freeze_panes = "A5"
@@ -162,11 +163,6 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         contents.column_dimensions[column].width = width
     workbook.save(path)
     remove_dates(path)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    text = dict.fromkeys(IDENTIFIERS, str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def remove_dates(path: Path) -> None:
