@@ -26,19 +26,7 @@ IDENTIFIERS = dict.fromkeys(("patient", "patient_id", "Patient", "center", "Cent
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}
 SOURCE_COLUMN = "source of data"
 BOLD = Font(bold=True)
-README = """{label}
-
-Results of the run {run} on: {cohort}.
-
-methods.txt    how they were computed, with this run's settings, to start a methods section from
-tables.xlsx    all tables in one workbook; the first sheet lists them
-tables/        the same tables as CSV (UTF-8), a folder a chapter
-figures/       figures as SVG, PDF and PNG (300 dpi), a folder a chapter
-manifest.json  every file with caption, origin and SHA-256; versions, parameters, fingerprint of the cohort
-
-The last column of each CSV, "{column}", says where its numbers come from; a figure says so below its
-lower right corner. Keep both when you pass a file on.
-"""
+README = Path(__file__).with_name("results_readme.txt").read_text()
 
 
 @dataclass(frozen=True)
@@ -99,7 +87,7 @@ def write_results(run_folder: Path) -> Path:
     sources = [path for item in shown for path in item.sources(run_folder)]
     sources += [*run_folder.glob("*/shown.csv"), *run_folder.glob("*/methods.txt")]
     record = json.loads((run_folder / "manifest.json").read_text())
-    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, record)
+    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, README, record)
     if is_kept(target, key):
         return target
     label = source_label(record["cohort"])
