@@ -40,17 +40,9 @@ MASK_LABELS = {0: "background", 1: "primary tumour", 2: "lymph node"}
 
 # seaborn's palette "colorblind" (a test holds it to that): a ground room imports no drawing library.
 PALETTE = (
-    "#0173b2",
-    "#de8f05",
-    "#029e73",
-    "#d55e00",
-    "#cc78bc",
-    "#ca9161",
-    "#fbafe4",
-    "#949494",
-    "#ece133",
-    "#56b4e9",
-)
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
+    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
 BLUE, ORANGE, GREEN, VERMILION, PINK = PALETTE[:5]
 GREY = "#595959"  # darker than the palette's, which is faint on white
 SOLID, DASHED, DOTTED, DASH_DOT, LONG = "-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2))
@@ -236,8 +228,3 @@ def format_hr(hr: float | None, hr_low: float | None = None, hr_high: float | No
     if _is_missing(hr_low) or _is_missing(hr_high):
         return _format_ratio(hr)
     return f"{_format_ratio(hr)} ({_format_ratio(hr_low)}–{_format_ratio(hr_high)})"
-
-
-def format_count(count: int, total: int) -> str:
-    """Return a count with its percentage of a total, such as ``"395 (68.7 %)"``; no percentage of nothing."""
-    return f"{count} ({100 * count / total:.1f} %)" if total else f"{count}"

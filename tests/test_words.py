@@ -10,7 +10,6 @@ from npcbook.words import (
     PALETTE,
     STYLES,
     format_ci,
-    format_count,
     format_estimate,
     format_hr,
     format_number,
@@ -59,8 +58,6 @@ def test_intervals_with_negative_limits_avoid_two_dashes():
     assert format_estimate(0.85, None, None) == "0.85"
     assert format_number(-0.001) == "0.00"
     assert format_number(-np.inf) == "−∞"
-    assert format_count(0, 0) == "0"
-    assert format_count(395, 575) == "395 (68.7 %)"
 
 
 def test_the_palette_is_seaborns_for_the_colour_blind():

@@ -1,12 +1,14 @@
 """Figures: survival curves, ROC curves, forest plots and calibration, drawn one way throughout.
 
-Every function takes its data first, draws on `ax` (or on a new figure), returns the Axes, and leaves titles
-and saving to the chapter. Groups are told apart by colour and by line style; a colour keeps its meaning.
+Every function takes its data first, draws on `ax` where it is one panel of several, returns the Axes, and
+leaves titles and saving to the chapter. Groups are told apart by colour and by line style; a colour keeps its
+meaning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -15,8 +17,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
-from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
+from matplotlib.transforms import Transform, offset_copy
 from numpy.typing import ArrayLike
 
 from npcbook.imaging.volumes import Volume
@@ -41,15 +43,12 @@ THIN = {"linewidth": 1.1, "alpha": 0.65}  # the part of a survival curve that re
 ROW = 10.0  # points between the lines of the table of numbers at risk
 GAP = 0.2  # inches above and below a panel of a single column, so that a title stands nearer to its own axes
 PAD = 10  # points between the labels of a forest plot and its axis, room for arrowheads
+LEGEND = {"fontsize": SMALL, "title_fontsize": SMALL}
 REFERENCE = {"color": "0.45", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
 
 
 def small_multiples(
-    n_panels: int,
-    *,
-    columns: int = 1,
-    width: float = 6.0,
-    panel_height: float = 3.6,
+    n_panels: int, *, columns: int = 1, width: float = 6.0, panel_height: float = 3.6
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of equal panels.
 
@@ -77,39 +76,44 @@ def small_multiples(
         fig.get_layout_engine().set(h_pad=GAP)
     for empty in grid.flat[n_panels:]:
         empty.remove()
-    return fig, list(grid.flat[:n_panels])
+    return fig, fig.axes
 
 
-def _axes(ax: Axes | None, width: float, height: float) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+def _split(time, event, group, order: Sequence[str] | None = None) -> dict[str, tuple]:
+    """Return times and events by group: in `order`, else those with a known meaning first, then by name."""
+    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
+    present = pd.unique(group).tolist()
+    if order is None:
+        known = [name for name in STYLES if name in present]
+        order = known + sorted((name for name in present if name not in known), key=str)
+    if not set(order) & set(present):
+        raise ValueError(f"group holds {present}, none of them in order {order}: name them.")
+    return {name: (time[group == name], event[group == name]) for name in order if name in present}
 
 
-def _groups(group: ArrayLike, order: Sequence[str] | None) -> list[str]:
-    """Return the groups present: in `order`, else those with a known meaning first, then by name."""
-    present = pd.unique(pd.Series(group)).tolist()
-    if order is not None:
-        return [name for name in order if name in present]
-    known = [name for name in STYLES if name in present]
-    return known + sorted((name for name in present if name not in known), key=str)
-
-
-def _draw_curve(ax: Axes, time, event, *, key: str, position: int) -> float:
-    """Draw a curve, with a band while enough are at risk and thin after that; return its last time."""
+def _draw_curve(ax: Axes, time, event, line: Mapping) -> None:
+    """Draw a curve, with a band while enough are at risk and thin after that."""
     curve = survival.kaplan_meier(time, event)
     t = np.concatenate([[0.0], curve.time])
     values, low, high = (np.concatenate([[1.0], v]) for v in (curve.survival, curve.low, curve.high))
-    color, line = style_of(key, position)
     # The last point with enough at risk ends the one part and begins the other.
     n_enough = int((curve.n_at_risk >= MIN_AT_RISK).sum())
     enough, few = slice(n_enough + 1 if n_enough else 0), slice(n_enough, None)
     # Before the first event the limits do not exist; the band begins with the first event.
-    ax.fill_between(t[enough], low[enough], high[enough], step="post", color=color, alpha=0.15, linewidth=0)
-    for part, style in ((enough, {"linewidth": 1.8}), (few, THIN)):
+    ax.fill_between(
+        t[enough], low[enough], high[enough], step="post", color=line["color"], alpha=0.15, linewidth=0
+    )
+    for part, style in ((enough, {}), (few, THIN)):
         if len(t[part]) > 1:
-            ax.step(t[part], values[part], where="post", color=color, linestyle=line, **style)
+            ax.step(t[part], values[part], where="post", **line | style)
     censored = np.concatenate([[False], curve.n_censored > 0])
-    ax.plot(t[censored], values[censored], "|", color=color, markersize=4, markeredgewidth=0.7, alpha=0.7)
-    return float(t[-1])
+    ax.plot(t[censored], values[censored], "|", color=line["color"], ms=4, mew=0.7, alpha=0.7)
+
+
+def _line_of(key: str, position: int) -> dict:
+    """Return how the line of a group or model is drawn (see `style_of`)."""
+    color, line = style_of(key, position)
+    return {"color": color, "linestyle": line, "linewidth": 1.8}
 
 
 def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) -> str:
@@ -117,39 +121,39 @@ def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) 
     text = "not followed to the horizon"
     if np.max(time) >= horizon_months:
         text = f"{endpoint} at {horizon_months:g} months {survival.rate_at(time, event, horizon_months):1%} %"
-    return f"{name} (n = {len(time)}): {text}"
+    return f"{LABELS.get(name, name)} (n = {len(time)}): {text}"
 
 
-def _draw_numbers(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> Transform:
+def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray) -> Transform:
     """Write numbers at risk, and events and censorings so far, under each tick; return where they end."""
-    data = blended_transform_factory(ax.transData, ax.transAxes)
 
     def below(base, row):
-        return base + ScaledTranslation(0, -(26 + ROW * row) / 72, ax.figure.dpi_scale_trans)
+        return offset_copy(base, ax.figure, y=-(26 + ROW * row), units="points")
 
-    def write(row, name, ticks, values, **style):
-        style = {"va": "center", "fontsize": SMALL} | style
-        ax.text(-0.035, 0, name, transform=below(ax.transAxes, row), ha="right", **style)
-        for tick, value in zip(ticks, values, strict=True):
-            ax.text(tick, 0, f"{value}", transform=below(data, row), ha="center", **style)
+    def write(row, name, values, **style):
+        text = partial(ax.text, va="center", fontsize=SMALL, **style)
+        text(-0.035, 0, name, transform=below(ax.transAxes, row), ha="right")
+        for tick, value in values.items():
+            text(tick, 0, f"{value}", transform=below(ax.get_xaxis_transform(), row), ha="center")
 
-    write(0, "Number at risk", [], [], color="0.3")
+    write(0, "Number at risk", {}, color="0.3")
     row = 1.3
-    for name, table in tables.items():
-        write(row, name, table["tick"], table["at_risk"], weight="bold")
-        write(row + 1, "events", table["tick"], table["events"], color="0.3")
-        write(row + 2, "censored", table["tick"], table["censored"], color="0.3")
+    for name, part in parts.items():
+        table = survival.at_risk_table(*part, ticks).set_index("tick")
+        write(row, LABELS.get(name, name), table["at_risk"], weight="bold")
+        write(row + 1, "events", table["events"], color="0.3")
+        write(row + 2, "censored", table["censored"], color="0.3")
         row += 3.3
     return below(ax.transAxes, row - 0.5)
 
 
-def _comparison_text(time, event, group, fit, cut) -> str:
+def _comparison_text(parts: Mapping, hr, cut) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
-    lines = []
-    if fit is not None:
-        lines.append(f"HR {fit}")
+    lines = [] if hr is None else [f"HR {hr}"]
+    time, event = (np.concatenate(values) for values in zip(*parts.values(), strict=True))
     # Without an event, or with one group, there is nothing to test.
-    if np.any(event) and len(pd.unique(pd.Series(group))) > 1:
+    if event.any() and len(parts) > 1:
+        group = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts.values()])
         lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
     if cut is not None:
         lines.append(f"p corrected for the optimised cut-off {format_p(cut.p_corrected, cut.p_floor)}")
@@ -205,27 +209,16 @@ def plot_kaplan_meier(
     ValueError
         For bad survival data (see `npcbook.statistics.kaplan_meier`), or if no group in `order` has patients.
     """
-    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
-    names = _groups(group, order)
-    if not names:
-        raise ValueError(
-            f"group holds {sorted(set(group.tolist()))}, none of them in order {order}: name them."
-        )
-    ax = _axes(ax, 6.0, 4.0 + 0.65 * len(names))
-    parts = {name: (time[group == name], event[group == name]) for name in names}
+    parts = _split(time, event, group, order)
+    ax = ax or plt.subplots(figsize=(6.0, 4.0 + 0.65 * len(parts)), layout="constrained")[1]
     ticks = _draw_curves(ax, parts, horizon_months, tick_months=12, lowest=lowest)
-    shown = {LABELS.get(name, name): part for name, part in parts.items()}
-    tables = {name: survival.at_risk_table(*part, ticks) for name, part in shown.items()}
-    drawn = np.isin(group, names)
     # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
-    entries = [_legend_entry(*part, name, horizon_months, endpoint) for name, part in shown.items()]
-    legend = ax.legend(
-        _handles(names), entries,
-        title=_comparison_text(time[drawn], event[drawn], group[drawn], hr, cut), loc="upper left",
-        bbox_to_anchor=(0, 0), bbox_transform=_draw_numbers(ax, tables), fontsize=SMALL, title_fontsize=SMALL,
-        frameon=False, borderpad=0,
+    ax.legend(
+        [Line2D([], [], **_line_of(name, position)) for position, name in enumerate(parts)],
+        [_legend_entry(*part, name, horizon_months, endpoint) for name, part in parts.items()],
+        title=_comparison_text(parts, hr, cut), loc="upper left", bbox_to_anchor=(0, 0), alignment="left",
+        bbox_transform=_draw_numbers(ax, parts, ticks), frameon=False, borderpad=0, **LEGEND,
     )  # fmt: skip
-    legend.set_alignment("left")
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
     ax.set(xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)", ylabel=f"{endpoint}{note}")
     return ax
@@ -233,22 +226,15 @@ def plot_kaplan_meier(
 
 def _draw_curves(ax: Axes, parts: Mapping, horizon_months, *, tick_months, lowest) -> np.ndarray:
     """Draw a curve for each group's times and events, set the axes, and return the ticks."""
-    ends = [
-        _draw_curve(ax, *part, key=name, position=position)
-        for position, (name, part) in enumerate(parts.items())
-    ]
-    last = max(*ends, horizon_months)
+    for position, (name, part) in enumerate(parts.items()):
+        _draw_curve(ax, *part, _line_of(name, position))
+    last = max(horizon_months, *(time.max() for time, _ in parts.values()))
     ticks = np.arange(0, last + tick_months, tick_months)
     ax.axvline(horizon_months, **REFERENCE)
     ax.set(xticks=ticks, xlim=(-2, ticks[-1] + 2), ylim=(lowest, 1.02))
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.spines[["right", "top"]].set_visible(False)
     return ticks
-
-
-def _handles(names: Sequence[str]) -> list[Line2D]:
-    styles = (style_of(name, position) for position, name in enumerate(names))
-    return [Line2D([], [], color=color, linestyle=line, linewidth=1.8) for color, line in styles]
 
 
 def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
@@ -264,10 +250,9 @@ def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
     float
         0.5 if all curves and bands stay above it, else 0.
     """
-    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
     lowest = 1.0
-    for name in pd.unique(pd.Series(group)):
-        curve = survival.kaplan_meier(time[group == name], event[group == name])
+    for part in _split(time, event, group).values():
+        curve = survival.kaplan_meier(*part)
         band = curve.low[curve.n_at_risk >= MIN_AT_RISK]
         # Before the first event the limits do not exist.
         lowest = min(lowest, curve.survival.min(), np.nanmin(band, initial=1.0))
@@ -282,7 +267,7 @@ def plot_curves(
     horizon_months: float = 60,
     hr: object | None = None,
     lowest: float = 0.0,
-    ax: Axes | None = None,
+    ax: Axes,
 ) -> Axes:
     """Plot Kaplan–Meier curves alone, small, for an overview of many.
 
@@ -296,28 +281,25 @@ def plot_curves(
         Hazard ratio to state, as it prints itself.
     lowest : float, default 0
         Lower end of the survival axis, 0 to 1.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
         The axes, without labels and legend; the HR stands at the lower left.
     """
-    time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
-    ax = _axes(ax, 3.0, 2.6)
-    parts = {name: (time[group == name], event[group == name]) for name in _groups(group, None)}
-    _draw_curves(ax, parts, horizon_months, tick_months=36, lowest=lowest)
+    _draw_curves(ax, _split(time, event, group), horizon_months, tick_months=36, lowest=lowest)
     if hr is not None:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
         text = f"HR {hr}".replace(" (", "\n(")
         ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
-    ax.set_xlim(-2, max(np.max(time, initial=0), horizon_months) + 2)
+    ax.set_xlim(-2, max(np.max(time), horizon_months) + 2)
     ax.tick_params(labelsize=SMALL)
     return ax
 
 
-def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | None = None) -> Axes:
+def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes) -> Axes:
     """Plot time-dependent ROC curves with their areas.
 
     Parameters
@@ -326,43 +308,36 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes | 
         Model key (or name) to its result at one horizon, on the same patients; drawn in that order.
     horizon_months : float
         Horizon of the results, months; for the title of the legend.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
         The axes, with the diagonal of chance, AUC (95 % CI) per model and the numbers of cases and controls.
     """
-    ax = _axes(ax, 5.2, 5.0)
     ax.plot([0, 1], [0, 1], **REFERENCE)
     for position, (key, curve) in enumerate(curves.items()):
-        color, line = style_of(key, position)
         area = format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
-        ax.plot(
-            curve.fpr, curve.tpr, color=color, linestyle=line, linewidth=1.8,
-            label=f"{LABELS.get(key, key)}: {area}",
-        )  # fmt: skip
+        label = f"{LABELS.get(key, key)}: {area}"
+        ax.plot(curve.fpr, curve.tpr, label=label, **_line_of(key, position))
     first = next(iter(curves.values()))
     title = f"AUC (95 % CI) at {horizon_months:g} months\n{first.n_cases} cases, {first.n_controls} controls"
-    legend = ax.legend(loc="lower right", title=title, fontsize=SMALL, title_fontsize=SMALL, framealpha=0.9)
-    legend.set_alignment("left")
-    ax.set(
-        xlabel="1 − specificity (false positives)", ylabel="Sensitivity (true positives)",
-        xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal",
-    )  # fmt: skip
+    ax.legend(loc="lower right", title=title, alignment="left", framealpha=0.9, **LEGEND)
+    ax.set(xlabel="1 − specificity (false positives)", ylabel="Sensitivity (true positives)")
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return ax
 
 
-def plot_cutpoint(cut: object, *, ax: Axes | None = None) -> Axes:
+def plot_cutpoint(cut: object, *, ax: Axes) -> Axes:
     """Plot the standardised log-rank statistic over all cut-points that were tried.
 
     Parameters
     ----------
     cut : result of `npcbook.statistics.optimal_cutpoint`
         Candidates, their statistics, and the chosen cut.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -370,17 +345,13 @@ def plot_cutpoint(cut: object, *, ax: Axes | None = None) -> Axes:
         The axes, with the chosen cut and its p-values. The broken line is 1.96, which a cut fixed beforehand
         exceeds by chance in one of twenty data sets, and the best of many cuts far more often.
     """
-    ax = _axes(ax, 6.0, 2.8)
     ax.plot(cut.candidates, cut.statistics, ".", color=BLUE, markersize=3.5)
     ax.axhline(1.96, **REFERENCE)
-    ax.plot(
-        cut.value, cut.statistic, "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=1.8
-    )
+    ax.plot(cut.value, cut.statistic, "o", color=VERMILION, ms=7, fillstyle="none", mew=1.8)
     text = f"naive p {format_p(cut.p_naive)}, corrected p {format_p(cut.p_corrected, cut.p_floor)}"
     ax.set_title(f"cut {format_number(cut.value, 3)}: {text}", fontsize=SMALL + 1, loc="right")
-    ax.set(
-        xlabel="Cut-off of the score", ylabel="|log-rank statistic|", ylim=(0, max(2.2, 1.1 * cut.statistic))
-    )
+    ax.set(xlabel="Cut-off of the score", ylabel="|log-rank statistic|")
+    ax.set_ylim(0, max(2.2, 1.1 * cut.statistic))
     return ax
 
 
@@ -395,7 +366,7 @@ def _move_apart(values: np.ndarray, step: float) -> np.ndarray:
 def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
     """Draw one series of a calibration plot."""
     color = STYLES[key][0] if key in STYLES else STRONG[position % len(STRONG)]
-    name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})" if key else None
+    name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})"
     errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
     drawn = ax.errorbar(
         part["at"], part["observed"], errors, color=color, linestyle="none", capsize=2, elinewidth=1,
@@ -406,19 +377,19 @@ def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
         artist.set_clip_on(False)
 
 
-def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | None = None) -> Axes:
+def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes) -> Axes:
     """Plot observed against predicted risk.
 
     Parameters
     ----------
     groups : pandas.DataFrame
         One row per risk group: ``predicted`` and ``observed`` risk of the event by the horizon (0 to 1),
-        limits ``low`` and ``high`` of the observed one, ``n_patients``; optionally ``cohort`` (or another key
-        to tell series apart). Rows without an observed risk are left out.
+        limits ``low`` and ``high`` of the observed one, ``n_patients``, and ``cohort``, or another key that
+        tells series apart. Rows without an observed risk are left out.
     horizon_months : float
         Horizon, months.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -426,21 +397,17 @@ def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | 
         The axes: points with 95 % limits about the line of identity. Points whose limits would hide
         one another are moved a little to the right; the axis says so where that can be seen.
     """
-    ax = _axes(ax, 5.2, 5.0)
     groups = groups.dropna(subset=["predicted", "observed"])
-    top = 1.05 * max(groups[["predicted", "observed", "high"]].max().max(), 0.05) if len(groups) else 1.0
-    top = min(top, 1.0)
+    highest = groups[["predicted", "observed", "high"]].max().max() if len(groups) else 1.0
+    top = min(1.05 * max(highest, 0.05), 1.0)
     groups = groups.assign(at=_move_apart(groups["predicted"].to_numpy(float), 0.012 * top))
-    series = groups.groupby("cohort", sort=False) if "cohort" in groups else [("", groups)]
-    for position, (key, part) in enumerate(series):
+    for position, (key, part) in enumerate(groups.groupby("cohort", sort=False)):
         _draw_risks(ax, part, key, position)
     ax.plot([0, 1], [0, 1], **REFERENCE)
     moved = (groups["at"] - groups["predicted"]).max() > 0.02 * top
     note = "\n(points that would cover one another are moved to the right)" if moved else ""
-    ax.set(
-        xlabel=f"Predicted risk by {horizon_months:g} months{note}", ylabel="Observed risk (Kaplan–Meier)",
-        xlim=(-0.03 * top, top), ylim=(-0.03 * top, top), aspect="equal",
-    )  # fmt: skip
+    ax.set(xlabel=f"Predicted risk by {horizon_months:g} months{note}", ylabel="Observed risk (Kaplan–Meier)")
+    ax.set(xlim=(-0.03 * top, top), ylim=(-0.03 * top, top), aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))
         axis.set_major_locator(MaxNLocator(5))
@@ -448,25 +415,6 @@ def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes | 
         # Limits of observed risks may fill every corner of the axes.
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=SMALL, frameon=False)
     return ax
-
-
-def _draw_interval(ax: Axes, y: float, row: Mapping, limits: tuple[float, float], color: str) -> None:
-    """Draw one hazard ratio; where its interval leaves the axis, an arrow says so."""
-    low, high = max(row["hr_low"], limits[0]), min(row["hr_high"], limits[1])
-    if low <= limits[1] and high >= limits[0]:
-        ax.plot([low, high], [y, y], color=color, linewidth=1.6, solid_capstyle="butt")
-    if limits[0] <= row["hr"] <= limits[1]:
-        ax.plot(row["hr"], y, marker="s", color=color, markersize=5.5)
-    if row["hr_low"] < limits[0]:
-        ax.plot(limits[0], y, marker="<", color=color, markersize=6, clip_on=False)
-    if row["hr_high"] > limits[1]:
-        ax.plot(limits[1], y, marker=">", color=color, markersize=6, clip_on=False)
-
-
-def _arms(row: Mapping) -> str:
-    return (
-        f"high {row['events_high']:.0f}/{row['n_high']:.0f}, low {row['events_low']:.0f}/{row['n_low']:.0f}"
-    )
 
 
 def forest_limits(table: pd.DataFrame) -> tuple[float, float]:
@@ -488,9 +436,7 @@ def forest_limits(table: pd.DataFrame) -> tuple[float, float]:
     return 10.0 ** max(np.floor(lowest), -4), 10.0 ** min(np.ceil(highest), 4)
 
 
-def plot_forest(
-    table: pd.DataFrame, *, limits: tuple[float, float] | None = None, ax: Axes | None = None
-) -> Axes:
+def plot_forest(table: pd.DataFrame) -> Axes:
     """Plot hazard ratios of high against low risk by subgroup.
 
     Parameters
@@ -500,16 +446,13 @@ def plot_forest(
         ``n_low``, ``events_low`` (patients and events per arm); ``hr``, ``hr_low``, ``hr_high``, missing
         where there is no estimate; optionally ``p_interaction``, of which the first of a subgroup is shown.
         A subgroup of one row with an empty level (all patients) takes one line.
-    limits : tuple of float, optional
-        Ends of the logarithmic axis, by default those of `forest_limits`; intervals beyond them end in an
-        arrow.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure whose height suits the number of rows.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, events/patients per arm under each level, HR (95 % CI) at the right.
+        The axes of a new figure whose height suits the number of rows: events/patients per arm under each
+        level, HR (95 % CI) at the right. The axis ends as `forest_limits` says; intervals beyond end in an
+        arrow.
 
     Raises
     ------
@@ -519,9 +462,9 @@ def plot_forest(
     needed = ["subgroup", "level", "n_high", "events_high", "n_low", "events_low", "hr", "hr_low", "hr_high"]
     if missing := [name for name in needed if name not in table]:
         raise ValueError(f"table lacks the column(s) {missing}; it needs {needed}: add them.")
-    limits = limits or forest_limits(table)
-    subgroups = list(table.groupby("subgroup", sort=False))
-    ax = _axes(ax, 6.0, 1.0 + 0.38 * len(table) + 0.36 * len(subgroups))
+    limits, subgroups = forest_limits(table), list(table.groupby("subgroup", sort=False))
+    height = 1.0 + 0.38 * len(table) + 0.36 * len(subgroups)
+    _, ax = plt.subplots(figsize=(6.0, height), layout="constrained")
     y, ticks, names = 0.0, [], []
     for name, part in subgroups:
         one_line = len(part) == 1 and not part["level"].iloc[0]
@@ -532,46 +475,54 @@ def plot_forest(
             y -= 0 if one_line else 1.0
             _draw_row(ax, y, row, limits)
             ticks.append(y)
-            names.append(f"{row['level']}\n{_arms(row)}")
+            arms = (f"{arm} {row[f'events_{arm}']:.0f}/{row[f'n_{arm}']:.0f}" for arm in ("high", "low"))
+            names.append(f"{row['level']}\n{', '.join(arms)}")
         y -= 1.2
     return _finish_forest(ax, ticks, names, limits, y)
 
 
 def _title_subgroup(ax: Axes, y: float, name: str, part: pd.DataFrame, va: str) -> None:
     """Write a subgroup's name at the left and the p-value of its interaction at the right."""
-    right = blended_transform_factory(ax.transAxes, ax.transData)
     ax.annotate(
-        name, (0, y), xytext=(-PAD, 0), xycoords=right, textcoords="offset points", ha="right", va=va,
-        fontsize=SMALL + 1, weight="bold",
+        name, (0, y), xytext=(-PAD, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+        ha="right", va=va, fontsize=SMALL + 1, weight="bold",
     )  # fmt: skip
     p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
     if len(p_interaction):
-        text = f"interaction p {format_p(p_interaction.iloc[0])}"
-        ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL, style="italic")
+        _write_right(ax, y, f"interaction p {format_p(p_interaction.iloc[0])}", style="italic")
+
+
+def _write_right(ax: Axes, y: float, text: str, **style) -> None:
+    ax.text(1.045, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, **style)
 
 
 def _draw_row(ax: Axes, y: float, row: Mapping, limits: tuple[float, float]) -> None:
-    """Draw a level's hazard ratio and write it at the right."""
-    estimable = np.isfinite([row["hr"], row["hr_low"]]).all()
-    if estimable:
-        _draw_interval(ax, y, row, limits, BLUE)
-    text = format_hr(row["hr"], row["hr_low"], row["hr_high"]) if estimable else "no estimate"
-    right = blended_transform_factory(ax.transAxes, ax.transData)
-    ax.text(1.045, y, text, transform=right, va="center", fontsize=SMALL)
+    """Draw a level's hazard ratio and write it at the right; an arrow where its interval leaves the axis."""
+    if not np.isfinite([row["hr"], row["hr_low"]]).all():
+        _write_right(ax, y, "no estimate")
+        return
+    _write_right(ax, y, format_hr(row["hr"], row["hr_low"], row["hr_high"]))
+    shown = np.clip([row["hr_low"], row["hr_high"]], *limits)
+    ax.plot(shown, [y, y], color=BLUE, linewidth=1.6, solid_capstyle="butt")
+    if limits[0] <= row["hr"] <= limits[1]:
+        ax.plot(row["hr"], y, marker="s", color=BLUE, markersize=5.5)
+    if row["hr_low"] < limits[0]:
+        ax.plot(limits[0], y, marker="<", color=BLUE, markersize=6, clip_on=False)
+    if row["hr_high"] > limits[1]:
+        ax.plot(limits[1], y, marker=">", color=BLUE, markersize=6, clip_on=False)
 
 
 def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:
     """Set the axes of a forest plot."""
     ax.axvline(1, **REFERENCE)
     ax.set(xscale="log", xlim=limits, ylim=(bottom + 0.55, 0.6))
-    decades = 10.0 ** np.arange(np.ceil(np.log10(limits[0])), np.floor(np.log10(limits[1])) + 1)
-    ax.set_xticks(decades)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("Hazard ratio, high against low risk (95 % CI)\nlow risk worse ←  → high risk worse")
+    ax.xaxis.set_major_locator(LogLocator(numticks=9))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
     ax.set_yticks(ticks, names, fontsize=SMALL)
     ax.tick_params(axis="y", length=0, pad=PAD)
     ax.spines[["left", "right", "top"]].set_visible(False)
-    ax.set_xlabel("Hazard ratio, high against low risk (95 % CI)\nlow risk worse ←  → high risk worse")
     ax.annotate(
         "events/patients\nper risk group", (0, 1), xytext=(-PAD, 0), xycoords="axes fraction",
         textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color="0.35",
@@ -597,7 +548,7 @@ def plot_slice(
     compared: np.ndarray | None = None,
     title: str = "",
     half_mm: float | None = None,
-    ax: Axes | None = None,
+    ax: Axes,
 ) -> Axes:
     """Draw one axial slice with its contours, front up and the patient's right on the left.
 
@@ -613,8 +564,8 @@ def plot_slice(
         Words above the picture.
     half_mm : float, optional
         Half the width shown, about the middle of the field of view; everything if not given.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure if not given.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -622,23 +573,26 @@ def plot_slice(
         Tumour outlined in a solid, lymph nodes in a dashed line of another colour; with `compared`, both
         solid in the mask of `volume` and both dashed in the other.
     """
-    ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
     image, masks = volume.image[slice_index], {"": volume.mask[slice_index]}
     if compared is not None:
         masks = {"-": volume.mask[slice_index], "--": compared[slice_index]}
-    y, x = (
-        (np.arange(n) - (n - 1) / 2) * step for n, step in zip(image.shape, volume.spacing[1:], strict=True)
-    )
-    down, across = (step / 2 for step in volume.spacing[1:])
-    extent = (x[0] - across, x[-1] + across, y[-1] + down, y[0] - down)
-    ax.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), extent=extent)
-    for label, (colour, usual) in CONTOUR_STYLES.items():
-        for style, mask in masks.items():
-            if (mask == label).any():
-                ax.contour(x, y, mask == label, [0.5], colors=colour, linestyles=style or usual, linewidths=1)
-    ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]), aspect="equal")
+    down, across = volume.spacing[1:]
+    height, width = image.shape[0] * down, image.shape[1] * across
+    pixels = {"origin": "upper", "extent": (-width / 2, width / 2, height / 2, -height / 2)}
+    ax.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(volume.image, 99.4), **pixels)
+    _outline(ax, masks, pixels)
+    ax.set(xlim=((across - width) / 2, (width - across) / 2), ylim=((height - down) / 2, (down - height) / 2))
     if half_mm is not None:
         ax.set(xlim=(-half_mm, half_mm), ylim=(half_mm - 8, -half_mm - 8))
     ax.set_title(title, fontsize=9)
     ax.set_axis_off()
     return ax
+
+
+def _outline(ax: Axes, masks: Mapping[str, np.ndarray], pixels: Mapping) -> None:
+    """Draw the contours of masks in the line styles that are their keys, or in those of the structures."""
+    for label, (colour, usual) in CONTOUR_STYLES.items():
+        for style, mask in masks.items():
+            if (mask == label).any():
+                line = {"colors": colour, "linestyles": style or usual, "linewidths": 1}
+                ax.contour(mask == label, [0.5], **line, **pixels)

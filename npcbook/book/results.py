@@ -22,23 +22,11 @@ from npcbook.store import files_fingerprint, fingerprint, is_kept, stamp
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
-IDENTIFIERS = ("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre")
+IDENTIFIERS = dict.fromkeys(("patient", "patient_id", "Patient", "center", "Center", "centre", "Centre"), str)
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}
 SOURCE_COLUMN = "source of data"
 BOLD = Font(bold=True)
-README = """{label}
-
-Results of the run {run} on: {cohort}.
-
-methods.txt    how they were computed, with this run's settings, to start a methods section from
-tables.xlsx    all tables in one workbook; the first sheet lists them
-tables/        the same tables as CSV (UTF-8), a folder a chapter
-figures/       figures as SVG, PDF and PNG (300 dpi), a folder a chapter
-manifest.json  every file with caption, origin and SHA-256; versions, parameters, fingerprint of the cohort
-
-The last column of each CSV, "{column}", says where its numbers come from; a figure says so below its
-lower right corner. Keep both when you pass a file on.
-"""
+README = Path(__file__).with_name("results_readme.txt").read_text()
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,8 @@ class Shown:
 
     def sources(self, run_folder: Path) -> list[Path]:
         """Return the files that the chapter left in the run."""
-        stem = run_folder / self.chapter / f"{self.kind}s" / self.name
-        return [stem.parent / f"{stem.name}{suffix}" for suffix in SUFFIXES[self.kind]]
+        folder = run_folder / self.chapter / f"{self.kind}s"
+        return [folder / f"{self.name}{suffix}" for suffix in SUFFIXES[self.kind]]
 
     def copies(self) -> list[str]:
         """Return the places of the same files within the results."""
@@ -99,7 +87,7 @@ def write_results(run_folder: Path) -> Path:
     sources = [path for item in shown for path in item.sources(run_folder)]
     sources += [*run_folder.glob("*/shown.csv"), *run_folder.glob("*/methods.txt")]
     record = json.loads((run_folder / "manifest.json").read_text())
-    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, record)
+    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, README, record)
     if is_kept(target, key):
         return target
     label = source_label(record["cohort"])
@@ -148,11 +136,12 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         sheet = workbook.create_sheet(f"{number:03d} {item.name}"[:31])
         contents.append([sheet.title, item.chapter, item.caption, item.label])
         contents.cell(contents.max_row, 1).hyperlink = f"#'{sheet.title}'!A1"
-        table = _read_table(*item.sources(run_folder))
-        for line in ([item.caption], [item.label], [], list(table.columns)):
+        table = pd.read_csv(
+            *item.sources(run_folder), dtype=IDENTIFIERS, keep_default_na=False, na_values=[""]
+        )
+        rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+        for line in ([item.caption], [item.label], [], list(table.columns), *rows):
             sheet.append(line)
-        for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
-            sheet.append(list(row))
         for cell in (sheet["A2"], *sheet[4]):
             cell.font = BOLD
         sheet.freeze_panes = "A5"
@@ -162,11 +151,6 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         contents.column_dimensions[column].width = width
     workbook.save(path)
     remove_dates(path)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    text = dict.fromkeys(IDENTIFIERS, str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def remove_dates(path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import html
 import math
-import numbers
 import re
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype, is_numeric_dtype
 from pandas.io.formats.style import Styler
 
 from npcbook.words import MISSING, _is_missing, format_number
@@ -42,10 +42,6 @@ def _format_text(value) -> str:
     return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", text)
 
 
-def _is_number(value) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-
-
 def _column_decimals(values: pd.Series) -> int:
     """Return the decimals of a column: three digits of its typical value, none that no value has."""
     sizes = [abs(float(value)) for value in values if value and math.isfinite(value)]
@@ -57,7 +53,7 @@ def _column_decimals(values: pd.Series) -> int:
 def _cell_format(column: pd.Series) -> Callable[[object], str]:
     """Return the function that makes a column's cells text: numbers alike, anything else cell by cell."""
     known = column.dropna()
-    if not len(known) or not known.map(_is_number).all():
+    if infer_dtype(known) not in ("integer", "floating", "mixed-integer-float"):
         return _format_text
     decimals, commas = _column_decimals(known), bool((known.astype(float).abs() >= 10_000).any())
 
@@ -67,12 +63,6 @@ def _cell_format(column: pd.Series) -> Callable[[object], str]:
         return f"{int(whole):,}{point}{rest}" if commas and whole.isdigit() else text
 
     return format_cell
-
-
-def _without_empty_columns(df: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without the columns that are empty in every row; a table without rows as it is."""
-    filled = [bool((df[name].notna() & df[name].ne("")).any()) for name in df.columns]
-    return df.loc[:, filled] if len(df) else df
 
 
 def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table:
@@ -100,14 +90,15 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     without any entry are left out. What stands between backticks is set as code. Colours are left to the
     page, whose theme styles the ``dataframe`` class for light and dark alike.
     """
-    df = _without_empty_columns(df.reset_index(drop=True))
+    df = df.reset_index(drop=True)
+    df = df.loc[:, (df.notna() & df.ne("")).any()] if len(df) else df
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
     attributes = f'class="dataframe" style="{TABLE_STYLE}"'
     title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
     table.name = name
     table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
-    numeric = [c for c in df.columns if pd.api.types.is_numeric_dtype(df[c])]
+    numeric = [c for c in df.columns if is_numeric_dtype(df[c])]
     styles = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 0.5em;"},
         {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.2em 0.55em;"},

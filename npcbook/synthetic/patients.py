@@ -9,7 +9,7 @@ infiltration) act on the hazard here and on the picture in `npcbook.synthetic.ph
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from npcbook.cohort import COLUMNS
+from npcbook.cohort import COLUMNS, code_covariates
 from npcbook.words import COHORTS
 
 # The first seed from 1 on with which survival and follow-up come out within 0.8 points and 2 months of print,
@@ -222,14 +222,12 @@ class Specification:
     event_rate_multiplier: float = 1.0
 
 
-@cache
-def _words() -> dict[str, str]:
-    return dict(pd.read_csv(Path(__file__).with_name("words.csv")).to_numpy())
+WORDS = dict(pd.read_csv(Path(__file__).with_name("words.csv")).to_numpy())
 
 
 def in_words(name: str) -> str:
     """Return a parameter as a reader would say it: "hazard ratio: WHO type I" for ``hr.who_i``."""
-    return ": ".join(_words().get(part, part.replace("_", " ")) for part in name.split("."))
+    return ": ".join(WORDS.get(part, part.replace("_", " ")) for part in name.split("."))
 
 
 NO_EFFECT = HazardRatios(**{name: 1.0 for name in asdict(HazardRatios())})
@@ -347,23 +345,20 @@ def _counts(weights, n: int, *, exact: bool, rng: np.random.Generator) -> np.nda
     return counts
 
 
-def _choose(log_weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Mark `k` patients, drawn without replacement in proportion to exp(log_weight); -inf is never drawn."""
-    score = log_weight + rng.gumbel(size=log_weight.size)
-    chosen = np.zeros(log_weight.size, bool)
-    chosen[np.argsort(-score, kind="stable")[:k]] = True
-    return chosen & np.isfinite(log_weight)
+def _allocate(shares: dict, log_weights, n: int, *, exact: bool, rng: np.random.Generator) -> np.ndarray:
+    """Give each of `n` patients a code, in the shares given; the last goes to those whom no other code chose.
 
-
-def _allocate(codes, weights, log_weights, n: int, *, exact: bool, rng: np.random.Generator) -> np.ndarray:
-    """Give each of `n` patients a code; the last code goes to those whom no other code chose."""
-    counts = _counts(weights, n, exact=exact, rng=rng)
-    result = np.full(n, codes[-1], dtype=object)
+    A code's patients are drawn without replacement in proportion to exp(log_weight); -inf is never drawn.
+    """
+    *codes, last = shares
+    counts = _counts(list(shares.values()), n, exact=exact, rng=rng)[:-1]
+    result = np.full(n, last, dtype=object)
     free = np.ones(n, bool)
-    for code, count, log_weight in zip(codes[:-1], counts[:-1], log_weights, strict=True):
-        chosen = _choose(np.where(free, log_weight, -np.inf), count, rng)
-        result[chosen] = code
-        free &= ~chosen
+    for code, count, log_weight in zip(codes, counts, log_weights, strict=True):
+        score = np.where(free, log_weight, -np.inf) + rng.gumbel(size=n)
+        chosen = np.argsort(-score, kind="stable")[:count]
+        chosen = chosen[np.isfinite(score[chosen])]
+        result[chosen], free[chosen] = code, False
     return result
 
 
@@ -380,30 +375,29 @@ def _patients(spec: Specification, cohort: str, n: int, rng: np.random.Generator
 
 
 def _covariates(spec: Specification, margins: Margins, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    def allocate(codes, weights, *log_weights):
-        return _allocate(codes, weights, log_weights, n, exact=spec.exact_counts, rng=rng)
+    def allocate(shares, *log_weights):
+        return _allocate(shares, log_weights, n, exact=spec.exact_counts, rng=rng)
 
-    flat, total = np.zeros(n), margins.patients
-    centers, center_counts = zip(*margins.centers, strict=True)
-    table = pd.DataFrame({"center": np.sort(allocate(centers, center_counts, *[flat] * (len(centers) - 1)))})
+    flat, total, centers = np.zeros(n), margins.patients, dict(margins.centers)
+    table = pd.DataFrame({"center": np.sort(allocate(centers, *[flat] * (len(centers) - 1)))})
     table["age"] = _ages(margins.age_quartiles, n, exact=spec.exact_counts, rng=rng)
-    table["sex"] = allocate(("female", "male"), (margins.female, total - margins.female), flat)
-    table["who_type"] = allocate(("I", "II-III"), (margins.who_i, total - margins.who_i), flat)
-    stage = allocate(("T1N1", "T2N0", "T2N1"), (margins.t1n1, margins.t2n0, margins.t2n1), flat, flat)
-    table["t_stage"] = [text[:2] for text in stage]
-    table["n_stage"] = [text[2:] for text in stage]
+    table["sex"] = allocate({"female": margins.female, "male": total - margins.female}, flat)
+    table["who_type"] = allocate({"I": margins.who_i, "II-III": total - margins.who_i}, flat)
+    stages = {"T1N1": margins.t1n1, "T2N0": margins.t2n0, "T2N1": margins.t2n1}
+    stage = pd.Series(allocate(stages, flat, flat))
+    table["t_stage"], table["n_stage"] = stage.str[:2], stage.str[2:]
     n1 = (table["n_stage"] == "N1").to_numpy()
     nodal = np.where(n1, 0.0, -np.inf)
-    without = total - margins.rene_g1 - margins.rene_g2
-    table["rene"] = allocate((2, 1, 0), (margins.rene_g2, margins.rene_g1, without), nodal, nodal).astype(int)
+    grades = {2: margins.rene_g2, 1: margins.rene_g1, 0: total - margins.rene_g1 - margins.rene_g2}
+    table["rene"] = allocate(grades, nodal, nodal).astype(int)
     detectable = spec.ebv_with_rene * table["rene"].to_numpy() + spec.ebv_with_n1 * n1
     absent = np.log(table["center"].map(dict(margins.missing_weight)).to_numpy(float))
-    for name, codes, high, missing, weight in (
+    for name, (high, low), count, missing, odds in (
         ("ldh", ("abnormal", "normal"), margins.ldh_abnormal, margins.ldh_missing, flat),
         ("ebv_dna", ("detectable", "undetectable"), margins.ebv_detectable, margins.ebv_missing, detectable),
     ):
-        table[name] = allocate(("missing", *codes), (missing, high, total - missing - high), absent, weight)
-        guess = np.where(rng.random(n) < high / (total - missing), *codes)
+        table[name] = allocate({"missing": missing, high: count, low: total - missing - count}, absent, odds)
+        guess = np.where(rng.random(n) < count / (total - missing), high, low)
         table[f"{name}_true"] = np.where(table[name] == "missing", guess, table[name])
     return table
 
@@ -416,36 +410,24 @@ def _ages(quartiles, n: int, *, exact: bool, rng: np.random.Generator) -> np.nda
 
 
 def _clinical_predictor(table: pd.DataFrame, hr: HazardRatios) -> pd.Series:
-    indicators = {
-        "female": table["sex"] == "female",
-        "t2": table["t_stage"] == "T2",
-        "n1": table["n_stage"] == "N1",
-        "ldh_abnormal": table["ldh_true"] == "abnormal",
-        "ebv_detectable": table["ebv_dna_true"] == "detectable",
-        "rene_g1": table["rene"] == 1,
-        "rene_g2": table["rene"] == 2,
-    }
-    effects = sum(np.log(getattr(hr, name)) * present for name, present in indicators.items())
+    known = {"ldh": table["ldh_true"], "ebv_dna": table["ebv_dna_true"], "chemotherapy": "none"}
+    coded = code_covariates(table.assign(**known)).drop(columns=["age", "chemotherapy"])
+    effects = sum(np.log(getattr(hr, name)) * present for name, present in coded.items())
     return np.log(hr.age) * (table["age"] - 45) + effects
 
 
 def _treated(table: pd.DataFrame, spec: Specification, cohort: str, solved: _Solved, rng) -> pd.DataFrame:
     """Give chemotherapy by indication, let the frail stop early, and add the effect of what was received."""
-    margins, n = getattr(spec, cohort), len(table)
+    margins = getattr(spec, cohort)
     severity = table["lp_clinical"] + table["lp_imaging"]
     indication = spec.indication * (severity - solved.severity_mean).to_numpy() / solved.severity_sd
     n1 = (table["n_stage"] == "N1").to_numpy()
     without = -indication - spec.chemotherapy_with_n1 * n1
-    other_n1 = margins.chemo_other - margins.chemo_other_n0
-    counts = (margins.chemo_none, margins.chemo_other_n0, other_n1)
-    given = _allocate(
-        ("none", "other in N0", "other", "cisplatin_nedaplatin"),
-        (*counts, margins.patients - sum(counts)),
-        (without, np.where(n1, -np.inf, 0.0), np.where(n1, 0.0, -np.inf)),
-        n,
-        exact=spec.exact_counts,
-        rng=rng,
-    )
+    n0, other = margins.chemo_other_n0, margins.chemo_other
+    shares = {"none": margins.chemo_none, "other in N0": n0, "other": other - n0}
+    shares["cisplatin_nedaplatin"] = margins.patients - margins.chemo_none - other
+    weights = (without, np.where(n1, -np.inf, 0.0), np.where(n1, 0.0, -np.inf))
+    given = _allocate(shares, weights, len(table), exact=spec.exact_counts, rng=rng)
     table["chemotherapy"] = pd.Series(given, index=table.index).replace("other in N0", "other")
     doses = _doses(table["frailty"].to_numpy(), given == "cisplatin_nedaplatin", spec, rng)
     table["planned_ccnd_mg_m2"], table["ccnd_mg_m2"] = doses
@@ -473,22 +455,20 @@ def _doses(frailty, given, spec: Specification, rng) -> tuple[np.ndarray, np.nda
 
 def _outcomes(table: pd.DataFrame, spec: Specification, cohort: str, solved: _Solved, rng) -> pd.DataFrame:
     """Draw metastasis, death and end of follow-up, and what is seen of them."""
-    n = len(table)
-    hazard = solved.metastasis[cohort] * spec.event_rate_multiplier * np.exp(table["linear_predictor"])
+    n, baseline = len(table), solved.metastasis[cohort] * spec.event_rate_multiplier
+    hazard = baseline * np.exp(table["linear_predictor"])
     metastasis = HORIZON * (rng.exponential(size=n) / hazard) ** (1 / spec.shape)
     other = rng.exponential(size=n) / (solved.other_death[cohort] * np.exp(_death_predictor(table, spec)))
-    death = np.minimum(
-        other, metastasis + rng.exponential(size=n) * spec.survival_after_metastasis / np.log(2)
-    )
+    after = rng.exponential(size=n) * spec.survival_after_metastasis / np.log(2)
+    death = np.minimum(other, metastasis + after)
     end = _follow_up(getattr(spec, cohort).follow_up_quartiles, spec, n, rng)
-    table["os_months"] = _months(np.minimum(death, end))
-    table["os_event"] = (death <= end).astype(int)
-    table["dmfs_months"] = _months(np.minimum(metastasis, np.minimum(death, end)))
-    table["dm_event"] = (metastasis <= np.minimum(death, end)).astype(int)
-    baseline = solved.metastasis[cohort] * spec.event_rate_multiplier
-    risks = {"": "linear_predictor", "_radiotherapy": "lp_radiotherapy", "_240": "lp_240"}
-    for suffix, column in risks.items():
-        table[f"dm_probability_5y{suffix}"] = -np.expm1(-baseline * np.exp(table[column]))
+    seen = np.minimum(death, end)
+    table["os_months"], table["os_event"] = _months(seen), (death <= end).astype(int)
+    table["dmfs_months"] = _months(np.minimum(metastasis, seen))
+    table["dm_event"] = (metastasis <= seen).astype(int)
+    for suffix in ("", "_radiotherapy", "_240"):
+        risk = table[f"lp{suffix}" if suffix else "linear_predictor"]
+        table[f"dm_probability_5y{suffix}"] = -np.expm1(-baseline * np.exp(risk))
     return table
 
 
@@ -524,20 +504,20 @@ def _solve(spec: Specification) -> _Solved:
     for name, table in people.items():
         table = _treated(table, spec, name, solved, rng)
         margins, risk = getattr(spec, name), np.exp(table["linear_predictor"].to_numpy())
-        solved.metastasis[name] = _root(lambda h, r=risk, m=margins: np.exp(-h * r).mean() - m.dmfs_5y / 100)
+        solved.metastasis[name] = _root(lambda h, r=risk: np.exp(-h * r).mean(), margins.dmfs_5y)
         alive = _survival_but_for_other_death(solved.metastasis[name] * risk, spec)
         months = HORIZON * np.exp(_death_predictor(table, spec).to_numpy())
         solved.other_death[name] = _root(
-            lambda h, a=alive, t=months, m=margins: (np.exp(-h * t) * a).mean() - m.os_5y / 100
+            lambda h, a=alive, t=months: (np.exp(-h * t) * a).mean(), margins.os_5y
         )
     return solved
 
 
-def _root(excess) -> float:
-    """Return the hazard at which survival is as wanted."""
-    if excess(0.0) <= 0:
+def _root(survival, wanted: float) -> float:
+    """Return the hazard at which survival is as wanted, in per cent."""
+    if survival(0.0) <= wanted / 100:
         raise ValueError("The wanted overall survival is lower than metastases alone make it: raise os_5y.")
-    return float(brentq(excess, 0.0, 10.0, xtol=1e-12))
+    return float(brentq(lambda hazard: survival(hazard) - wanted / 100, 0.0, 10.0, xtol=1e-12))
 
 
 def _survival_but_for_other_death(hazard: np.ndarray, spec: Specification) -> np.ndarray:

@@ -289,27 +289,25 @@ class Anatomy:
     spacing: tuple[float, float, float]
 
 
-class _Field:
-    """Smooth random fields over millimetres, so that the same draw looks alike on every grid."""
+def _axes(grid, spacing) -> list[np.ndarray]:
+    """Return the millimetres of the voxels along z, y and x."""
+    return [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(grid, spacing, strict=True)]
 
-    def __init__(self, axes: list[np.ndarray], rng: np.random.Generator):
-        self.axes, self.rng, self._bases = axes, rng, {}
 
-    def _basis(self, step: float) -> list[np.ndarray]:
-        if step not in self._bases:
-            self._bases[step] = [
-                _cubic_basis(axis, extent * 1.2, step)
-                for axis, extent in zip(self.axes, EXTENT_MM, strict=True)
-            ]
-        return self._bases[step]
+def _along_axes(operators, array: np.ndarray) -> np.ndarray:
+    """Apply a matrix along each axis (z, y, x) of an array."""
+    z, y, x = operators
+    return y @ np.tensordot(z, array, axes=(1, 0)) @ x.T
 
-    def draw(self, step: float) -> np.ndarray:
-        """Return a field of mean 0 and standard deviation 1 that varies over about `step` mm."""
-        z, y, x = self._basis(step)
-        field = self.rng.standard_normal((z.shape[1], y.shape[1], x.shape[1]), dtype=np.float32)
-        field = np.tensordot(z, field, axes=(1, 0))
-        field = np.matmul(y, field)
-        return np.matmul(field, x.T)
+
+def _smooth_field(axes: list[np.ndarray], step: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a random field of mean 0 and standard deviation 1 that varies over about `step` mm.
+
+    It is drawn over millimetres, so that the same draw looks alike on every grid.
+    """
+    bases = [_cubic_basis(axis, extent * 1.2, step) for axis, extent in zip(axes, EXTENT_MM, strict=True)]
+    white = rng.standard_normal([basis.shape[1] for basis in bases], dtype=np.float32)
+    return _along_axes(bases, white)
 
 
 def _cubic_basis(points: np.ndarray, extent: float, step: float) -> np.ndarray:
@@ -324,49 +322,57 @@ def _cubic_basis(points: np.ndarray, extent: float, step: float) -> np.ndarray:
 class _Space:
     """The patient's own coordinates at every voxel, and boxes of voxels within them."""
 
-    margin = 14.0
-
     def __init__(self, grid, spacing, rng: np.random.Generator):
-        self.spacing = spacing
-        self.axes = [
-            ((np.arange(n) - (n - 1) / 2) * step).astype(np.float32)
-            for n, step in zip(grid, spacing, strict=True)
-        ]
-        self.fields = _Field(self.axes, rng)
+        self.spacing, self.rng = spacing, rng
+        self.axes = [axis.astype(np.float32) for axis in _axes(grid, spacing)]
         z, y, x = np.meshgrid(*self.axes, indexing="ij", sparse=True)
         roll, yaw = np.radians(rng.normal(0, (1.5, 2.5)))
         scale = np.exp(rng.normal(0, 0.03, 3))
         shift = rng.normal(0, (2.5, 3.0, 2.5))
         x, y = x * np.cos(yaw) - y * np.sin(yaw), x * np.sin(yaw) + y * np.cos(yaw)
         x, z = x - roll * z, z + roll * x
-        bend = [self.fields.draw(45.0) * sd for sd in (2.0, 2.2, 2.2)]
+        bend = [self.field(45.0) * sd for sd in (2.0, 2.2, 2.2)]
         self.z, self.y, self.x = (
             ((value - offset) / factor + warp).astype(np.float32)
             for value, offset, factor, warp in zip((z, y, x), shift, scale, bend, strict=True)
         )
 
+    def field(self, step: float) -> np.ndarray:
+        """Return a smooth random field that varies over about `step` mm."""
+        return _smooth_field(self.axes, step, self.rng)
+
+    def share(self, distance_mm: np.ndarray) -> np.ndarray:
+        """Return the fraction of each voxel that lies inside an edge, to which the distance is given."""
+        return np.clip(0.5 - distance_mm / self.spacing[1], 0, 1)
+
+    def distance(self, centre, stretch) -> np.ndarray:
+        """Return the distance to (x, y, z) `centre`, in mm of axes that are stretched."""
+        (cx, cy, cz), (sx, sy, sz) = centre, stretch
+        return np.sqrt(((self.x - cx) / sx) ** 2 + ((self.y - cy) / sy) ** 2 + ((self.z - cz) / sz) ** 2)
+
     def box(self, centre, radii) -> tuple[slice, slice, slice]:
         """Return the voxels that can lie within `radii` mm of (x, y, z) `centre` after deformation."""
         limits = []
         for axis, middle, reach in zip(self.axes, centre[::-1], radii[::-1], strict=True):
-            reach = reach * 1.08 + abs(middle) * 0.12 + self.margin
+            reach = reach * 1.08 + abs(middle) * 0.12 + 14.0
             limits.append(slice(*np.searchsorted(axis, (middle - reach, middle + reach))))
         return tuple(limits)
 
-    def cover(self, structure: Structure, centre, radii, angle: float) -> tuple[tuple, np.ndarray]:
+    def cover(self, structure: Structure) -> tuple[tuple, np.ndarray]:
         """Return a box of voxels and the fraction of each that the structure covers."""
-        longest = max(radii[0], radii[1]) if angle else 0
-        reach = (max(radii[0], longest), max(radii[1], longest), radii[2])
-        reach = tuple(r + abs(t) * radii[2] for r, t in zip(reach, (*structure.tilt, 0), strict=True))
-        box = self.box(centre, reach)
-        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        z = self.z[box] - np.float32(centre[2])
-        x = self.x[box] - np.float32(centre[0]) - np.float32(structure.tilt[0]) * z
-        y = self.y[box] - np.float32(centre[1]) - np.float32(structure.tilt[1]) * z
-        u = (np.float32(cos) * x + np.float32(sin) * y) / np.float32(radii[0])
-        v = (np.float32(cos) * y - np.float32(sin) * x) / np.float32(radii[1])
-        w = z / np.float32(radii[2])
-        return box, _ellipsoid_fraction((w, v, u), radii[::-1], self.spacing, structure.shape)
+        centre, radii, tilt = (
+            np.float32(part) for part in (structure.centre, structure.radii, structure.tilt)
+        )
+        reach = [max(structure.radii[:2])] * 2 if structure.angle else structure.radii[:2]
+        reach = [r + abs(t) * structure.radii[2] for r, t in zip(reach, structure.tilt, strict=True)]
+        box = self.box(structure.centre, (*reach, structure.radii[2]))
+        angle = np.radians(structure.angle)
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        z = self.z[box] - centre[2]
+        x = self.x[box] - centre[0] - tilt[0] * z
+        y = self.y[box] - centre[1] - tilt[1] * z
+        relative = z / radii[2], (cos * y - sin * x) / radii[1], (cos * x + sin * y) / radii[0]
+        return box, _ellipsoid_fraction(relative, structure.radii[::-1], self.spacing, structure.shape)
 
 
 def _ellipsoid_fraction(relative, radii, spacing, shape: str) -> np.ndarray:
@@ -403,10 +409,10 @@ def _paint_structures(space: _Space, rng: np.random.Generator) -> tuple[np.ndarr
                 # A structure and its walls vary together, so they share what is drawn for them.
                 own[key] = rng.lognormal(0, structure.variation), rng.normal(0, 0.7, 3), rng.random()
             factor, offset, chance = own[key]
-            centre = np.array(structure.centre) * (side, 1, 1) + offset
             radii = tuple(radius * factor for radius in structure.radii)
-            mirrored = replace(structure, tilt=(structure.tilt[0] * side, structure.tilt[1]))
-            box, cover = space.cover(mirrored, tuple(centre), radii, structure.angle * side)
+            centre = tuple(np.array(structure.centre) * (side, 1, 1) + offset)
+            tilt, angle = (structure.tilt[0] * side, structure.tilt[1]), structure.angle * side
+            box, cover = space.cover(replace(structure, centre=centre, radii=radii, angle=angle, tilt=tilt))
             cover *= free[box]
             tissue = "fluid" if chance < structure.opaque else structure.tissue
             fractions[TISSUE_NAMES.index(tissue)][box] += cover
@@ -416,60 +422,44 @@ def _paint_structures(space: _Space, rng: np.random.Generator) -> tuple[np.ndarr
 
 def _head_mm(space: _Space) -> np.ndarray:
     """Return the distance to the skin in mm, negative inside: skull, face, neck and nose joined smoothly."""
-    x, y, z = space.x, space.y, space.z
-    parts = (
-        ((0, 14, 46), (74, 80, 62)),
-        ((0, -28, 6), (65, 56, 66)),
-        ((0, 22, -50), (66, 68, 90)),
-        ((0, -83, 5), (13, 11, 15)),
-        ((65, 29, 14), (9, 11, 20)),
-        ((-65, 29, 14), (9, 11, 20)),
-    )
-    total = np.zeros(x.shape, np.float32)
-    for (cx, cy, cz), (rx, ry, rz) in parts:
-        level = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2)
-        total += np.exp(-(level - 1) * min(rx, ry) / 4)
-    return -4 * np.log(np.maximum(total, 1e-9))
+    level = sum(np.exp(-(space.distance(centre, radii) - 1) * min(radii[:2]) / 4) for centre, radii in HEAD)
+    return -4 * np.log(np.maximum(level, 1e-9))
+
+
+# Centres and radii (x, y, z) in mm of skull, face, neck, nose and ears.
+HEAD = (
+    ((0, 14, 46), (74, 80, 62)), ((0, -28, 6), (65, 56, 66)), ((0, 22, -50), (66, 68, 90)),
+    ((0, -83, 5), (13, 11, 15)), ((65, 29, 14), (9, 11, 20)), ((-65, 29, 14), (9, 11, 20)),
+)  # fmt: skip
 
 
 def _paint_head(space: _Space, fractions: np.ndarray, free: np.ndarray) -> None:
     """Add skin, the fat that fills what is left of the head, and the air around it, in place."""
     depth = _head_mm(space)
-    width = space.spacing[1]
-    inside = np.clip(0.5 - depth / width, 0, 1)
-    beneath = np.clip(0.5 - (depth + 2.2) / width, 0, 1)
-    filling = {"skin": inside - beneath, "fat": beneath}
-    covered = 1 - free
+    inside, beneath = space.share(depth), space.share(depth + 2.2)
     fractions *= inside
-    for name, part in filling.items():
-        fractions[TISSUE_NAMES.index(name)] += part * free
-    fractions[TISSUE_NAMES.index("air")] += (1 - inside) * (free + covered)
+    for name, part in (("skin", (inside - beneath) * free), ("fat", beneath * free), ("air", 1 - inside)):
+        fractions[TISSUE_NAMES.index(name)] += part
 
 
-def _distance(space: _Space, centre, stretch) -> np.ndarray:
-    (cx, cy, cz), (sx, sy, sz) = centre, stretch
-    return np.sqrt(((space.x - cx) / sx) ** 2 + ((space.y - cy) / sy) ** 2 + ((space.z - cz) / sz) ** 2)
-
-
-def _tumour_mm(space: _Space, traits: Traits, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+def _tumour_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndarray:
     """Return the distance to the tumour's edge: a growth front from the pharyngeal recess, cut at its volume.
 
     Bone and the other side's lateral wall hold it back; in T1 the fascia of its own side does too.
     """
     side = rng.choice((-1.0, 1.0))
     centre = np.array((side * 11.0, -7.0, 5.0)) + rng.normal(0, (1.5, 1.0, 3.0))
-    front = _distance(space, centre, (1.0, 0.85, 1.15))
+    front = space.distance(centre, (1.0, 0.85, 1.15))
     lateral = space.x * np.float32(side)
+    reach = 20.0
     if traits.t_stage == "T2":
         reach = 40.0
-        lobe = _distance(space, (side * 25.0, -9.0, centre[2] - 3.0), (0.9, 1.1, 1.2)) + 1.0
+        lobe = space.distance((side * 25.0, -9.0, centre[2] - 3.0), (0.9, 1.1, 1.2)) + 1.0
         front = -4 * np.log(np.exp(-front / 4) + np.exp(-lobe / 4))
-    else:
-        reach = 20.0
-    front += space.fields.draw(14.0) * 1.6 + space.fields.draw(7.0) * 0.5
+    front += space.field(14.0) * 1.6 + space.field(7.0) * 0.5
     front += 2.0 * np.clip(lateral - reach, 0, None) + 1.2 * np.clip(-lateral - 8, 0, None)
     front += 2.0 * np.clip(space.y - 3, 0, None) + 1.0 * np.clip(np.abs(space.z - 4) - 17, 0, None)
-    volume = effects.volume_ml[traits.t_stage] * 1000 * np.exp(effects.size_log_sd * traits.size)
+    volume = EFFECTS.volume_ml[traits.t_stage] * 1000 * np.exp(EFFECTS.size_log_sd * traits.size)
     voxels = volume / np.prod(space.spacing)
     count = int(np.ceil(voxels)) + 1
     nearest = np.sort(np.partition(front, count, axis=None)[: count + 1])
@@ -483,18 +473,18 @@ def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndar
     """Return the distance to the edge of the nodes: beneath the sternocleidomastoid, or retropharyngeal."""
     distance = np.full(space.x.shape, 99.0, np.float32)
     side = rng.choice((-1.0, 1.0))
-    wobble = space.fields.draw(8.0) * (0.6 if traits.rene < 2 else 2.6)
+    wobble = space.field(8.0) * (0.6 if traits.rene < 2 else 2.6)
     places = _node_places(traits.rene, side, rng)
     if traits.n_stage == "N0":
         return distance
     for centre, radius in places:
-        away = _distance(space, centre, (0.85, 1.0, 1.35)) - radius
+        away = space.distance(centre, (0.85, 1.0, 1.35)) - radius
         # Coalescent nodes lose the plane of fat between them: their surfaces join.
-        distance = (
-            np.minimum(distance, away)
-            if traits.rene == 0
-            else -2 * np.log(np.exp(-np.clip(distance, -40, 40) / 2) + np.exp(-np.clip(away, -40, 40) / 2))
-        )
+        if traits.rene:
+            near = [np.exp(-np.clip(mm, -40, 40) / 2) for mm in (distance, away)]
+            distance = -2 * np.log(near[0] + near[1])
+        else:
+            distance = np.minimum(distance, away)
     return distance + wobble
 
 
@@ -519,43 +509,38 @@ def _node_places(rene: int, side: float, rng: np.random.Generator) -> list[tuple
 def _replace_tissue(fractions: np.ndarray, share: np.ndarray, tissue: str, *, spare=()) -> None:
     """Turn a share of each voxel's tissues into another tissue, in place, sparing some of them."""
     kept = [TISSUE_NAMES.index(name) for name in spare]
-    moved = share * (1 - fractions[kept].sum(0)) if kept else share
-    for index in range(len(fractions)):
-        if index not in kept:
-            fractions[index] *= 1 - share
+    moved = share * (1 - fractions[kept].sum(0))
+    fractions[np.delete(np.arange(len(fractions)), kept)] *= 1 - share
     fractions[TISSUE_NAMES.index(tissue)] += moved
 
 
-def _infiltration(space, traits, effects, tumour_mm, rng) -> np.ndarray:
+def _infiltration(space, traits, tumour_mm, rng) -> np.ndarray:
     """Return the share of tissue infiltrated beyond the tumour's edge: strands that thin out."""
-    push = effects.infiltration_log_sd * traits.infiltration + rng.normal(0, effects.nuisance_log_sd)
-    reach = effects.infiltration_reach_mm * np.exp(0.5 * push)
-    strands = np.exp(0.6 * space.fields.draw(7.0) - 0.18)
-    outside = np.clip(0.5 + tumour_mm / space.spacing[1], 0, 1)
+    push = EFFECTS.infiltration_log_sd * traits.infiltration + rng.normal(0, EFFECTS.nuisance_log_sd)
+    reach = EFFECTS.infiltration_reach_mm * np.exp(0.5 * push)
+    strands = np.exp(0.6 * space.field(7.0) - 0.18)
     decay = np.exp(-np.square(np.clip(tumour_mm, 0, None) / reach))
-    share = effects.infiltration_fraction * np.exp(push) * strands * decay
-    return np.minimum(share, 0.95) * outside
+    share = EFFECTS.infiltration_fraction * np.exp(push) * strands * decay
+    return np.minimum(share, 0.95) * space.share(-tumour_mm)
 
 
-def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _add_disease(space, fractions, traits, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Put the disease into the tissue fractions; return distances and infiltrated share."""
     rigid = ("air", "cortical bone", "marrow", "csf", "cord", "grey matter", "white matter", "arterial blood")
-    tumour_mm = _tumour_mm(space, traits, effects, rng)
+    tumour_mm = _tumour_mm(space, traits, rng)
     node_mm = _node_mm(space, traits, rng)
-    infiltrated = _infiltration(space, traits, effects, tumour_mm, rng)
+    infiltrated = _infiltration(space, traits, tumour_mm, rng)
     before = fractions[[TISSUE_NAMES.index(name) for name in rigid]].sum(0)
     _replace_tissue(fractions, infiltrated, "infiltrated tissue", spare=rigid)
     if traits.rene == 2:
-        outside = np.clip(0.5 + node_mm / space.spacing[1], 0, 1)
-        haze = 0.8 * np.exp(-np.square(np.clip(node_mm, 0, None) / 6)) * outside
+        haze = 0.8 * np.exp(-np.square(np.clip(node_mm, 0, None) / 6)) * space.share(-node_mm)
         _replace_tissue(fractions, haze, "infiltrated tissue", spare=rigid)
-    width = space.spacing[1]
-    _replace_tissue(fractions, np.clip(0.5 - node_mm / width, 0, 1), "node")
-    tumour = np.clip(0.5 - tumour_mm / width, 0, 1)
+    _replace_tissue(fractions, space.share(node_mm), "node")
+    tumour = space.share(tumour_mm)
     _replace_tissue(fractions, tumour, "tumour")
-    push = effects.heterogeneity_log_sd * traits.heterogeneity + rng.normal(0, effects.nuisance_log_sd)
-    spread = effects.necrosis_amplitude * np.exp(push) * space.fields.draw(6.5)
-    poor = np.clip(effects.necrosis_mean + spread, 0, 0.95) * tumour
+    push = EFFECTS.heterogeneity_log_sd * traits.heterogeneity + rng.normal(0, EFFECTS.nuisance_log_sd)
+    spread = EFFECTS.necrosis_amplitude * np.exp(push) * space.field(6.5)
+    poor = np.clip(EFFECTS.necrosis_mean + spread, 0, 0.95) * tumour
     core = np.clip((-node_mm - rng.uniform(3, 9)) / 3, 0, 0.9)
     for tissue, share in (("tumour", poor), ("node", core)):
         moved = np.minimum(share, fractions[TISSUE_NAMES.index(tissue)])
@@ -565,12 +550,7 @@ def _add_disease(space, fractions, traits, effects, rng) -> tuple[np.ndarray, np
 
 
 def build_anatomy(
-    traits: Traits,
-    grid: tuple[int, int, int],
-    rng: np.random.Generator,
-    *,
-    extent_scale: float = 1.0,
-    effects: Effects = EFFECTS,
+    traits: Traits, grid: tuple[int, int, int], rng: np.random.Generator, *, extent_scale: float = 1.0
 ) -> Anatomy:
     """Return a patient's tissues: anatomy of the head and neck with the disease that the traits ask for.
 
@@ -584,26 +564,24 @@ def build_anatomy(
         Source of all variation.
     extent_scale : float
         Field of view relative to `EXTENT_MM`.
-    effects : Effects
-        How strongly disease shows.
 
     Returns
     -------
     Anatomy
         Tissue fractions, distances to the disease, infiltration and voxel size.
     """
-    _check_traits(traits, effects)
+    _check_traits(traits)
     spacing = tuple(extent * extent_scale / n for extent, n in zip(EXTENT_MM, grid, strict=True))
     space = _Space(grid, spacing, rng)
     fractions, free = _paint_structures(space, rng)
     _paint_head(space, fractions, free)
-    tumour_mm, node_mm, infiltration = _add_disease(space, fractions, traits, effects, rng)
+    tumour_mm, node_mm, infiltration = _add_disease(space, fractions, traits, rng)
     return Anatomy(fractions, tumour_mm, node_mm, infiltration, spacing)
 
 
-def _check_traits(traits: Traits, effects: Effects) -> None:
-    if traits.t_stage not in effects.volume_ml:
-        raise ValueError(f"t_stage is {traits.t_stage!r}; allowed are {', '.join(effects.volume_ml)}.")
+def _check_traits(traits: Traits) -> None:
+    if traits.t_stage not in EFFECTS.volume_ml:
+        raise ValueError(f"t_stage is {traits.t_stage!r}; allowed are {', '.join(EFFECTS.volume_ml)}.")
     if traits.n_stage not in ("N0", "N1"):
         raise ValueError(f"n_stage is {traits.n_stage!r}; allowed are N0, N1.")
     if traits.rene not in (0, 1, 2) or (traits.rene and traits.n_stage == "N0"):
@@ -676,12 +654,8 @@ def _resample(array: np.ndarray, spacing, protocol: Protocol | None, shift) -> n
     if protocol is not None:
         slice_mm, plane_mm = protocol.resolution_mm
         widths = tuple(np.maximum(spacing, (slice_mm, plane_mm, plane_mm)))
-    operators = [
-        _line_operator(n, step, width, offset)
-        for n, step, width, offset in zip(array.shape, spacing, widths, shift, strict=True)
-    ]
-    moved = np.tensordot(operators[0], array, axes=(1, 0))
-    return np.matmul(np.matmul(operators[1], moved), operators[2].T)
+    lines = zip(array.shape, spacing, widths, shift, strict=True)
+    return _along_axes([_line_operator(*line) for line in lines], array)
 
 
 def _line_operator(n: int, step: float, width: float, shift: float) -> np.ndarray:
@@ -703,12 +677,12 @@ def _coil_profile(shape, protocol: Protocol, rng: np.random.Generator) -> np.nda
     return np.exp(protocol.coil * (surface - np.median(surface)))
 
 
-def _contour(anatomy: Anatomy, shift, errors, effects: Effects) -> np.ndarray:
+def _contour(anatomy: Anatomy, shift, errors) -> np.ndarray:
     """Return the mask that a reader draws: the true edges, displaced with the sequence, and not quite met."""
     mask = np.zeros(anatomy.tumour_mm.shape, np.uint8)
     for label, distance in ((2, anatomy.node_mm), (1, anatomy.tumour_mm)):
         moved = _resample(np.clip(distance, -60, 60), anatomy.spacing, None, shift)
-        mask[moved + effects.contour_error_mm * errors < 0] = label
+        mask[moved + EFFECTS.contour_error_mm * errors < 0] = label
     return mask
 
 
@@ -718,7 +692,6 @@ def render_patient(
     rng: np.random.Generator,
     *,
     protocols: Mapping[str, Mapping[str, Protocol]] = PROTOCOLS,
-    effects: Effects = EFFECTS,
 ) -> dict[str, Volume]:
     """Return a patient's three sequences with contours, as the patient's centre would acquire them.
 
@@ -732,8 +705,6 @@ def render_patient(
         Source of all variation; the same state gives the same volumes.
     protocols : mapping
         Protocols by centre and sequence (``t1w``, ``t2w``, ``cet1w``).
-    effects : Effects
-        How strongly disease shows, and how imperfect contours are.
 
     Returns
     -------
@@ -748,22 +719,19 @@ def render_patient(
     if traits.center not in protocols:
         raise ValueError(f"center is {traits.center!r}; protocols exist for {', '.join(protocols)}.")
     sequences = protocols[traits.center]
-    scale = next(iter(sequences.values())).extent_scale
-    anatomy = build_anatomy(traits, grid, rng, extent_scale=scale, effects=effects)
-    axes = [((np.arange(n) - (n - 1) / 2) * h) for n, h in zip(grid, anatomy.spacing, strict=True)]
-    fields = _Field(axes, rng)
-    texture = (fields.draw(4.0) + fields.draw(11.0)) / np.sqrt(2)
-    habit = fields.draw(25.0)
+    anatomy = build_anatomy(traits, grid, rng, extent_scale=sequences["t1w"].extent_scale)
+    axes = _axes(grid, anatomy.spacing)
+    texture = (_smooth_field(axes, 4.0, rng) + _smooth_field(axes, 11.0, rng)) / np.sqrt(2)
+    habit = _smooth_field(axes, 25.0, rng)
     enhancement = np.exp(rng.normal(0, 0.18))
-    signals, masks, gains = {}, {}, {}
-    for name, protocol in sequences.items():
-        shift = rng.normal(0, effects.motion_mm, 3)
-        errors = 0.6 * habit + 0.8 * fields.draw(15.0)
-        masks[name] = _contour(anatomy, shift, errors, effects)
-        signals[name] = _signal(anatomy, protocol, texture, enhancement, shift, rng)
-        gains[name] = protocol.gain * np.exp(rng.normal(0, 0.12))
+    scans = []
+    for protocol in sequences.values():
+        shift = rng.normal(0, EFFECTS.motion_mm, 3)
+        mask = _contour(anatomy, shift, 0.6 * habit + 0.8 * _smooth_field(axes, 15.0, rng))
+        signal = _signal(anatomy, protocol, texture, enhancement, shift, rng)
+        scans.append((signal, protocol, protocol.gain * np.exp(rng.normal(0, 0.12)), mask))
     # Noise comes last, because only it depends on the number of voxels: the patient is the same on any grid.
     return {
-        name: Volume(_magnitude(signal, sequences[name], gains[name], rng), masks[name], anatomy.spacing)
-        for name, signal in signals.items()
+        name: Volume(_magnitude(*scan, rng), mask, anatomy.spacing)
+        for name, (*scan, mask) in zip(sequences, scans, strict=True)
     }

@@ -18,17 +18,10 @@ from joblib import Parallel, delayed
 
 from npcbook import __version__
 from npcbook.cohort import data_dictionary, image_path, mask_path, read_truth
-from npcbook.imaging import Volume
+from npcbook.imaging.volumes import Volume, to_sitk
 from npcbook.store import atomic_path, files_fingerprint, fingerprint, progress, project_path
 from npcbook.synthetic import phantom
-from npcbook.synthetic.patients import (
-    DEFAULT_SEED,
-    SMALL_COHORT,
-    TRAINING,
-    Specification,
-    simulate_table,
-    specification,
-)  # fmt: skip
+from npcbook.synthetic.patients import DEFAULT_SEED, SMALL_COHORT, TRAINING, simulate_table, specification
 from npcbook.words import MASK_LABELS, SEQUENCES
 
 MORE_EVENTS = "events were made more frequent than in print, so that there is something to fit"
@@ -37,12 +30,11 @@ MORE_EVENTS = "events were made more frequent than in print, so that there is so
 def write_cohort(
     folder: str | os.PathLike,
     *,
+    patients: int,
+    grid: tuple[int, int, int],
     scenario: str = "paper",
     seed: int = DEFAULT_SEED,
-    patients: int | None = None,
-    grid: tuple[int, int, int] = (16, 64, 64),
-    event_rate_multiplier: float | None = None,
-    workers: int | None = None,
+    workers: int = -1,
     force: bool = False,
 ) -> Path:
     """Write a synthetic cohort in the layout of a user's own: table, images, contours, and the truth.
@@ -54,18 +46,16 @@ def write_cohort(
     ----------
     folder : str or path
         Cohort folder, absolute or from the project's root.
+    patients : int
+        Patients in both cohorts. Below 300, metastasis is made four times as frequent, since there would
+        otherwise be too few events for any model to be fitted.
+    grid : tuple of int
+        Voxels (Z, Y, X); the field of view is always the same.
     scenario : {"paper", "null", "shift"}
         See `specification`.
     seed : int
         Seed; with the default one the counts of Table 1 come out exactly, with others they are drawn.
-    patients : int, optional
-        Patients in both cohorts; as in print if not given.
-    grid : tuple of int
-        Voxels (Z, Y, X); the field of view is always the same.
-    event_rate_multiplier : float, optional
-        Factor on the metastasis hazard. If not given, 1, but 4 for cohorts of fewer than 300 patients, which
-        would otherwise have too few events for any model to be fitted.
-    workers : int, optional
+    workers : int
         Processes; one per core if not given. The files do not depend on it.
     force : bool
         Write everything again even if nothing has changed.
@@ -88,20 +78,24 @@ def write_cohort(
     which is meant, since each hospital has its own, and that there is one author only.
     """
     folder = project_path(folder)
-    spec = _sized(specification(scenario, exact_counts=seed == DEFAULT_SEED), patients, event_rate_multiplier)
+    spec = specification(scenario, exact_counts=seed == DEFAULT_SEED, **_sizes(patients))
     generator = {"scenario": scenario, "seed": seed, "grid": list(grid), "specification": asdict(spec)}
     generator["fingerprint"] = fingerprint(generator, data_dictionary(), _code())
     _make_room(folder, generator["fingerprint"], force=force)
-    if _stored(folder).get("Complete") and len(list(folder.glob("sub-*"))) == spec.patients:
+    if _stored(folder).get("Complete") and len(list(folder.glob("sub-*"))) == patients:
         return folder
     participants, truth = simulate_table(spec, np.random.default_rng(seed))
-    protocols = _protocols(scenario)
-    participants["field_t"] = participants["center"].map({c: p["t1w"].field_t for c, p in protocols.items()})
     _write_description(folder, generator, complete=False)
-    _write_tables(folder, participants, truth)
-    _write_images(folder, _missing_patients(folder, participants, truth), grid, seed, protocols, workers)
+    _write_tables(folder, participants, truth, _protocols(scenario))
+    _write_images(folder, _traits(participants, truth), generator, workers)
     _write_description(folder, generator, complete=True)
     return folder
+
+
+def _sizes(patients: int) -> dict:
+    if patients < 30:
+        raise ValueError(f"patients is {patients}; at least 30 are needed to fill three hospitals.")
+    return {"patients": patients, "event_rate_multiplier": 1.0 if patients >= SMALL_COHORT else 4.0}
 
 
 def _protocols(scenario: str) -> dict:
@@ -110,22 +104,11 @@ def _protocols(scenario: str) -> dict:
     return {**shifted, **{center: phantom.PROTOCOLS[center] for center, _ in TRAINING.centers}}
 
 
-def _sized(spec: Specification, patients: int | None, event_rate_multiplier: float | None) -> Specification:
-    patients = spec.patients if patients is None else patients
-    if patients < 30:
-        raise ValueError(
-            f"patients is {patients}; at least 30 are needed to fill two cohorts and three hospitals."
-        )
-    if event_rate_multiplier is None:
-        event_rate_multiplier = 1.0 if patients >= SMALL_COHORT else 4.0
-    return replace(spec, patients=patients, event_rate_multiplier=event_rate_multiplier)
-
-
 def _code() -> str:
     """Return a hash of the code and the tables that decide what is written.
 
-    Of the other wings only containers and file names are used: a change there, or in what
-    they import, must not cost every user a new cohort.
+    Of the other wings only containers, file names and the coding of covariates are used: a change there, or
+    in what they import, must not cost every user a new cohort.
     """
     here = Path(__file__).parent
     files = (path for path in here.iterdir() if path.suffix in (".py", ".csv", ".yml", ".txt"))
@@ -154,18 +137,11 @@ def _make_room(folder: Path, key: str, *, force: bool) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _missing_patients(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame) -> list:
-    """Return what is needed to write each patient whose images are not there yet."""
-    people = participants.merge(truth, on="patient_id", validate="one_to_one")
-    return [
-        (row.patient_id, _traits(row))
-        for row in people.itertuples(index=False)
-        if not (folder / f"sub-{row.patient_id}").exists()
-    ]
-
-
-def _traits(row) -> phantom.Traits:
-    return phantom.Traits(**{field.name: getattr(row, field.name) for field in fields(phantom.Traits)})
+def _traits(participants: pd.DataFrame, truth: pd.DataFrame) -> dict[str, phantom.Traits]:
+    """Return what the pictures of each patient are made from."""
+    people = participants.merge(truth, on="patient_id", validate="one_to_one").set_index("patient_id")
+    rows = people[[field.name for field in fields(phantom.Traits)]].to_dict("index")
+    return {patient_id: phantom.Traits(**row) for patient_id, row in rows.items()}
 
 
 def _patient_rng(seed: int, patient_id: str) -> np.random.Generator:
@@ -173,25 +149,26 @@ def _patient_rng(seed: int, patient_id: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(patient_id.encode())])
 
 
-def _write_images(folder: Path, jobs: list, grid, seed: int, protocols, workers: int | None) -> None:
-    tasks = (delayed(_write_patient)(folder, *job, grid, seed, protocols) for job in jobs)
-    n_jobs = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
-    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
-    for _ in progress(done, total=len(jobs), description=f"simulating patients of {folder.name}"):
+def _write_images(folder: Path, traits: dict, generator: dict, workers: int) -> None:
+    """Write the images of all patients whose folder is not there yet."""
+    missing = [job for job in traits.items() if not (folder / f"sub-{job[0]}").exists()]
+    tasks = (delayed(_write_patient)(folder, *job, generator) for job in missing)
+    done = Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
+    for _ in progress(done, total=len(missing), description=f"simulating patients of {folder.name}"):
         pass
 
 
-def _write_patient(folder: Path, patient_id: str, traits, grid, seed: int, protocols) -> None:
+def _write_patient(folder: Path, patient_id: str, traits: phantom.Traits, generator: dict) -> None:
     """Write one patient's images and contours; the patient's folder appears last, and whole."""
-    rng = _patient_rng(seed, patient_id)
-    volumes = phantom.render_patient(traits, grid, rng, protocols=protocols)
+    rng, protocols = _patient_rng(generator["seed"], patient_id), _protocols(generator["scenario"])
+    volumes = phantom.render_patient(traits, generator["grid"], rng, protocols=protocols)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     for sequence in SEQUENCES:
         volume, protocol = volumes[sequence], protocols[traits.center][sequence]
         path = image_path(partial, patient_id, sequence)
         intensities = np.clip(np.rint(volume.image), 0, np.iinfo(np.int16).max).astype(np.int16)
-        _write_nifti(path, intensities, volume.spacing)
-        _write_nifti(mask_path(partial, patient_id, sequence), volume.mask, volume.spacing)
+        _write_nifti(path, intensities, volume)
+        _write_nifti(mask_path(partial, patient_id, sequence), volume.mask, volume)
         _write_json(path.with_name(path.name.replace(".nii.gz", ".json")), _sidecar(protocol))
     for part in (Path("derivatives") / "masks" / f"sub-{patient_id}", Path(f"sub-{patient_id}")):
         target = folder / part
@@ -222,13 +199,13 @@ def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> di
     FileNotFoundError
         If the cohort has no truth: nothing is planted in real patients.
     """
-    generator, protocols, traits = _planted(folder, patient_ids)
-    grid, seed = tuple(generator["grid"]), generator["seed"]
-    scale = {center: sequences["t1w"].extent_scale for center, sequences in protocols.items()}
-    return {
-        p: phantom.build_anatomy(traits[p], grid, _patient_rng(seed, p), extent_scale=scale[traits[p].center])
-        for p in patient_ids
-    }
+    generator, protocols, traits = _planted(folder)
+    anatomies = {}
+    for name in patient_ids:
+        scale = protocols[traits[name].center]["t1w"].extent_scale
+        rng = _patient_rng(generator["seed"], name)
+        anatomies[name] = phantom.build_anatomy(traits[name], generator["grid"], rng, extent_scale=scale)
+    return anatomies
 
 
 def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -> dict[str, Volume]:
@@ -253,32 +230,27 @@ def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -
     FileNotFoundError
         If the cohort has no truth.
     """
-    generator, protocols, traits = _planted(folder, [patient_id])
+    generator, protocols, traits = _planted(folder)
     rng, changed = _patient_rng(generator["seed"], patient_id), replace(traits[patient_id], **latents)
-    return phantom.render_patient(changed, tuple(generator["grid"]), rng, protocols=protocols)
+    return phantom.render_patient(changed, generator["grid"], rng, protocols=protocols)
 
 
-def _planted(folder: str | os.PathLike, patient_ids: Sequence[str]) -> tuple[dict, dict, dict]:
-    """Return how a cohort was made, its protocols, and the traits of some patients."""
+def _planted(folder: str | os.PathLike) -> tuple[dict, dict, dict[str, phantom.Traits]]:
+    """Return how a cohort was made, its protocols, and the traits of its patients."""
     folder, truth = project_path(folder), read_truth(folder)
     if truth is None:
         raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
     generator = _stored(folder)["Generator"]
     table = pd.read_csv(folder / "participants.tsv", sep="\t", dtype={"patient_id": str, "center": str})
-    wanted = table[table["patient_id"].isin(patient_ids)]
-    people = wanted.merge(truth.reset_index(), on="patient_id", validate="one_to_one")
-    traits = {row.patient_id: _traits(row) for row in people.itertuples(index=False)}
-    return generator, _protocols(generator["scenario"]), traits
+    return generator, _protocols(generator["scenario"]), _traits(table, truth.reset_index())
 
 
-def _write_nifti(path: Path, array: np.ndarray, spacing) -> None:
+def _write_nifti(path: Path, array: np.ndarray, volume: Volume) -> None:
+    """Write an array on the voxels of a volume, the middle of whose field of view is the origin."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = sitk.GetImageFromArray(array)
-    picture.SetSpacing([float(size) for size in reversed(spacing)])
-    picture.SetOrigin(
-        [-size * (n - 1) / 2 for size, n in zip(picture.GetSpacing(), picture.GetSize(), strict=True)]
-    )
-    sitk.WriteImage(picture, os.fspath(path), useCompression=True, compressionLevel=1)
+    steps = zip(volume.spacing[::-1], array.shape[::-1], strict=True)
+    picture = to_sitk(array, replace(volume, origin=[-float(size) * (n - 1) / 2 for size, n in steps]))
+    sitk.WriteImage(picture, path, useCompression=True, compressionLevel=1)
 
 
 def _sidecar(protocol: phantom.Protocol) -> dict:
@@ -291,18 +263,21 @@ def _sidecar(protocol: phantom.Protocol) -> dict:
     }
 
 
-def _write_json(path: Path, content: dict) -> None:
+def _write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(text)
 
 
-def _write_tables(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame) -> None:
-    table = participants.copy()
+def _write_json(path: Path, content: dict) -> None:
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_tables(folder: Path, participants: pd.DataFrame, truth: pd.DataFrame, protocols: dict) -> None:
+    field = {center: sequences["t1w"].field_t for center, sequences in protocols.items()}
+    table = participants.assign(field_t=participants["center"].map(field))
     table.insert(0, "participant_id", "sub-" + table["patient_id"])
-    with atomic_path(folder / "participants.tsv") as temporary:
-        table.to_csv(temporary, sep="\t", index=False)
-    with atomic_path(folder / "truth.csv") as temporary:
-        truth.to_csv(temporary, index=False, float_format="%.6g")
+    _write_text(folder / "participants.tsv", table.to_csv(sep="\t", index=False))
+    _write_text(folder / "truth.csv", truth.to_csv(index=False, float_format="%.6g"))
     _write_json(folder / "participants.json", data_dictionary())
 
 
@@ -311,14 +286,9 @@ def _write_description(folder: Path, generator: dict, *, complete: bool) -> None
     common = {"BIDSVersion": "1.10.0", "License": "CC0", "Authors": ["npcbook"], "GeneratedBy": maker}
     masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
     labels = "".join(f"{index}\t{name}\n" for index, name in MASK_LABELS.items())
-    texts = {
-        "README": Path(__file__).with_name("cohort_readme.txt").read_text(),
-        ".bidsignore": "truth.csv\n",
-        "derivatives/masks/dseg.tsv": f"index\tname\n{labels}",
-    }
-    for name, text in texts.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text)
+    _write_text(folder / "README", Path(__file__).with_name("cohort_readme.txt").read_text())
+    _write_text(folder / ".bidsignore", "truth.csv\n")
+    _write_text(folder / "derivatives" / "masks" / "dseg.tsv", f"index\tname\n{labels}")
     _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)
     name = f"Synthetic stage II nasopharyngeal carcinoma, scenario {generator['scenario']}"
     own = {"synthetic": True, "Complete": complete, "Generator": generator}

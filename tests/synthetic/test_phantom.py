@@ -236,12 +236,13 @@ def test_g2_nodes_infiltrate_what_lies_around_them():
     assert around(2) > 0.1 > around(1)
 
 
-def test_contours_are_imperfect_by_the_error_asked_for():
+def test_contours_are_imperfect_by_the_error_asked_for(monkeypatch):
     def dice(error):
         effects = replace(phantom.EFFECTS, contour_error_mm=error, motion_mm=0.0)
+        monkeypatch.setattr(phantom, "EFFECTS", effects)
         traits = replace(TYPICAL, t_stage="T2")
-        truth = build_anatomy(traits, GRID, np.random.default_rng(1), effects=effects).tumour_mm < 0
-        drawn = render_patient(traits, GRID, np.random.default_rng(1), effects=effects)["t2w"].mask == 1
+        truth = build_anatomy(traits, GRID, np.random.default_rng(1)).tumour_mm < 0
+        drawn = render_patient(traits, GRID, np.random.default_rng(1))["t2w"].mask == 1
         return 2 * (truth & drawn).sum() / (truth.sum() + drawn.sum())
 
     assert dice(0.0) == 1

@@ -31,7 +31,7 @@ def test_small_cohorts_have_enough_events_and_say_why(tmp_path):
 
 def test_too_few_patients_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 30"):
-        write_cohort(tmp_path / "tiny", patients=5)
+        write_cohort(tmp_path / "tiny", patients=5, grid=GRID)
 
 
 def contents(folder):
