@@ -232,17 +232,9 @@ def _named_in(function: Callable) -> list:
     return [known[name] for name in sorted(names & known.keys()) if callable(known[name])]
 
 
-def _write_json(path: Path, value) -> None:
-    path.write_text(json.dumps(value))
-
-
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored)
-
-
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez_compressed(path, **arrays)
 
 
 #: How a result is read and written, by the suffix of its file.
@@ -252,8 +244,8 @@ FORMATS = {
         lambda path, table: table.to_csv(path, index=False),
     ),
     ".parquet": (pd.read_parquet, lambda path, table: table.to_parquet(path, index=False)),
-    ".json": (lambda path: json.loads(path.read_text()), _write_json),
-    ".npz": (_read_npz, _write_npz),
+    ".json": (lambda path: json.loads(path.read_text()), lambda path, it: path.write_text(json.dumps(it))),
+    ".npz": (_read_npz, lambda path, arrays: np.savez_compressed(path, **arrays)),
 }
 
 

