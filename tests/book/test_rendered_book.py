@@ -422,7 +422,7 @@ def test_the_template_chapter_runs(smoke_run, smoke_cohort, tmp_path):
     nbformat.write(notebook, tmp_path / "chapter.ipynb")
     parameters = {"run_folder": str(tmp_path / "run"), "cohort_folder": str(smoke_cohort), "endpoint": "os"}
     source, target = str(tmp_path / "chapter.ipynb"), str(tmp_path / "out.ipynb")
-    done = papermill.execute_notebook(source, target, parameters, cwd=str(ROOT), progress_bar=False)
+    papermill.execute_notebook(source, target, parameters, cwd=str(ROOT), progress_bar=False)
     assert (tmp_path / "run" / "template" / "figures" / "months.svg").exists()
 
 
