@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "preprocessed_path", "preprocessing_steps"],
         "radiomics": ["IMAGES", "TEXTURES", "CaseFeatures", "Extraction", "Icc", "Settings",
             "compare_with_ibsi", "extract_cohort", "extract_images", "extract_readings", "feature_icc",
-            "feature_table", "icc_one_way", "lost_names", "perturb_mask", "read_case", "redrawn_cases"],
+            "feature_table", "icc_one_way", "lost_names", "perturb_mask", "redrawn_cases"],
         "trained": ["TrainedNetwork", "load_network", "network_path", "predict_labels"],
         "training": ["TrainingSettings", "augment", "cross_entropy_loss", "dice_loss", "train_epoch",
             "train_segmentation"],

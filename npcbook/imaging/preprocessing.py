@@ -40,10 +40,8 @@ def head_mask(image: np.ndarray) -> np.ndarray:
     """
     if image.min() == image.max():
         raise ValueError(f"every voxel of the image is {image.min()}: it shows no head; check the file.")
-    threshold = sitk.OtsuThresholdImageFilter()
-    threshold.SetInsideValue(0)
-    threshold.SetOutsideValue(1)
-    return sitk.GetArrayFromImage(threshold.Execute(sitk.GetImageFromArray(image))).astype(bool)
+    inside = sitk.OtsuThreshold(sitk.GetImageFromArray(image), 0, 1)
+    return sitk.GetArrayFromImage(inside).astype(bool)
 
 
 def bias_field(
@@ -103,8 +101,7 @@ def bias_field(
 
 def correct_bias(volume: Volume) -> Volume:
     """Divide a volume by its bias field; intensities as scanned are positive in tissue."""
-    field = bias_field(volume.image, volume.spacing)
-    return replace(volume, image=volume.image / np.exp(field))
+    return replace(volume, image=volume.image / np.exp(bias_field(volume.image, volume.spacing)))
 
 
 def normalise(volume: Volume) -> Volume:
@@ -167,9 +164,7 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
 
 def _check_order(order: str) -> None:
     if order not in ORDERS:
-        raise ValueError(
-            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct the order of preprocessing."
-        )
+        raise ValueError(f"the order of preprocessing is {order!r}; it must be one of {', '.join(ORDERS)}.")
 
 
 def preprocessing_steps(order: str) -> pd.DataFrame:
