@@ -293,15 +293,16 @@ def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
 
 def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult:
     seen, trained = model.about["input"], model.about["geometry"][sequence]
-    given = _read_given(path)
-    turned = orient(given, trained["orientation"])
-    _check_field(path, turned.extent, trained, seen["plane_mm"])
     try:
+        given = read_volume(path)
+        turned = orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
         volume = half_precision(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be used: {str(error).strip().splitlines()[-1]}") from error
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"{path} cannot be used; give a NIfTI image of a head: {reason}") from error
+    _check_field(path, turned.extent, trained, seen["plane_mm"])
     field = plane_field(volume, seen["plane_mm"])
     pixels = fit_grid(volume, tuple(seen["grid"]), field_mm=field).image
     found = extract_features(model.networks[sequence], pixels[None])
@@ -309,13 +310,6 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     back = orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
     return SequenceResult(volume, replace(given, mask=back.mask), features)
-
-
-def _read_given(path: Path) -> Volume:
-    try:
-        return read_volume(path)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not an image that can be read: give a NIfTI file.") from error
 
 
 def _check_field(path: Path, extent: Sequence[float], trained: dict, plane_mm: float | None) -> None:

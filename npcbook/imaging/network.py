@@ -126,15 +126,12 @@ class UNet3d(nn.Module):
         super().__init__()
         self.settings = settings
         filters, size = settings.filters, settings.group_size
-        self.down = nn.ModuleList(
-            convolutions(*pair, size) for pair in zip((1, *filters), filters, strict=False)
-        )
+        levels = zip((1, *filters), filters, strict=False)
+        self.down = nn.ModuleList(convolutions(before, after, size) for before, after in levels)
         self.pools = nn.ModuleList(nn.MaxPool3d(step) for step in settings.poolings)
         # From the bottleneck upwards.
         pairs = list(zip(filters[::-1], filters[-2::-1], settings.poolings[::-1], strict=False))
-        self.widen = nn.ModuleList(
-            UpSample(3, deep, shallow, step, mode="deconv") for deep, shallow, step in pairs
-        )
+        self.widen = nn.ModuleList(UpSample(3, *pair, mode="deconv") for pair in pairs)
         self.up = nn.ModuleList(convolutions(2 * shallow, shallow, size) for _, shallow, _ in pairs)
         self.out = nn.Conv3d(filters[0], settings.classes, 1)
 

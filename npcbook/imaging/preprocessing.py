@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -165,35 +164,6 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
 def _check_order(order: str) -> None:
     if order not in ORDERS:
         raise ValueError(f"the order of preprocessing is {order!r}; it must be one of {', '.join(ORDERS)}.")
-
-
-def preprocessing_steps(order: str) -> pd.DataFrame:
-    """Return the steps of `preprocess` with their parameters, to be kept with its results.
-
-    Parameters
-    ----------
-    order : {"n4-normalise", "normalise-n4"}
-        See `preprocess`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        In the order taken: ``step``, ``parameter``, ``value`` (as text).
-
-    Raises
-    ------
-    ValueError
-        If `order` is neither.
-    """
-    _check_order(order)
-    arguments = inspect.signature(bias_field).parameters.values()
-    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
-    steps = {
-        "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
-        "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
-    }
-    rows = [row for step in order.split("-") for row in steps[step]]
-    return pd.DataFrame(rows, columns=["step", "parameter", "value"]).astype(str)
 
 
 def intensity_landmarks(volume: Volume) -> np.ndarray:

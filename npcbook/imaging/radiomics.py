@@ -43,14 +43,7 @@ IMAGES = ("original", *LOG_IMAGES, *WAVELET_IMAGES)
 LAST_IMAGES = ("original", LOG_IMAGES[-1], WAVELET_IMAGES[-1])
 # In the order in which the deposited script writes them: of two equal names the later one is kept.
 TEXTURES = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
-IBSI_FILE = project_path("data/ibsi/digital_phantom.csv")
-# Slices z of rows y; 0 is outside the region.
-IBSI_PHANTOM = """
-14411 14611 41641 44641
-14411 11611 01311 44611
-14400 11111 11011 11611
-14400 11111 11111 11611
-"""
+IBSI = project_path("data/ibsi")
 
 # pyradiomics announces each step; what fails is reported by `extract_cohort`, in the row it concerns.
 logging.getLogger("radiomics").setLevel(logging.CRITICAL)
@@ -359,9 +352,9 @@ def compare_with_ibsi() -> pd.DataFrame:
     ----------
     Image Biomarker Standardisation Initiative, reference manual; the values stand in ``data/ibsi``.
     """
-    table = pd.read_csv(IBSI_FILE)
-    slices = [[list(map(float, row)) for row in rows.split()] for rows in IBSI_PHANTOM.strip().splitlines()]
-    image = sitk.GetImageFromArray(np.array(slices))
+    table = pd.read_csv(IBSI / "digital_phantom.csv")
+    rows = (IBSI / "digital_phantom.txt").read_text().split()
+    image = sitk.GetImageFromArray(np.array([list(row) for row in rows], dtype=float).reshape(4, 4, 5))
     image.SetSpacing((2.0, 2.0, 2.0))
     wanted = table.groupby("feature_class")["feature"].apply(list).to_dict()
     with _one_itk_thread():
