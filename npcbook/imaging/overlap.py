@@ -66,10 +66,7 @@ def measure_overlap(predicted: np.ndarray, reference: np.ndarray, spacing) -> Ov
     """
     predicted, reference = np.asarray(predicted, dtype=bool), np.asarray(reference, dtype=bool)
     if predicted.shape != reference.shape:
-        raise ValueError(
-            f"predicted has shape {predicted.shape} and reference {reference.shape}; bring both "
-            f"to the same voxels (images.restore_grid)."
-        )
+        raise ValueError(f"predicted has shape {predicted.shape}, reference {reference.shape}: use one grid.")
     if not (predicted.any() or reference.any()):
         return Overlap(np.nan, np.nan, np.nan)
     # Only the box that holds both masks matters.

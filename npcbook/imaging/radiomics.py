@@ -522,11 +522,7 @@ def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dic
 
 
 def perturb_mask(
-    mask: np.ndarray,
-    spacing: tuple[float, float, float],
-    *,
-    amplitude_mm: float = 1.5,
-    rng: np.random.Generator,
+    mask: np.ndarray, spacing: Sequence[float], *, amplitude_mm: float = 1.5, rng: np.random.Generator
 ) -> np.ndarray:
     """Redraw a contour as a second reader might: its surface moved in and out by a smooth random amount.
 
