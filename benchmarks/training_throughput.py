@@ -65,12 +65,7 @@ def plain_epoch(network, optimiser, read, n: int, settings: TrainingSettings) ->
     """Train on n patients, asking `read` for each batch."""
     rng = torch.Generator().manual_seed(0)
     for batch in torch.randperm(n, generator=rng).split(settings.batch_size):
-        pixels, labels = augment(
-            *read(batch.tolist()),
-            rotation_degrees=settings.rotation_degrees,
-            blur_voxels=settings.blur_voxels,
-            rng=rng,
-        )
+        pixels, labels = augment(*read(batch.tolist()), settings, rng=rng)
         optimiser.zero_grad(set_to_none=True)
         segmentation_loss(settings.loss, network(pixels.contiguous()), labels).backward()
         optimiser.step()

@@ -33,6 +33,7 @@ in_short()
 # %%
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -110,7 +111,7 @@ chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients
 # switches. N4 is fitted to a copy shrunk within the slices, and its field evaluated at full resolution:
 
 # %%
-from npcbook.imaging import bias_field, preprocess_files, preprocessed_path, preprocessing_steps
+from npcbook.imaging import bias_field, preprocess_files, preprocessed_path
 
 show_source(bias_field)
 
@@ -119,12 +120,23 @@ keys = [(patient, sequence) for patient in patients.index for sequence in SEQUEN
 files = [(image_path(cohort_path, *key), preprocessed_path(chapter.folder, *key)) for key in keys]
 report = preprocess_files(files, order=preprocessing_order, workers=workers)
 report.insert(0, "patient_id", [patient for patient, _ in keys])
-chapter.write("preprocessing_steps", preprocessing_steps(preprocessing_order))
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
 prepared = {"images": len(report), "failed": len(failed), "patients that take part": len(patients)}
 prepared["first reason"] = failed["problem"].iloc[0] if len(failed) else "none failed"
 chapter.table("preprocessing", pd.DataFrame([prepared]), "Images preprocessed.")
+
+# %% [markdown]
+# The steps with their parameters, in the order taken, are kept beside the results:
+
+# %%
+steps = {
+    "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in bias_field.__kwdefaults__.items()],
+    "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
+}
+taken = [step for name in preprocessing_order.split("-") for step in steps[name]]
+taken = pd.DataFrame(taken, columns=["step", "parameter", "value"]).astype(str)
+chapter.write("preprocessing_steps", taken)
 
 # %% [markdown]
 # The same slice as scanned, the field that N4 finds in it, and the result of either order. Grey values of
@@ -337,7 +349,7 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-from npcbook.imaging import STRUCTURES, compare_masks, predicted_mask_path, store_prediction
+from npcbook.imaging import STRUCTURES, measure_overlap, predicted_mask_path, store_prediction
 
 jobs = [
     delayed(store_prediction)(
@@ -353,6 +365,15 @@ _ = Parallel(n_jobs=workers, batch_size=8)(jobs)
 
 
 # %%
+def compare_masks(predicted: Path, contours: Path) -> list[dict]:
+    """Compare a predicted mask with the contours on the same voxels, structure by structure."""
+    both, rows = read_volume(predicted, contours), []
+    for structure, labels in STRUCTURES.items():
+        pair = np.isin(both.image, labels), np.isin(both.mask, labels)
+        rows.append({"structure": structure} | asdict(measure_overlap(*pair, both.spacing)))
+    return rows
+
+
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
     jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
@@ -484,7 +505,7 @@ chapter.takeaway(
 
 
 # %%
-from npcbook.imaging import measure_overlap, read_mask
+from npcbook.imaging import read_mask
 
 
 def meeting(patient: str, anatomy) -> list[tuple]:

@@ -126,8 +126,6 @@ show_source(PrognosisHead)
 
 # %%
 show_source(cox_loss)
-
-# %%
 is_pooled = stored["t1w"].columns.str.startswith("bottleneck")
 columns = {"bottleneck": stored["t1w"].columns[is_pooled], "region": stored["t1w"].columns[~is_pooled]}
 
@@ -204,17 +202,14 @@ cohort_path = project_path(cohort_folder)
 truth = read_truth(cohort_path)
 tracks = dict(zip(TRACKS, (published, recommended), strict=True))
 others = {"apparent": apparent, "published, out of fold": published_out_of_fold}
-c_index = {}
-for name in models:
-    for where, members in cohorts.items():
-        for track, scores in (tracks | others).items():
-            with chapter.noting(f"C-index, {shown[name]}, {where}, {track}"):
-                c_index[name, where, track] = harrell_c(time[members], event[members], scores[name][members])
+scored = [(name, track, risks[name]) for name in models for track, risks in (tracks | others).items()]
 if truth is not None:
-    planted = truth["linear_predictor"].reindex(patients.index).to_numpy()
+    scored.append(("planted", "truth", truth["linear_predictor"].reindex(patients.index).to_numpy()))
+c_index = {}
+for name, track, risk in scored:
     for where, members in cohorts.items():
-        with chapter.noting(f"C-index, planted, {where}"):
-            c_index["planted", where, "truth"] = harrell_c(time[members], event[members], planted[members])
+        with chapter.noting(f"C-index, {shown.get(name, name)}, {where}, {track}"):
+            c_index[name, where, track] = harrell_c(time[members], event[members], risk[members])
 
 # %%
 rows = {
@@ -227,8 +222,6 @@ if truth is not None:
     rows["Planted"] = {f"{w.capitalize()}, {t}": planted[w] for w in cohorts for t in TRACKS}
 c_table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("Score").reset_index()
 chapter.table("c_index", c_table, "C-index (95 % CI) of the network's scores.")
-
-# %%
 for (name, where, track), found in c_index.items():
     if track in (*TRACKS, "truth"):
         name = "combined" if name == "planted" else name
@@ -248,10 +241,8 @@ for (name, where, track), found in c_index.items():
         sksurv = concordance_index_censored(event[members] == 1, time[members], risk)[0]
         differences.append((abs(found.c - lifelines), abs(found.c - sksurv)))
 largest = pd.DataFrame(differences, columns=["lifelines", "scikit-survival"]).max()
-chapter.say(
-    f"Largest difference from this book's `harrell_c` over {len(differences)} scores: lifelines "
-    f"{largest['lifelines']:.1g}, scikit-survival {largest['scikit-survival']:.1g}."
-)
+chapter.say(f"""Largest difference from this book's `harrell_c` over {len(differences)} scores: lifelines
+{largest["lifelines"]:.1g}, scikit-survival {largest["scikit-survival"]:.1g}.""")
 
 # %% [markdown]
 # (dl-recommended)=
@@ -264,12 +255,7 @@ chapter.say(
 
 
 # %%
-def value(name: str, where: str, track: str) -> float:
-    """Return a C-index as a number, NaN where there is none."""
-    found = c_index.get((name, where, track))
-    return np.nan if found is None else found.c
-
-
+c_values = {key: found.c for key, found in c_index.items()}
 judged = {
     "published, apparent": ("training", "as published"),
     "published, out of fold": ("training", "published, out of fold"),
@@ -278,42 +264,32 @@ judged = {
     "published, validation": ("validation", "as published"),
     "recommended, validation": ("validation", "recommended"),
 }
-comparison = {title: [value(name, *key) for name in models] for title, key in judged.items()}
+comparison = {title: [c_values.get((name, *key), np.nan) for name in models] for title, key in judged.items()}
 comparison = pd.DataFrame({"Score": [shown[name] for name in models]} | comparison)
 comparison["penalty"] = [heads[name].penalty for name in models]
 chapter.table("optimism", comparison, "C-index on patients that a head has and has not seen.")
 
 # %%
-combined = {title: format_number(value("combined", *key)) for title, key in judged.items()}
-chapter.takeaway(
-    1,
-    f"As published, the combined score's C-index is {combined['published, apparent']} in the patients it "
-    f"was fitted on and {combined['published, validation']} in the validation cohort "
-    "([C-indices](#dl-c-index)).",
-)
-chapter.takeaway(
-    2,
-    "A head that looks at the disease and its surroundings, and that knows how long each patient was "
-    f"followed, reaches {combined['recommended, validation']} in validation "
-    "([recommended](#dl-recommended)).",
-)
-chapter.takeaway(
-    3,
-    f"Its training scores are {combined['recommended, apparent']} if each patient helps to fit the head "
-    f"that scores them, and {combined['recommended, out of fold']} if not: the difference is not skill "
-    "([apparent and out of fold](#dl-recommended)).",
-)
-
-# %%
-single = {name: value(name, "validation", "recommended") for name in SEQUENCES}
-best = max(single, key=lambda name: np.nan_to_num(single[name]))
-gain = format_number(value("combined", "validation", "recommended") - single[best])
-chapter.takeaway(
-    6,
-    f"The best single sequence in validation is {shown[best]} ({format_number(single[best])}); all three "
-    f"together differ from it by {gain} (it is the best of three on these same patients, which favours it) "
-    "([C-indices](#dl-c-index)).",
-)
+combined = {title: format_number(c_values.get(("combined", *key), np.nan)) for title, key in judged.items()}
+text = f"""As published, the combined score's C-index is {combined["published, apparent"]} in the
+patients it was fitted on and {combined["published, validation"]} in the validation cohort
+([C-indices](#dl-c-index))."""
+chapter.takeaway(1, text)
+text = f"""A head that looks at the disease and its surroundings, and that knows how long each
+patient was followed, reaches {combined["recommended, validation"]} in validation
+([recommended](#dl-recommended))."""
+chapter.takeaway(2, text)
+text = f"""Its training scores are {combined["recommended, apparent"]} if each patient helps to fit
+the head that scores them, and {combined["recommended, out of fold"]} if not: the difference is not skill
+([apparent and out of fold](#dl-recommended))."""
+chapter.takeaway(3, text)
+reached = {name: c_values.get((name, "validation", "recommended"), np.nan) for name in models}
+best = max(SEQUENCES, key=lambda name: np.nan_to_num(reached[name]))
+gain = format_number(reached["combined"] - reached[best])
+text = f"""The best single sequence in validation is {shown[best]}
+({format_number(reached[best])}); all three together differ from it by {gain} (it is the best of three on
+these same patients, which favours it) ([C-indices](#dl-c-index))."""
+chapter.takeaway(6, text)
 
 # %% [markdown]
 # (dl-seeds)=
@@ -336,8 +312,6 @@ for name, sequences in models.items():
             with chapter.noting(f"C-index, {shown[name]}, {track}, seed {number}"):
                 c = harrell_c(time[held], event[held], risk[held]).c
             again.append((shown[name], track, c))
-
-# %%
 again = pd.DataFrame(again, columns=["Score", "track", "c"]).groupby(["Score", "track"], sort=False)["c"]
 spread = again.agg(lambda c: f"{format_number(c.mean(), 3)} ± {format_number(c.std(), 3)}").unstack()
 spread = spread.reindex(shown.values()).reset_index()
@@ -346,14 +320,10 @@ chapter.table("seeds", spread, caption)
 
 # %%
 printed = lookup("text.cutoff.dl_combined")["printed"]
-chapter.say(
-    "The scores by outcome, combined model, as published above and as recommended below. The printed "
-    f"cut-off of the combined score is {printed}. Cross-entropy on an outcome as rare as metastasis drives "
-    "most probabilities far below one half, unless events are weighted or the scores are scaled; the "
-    "paper describes neither."
-)
-
-# %%
+chapter.say(f"""The scores by outcome, combined model, as published above and as recommended below. The
+printed cut-off of the combined score is {printed}. Cross-entropy on an outcome as rare as metastasis drives
+most probabilities far below one half, unless events are weighted or the scores are scaled; the paper
+describes neither.""")
 fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained", sharex="row")
 for row, (track, scores) in zip(axes, tracks.items(), strict=True):
     edges = np.histogram_bin_edges(scores["combined"], bins=30)
@@ -407,12 +377,10 @@ chapter.table("probes", pd.DataFrame(probes), caption)
 from npcbook.imaging import Attribution, integrated_gradients, random_head, randomise, score_function
 
 show_source(integrated_gradients)
-
-# %%
 from npcbook.imaging import load_network, network_path, predict_labels, preprocessed_path, stack_on_grid
 
-scored = pd.Series(recommended["combined"], index=patients.index)[held]
-explained = scored.nlargest(explained_patients).index
+by_risk = pd.Series(recommended["combined"], index=patients.index)[held]
+explained = by_risk.nlargest(explained_patients).index
 source = chapter.input_path("02_segmentation")
 seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
 grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
@@ -425,7 +393,7 @@ for sequence, file in network_files.items():
     masks[sequence] = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
 
 # %%
-from npcbook.imaging import Volume, fit_grid, plane_field
+from npcbook.imaging import Volume, fit_grid, plane_field, share_within
 from npcbook.synthetic import rebuild_anatomy, render_again
 
 planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
@@ -435,7 +403,6 @@ for patient, anatomy in planted_in.items():
     infiltrated[patient] = fit_grid(share, grid, field_mm=plane_field(share, plane_mm)).image >= 0.1
 
 
-# %%
 def explain(sequence: str, *, learnt: bool) -> list[Attribution]:
     """Return what each voxel adds to the scores of the explained patients."""
     width = len(heads["combined"].coef) // len(SEQUENCES)
@@ -449,9 +416,6 @@ def explain(sequence: str, *, learnt: bool) -> list[Attribution]:
 
 
 # %%
-from npcbook.imaging import share_within
-
-
 def where_it_falls(sequence: str, patient: str, mask, learnt: Attribution, untrained: Attribution) -> dict:
     """Return which part of a patient's attribution falls on what, for trained and random weights."""
     row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt.values, mask == 1)}
@@ -514,11 +478,9 @@ bar = fig.colorbar(scale, ax=axes, shrink=0.7, ticks=[-1, 0, 1], label="contribu
 bar.ax.set_yticklabels(["lowers it most", "none", "raises it most"], fontsize=8)
 handles = [plt.Line2D([], [], color=c, linestyle=style, label=what) for what, (c, style) in LINES.items()]
 fig.legend(handles=handles[: 1 + bool(infiltrated)], loc="outside lower center", ncols=2, frameon=False)
-alt = (
-    "Attribution of the score drawn over the three sequences, for the trained network and for random "
-    "weights, with a colour bar; lines surround the predicted tumour and planted infiltration."
-)
-chapter.figure("attribution", fig, alt)
+chapter.figure("attribution", fig, "Attribution of the score drawn over the three sequences, for the trained "
+               "network and for random weights, with a colour bar; lines surround the predicted tumour and "
+               "planted infiltration.")  # fmt: skip
 
 # %% [markdown]
 # Where the random network does as well as the trained one, the place of an attribution says nothing about
@@ -564,12 +526,10 @@ answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np
 answers = pd.DataFrame(answers, columns=names)
 chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
 strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-chapter.takeaway(
-    5,
-    "Of the planted traits, changed one at a time in otherwise equal pictures, the score answers most to "
-    f"{strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation; in a real cohort "
-    "this cannot be asked ([what the score rests on](#dl-attribution)).",
-)
+text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
+answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation; in a real
+cohort this cannot be asked ([what the score rests on](#dl-attribution))."""
+chapter.takeaway(5, text)
 
 # %% [markdown]
 # (dl-ceiling)=
@@ -611,24 +571,17 @@ for (label, part), style in zip(curve.groupby("features", sort=False), ("o-", "s
     ax.fill_between(means.index, means["min"], means["max"], alpha=0.2)
 ax.set(xlabel="training patients", ylabel="C-index, validation")
 ax.axhline(0.5, color="0.6", linewidth=0.8)
-headline = value("combined", "validation", "recommended")
+headline = reached["combined"]
 ax.axhline(headline, color="C0", linewidth=0.8, linestyle=":", label="network's features, as in the table")
 ax.legend(fontsize=8)
-alt = (
-    "Validation C-index of the recommended head by the number of patients that it was fitted on, with the "
-    "value of the table of C-indices as a thin line."
-)
-chapter.figure("learning_curve", fig, alt)
-
-# %%
+chapter.figure("learning_curve", fig, "Validation C-index of the recommended head by the number of patients "
+               "that it was fitted on, with the value of the table of C-indices as a thin line.")  # fmt: skip
 full = curve[curve["share"] == 1].groupby("features")["c"].mean()
 best_c = format_number(full.get("planted traits", np.nan))
-chapter.takeaway(
-    4,
-    "In a synthetic cohort the planted traits themselves, put in the network's place, show what a perfect "
-    f"reader of the pictures would reach with these patients: {best_c} in validation (a dash in a real "
-    "cohort; [more patients, or better features](#dl-ceiling)).",
-)
+text = f"""In a synthetic cohort the planted traits themselves, put in the network's place, show
+what a perfect reader of the pictures would reach with these patients: {best_c} in validation (a dash in a
+real cohort; [more patients, or better features](#dl-ceiling))."""
+chapter.takeaway(4, text)
 
 # %% [markdown]
 # (dl-model)=
@@ -646,72 +599,65 @@ run, cutoffs = chapter.run_folder, {}
 for track, suffix in zip(TRACKS, ("", "_recommended"), strict=True):
     tables = {name: run / "06_km" / f"{name}{suffix}.csv" for name in ("cutoffs", "groups")}
     cutoffs[track] = tables | {"scores": chapter.folder / f"scores{suffix}.csv"}
-named = [
-    {name: [f"{s}/{column}" for s in of for column in columns[kind]] for name, of in models.items()}
-    for kind in ("bottleneck", "region")
-]
+both = {}
+for track, kind, fitted in zip(TRACKS, columns, (published_heads, heads), strict=True):
+    for name, of in models.items():
+        both[track, name] = fitted[name], [f"{s}/{column}" for s in of for column in columns[kind]]
 by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
 about = store_model(
-    chapter.folder / "model",
-    heads=dict(zip(TRACKS, (published_heads, heads), strict=True)),
-    columns=dict(zip(TRACKS, named, strict=True)),
-    networks=network_files, seen=seen, training_images=images, cutoffs=cutoffs,
-    label=chapter.label, synthetic=chapter.is_synthetic, run=run.name,
+    chapter.folder / "model", heads=both, networks=network_files, seen=seen, training_images=images,
+    cutoffs=cutoffs, label=chapter.label, synthetic=chapter.is_synthetic, run=run.name,
     patients=by_center.reset_index().to_dict("records"),
 )  # fmt: skip
 
 # %%
 middle = "" if plane_mm is None else f", of each the middle {plane_mm:g} mm"
 order = "N4, then z-scores" if seen["order"] == "n4-normalise" else "z-scores, then N4"
-sequences, voxels = ", ".join(DISPLAY_NAMES.values()), " × ".join(map(str, grid))
-network = f"one 3D U-Net a sequence, width {about['network']['width']!r}, GroupNorm"
-rows = [
-    ("Inputs", "images", f"{sequences} MRI of the head and neck, as scanned, 3D NIfTI"),
-    ("Inputs", "preprocessing", f"{order} of the head"),
-    ("Inputs", "seen by the network", f"all slices{middle}, on {voxels} voxels (z, y, x)"),
-    ("Architecture", "segmentation", network),
-    ("Architecture", "head, as published", "pooled bottleneck, fully connected layer, softmax"),
-    ("Architecture", "head, recommended", "features of predicted disease, penalised Cox model"),
-]
+fixed = f"""
+Inputs: images: {", ".join(DISPLAY_NAMES.values())} MRI of the head and neck, as scanned, 3D NIfTI
+Inputs: preprocessing: {order} of the head
+Inputs: seen by the network: all slices{middle}, on {" × ".join(map(str, grid))} voxels (z, y, x)
+Architecture: segmentation: one 3D U-Net a sequence, width {about["network"]["width"]!r}, GroupNorm
+Architecture: head, as published: pooled bottleneck, fully connected layer, softmax
+Architecture: head, recommended: features of predicted disease, penalised Cox model
+Use: intended: Research on the method, and teaching.
+Use: not intended: Any decision about a patient. {NOTICE}.
+Limits: scores: Order patients by risk; they are not probabilities at a given time.
+Limits: inputs: Other scanners, protocols and diseases than in training were not tested.
+Limits: synthetic data: Learnt from simulated images and outcomes: says nothing about real patients.
+"""
+rows = [tuple(line.split(": ", 2)) for line in fixed.strip().splitlines()]
+rows = rows if chapter.is_synthetic else rows[:-1]
+
+# %%
 rows += [("Training", name.replace("_", " "), str(x)) for name, x in seen["training"].items()]
 rows.append(("Patients", "origin", chapter.label))
 for (name, center), (n, events) in by_center.iterrows():
     rows.append(("Patients", f"{name}, centre {center}", f"{n} ({events} with metastasis)"))
-
-# %%
-dice = chapter.read("02_segmentation/dice").query("cohort == 'validation'")
-dice = dice[dice["structure"] == "tumour and nodes"]
-for (sequence, center), values in dice.groupby(["sequence", "center"], sort=False)["dice"]:
-    said = f"{values.mean():.2f} ± {values.std():.2f} ({values.count()} patients)"
+unseen = "cohort == 'validation' and structure == 'tumour and nodes'"
+dice = chapter.read("02_segmentation/dice").query(unseen)
+for (sequence, center), x in dice.groupby(["sequence", "center"], sort=False)["dice"]:
     item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, validation, centre {center}"
-    rows.append(("Performance", item, said))
+    rows.append(("Performance", item, f"{x.mean():.2f} ± {x.std():.2f} ({x.count()} patients)"))
 for name, track in ((name, track) for name in models for track in TRACKS):
     found = or_dash(c_index.get((name, "validation", track)))
     rows.append(("Performance", f"C-index, {shown[name]}, validation, {track}", found))
-rows += [
-    ("Use", "intended", "Research on the method, and teaching."),
-    ("Use", "not intended", f"Any decision about a patient. {NOTICE}."),
-    ("Limits", "scores", "Order patients by risk; they are not probabilities at a given time."),
-    ("Limits", "inputs", "Other scanners, protocols and diseases than in training were not tested."),
-]
-if chapter.is_synthetic:
-    made_up = "Learnt from simulated images and outcomes: says nothing about real patients."
-    rows.append(("Limits", "synthetic data", made_up))
 rows += [("Versions", name, version) for name, version in about["versions"].items()]
+sections = ["Inputs", "Architecture", "Training", "Patients", "Performance", "Use", "Limits", "Versions"]
+card = pd.DataFrame(rows, columns=["section", "item", "content"])
+card = card.sort_values("section", key=lambda names: names.map(sections.index), kind="stable")
 
 # %%
-card = pd.DataFrame(rows, columns=["section", "item", "content"])
 lines = ["# Model card", "", f"**{chapter.label}. {NOTICE}.**"]
 for section, items in card.groupby("section", sort=False):
     lines += ["", f"## {section}", "", *(f"- {row.item}: {row.content}" for row in items.itertuples())]
 with atomic_path(chapter.folder / "model_card.md") as temporary:
     temporary.write_text("\n".join(lines) + "\n")
-words = {"True": "yes", "False": "no", "None": "–"}
-items = {"micro batch": "patients at a time, at most", "mirror": "left and right exchanged"}
-items |= {"rotation degrees": "rotation, largest (degrees)", "blur voxels": "blurring, largest (voxels)"}
-items |= {"monitor fraction": "part kept out to watch training"}
-card = card.assign(item=card["item"].replace(items), content=card["content"].replace(words))
-chapter.table("model_card", card.rename(columns=str.capitalize), "Model card of this run.")
+words = {"True": "yes", "False": "no", "None": "–", "mirror": "left and right exchanged"}
+words |= {"rotation degrees": "rotation, largest (degrees)", "blur voxels": "blurring, largest (voxels)"}
+words |= {"micro batch": "patients at a time, at most", "monitor fraction": "part kept out to watch training"}
+card = card.replace(words).rename(columns=str.capitalize)
+chapter.table("model_card", card, "Model card of this run.")
 
 # %% [markdown]
 # ## Against the paper

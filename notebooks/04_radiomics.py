@@ -63,7 +63,7 @@ from npcbook.imaging import (
     lost_names,
     predicted_mask_path,
     preprocessed_path,
-    read_case,
+    read_volume,
 )
 
 # %%
@@ -330,7 +330,7 @@ chapter.table("problems", problems.head(20), "Images without features or with un
 
 # %%
 case = cases[(report["status"] != "failed").to_numpy()].iloc[0]
-volume = read_case(case["image_path"], case["mask_path"])
+volume = read_volume(case["image_path"], case["mask_path"])
 image = sitk.GetImageFromArray(np.asarray(volume.image, dtype=np.float32) * np.float32(settings.scale))
 image.SetSpacing([float(size) for size in reversed(volume.spacing)])
 mask = sitk.GetImageFromArray(np.isin(volume.mask, STRUCTURES[region]).astype(np.uint8))

@@ -57,7 +57,7 @@ from npcbook.imaging import (
     predicted_mask_path,
     preprocess,
     preprocessed_path,
-    read_case,
+    read_volume,
     redrawn_cases,
 )
 
@@ -593,7 +593,7 @@ chapter.say(f"""
 picked = {centre: draw(patients["center"] == centre) for centre in sorted(patients["center"].unique())}
 some = contrast.loc[np.concatenate(list(picked.values()))]
 learn = some.index[training[patients.index.get_indexer(some.index)]]
-learned = [read_case(*contrast.loc[patient, ["image_path", "mask_path"]]) for patient in learn]
+learned = [read_volume(*contrast.loc[patient, ["image_path", "mask_path"]]) for patient in learn]
 standard = np.mean([intensity_landmarks(volume) for volume in learned], axis=0)
 match = partial(match_landmarks, standard=standard)
 wanted = replace(settings, images=("original",))

@@ -290,7 +290,7 @@ class Chapter:
 
     def takeaway(self, position: int, text: str) -> None:
         """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`."""
-        self.takeaways[position] = text
+        self.takeaways[position] = " ".join(text.split())
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)
 

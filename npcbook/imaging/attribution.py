@@ -62,10 +62,8 @@ def score_function(
         From pictures, shape (N, 1, Z, Y, X), to the part of the log hazard ratio that comes from this
         sequence, shape (N,).
     """
-    mean, sd, coef = (
-        torch.as_tensor(values[columns], dtype=torch.float32)
-        for values in (head.scaling.mean, head.scaling.sd, head.coef)
-    )
+    parts = head.scaling.mean, head.scaling.sd, head.coef
+    mean, sd, coef = (torch.as_tensor(values[columns], dtype=torch.float32) for values in parts)
     mask = torch.from_numpy(np.asarray(labels))[None]
 
     def score(pictures: torch.Tensor) -> torch.Tensor:

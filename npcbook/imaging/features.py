@@ -149,20 +149,12 @@ def store_features(
     Features
         As read back from the file.
     """
-    forms = {"read": _read_features, "write": _write_features}
-    return keep(path, _features_by_file, network_file, images, device=device, **forms)
+    stored = keep(path, _features_as_arrays, network_file, images, device=device)
+    region = pd.DataFrame(stored["region"], columns=stored["names"].tolist())
+    return Features(stored["labels"], stored["bottleneck"], region)
 
 
-def _features_by_file(network_file: Path, images: np.ndarray, device: str) -> Features:
-    return extract_features(load_network(network_file).network, images, device=device)
-
-
-def _write_features(path: Path, features: Features) -> None:
-    parts = {"labels": features.labels, "bottleneck": features.bottleneck, "region": features.region}
-    np.savez_compressed(path, **parts, names=features.region.columns.to_numpy(str))
-
-
-def _read_features(path: Path) -> Features:
-    with np.load(path, allow_pickle=False) as stored:
-        region = pd.DataFrame(stored["region"], columns=stored["names"].tolist())
-        return Features(stored["labels"], stored["bottleneck"], region)
+def _features_as_arrays(network_file: Path, images: np.ndarray, device: str) -> dict[str, np.ndarray]:
+    found = extract_features(load_network(network_file).network, images, device=device)
+    names = found.region.columns.to_numpy(str)
+    return vars(found) | {"region": found.region.to_numpy(), "names": names}

@@ -163,12 +163,12 @@ def save_head(path: str | os.PathLike, head: SoftmaxHead | LinearHead, columns: 
     """
     if len(columns) != len(head.scaling.mean):
         raise ValueError(f"{len(columns)} names are given for a head of {len(head.scaling.mean)} features.")
-    arrays = {"mean": head.scaling.mean, "sd": head.scaling.sd}
+    arrays = vars(head.scaling)
     if isinstance(head, SoftmaxHead):
-        arrays |= {"losses": head.losses}
-        arrays |= {f"head.{name}": tensor.numpy() for name, tensor in head.head.state_dict().items()}
+        fitted = {f"head.{name}": tensor.numpy() for name, tensor in head.head.state_dict().items()}
+        arrays = arrays | fitted | {"losses": head.losses}
     else:
-        arrays |= {"coef": head.coef}
+        arrays = arrays | {"coef": head.coef}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={"columns": json.dumps(list(columns))})
@@ -182,12 +182,8 @@ def load_head(path: str | os.PathLike) -> tuple[SoftmaxHead | LinearHead, list[s
     scaling = Scaling(arrays["mean"], arrays["sd"])
     if "coef" in arrays:
         return LinearHead(arrays["coef"], scaling), columns
-    weights = {
-        name.removeprefix("head."): torch.from_numpy(array)
-        for name, array in arrays.items()
-        if name.startswith("head.")
-    }
-    hidden, features = weights["connect.weight"].shape
-    network = PrognosisHead(features, hidden)
+    names = [name for name in arrays if name.startswith("head.")]
+    weights = {name.removeprefix("head."): torch.from_numpy(arrays[name]) for name in names}
+    network = PrognosisHead(len(weights["connect.weight"]))
     network.load_state_dict(weights)
     return SoftmaxHead(network, scaling, arrays["losses"]), columns

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from platform import python_version
 from statistics import multimode
 
 import numpy as np
@@ -114,10 +114,9 @@ def _head_path(folder: Path, track: str, name: str) -> Path:
 
 
 def store_model(
-    folder: str | os.PathLike,
+    folder: Path,
     *,
-    heads: Mapping[str, Mapping[str, SoftmaxHead | LinearHead]],
-    columns: Mapping[str, Mapping[str, Sequence[str]]],
+    heads: Mapping[tuple[str, str], tuple[SoftmaxHead | LinearHead, Sequence[str]]],
     networks: Mapping[str, Path],
     seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],
@@ -128,12 +127,10 @@ def store_model(
 
     Parameters
     ----------
-    folder : str or path
+    folder : path
         Where to write; `read_model` looks for ``model/model.json`` in a run's folders.
-    heads : mapping of track to mapping of score to head
-        Tracks are "as published" and "recommended".
-    columns : mapping of track to mapping of score to sequence of str
-        Names of the features of each head, ``sequence/feature``.
+    heads : mapping of (track, score) to (head, names of its features)
+        Tracks are "as published" and "recommended"; a name is ``sequence/feature``.
     networks : mapping of sequence to path
         Files of the networks whose features the heads read.
     seen : mapping
@@ -152,24 +149,24 @@ def store_model(
     dict
         What was written to ``model.json``.
     """
-    folder = Path(folder)
-    for track, fitted in heads.items():
-        for name, head in fitted.items():
-            save_head(_head_path(folder, track, name), head, columns[track][name])
-    away = {t: {name: os.path.relpath(p, folder) for name, p in of.items()} for t, of in cutoffs.items()}
+    for key, (head, columns) in heads.items():
+        save_head(_head_path(folder, *key), head, columns)
     about |= {
         "input": dict(seen),
         "network": load_network(next(iter(networks.values()))).network.settings.to_dict(),
-        "network_files": {sequence: os.path.relpath(path, folder) for sequence, path in networks.items()},
+        "network_files": _relative(networks, folder),
         "networks_fingerprint": fingerprint(list(networks.values())),
-        "cutoffs": away,
+        "cutoffs": {track: _relative(tables, folder) for track, tables in cutoffs.items()},
         "geometry": {sequence: _common_geometry(paths) for sequence, paths in training_images.items()},
-        "versions": {name: metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
+        "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": python_version()},
     }
     with atomic_path(folder / "model.json") as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n")
     return about
+
+
+def _relative(paths: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    return {name: os.path.relpath(path, folder) for name, path in paths.items()}
 
 
 def _common_geometry(paths: Iterable[Path]) -> dict:
@@ -265,8 +262,6 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
     paths = {sequence: Path(files[sequence]) for sequence in SEQUENCES}
     if len({path.resolve() for path in paths.values()}) < len(paths):
         raise ValueError("Two of the three images are the same file: give one file for each sequence.")
-    if missing := [path for path in paths.values() if not path.is_file()]:
-        raise FileNotFoundError(f"There is no image file {missing[0]}.")
     sequences = {sequence: _predict_sequence(model, sequence, path) for sequence, path in paths.items()}
     features = pd.concat([result.features for result in sequences.values()])
     rows = []
@@ -298,15 +293,16 @@ def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
 
 def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult:
     seen, trained = model.about["input"], model.about["geometry"][sequence]
-    given = _read_given(path)
-    turned = orient(given, trained["orientation"])
-    _check_field(path, turned.extent, trained, seen["plane_mm"])
     try:
+        given = read_volume(path)
+        turned = orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
         volume = half_precision(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be used: {str(error).strip().splitlines()[-1]}") from error
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"{path} cannot be used; give a NIfTI image of a head: {reason}") from error
+    _check_field(path, turned.extent, trained, seen["plane_mm"])
     field = plane_field(volume, seen["plane_mm"])
     pixels = fit_grid(volume, tuple(seen["grid"]), field_mm=field).image
     found = extract_features(model.networks[sequence], pixels[None])
@@ -314,13 +310,6 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     back = orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
     return SequenceResult(volume, replace(given, mask=back.mask), features)
-
-
-def _read_given(path: Path) -> Volume:
-    try:
-        return read_volume(path)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not an image that can be read: give a NIfTI file.") from error
 
 
 def _check_field(path: Path, extent: Sequence[float], trained: dict, plane_mm: float | None) -> None:
@@ -417,21 +406,16 @@ def plot_check(prediction: Prediction, model: Model) -> Figure:
     for column, (sequence, result) in zip(axes.T, prediction.sequences.items(), strict=True):
         toward = model.about["geometry"][sequence]["orientation"][0]
         for ax, label, name in zip(column, (1, 2), ("tumour", "nodes"), strict=True):
-            ax.set(xticks=[], yticks=[])
-            areas = (result.volume.mask == label).sum(axis=(1, 2))
+            areas, said = (result.volume.mask == label).sum(axis=(1, 2)), f"no {name} found"
+            ax.set(xticks=[], yticks=[], frame_on=areas.any())
             if areas.any():
                 shown = int(areas.argmax())
                 _draw_slice(ax, result.volume, shown, toward)
                 said = f"largest {name}, slice {shown + 1} of {len(areas)}"
-            else:
-                ax.set_frame_on(False)
-                said = f"no {name} found"
             ax.set_title(f"{DISPLAY_NAMES[sequence]}: {said}", fontsize=10)
     combined = prediction.scores[prediction.scores["score"] == "combined"]
-    said = [
-        f"{row.track}: {row.value:.3g}" + (f" ({row.risk_group} risk)" if row.risk_group else "")
-        for row in combined.itertuples()
-    ]
+    groups = [f" ({group} risk)" if group else "" for group in combined["risk_group"]]
+    said = map("{}: {:.3g}{}".format, combined["track"], combined["value"], groups)
     heading = f"Orange, tumour; blue, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
     lines = (textwrap.fill(line, 150) for line in (heading, *prediction.reading))
     fig.suptitle("\n".join(lines), fontsize=8)

@@ -56,9 +56,7 @@ class NetworkSettings:
         if self.width not in WIDTHS:
             raise ValueError(f"width is {self.width!r}; it must be one of {', '.join(WIDTHS)}.")
         if len(self.grid) != 3 or min(self.grid) < 1:
-            raise ValueError(
-                f"grid is {self.grid}; it must be three positive sizes (Z, Y, X), such as (16, 48, 48)."
-            )
+            raise ValueError(f"grid is {self.grid}; it must be three positive sizes (Z, Y, X).")
         needed = 2 ** (len(self.filters) - 1)
         if any(size % needed for size in self.grid[1:]):
             raise ValueError(
@@ -128,15 +126,12 @@ class UNet3d(nn.Module):
         super().__init__()
         self.settings = settings
         filters, size = settings.filters, settings.group_size
-        self.down = nn.ModuleList(
-            convolutions(before, after, size) for before, after in zip((1, *filters), filters, strict=False)
-        )
+        levels = zip((1, *filters), filters, strict=False)
+        self.down = nn.ModuleList(convolutions(before, after, size) for before, after in levels)
         self.pools = nn.ModuleList(nn.MaxPool3d(step) for step in settings.poolings)
         # From the bottleneck upwards.
         pairs = list(zip(filters[::-1], filters[-2::-1], settings.poolings[::-1], strict=False))
-        self.widen = nn.ModuleList(
-            UpSample(3, deep, shallow, step, mode="deconv") for deep, shallow, step in pairs
-        )
+        self.widen = nn.ModuleList(UpSample(3, *pair, mode="deconv") for pair in pairs)
         self.up = nn.ModuleList(convolutions(2 * shallow, shallow, size) for _, shallow, _ in pairs)
         self.out = nn.Conv3d(filters[0], settings.classes, 1)
 
@@ -180,8 +175,6 @@ class PrognosisHead(nn.Module):
     features : int
         Length of the pooled vector: the bottleneck's channels for one sequence, three times as many for the
         combined sequence.
-    hidden : int, optional
-        Width of the fully connected layer; default, as wide as the input.
 
     Notes
     -----
@@ -189,11 +182,10 @@ class PrognosisHead(nn.Module):
     puts "a pool layer" after the global pooling; there is nothing left to pool there, and it is left out.
     """
 
-    def __init__(self, features: int, hidden: int | None = None):
+    def __init__(self, features: int):
         super().__init__()
-        hidden = features if hidden is None else hidden
-        self.connect = nn.Linear(features, hidden)
-        self.classify = nn.Linear(hidden, 2)
+        self.connect = nn.Linear(features, features)
+        self.classify = nn.Linear(features, 2)
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         """Return logits, shape (N, 2), of pooled features, shape (N, features)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +66,7 @@ def measure_overlap(predicted: np.ndarray, reference: np.ndarray, spacing) -> Ov
     """
     predicted, reference = np.asarray(predicted, dtype=bool), np.asarray(reference, dtype=bool)
     if predicted.shape != reference.shape:
-        raise ValueError(
-            f"predicted has shape {predicted.shape} and reference {reference.shape}; bring both "
-            f"to the same voxels (images.restore_grid)."
-        )
+        raise ValueError(f"predicted has shape {predicted.shape}, reference {reference.shape}: use one grid.")
     if not (predicted.any() or reference.any()):
         return Overlap(np.nan, np.nan, np.nan)
     # Only the box that holds both masks matters.
@@ -107,29 +104,3 @@ def store_prediction(labels: np.ndarray, *, preprocessed: Path, target: Path, pl
 def _on_image(labels: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
     volume = load_volume(preprocessed)
     return restore_grid(labels, volume, field_mm=plane_field(volume, plane_mm))
-
-
-def compare_masks(predicted: Path, contours: Path) -> list[dict]:
-    """Compare a predicted mask with the contours of the same image, structure by structure.
-
-    Parameters
-    ----------
-    predicted, contours : path
-        Labels, on the same voxels.
-
-    Returns
-    -------
-    list of dict
-        One for each of `STRUCTURES`: ``structure``, ``dice``, ``hd95_mm``, ``volume_error``.
-
-    Raises
-    ------
-    ValueError
-        If they do not lie on the same voxels.
-    """
-    both = read_volume(predicted, contours)
-    rows = []
-    for structure, members in STRUCTURES.items():
-        masks = np.isin(both.image, members), np.isin(both.mask, members)
-        rows.append({"structure": structure} | asdict(measure_overlap(*masks, both.spacing)))
-    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,10 +39,8 @@ def head_mask(image: np.ndarray) -> np.ndarray:
     """
     if image.min() == image.max():
         raise ValueError(f"every voxel of the image is {image.min()}: it shows no head; check the file.")
-    threshold = sitk.OtsuThresholdImageFilter()
-    threshold.SetInsideValue(0)
-    threshold.SetOutsideValue(1)
-    return sitk.GetArrayFromImage(threshold.Execute(sitk.GetImageFromArray(image))).astype(bool)
+    inside = sitk.OtsuThreshold(sitk.GetImageFromArray(image), 0, 1)
+    return sitk.GetArrayFromImage(inside).astype(bool)
 
 
 def bias_field(
@@ -103,8 +100,7 @@ def bias_field(
 
 def correct_bias(volume: Volume) -> Volume:
     """Divide a volume by its bias field; intensities as scanned are positive in tissue."""
-    field = bias_field(volume.image, volume.spacing)
-    return replace(volume, image=volume.image / np.exp(field))
+    return replace(volume, image=volume.image / np.exp(bias_field(volume.image, volume.spacing)))
 
 
 def normalise(volume: Volume) -> Volume:
@@ -167,38 +163,7 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
 
 def _check_order(order: str) -> None:
     if order not in ORDERS:
-        raise ValueError(
-            f"order is {order!r}; it must be one of {', '.join(ORDERS)}: correct the order of preprocessing."
-        )
-
-
-def preprocessing_steps(order: str) -> pd.DataFrame:
-    """Return the steps of `preprocess` with their parameters, to be kept with its results.
-
-    Parameters
-    ----------
-    order : {"n4-normalise", "normalise-n4"}
-        See `preprocess`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        In the order taken: ``step``, ``parameter``, ``value`` (as text).
-
-    Raises
-    ------
-    ValueError
-        If `order` is neither.
-    """
-    _check_order(order)
-    arguments = inspect.signature(bias_field).parameters.values()
-    fit = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
-    steps = {
-        "n4": [("bias field (N4, in Otsu's mask)", *pair) for pair in fit.items()],
-        "normalise": [("normalisation", "mean and SD from", "Otsu's mask")],
-    }
-    rows = [row for step in order.split("-") for row in steps[step]]
-    return pd.DataFrame(rows, columns=["step", "parameter", "value"]).astype(str)
+        raise ValueError(f"the order of preprocessing is {order!r}; it must be one of {', '.join(ORDERS)}.")
 
 
 def intensity_landmarks(volume: Volume) -> np.ndarray:

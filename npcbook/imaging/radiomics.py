@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -43,14 +43,7 @@ IMAGES = ("original", *LOG_IMAGES, *WAVELET_IMAGES)
 LAST_IMAGES = ("original", LOG_IMAGES[-1], WAVELET_IMAGES[-1])
 # In the order in which the deposited script writes them: of two equal names the later one is kept.
 TEXTURES = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
-IBSI_FILE = project_path("data/ibsi/digital_phantom.csv")
-# Slices z of rows y; 0 is outside the region.
-IBSI_PHANTOM = """
-14411 14611 41641 44641
-14411 11611 01311 44611
-14400 11111 11011 11611
-14400 11111 11111 11611
-"""
+IBSI = project_path("data/ibsi")
 
 # pyradiomics announces each step; what fails is reported by `extract_cohort`, in the row it concerns.
 logging.getLogger("radiomics").setLevel(logging.CRITICAL)
@@ -87,14 +80,6 @@ def lost_names() -> pd.DataFrame:
     return lost.rename(columns={"feature_class": "lost"})[["feature", "lost", "kept"]].reset_index(drop=True)
 
 
-@cache
-def _feature_rows() -> tuple[tuple[str, str, str], ...]:
-    firsts = [(image, "firstorder", f) for image in IMAGES for f in _features_of("firstorder")]
-    shapes = [(image, "shape", f) for image in LAST_IMAGES for f in _features_of("shape")]
-    textures = _all_textures().drop_duplicates("feature", keep="last").to_numpy().tolist()
-    return (*firsts, *shapes, *((image, *row) for image in LAST_IMAGES for row in textures))
-
-
 def feature_table() -> pd.DataFrame:
     """Return the paper's columns for one sequence, in their fixed order.
 
@@ -114,13 +99,24 @@ def feature_table() -> pd.DataFrame:
     ----------
     Paper, "Construction of the radiomics model"; layout of the deposited script, described in the register.
     """
-    table = pd.DataFrame(_feature_rows(), columns=["image", "feature_class", "feature"])
+    textures = _all_textures().drop_duplicates("feature", keep="last").to_numpy().tolist()
+    rows = [(image, "firstorder", feature) for image in IMAGES for feature in _features_of("firstorder")]
+    rows += [(image, "shape", feature) for image in LAST_IMAGES for feature in _features_of("shape")]
+    rows += [(image, *texture) for image in LAST_IMAGES for texture in textures]
+    table = pd.DataFrame(rows, columns=["image", "feature_class", "feature"])
     table.insert(0, "column", table["image"] + "_" + table["feature_class"] + "_" + table["feature"])
     blocks = {"firstorder": "first-order", "shape": "shape"}
     table["block"] = table["feature_class"].map(blocks).fillna("texture")
     copies = (table["feature_class"] == "shape") & (table["image"] != "original")
     table["copy_of"] = np.where(copies, "original_shape_" + table["feature"], "")
     return table
+
+
+@cache
+def _sources() -> pd.Series:
+    """Return, by column, the column that its value is computed as: the first of copies."""
+    table = feature_table()
+    return table["copy_of"].where(table["copy_of"] != "", table["column"]).set_axis(table["column"].to_list())
 
 
 @dataclass(frozen=True)
@@ -259,15 +255,13 @@ def _region(image: sitk.Image, mask: sitk.Image, box: np.ndarray, options: Mappi
 
 
 def _class_values(calculator, features: Iterable[str]) -> dict[str, float]:
-    values = {}
     # Flat regions and angles without neighbours divide by zero inside pyradiomics, which then sets or skips
     # these terms itself; what stays undefined is NaN in the result and named in `CaseFeatures.undefined`.
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         calculator._initCalculation()
-        for feature in features:
-            values[feature] = np.real(np.squeeze(getattr(calculator, f"get{feature}FeatureValue")())).item()
-    return values
+        values = {feature: getattr(calculator, f"get{feature}FeatureValue")() for feature in features}
+    return {feature: np.real(np.squeeze(value)).item() for feature, value in values.items()}
 
 
 def _filtered(image: sitk.Image, mask: sitk.Image, names: set[str], options: Mapping):
@@ -337,14 +331,10 @@ def extract_images(
 
 @cache
 def _wanted(images: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
-    wanted: dict[str, dict[str, list[str]]] = {}
-    for image, feature_class, feature in _feature_rows():
-        name = _source(image, feature_class)
-        if name not in images:
-            continue
-        features = wanted.setdefault(name, {}).setdefault(feature_class, [])
-        if feature not in features:
-            features.append(feature)
+    table, wanted = feature_table(), {}
+    table = table[(table["copy_of"] == "") & table["image"].isin(images)]
+    for (image, feature_class), features in table.groupby(["image", "feature_class"])["feature"]:
+        wanted.setdefault(image, {})[feature_class] = features.to_list()
     return wanted
 
 
@@ -362,17 +352,13 @@ def compare_with_ibsi() -> pd.DataFrame:
     ----------
     Image Biomarker Standardisation Initiative, reference manual; the values stand in ``data/ibsi``.
     """
-    table = pd.read_csv(IBSI_FILE)
-    lines = IBSI_PHANTOM.strip().splitlines()
-    image = sitk.GetImageFromArray(
-        np.array([[list(map(int, row)) for row in line.split()] for line in lines])
-    )
-    image = sitk.Cast(image, sitk.sitkFloat64)
+    table = pd.read_csv(IBSI / "digital_phantom.csv")
+    rows = (IBSI / "digital_phantom.txt").read_text().split()
+    image = sitk.GetImageFromArray(np.array([list(row) for row in rows], dtype=float).reshape(4, 4, 5))
     image.SetSpacing((2.0, 2.0, 2.0))
     wanted = table.groupby("feature_class")["feature"].apply(list).to_dict()
     with _one_itk_thread():
-        mask = sitk.Cast(image > 0, sitk.sitkUInt8)
-        values, _ = extract_images(image, mask, {"original": wanted}, {"binWidth": 1})
+        values, _ = extract_images(image, image > 0, {"original": wanted}, {"binWidth": 1})
     rows = zip(table["feature_class"], table["feature"], strict=True)
     table["found"] = [values["original", feature_class, feature] for feature_class, feature in rows]
     # Half a unit of the third digit, and a hair for values that end in 5.
@@ -429,26 +415,12 @@ def extract_features(volume: Volume, *, settings: Settings | None = None) -> Cas
     mask = to_sitk(inside.astype(np.uint8), here)
     with _one_itk_thread():
         found, region = extract_images(image, mask, _wanted(settings.images), settings.options)
-    rows = _feature_rows()
-    values = [found.get((_source(image, name), name, feature), np.nan) for image, name, feature in rows]
-    series = pd.Series(values, index=_columns(), dtype=float)
-    series = series.where(np.isfinite(series))
-    asked = np.array([_source(image, name) in settings.images for image, name, _ in rows])
-    undefined = tuple(series.index[series.isna() & asked])
-    return CaseFeatures(series, int(region.mask.sum()), int(region.present.size), undefined)
-
-
-@cache
-def _columns() -> tuple[str, ...]:
-    return tuple(feature_table()["column"])
-
-
-def _source(image: str, feature_class: str) -> str:
-    """Return the image that a column is computed on: shape, which has none, goes with the first."""
-    return "original" if feature_class == "shape" else image
-
-
-read_case = read_volume  # a case is an image and its contours
+    sources = _sources()
+    values = pd.Series({"_".join(key): value for key, value in found.items()}, dtype=float)
+    values = values.where(np.isfinite(values)).reindex(sources).set_axis(sources.index)
+    is_asked = sources.str.partition("_")[0].isin(settings.images)
+    undefined = tuple(values.index[values.isna() & is_asked])
+    return CaseFeatures(values, int(region.mask.sum()), int(region.present.size), undefined)
 
 
 @dataclass(frozen=True)
@@ -465,16 +437,12 @@ class Extraction:
         ``n_voxels``, ``grey_levels``.
     """
 
-    features: pd.DataFrame = field(repr=False)
-    report: pd.DataFrame = field(repr=False)
+    features: pd.DataFrame
+    report: pd.DataFrame
 
 
 def extract_cohort(
-    cases: pd.DataFrame,
-    *,
-    folder: Path,
-    settings: Settings | None = None,
-    workers: int = 2,
+    cases: pd.DataFrame, *, folder: Path, settings: Settings | None = None, workers: int = 2
 ) -> Extraction:
     """Extract features of many patients, side by side, keeping what is done.
 
@@ -515,7 +483,7 @@ def extract_cohort(
     done = Parallel(n_jobs=workers, return_as="generator")(jobs)
     rows = list(progress(done, total=len(patients), description="radiomics, patients"))
     sequences = list(dict.fromkeys(cases["sequence"]))
-    columns = [f"{s}_{c}" for s in sequences for c in _columns()]
+    columns = [f"{s}_{c}" for s in sequences for c in _sources().index]
     features = pd.DataFrame([row["values"] for row in rows], index=pd.Index(patients, name="patient_id"))
     report = pd.DataFrame([case for row in rows for case in row["report"]])
     return Extraction(features.reindex(columns=columns).astype(float), report)
@@ -534,7 +502,7 @@ def _check_cases(cases: pd.DataFrame) -> None:
 def _patient_features(rows: list[dict], settings: Settings) -> dict:
     """Return one patient's values by column and one report row per case."""
     found = [_case_features(row, settings) for row in rows]
-    values = {name: value for case, _ in found for name, value in case.items()}
+    values = {f"{case['sequence']}_{name}": x for values, case in found for name, x in values.items()}
     return {"values": values, "report": [case for _, case in found]}
 
 
@@ -542,22 +510,19 @@ def _case_features(row: dict, settings: Settings) -> tuple[dict[str, float], dic
     report = {"patient_id": row["patient_id"], "sequence": row["sequence"], "status": "failed", "reason": ""}
     report |= {"n_voxels": 0, "grey_levels": 0}
     try:
-        case = extract_features(read_volume(row["image_path"], row["mask_path"]), settings=settings)
+        volume = read_volume(row["image_path"], row["mask_path"])
+        volume = row["prepare"](volume) if "prepare" in row else volume
+        case = extract_features(volume, settings=settings)
     except FAILURES as error:
         return {}, report | {"reason": _reason(error)}
     report |= {"status": "ok", "n_voxels": case.n_voxels, "grey_levels": case.grey_levels}
     if case.undefined:
         report |= {"status": "partly", "reason": f"undefined: {', '.join(case.undefined[:5])}"}
-    values = case.values.dropna()
-    return {f"{row['sequence']}_{name}": value for name, value in values.items()}, report
+    return case.values.dropna().to_dict(), report
 
 
 def perturb_mask(
-    mask: np.ndarray,
-    spacing: tuple[float, float, float],
-    *,
-    amplitude_mm: float = 1.5,
-    rng: np.random.Generator,
+    mask: np.ndarray, spacing: Sequence[float], *, amplitude_mm: float = 1.5, rng: np.random.Generator
 ) -> np.ndarray:
     """Redraw a contour as a second reader might: its surface moved in and out by a smooth random amount.
 
@@ -628,17 +593,13 @@ def extract_readings(
         Index ``patient_id`` and ``reading`` (0, 1, …), columns of `feature_table`; a case that cannot be
         extracted is a row of NaN.
     """
-    settings = settings or Settings()
-    rows = [(number, row) for number, cases in enumerate(readings) for row in cases.to_dict("records")]
-    jobs = (
-        delayed(keep)(Path(folder) / f"{row['patient_id']}-{number}.json", _one_reading, row, settings)
-        for number, row in rows
-    )
-    values = Parallel(n_jobs=workers)(jobs)
-    index = pd.MultiIndex.from_tuples(
-        [(row["patient_id"], number) for number, row in rows], names=["patient_id", "reading"]
-    )
-    return pd.DataFrame(values, index=index).reindex(columns=_columns()).astype(float)
+    read = []
+    for number, cases in enumerate(readings):
+        place = Path(folder) / str(number)
+        cases = cases.reset_index(drop=True)
+        found = extract_cohort(cases, folder=place, settings=settings, workers=workers).features
+        read.append(found.set_axis(_sources().index, axis="columns"))
+    return pd.concat(read, keys=range(len(read)), names=["reading"]).swaplevel()
 
 
 def redrawn_cases(
@@ -671,17 +632,6 @@ def _redrawn(volume: Volume, *, amplitude_mm: float, seed: int) -> Volume:
     rng = np.random.default_rng(seed)
     moved = perturb_mask(volume.mask, volume.spacing, amplitude_mm=amplitude_mm, rng=rng)
     return replace(volume, mask=moved)
-
-
-def _one_reading(row: dict, settings: Settings) -> dict[str, float]:
-    try:
-        volume = read_volume(row["image_path"], row["mask_path"])
-        if "prepare" in row:
-            volume = row["prepare"](volume)
-        return extract_features(volume, settings=settings).values.dropna().to_dict()
-    except FAILURES:
-        # The same case has its reason in the report of `extract_cohort`.
-        return {}
 
 
 @dataclass(frozen=True)

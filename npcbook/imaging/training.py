@@ -21,6 +21,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from monai.losses import DiceLoss
 from monai.networks import one_hot
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
@@ -98,17 +99,13 @@ class TrainingSettings:
 
     def __post_init__(self):
         for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES), ("device", DEVICES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
-                )
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
         for name in ("epochs", "batch_size", "micro_batch", "learning_rate", "devices"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         if not 0 <= self.monitor_fraction < 1:
-            raise ValueError(
-                f"monitor_fraction is {self.monitor_fraction}; it must be at least 0 and below 1."
-            )
+            raise ValueError(f"monitor_fraction is {self.monitor_fraction}; it must be from 0 to below 1.")
         if self.devices > 1 and self.devices * self.micro_batch > self.batch_size:
             raise ValueError(
                 f"batches of {self.batch_size} patients in parts of {self.micro_batch} leave some of "
@@ -140,10 +137,8 @@ def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     predicted, target = logits.float().softmax(dim=1), one_hot(labels[:, None], logits.shape[1])
     # Small nodes are first found as disease of either kind, then told apart.
-    predicted, target = (
-        torch.cat((x[:, 1:], x[:, 1:].sum(1, keepdim=True)), dim=1) for x in (predicted, target)
-    )
-    return DiceLoss(batch=True)(predicted, target)
+    both = (torch.cat((x[:, 1:], x[:, 1:].sum(1, keepdim=True)), dim=1) for x in (predicted, target))
+    return DiceLoss(batch=True)(*both)
 
 
 def cross_entropy_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -158,13 +153,7 @@ def segmentation_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> 
 
 
 def augment(
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    rotation_degrees: float,
-    blur_voxels: float,
-    mirror: bool = False,
-    rng: torch.Generator,
+    images: torch.Tensor, labels: torch.Tensor, settings: TrainingSettings, *, rng: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate each patient in-plane, blur each image, and mirror some, by random amounts.
 
@@ -174,12 +163,9 @@ def augment(
         Normalised images.
     labels : torch.Tensor, shape (N, Z, Y, X), uint8
         Masks.
-    rotation_degrees : float
-        Angles are uniform between minus and plus this.
-    blur_voxels : float
-        Standard deviations of the Gaussian are uniform between 0 and this.
-    mirror : bool
-        Whether left and right are exchanged in every other patient.
+    settings : TrainingSettings
+        Angles are uniform between minus and plus `rotation_degrees`, standard deviations of the Gaussian
+        between 0 and `blur_voxels`; `mirror` exchanges left and right in every other patient.
     rng : torch.Generator
         Source of the random amounts, on the CPU.
 
@@ -193,30 +179,27 @@ def augment(
     All patients in one pass; MONAI's ``RandRotated``, ``RandGaussianSmoothd`` and ``RandFlipd``, one patient
     at a time, make an epoch 1.17 times as long (two threads, 16 x 48 x 48 voxels).
     """
-    n = len(images)
-    turn, width, side = _random_amounts(n, rng)
-    angle, width = (2 * turn - 1) * np.deg2rad(rotation_degrees), width * blur_voxels
-    side = torch.where(side < 0.5, -1.0, 1.0) if mirror else torch.ones(n)
+    turn, width, side = _random_amounts(len(images), rng)
     # Slices ride along as channels: every slice of a patient turns by the same angle.
     picture, mask = images[:, 0], labels.to(images.dtype)
-    if rotation_degrees > 0 or mirror:
-        y_size, x_size = picture.shape[2:]
-        zero, sine = torch.zeros(n), torch.sin(angle)
-        rows = (
-            side * torch.cos(angle),
-            -side * sine * y_size / x_size,
-            zero,
-            sine * x_size / y_size,
-            torch.cos(angle),
-            zero,
-        )
-        turn = torch.stack(rows, dim=1).view(n, 2, 3).to(images.device)
-        where = F.affine_grid(turn, list(picture.shape), align_corners=False)
+    if settings.rotation_degrees > 0 or settings.mirror:
+        angle = (2 * turn - 1) * np.deg2rad(settings.rotation_degrees)
+        side = torch.where(side < 0.5, -1.0, 1.0) if settings.mirror else torch.ones(len(images))
+        where = F.affine_grid(_turns(angle, side, picture), list(picture.shape), align_corners=False)
         picture = F.grid_sample(picture, where, mode="bilinear", padding_mode="border", align_corners=False)
         mask = F.grid_sample(mask, where, mode="nearest", padding_mode="zeros", align_corners=False)
-    if blur_voxels > 0:
-        picture = _blur(picture, width.to(images.device))
+    if settings.blur_voxels > 0:
+        picture = _blur(picture, (width * settings.blur_voxels).to(images.device))
     return picture[:, None], mask.to(labels.dtype)
+
+
+def _turns(angle: torch.Tensor, side: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    """Return one matrix (2, 3) a patient that turns the plane by an angle and mirrors it where side is -1."""
+    (y_size, x_size), zero = picture.shape[2:], torch.zeros_like(angle)
+    sine, cosine = torch.sin(angle), torch.cos(angle)
+    to_x = torch.stack((side * cosine, -side * sine * y_size / x_size, zero), dim=1)
+    to_y = torch.stack((sine * x_size / y_size, cosine, zero), dim=1)
+    return torch.stack((to_x, to_y), dim=1).to(picture.device)
 
 
 def _random_amounts(n: int, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -230,9 +213,8 @@ def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
     offsets = torch.arange(-3, 4, device=picture.device, dtype=picture.dtype)
     kernel = torch.exp(-0.5 * (offsets / width.clamp(min=1e-3)[:, None]) ** 2)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True))[:, None]  # (N, 1, 7)
-    rows = F.pad(
-        picture.transpose(0, 1), (0, 0, 3, 3), mode="replicate"
-    )  # patients as channels: (Z, N, Y+6, X)
+    # Patients as channels: (Z, N, Y+6, X).
+    rows = F.pad(picture.transpose(0, 1), (0, 0, 3, 3), mode="replicate")
     rows = F.conv2d(rows, kernel[..., None], groups=n)
     columns = F.conv2d(F.pad(rows, (3, 3, 0, 0), mode="replicate"), kernel[:, :, None], groups=n)
     return columns.transpose(0, 1).reshape(n, z, y, x)
@@ -247,16 +229,14 @@ def train_epoch(
     network.train()
     losses = []
     for number, batch in enumerate(batches):
-        step, steps = epoch * len(batches) + number, settings.epochs * len(batches)
-        optimiser.param_groups[0]["lr"] = _rate(settings, step, steps)
+        optimiser.param_groups[0]["lr"] = _rate(settings, epoch, number, len(batches))
         optimiser.zero_grad(set_to_none=True)
         losses.append(0.0)
         for place, part in enumerate(batch.split(settings.micro_batch)):
             if place % fabric.world_size != fabric.global_rank:
                 _random_amounts(len(part), rng)  # another device's part, and its random numbers
                 continue
-            pixels, masks = fabric.to_device(images[part]), fabric.to_device(labels[part])
-            pixels, masks = augment(pixels, masks, **_augmentation(settings), rng=rng)
+            pixels, masks = augment(*fabric.to_device((images[part], labels[part])), settings, rng=rng)
             with fabric.autocast():
                 logits = network(pixels.contiguous(memory_format=torch.channels_last_3d))
             loss = segmentation_loss(settings.loss, logits, masks) * len(part) / len(batch)
@@ -268,19 +248,16 @@ def train_epoch(
     return float(np.mean(losses))
 
 
-def _augmentation(settings: TrainingSettings) -> dict:
-    return {name: getattr(settings, name) for name in ("rotation_degrees", "blur_voxels", "mirror")}
-
-
 def _generator(*numbers: int) -> torch.Generator:
     """Return a source of random numbers that belongs to these numbers alone."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def _rate(settings: TrainingSettings, step: int, steps: int) -> float:
+def _rate(settings: TrainingSettings, epoch: int, number: int, per_epoch: int) -> float:
     """Return the learning rate of a step; it depends on nothing but the step's number."""
     if settings.schedule == "constant":
         return settings.learning_rate
+    step, steps = epoch * per_epoch + number, settings.epochs * per_epoch
     warm = max(1, steps // 10)
     if step < warm:
         return settings.learning_rate * (step + 1) / warm
@@ -303,18 +280,14 @@ def _add_up(fabric, network, loss: float) -> float:
     """
     if fabric.world_size == 1:
         return loss
-    parameters = list(network.parameters())
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    own = torch.cat([torch.tensor([loss], device=fabric.device), *(g.flatten() for g in gradients)])
-    total, *summed = fabric.all_reduce(own, reduce_op="sum").split([1, *(p.numel() for p in parameters)])
-    for parameter, gradient in zip(parameters, summed, strict=True):
-        parameter.grad = gradient.view_as(parameter)
-    return total.item()
+    for parameter in network.parameters():
+        own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.grad = fabric.all_reduce(own, reduce_op="sum")
+    return fabric.all_reduce(torch.tensor(loss, device=fabric.device), reduce_op="sum").item()
 
 
 def _check_finite(loss: float, network, epoch: int, step: int) -> None:
-    squares = torch.stack([p.grad.float().square().sum() for p in network.parameters() if p.grad is not None])
-    gradient = float(squares.sum().sqrt())
+    gradient = float(get_total_norm(p.grad for p in network.parameters() if p.grad is not None))
     if not (np.isfinite(loss) and np.isfinite(gradient)):
         raise FloatingPointError(
             f"training stopped in epoch {epoch + 1}, step {step + 1}: the loss is {loss} and the length of "

@@ -20,7 +20,6 @@ from npcbook.imaging.preprocessing import (
     normalise,
     preprocess,
     preprocess_files,
-    preprocessing_steps,
 )
 from npcbook.imaging.volumes import (
     Volume,
@@ -244,8 +243,6 @@ def test_a_mistyped_order_is_refused_at_once_and_nothing_is_removed(tmp_path):
     with pytest.raises(ValueError, match="'n4_normalise'; it must be one of n4-normalise, normalise-n4"):
         preprocess_files(files, order="n4_normalise", workers=1)
     assert files[0][1].stat().st_mtime_ns == made
-    with pytest.raises(ValueError, match="'n4_normalise'; it must be one of n4-normalise, normalise-n4"):
-        preprocessing_steps("n4_normalise")
 
 
 @pytest.mark.parametrize("package", ["SimpleITK", "numpy", "scipy"])
@@ -311,11 +308,3 @@ def test_landmarks_of_a_standard_are_met_whatever_the_scanner_s_scale():
     matched = match_landmarks(other, standard)
     np.testing.assert_allclose(intensity_landmarks(matched), standard, rtol=0.01)
     assert np.corrcoef(matched.image.ravel(), volume.image.ravel())[0, 1] > 0.999
-
-
-def test_the_steps_are_listed_in_the_order_taken():
-    for order in ORDERS:
-        steps = preprocessing_steps(order)
-        names = ["N4" if "N4" in step else "normalisation" for step in steps["step"].unique()]
-        assert names == (["N4", "normalisation"] if order.startswith("n4") else ["normalisation", "N4"])
-        assert steps.set_index("parameter")["value"]["iterations"] == "(10, 10)"

@@ -100,8 +100,7 @@ def run(tmp_path_factory):
     }
     predict.store_model(
         target / "model",
-        heads=heads,
-        columns=columns,
+        heads={(t, n): (head, columns[t][n]) for t, fitted in heads.items() for n, head in fitted.items()},
         networks={s: network_path(source, s) for s in SEQUENCES},
         seen={"order": "n4-normalise", "grid": GRID, "plane_mm": PLANE_MM},
         training_images=given,

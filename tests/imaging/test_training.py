@@ -84,9 +84,8 @@ def test_rotation_turns_picture_and_mask_together():
     labels = torch.zeros(1, 2, 20, 30, dtype=torch.uint8)
     labels[:, :, 5:15, 10:14] = 1
     images = labels[:, None].float()
-    turned, mask = augment(
-        images, labels, rotation_degrees=30, blur_voxels=0, rng=torch.Generator().manual_seed(2)
-    )
+    settings = TrainingSettings(rotation_degrees=30, blur_voxels=0)
+    turned, mask = augment(images, labels, settings, rng=torch.Generator().manual_seed(2))
     assert not torch.equal(mask, labels)
     assert mask.sum().item() == pytest.approx(labels.sum().item(), rel=0.1)
     assert ((turned[:, 0] > 0.5) == (mask == 1)).float().mean() > 0.98
@@ -97,7 +96,8 @@ def test_rotation_by_a_known_angle_keeps_shape(monkeypatch):
     labels = torch.zeros(1, 1, 21, 31, dtype=torch.uint8)
     labels[:, :, 8:13, 11:20] = 1
     monkeypatch.setattr(torch, "rand", lambda *size, generator: torch.ones(*size))
-    _, mask = augment(labels[:, None].float(), labels, rotation_degrees=90, blur_voxels=0, rng=None)
+    settings = TrainingSettings(rotation_degrees=90, blur_voxels=0)
+    _, mask = augment(labels[:, None].float(), labels, settings, rng=None)
     rows, columns = torch.where(mask[0, 0] == 1)
     assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == (9, 5)
 
@@ -107,7 +107,8 @@ def test_mirroring_exchanges_left_and_right_of_some_patients():
     labels[:, :, 2:5, 1:4] = 1
     images = labels[:, None].float()
     rng = torch.Generator().manual_seed(5)
-    seen, mask = augment(images, labels, rotation_degrees=0, blur_voxels=0, mirror=True, rng=rng)
+    settings = TrainingSettings(rotation_degrees=0, blur_voxels=0, mirror=True)
+    seen, mask = augment(images, labels, settings, rng=rng)
     is_mirrored = torch.tensor([torch.equal(m, labels[0].flip(-1)) for m in mask])
     assert 0 < is_mirrored.sum() < len(mask)
     assert torch.equal(mask[~is_mirrored], labels[~is_mirrored])
@@ -117,9 +118,8 @@ def test_mirroring_exchanges_left_and_right_of_some_patients():
 def test_blur_keeps_the_mean_and_lowers_the_noise():
     images = torch.randn(2, 1, 4, 32, 32)
     labels = torch.zeros(2, 4, 32, 32, dtype=torch.uint8)
-    blurred, same = augment(
-        images, labels, rotation_degrees=0, blur_voxels=2.0, rng=torch.Generator().manual_seed(1)
-    )
+    settings = TrainingSettings(rotation_degrees=0, blur_voxels=2.0)
+    blurred, same = augment(images, labels, settings, rng=torch.Generator().manual_seed(1))
     assert torch.equal(same, labels)
     assert blurred.std() < 0.8 * images.std()
     assert blurred.mean().item() == pytest.approx(images.mean().item(), abs=0.02)
