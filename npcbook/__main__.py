@@ -1,7 +1,5 @@
 """Command line: ``python -m npcbook``."""
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import json

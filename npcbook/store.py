@@ -1,7 +1,5 @@
 """Where things lie and how they are kept: project paths, whole files, fingerprints, results, progress."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import inspect

@@ -1,7 +1,5 @@
 """The vocabulary: cohorts, sequences, models, tracks, what they are called and drawn in, numbers as text."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

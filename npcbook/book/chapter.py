@@ -4,8 +4,6 @@ Every chapter opens its own part of the run, reads what earlier chapters wrote a
 read. Files appear whole or not at all, and everything shown carries the label of the cohort it came from.
 """
 
-from __future__ import annotations
-
 import inspect
 import io
 import json

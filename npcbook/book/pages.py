@@ -1,7 +1,5 @@
 """Build the pages: a run's executed chapters as HTML that opens without a network."""
 
-from __future__ import annotations
-
 import html as markup
 import json
 import lzma

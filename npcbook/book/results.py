@@ -1,7 +1,5 @@
 """What a reader takes away from a run: every table and figure, and how they were made, in one folder."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

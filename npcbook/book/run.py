@@ -1,7 +1,5 @@
 """Run the book: derive the notebooks, execute the chapters that need it, keep a record of what ran."""
 
-from __future__ import annotations
-
 import ast
 import graphlib
 import json

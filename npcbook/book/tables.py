@@ -1,7 +1,5 @@
 """Tables for readers: data frames as captioned, labelled HTML."""
 
-from __future__ import annotations
-
 import hashlib
 import html
 import math

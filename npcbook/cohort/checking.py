@@ -1,7 +1,5 @@
 """Everything that is wrong with a cohort on disk, at once."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

@@ -1,7 +1,5 @@
 """The columns of a cohort's table: what they mean, what they may hold, how models code them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A cohort on disk: one table, three MR sequences a patient, and their contours, in BIDS names."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The table of a cohort, read as text and checked against its columns."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Masks stay as the network drew them, so that what is explained is how the pictur
 the score, not how the mask does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a trained network makes of patients: masks, pooled features, features of regions."""
 
-from __future__ import annotations
-
 import copy
 import os
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ passes the same steps as the model's own patients did: bias field and normalisat
 networks, the heads.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

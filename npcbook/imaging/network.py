@@ -3,8 +3,6 @@
 All of it is in this file. Batches are ``(N, C, Z, Y, X)``; one network serves one MRI sequence.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """How well one mask agrees with another: overlap, distance of the surfaces, volume."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Bias-field correction and normalisation of MR images, and keeping the result."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import replace

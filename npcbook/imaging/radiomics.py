@@ -6,8 +6,6 @@ order of work in which nothing is computed twice: an image is filtered, cropped 
 only the features asked for are evaluated.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import warnings

@@ -1,7 +1,5 @@
 """A trained segmentation network: its file, and what it draws."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass

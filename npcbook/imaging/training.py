@@ -6,8 +6,6 @@ for each epoch from the seed and the epoch's number, so that a run that was kill
 undisturbed one does. Lightning Fabric provides the device, the precision and the talk between devices.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from dataclasses import dataclass

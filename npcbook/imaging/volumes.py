@@ -1,7 +1,5 @@
 """MR images and contours with their place in the scanner: reading, turning, writing."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path

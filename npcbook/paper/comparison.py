@@ -1,7 +1,5 @@
 """A run's values beside the printed ones."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

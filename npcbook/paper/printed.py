@@ -1,7 +1,5 @@
 """The paper's printed numbers: read them as data."""
 
-from __future__ import annotations
-
 import difflib
 import math
 from functools import cache

@@ -1,7 +1,5 @@
 """Results that print themselves: an estimate with its limits as text, the same everywhere."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -4,8 +4,6 @@ It stands here since scikit-survival's takes the full Newton step over all featu
 and leaves the choice to a search that does not stratify by event; a path over 32 axes takes milliseconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

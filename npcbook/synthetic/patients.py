@@ -6,8 +6,6 @@ multivariable column, 5-year survival and follow-up. What print leaves open is a
 infiltration) act on the hazard here and on the picture in `npcbook.synthetic.phantom`.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path

@@ -10,8 +10,6 @@ field of view; arrays are ``(Z, Y, X)`` with every axis ascending, so that an id
 SimpleITK (LPS) is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Simple probes: what can be measured of the disease, and of the scanner, by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

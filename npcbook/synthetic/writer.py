@@ -1,7 +1,5 @@
 """Write a synthetic cohort in the layout of a user's own, and make its patients again."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
