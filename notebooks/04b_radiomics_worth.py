@@ -104,7 +104,7 @@ scores = chapter.read("04_radiomics/scores").set_index("patient_id")
 scores.columns = scores.columns.str.removeprefix("radiomics_")
 signatures = dict(list(chapter.read("04_radiomics/selection").groupby("signature")))
 report = chapter.read("04_radiomics/cases")
-layout = feature_table("paper")
+layout = feature_table()
 shown_names = DISPLAY_NAMES | {"combined": "Combined"}
 
 # %%
