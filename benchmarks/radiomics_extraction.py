@@ -32,6 +32,7 @@ from npcbook.imaging import radiomics
 from npcbook.imaging.preprocessing import normalise
 from npcbook.imaging.volumes import Volume
 from npcbook.synthetic.phantom import Traits, render_patient
+from npcbook.words import STRUCTURES
 
 # All but shape; the neighbourhood class is not in the settings file that the script reads.
 DISCARDED_CLASSES = ("firstorder", "glcm", "glrlm", "glszm", "gldm")
@@ -44,7 +45,7 @@ DISCARDED_FILTERS = (
 
 def prepared_region(volume: Volume, mask: str, settings: radiomics.Settings):
     """Return image and mask of the resampled, padded region, or None if the patient has none."""
-    inside = np.isin(volume.mask, radiomics.STRUCTURES[mask])
+    inside = np.isin(volume.mask, STRUCTURES[mask])
     if not inside.any():
         return None
     image = sitk.GetImageFromArray(volume.image * np.float32(settings.scale))
@@ -123,7 +124,7 @@ def compare_calls(volumes) -> tuple[np.ndarray, float, int]:
     names = np.where(layout["copy_of"] != "", layout["copy_of"], layout["column"])
     seconds, worst, cases = np.zeros(3), 0.0, 0
     for _, _, volume in volumes:
-        for mask in radiomics.STRUCTURES:
+        for mask in STRUCTURES:
             region = prepared_region(volume, mask, settings)
             if region is None:
                 continue

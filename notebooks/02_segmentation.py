@@ -33,6 +33,7 @@ in_short()
 # %%
 import json
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -49,7 +50,7 @@ from npcbook.book import KEPT, open_chapter, show_source
 from npcbook.cohort import image_path, mask_path, read_truth
 from npcbook.store import atomic_path, keep, project_path
 from npcbook.synthetic import rebuild_anatomy
-from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, format_number
+from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, STRUCTURES, format_number
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -349,7 +350,7 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-from npcbook.imaging import STRUCTURES, measure_overlap, predicted_mask_path, store_prediction
+from npcbook.imaging import measure_overlap, predicted_mask_path, store_prediction
 
 jobs = [
     delayed(store_prediction)(
@@ -377,7 +378,9 @@ def compare_masks(predicted: Path, contours: Path) -> list[dict]:
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
     jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
-    measured = Parallel(n_jobs=workers, batch_size=8)(jobs)
+    # A pool of its own, which knows MONAI before joblib takes the measure of its workers' memory.
+    pool = Parallel(n_jobs=workers, batch_size=8, initializer=import_module, initargs=("monai.metrics",))
+    measured = pool(jobs)
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
     columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]

@@ -53,7 +53,6 @@ from npcbook.book import open_chapter, show_source
 from npcbook.cohort import mask_path, read_truth
 from npcbook.imaging import (
     IMAGES,
-    STRUCTURES,
     TEXTURES,
     Settings,
     compare_with_ibsi,
@@ -77,7 +76,7 @@ from npcbook.statistics import (
     uncorrelated_features,
 )
 from npcbook.store import project_path
-from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_number, format_p, or_dash
+from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, format_p, or_dash
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format

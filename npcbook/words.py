@@ -35,6 +35,8 @@ SOURCES = (*TRACKS, "truth")
 PRINT_LABEL = "From print: the paper's own numbers"
 
 MASK_LABELS = {0: "background", 1: "primary tumour", 2: "lymph node"}
+#: Which labels make up each structure that is measured.
+STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 
 # seaborn's palette "colorblind" (a test holds it to that): a ground room imports no drawing library.
 PALETTE = (

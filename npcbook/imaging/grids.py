@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from npcbook.imaging.volumes import Volume, read_volume
+from npcbook.imaging.volumes import Volume, load_volume, read_volume, write_mask
+from npcbook.store import keep
 
 
 def _lattice(shape, spacing, grid, field_mm) -> tuple[np.ndarray, np.ndarray]:
@@ -122,3 +123,25 @@ def stack_on_grid(
         if volume.mask is not None:
             labels[number] = volume.mask
     return images, labels
+
+
+def store_prediction(labels: np.ndarray, *, preprocessed: Path, target: Path, plane_mm: float | None) -> None:
+    """Bring a predicted mask back to the voxels of its image and keep it in a file.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape of the network's grid
+        Predicted labels.
+    preprocessed : path
+        The preprocessed image, which knows where the image as scanned lies.
+    target : path
+        Where to keep the mask; it is made again if the labels or the image change.
+    plane_mm : float or None
+        As given to `stack_on_grid`.
+    """
+    keep(target, _on_image, labels, preprocessed, plane_mm, read=read_volume, write=write_mask)
+
+
+def _on_image(labels: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
+    volume = load_volume(preprocessed)
+    return restore_grid(labels, volume, field_mm=plane_field(volume, plane_mm))

@@ -1,19 +1,11 @@
 """How well one mask agrees with another: overlap, distance of the surfaces, volume."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from monai.metrics import compute_dice, get_mask_edges, get_surface_distance
 from scipy import ndimage
-
-from npcbook.imaging.grids import plane_field, restore_grid
-from npcbook.imaging.volumes import Volume, load_volume, read_volume, write_mask
-from npcbook.store import keep
-
-#: Which labels make up each structure that is measured.
-STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 
 
 @dataclass(frozen=True)
@@ -80,25 +72,3 @@ def _hd95(predicted: np.ndarray, reference: np.ndarray, spacing) -> float:
     surfaces = get_mask_edges(predicted, reference, crop=False)
     distances = [get_surface_distance(*pair, spacing=spacing) for pair in (surfaces, surfaces[::-1])]
     return float(max(np.percentile(distance, 95) for distance in distances))
-
-
-def store_prediction(labels: np.ndarray, *, preprocessed: Path, target: Path, plane_mm: float | None) -> None:
-    """Bring a predicted mask back to the voxels of its image and keep it in a file.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape of the network's grid
-        Predicted labels.
-    preprocessed : path
-        The preprocessed image, which knows where the image as scanned lies.
-    target : path
-        Where to keep the mask; it is made again if the labels or the image change.
-    plane_mm : float or None
-        As given to `stack_on_grid`.
-    """
-    keep(target, _on_image, labels, preprocessed, plane_mm, read=read_volume, write=write_mask)
-
-
-def _on_image(labels: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
-    volume = load_volume(preprocessed)
-    return restore_grid(labels, volume, field_mm=plane_field(volume, plane_mm))

@@ -24,9 +24,9 @@ from radiomics import getFeatureClasses, imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage, stats
 
-from npcbook.imaging.overlap import STRUCTURES
 from npcbook.imaging.volumes import Volume, read_volume, to_sitk
 from npcbook.store import keep, progress, project_path
+from npcbook.words import STRUCTURES
 
 # What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
 FAILURES = (ValueError, OSError, RuntimeError)

@@ -7,7 +7,8 @@ from monai.metrics import compute_hausdorff_distance
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from npcbook.imaging.overlap import STRUCTURES, measure_overlap
+from npcbook.imaging.overlap import measure_overlap
+from npcbook.words import STRUCTURES
 
 SPACING = (5.0, 2.0, 3.0)
 

@@ -18,6 +18,7 @@ from npcbook.imaging.volumes import Volume, read_volume, store_volume
 from npcbook.statistics.concordance import harrell_c
 from npcbook.statistics.lasso import select_features
 from npcbook.statistics.resampling import stratified_folds
+from npcbook.words import STRUCTURES
 
 MRI = Path(__file__).parents[1] / "reference" / "mri"
 CLASSES = ("firstorder", "shape", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
@@ -123,7 +124,7 @@ def plain_extraction(volume, settings):
     extractor.enableImageTypes(Original={}, LoG={}, Wavelet={})
     image = sitk.GetImageFromArray(volume.image * np.float32(settings.scale))
     image.SetSpacing([float(size) for size in reversed(volume.spacing)])
-    mask = sitk.GetImageFromArray(np.isin(volume.mask, radiomics.STRUCTURES[settings.mask]).astype(np.uint8))
+    mask = sitk.GetImageFromArray(np.isin(volume.mask, STRUCTURES[settings.mask]).astype(np.uint8))
     mask.CopyInformation(image)
     return extractor.execute(image, mask)
 
@@ -168,7 +169,7 @@ def test_masks_choose_labels_and_tumour_and_nodes_add_up():
     volume = phantom()
     voxels = {
         mask: radiomics.extract_features(volume, settings=radiomics.Settings(mask=mask)).n_voxels
-        for mask in radiomics.STRUCTURES
+        for mask in STRUCTURES
     }
     assert voxels["tumour and nodes"] == voxels["tumour"] + voxels["nodes"]
 
