@@ -33,7 +33,6 @@ in_short()
 # %%
 import json
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -378,9 +377,8 @@ def compare_masks(predicted: Path, contours: Path) -> list[dict]:
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
     jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
-    # A pool of its own, which knows MONAI before joblib takes the measure of its workers' memory.
-    pool = Parallel(n_jobs=workers, batch_size=8, initializer=import_module, initargs=("monai.metrics",))
-    measured = pool(jobs)
+    # In threads: loading MONAI in processes of their own would take longer than they save.
+    measured = Parallel(n_jobs=workers, prefer="threads")(jobs)
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
     columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]
