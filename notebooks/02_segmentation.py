@@ -41,7 +41,7 @@ import pandas as pd
 import seaborn as sns
 import SimpleITK as sitk
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -67,7 +67,6 @@ training = {  # fields of TrainingSettings; what is left out is as in the paper
     "mirror": True,  # exchange left and right of some images; paper: rotation and blurring only
     "warm_start": True,  # start from the network of the sequence before; paper: says nothing of it
 }
-workers = 2  # processes for preprocessing and measuring
 
 # %%
 from npcbook.imaging import NetworkSettings, TrainingSettings
@@ -118,7 +117,7 @@ show_source(bias_field)
 # %%
 keys = [(patient, sequence) for patient in patients.index for sequence in SEQUENCES]
 files = [(image_path(cohort_path, *key), preprocessed_path(chapter.folder, *key)) for key in keys]
-report = preprocess_files(files, order=preprocessing_order, workers=workers)
+report = preprocess_files(files, order=preprocessing_order, workers=cpu_count())
 report.insert(0, "patient_id", [patient for patient, _ in keys])
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
@@ -361,7 +360,7 @@ jobs = [
     for sequence in SEQUENCES
     for patient, labels in zip(patients.index, predictions[sequence], strict=True)
 ]
-_ = Parallel(n_jobs=workers, batch_size=8)(jobs)
+_ = Parallel(n_jobs=-1, batch_size=8)(jobs)
 
 
 # %%
@@ -378,7 +377,7 @@ def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
     jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
     # In threads: loading MONAI in processes of their own would take longer than they save.
-    measured = Parallel(n_jobs=workers, prefer="threads")(jobs)
+    measured = Parallel(n_jobs=-1, prefer="threads")(jobs)
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
     columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]

@@ -294,7 +294,7 @@ COMMANDS = {
     "book": (run_book, (
         PROFILE,
         ("--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
-        ("--chapters", {"nargs": "+", "metavar": "NN", "help": "only these, such as 05 06_km; no pages"}),
+        ("--chapters", {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}),
         ("-p --parameter", PARAMETER),
         ("--dry-run", {"action": "store_true", "help": "run nothing: say what would run, and why"}),
         FORCE,

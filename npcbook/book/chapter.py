@@ -95,7 +95,7 @@ class Chapter:
     Attributes
     ----------
     name : str
-        Chapter name, such as ``05_cox_models``.
+        Chapter name, such as ``NN_name``.
     run_folder : pathlib.Path
         The run; this chapter writes into the subfolder of its own name only.
     label : str
@@ -137,7 +137,7 @@ class Chapter:
         Parameters
         ----------
         table : str
-            ``chapter/name`` without suffix, such as ``01_cohorts/cohort``.
+            ``chapter/name`` without suffix, such as ``NN_name/cohort``.
 
         Returns
         -------
@@ -337,7 +337,7 @@ def open_chapter(
     Parameters
     ----------
     name : str
-        Chapter name, such as ``05_cox_models``.
+        Chapter name, such as ``NN_name``.
     run_folder : str or path
         The run, absolute or from the project's root.
     cohort_folder : str or path, optional

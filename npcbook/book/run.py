@@ -52,7 +52,7 @@ class ChapterPlan:
     Attributes
     ----------
     name : str
-        File name without suffix, such as ``05_cox_models``.
+        File name without suffix, such as ``NN_name``.
     reads : tuple of str
         Chapters whose tables it reads.
     reads_cohort : bool

@@ -75,7 +75,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     label : str
         Origin of the data, set in bold after the caption, within the table.
     name : str, optional
-        Chapter and file name of a stored table, such as ``06_km/cutoffs``.
+        Chapter and file name of a stored table, such as ``NN_name/cutoffs``.
 
     Returns
     -------

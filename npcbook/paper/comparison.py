@@ -34,7 +34,7 @@ def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
     files = sorted(Path(run_folder).glob("*/values.csv"))
     if not files:
         raise FileNotFoundError(
-            f"No chapter has recorded a value in {run_folder}: run chapters 01_cohorts to 08_ccnd first "
+            f"No chapter has recorded a value in {run_folder}: run the chapters of the analysis first "
             f"(python -m npcbook book runs them all)."
         )
     return pd.concat([pd.read_csv(file).assign(recorded_by=file.parent.name) for file in files])
