@@ -5,6 +5,8 @@ leaves titles and saving to the chapter. Groups are told apart by colour and by 
 meaning.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise

@@ -1,5 +1,7 @@
 """Does a treatment help? What comparisons that nobody randomised need."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Absolute risk and what it is worth: calibration, net benefit, sample size, competing death."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np

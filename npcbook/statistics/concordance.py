@@ -4,6 +4,8 @@ They stand here since lifelines' and scikit-survival's have no standard error, s
 nobody compares two (R compareC); O(n log n), where those count all pairs.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import ClassVar
 

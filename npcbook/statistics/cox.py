@@ -5,6 +5,8 @@ patients and 9 covariates), scikit-survival (no standard errors; 64 ms) and stat
 one pass over the risk sets serves fit, tests, robust errors and score test in 16 ms, and equals R.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar
 

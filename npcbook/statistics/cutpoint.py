@@ -3,6 +3,8 @@
 It stands here since neither lifelines, scikit-survival nor statsmodels has one (R maxstat, survminer).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np

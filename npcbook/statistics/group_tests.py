@@ -3,6 +3,8 @@
 All are scipy's but Fisher's beyond 2 x 2, for which scipy draws tables at random; R enumerates, as here.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,6 +4,8 @@ It stands here since statsmodels' MICE fits no Cox model and draws binaries from
 scikit-survival impute nothing, and scikit-learn's imputer leaves the outcome and the drawing to others.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,6 +3,8 @@
 Gail and Simon's test stands here since no package in Python has it (R QualInt).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

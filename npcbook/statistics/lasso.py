@@ -1,5 +1,7 @@
 """Feature selection for few events: univariable ranking, correlation filter, LASSO-Cox."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Folds, out-of-fold scores, bootstrap and permutation: what a procedure does on patients it has not seen."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass

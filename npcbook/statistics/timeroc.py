@@ -4,6 +4,8 @@ They stand here beside scikit-survival, whose area has no standard error, no com
 whose weights refuse data censored at the very end; lifelines and statsmodels have neither.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import ClassVar
 
