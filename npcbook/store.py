@@ -37,6 +37,9 @@ NUMERICAL_PACKAGES = (
     "torch",
 )
 SECONDS_BETWEEN_LINES = 10.0
+# Read once: to read it means to set it, for all threads.
+UMASK = os.umask(0)
+os.umask(UMASK)
 
 
 def project_path(path: str | os.PathLike) -> Path:
@@ -81,9 +84,7 @@ def atomic_path(path: str | os.PathLike):
     try:
         yield temporary
         # mkstemp makes the file private; what it becomes is as readable as any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -96,7 +97,13 @@ def fingerprint(*parts) -> str:
     ----------
     *parts
         Plain values, arrays, data frames, frozen dataclasses; a `Path` stands for the content of its file
-        (or that there is none), a function or class for its code.
+        (or that there is none; a folder is a place, and counts for nothing), a function or class for its code
+        and what it encloses.
+
+    Raises
+    ------
+    ValueError
+        For a lambda or a bound method: nothing tells one from another.
     """
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -111,7 +118,11 @@ def _plain(value):
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if inspect.isroutine(value) or inspect.isclass(value):
-        return [f"{value.__module__}.{value.__qualname__}", code_fingerprint(value)]
+        name = f"{value.__module__}.{value.__qualname__}"
+        if name.endswith("<lambda>") or inspect.ismethod(value):
+            raise ValueError(f"{name} cannot be told from another of its kind: give a function with a name.")
+        enclosed = getattr(value, "__closure__", None) or ()
+        return [name, code_fingerprint(value), [cell.cell_contents for cell in enclosed]]
     return joblib.hash(value)
 
 
@@ -124,9 +135,9 @@ def _digest(path: Path) -> str:
 
 
 @cache
-def packages_fingerprint(*packages: str) -> str:
-    """Return a hash of the installed versions of packages; without names, of all `NUMERICAL_PACKAGES`."""
-    return fingerprint({package: version(package) for package in packages or NUMERICAL_PACKAGES})
+def packages_fingerprint() -> str:
+    """Return a hash of the installed versions of `NUMERICAL_PACKAGES`."""
+    return fingerprint({package: version(package) for package in NUMERICAL_PACKAGES})
 
 
 def files_fingerprint(paths: Iterable[Path], *, relative_to: Path) -> str:
@@ -202,14 +213,15 @@ def code_fingerprint(*code) -> str:
     ----------
     *code : str, function or class
         Dotted module names, or objects. One defined in a chapter stands for its own source, that of the
-        chapter's functions which it calls, and the library modules of everything else it names.
+        chapter's functions which it calls, the plain values and tables that it names, and the library modules
+        of everything else.
 
     Returns
     -------
     str
         Hexadecimal digest; it changes when any of that code does.
     """
-    modules, sources, waiting = set(), {}, list(code)
+    modules, sources, values, waiting = set(), {}, {}, list(code)
     while waiting:
         item = waiting.pop()
         item = item.func if isinstance(item, partial) else inspect.unwrap(item) if callable(item) else item
@@ -218,16 +230,17 @@ def code_fingerprint(*code) -> str:
             modules.add(module)
         elif module == "__main__" and item.__qualname__ not in sources:
             sources[item.__qualname__] = inspect.getsource(item)
-            waiting += _named_in(item)
-    return fingerprint(_closure(frozenset(modules)), sources)
+            named = _named_in(item)
+            waiting += filter(callable, named.values())
+            values |= {name: value for name, value in named.items() if isinstance(value, VALUES)}
+    return fingerprint(_closure(frozenset(modules)), sources, values)
 
 
-def _named_in(function: Callable) -> list:
-    """Return the functions and classes that a chapter's function names."""
+def _named_in(function: Callable) -> dict:
+    """Return what a chapter's function names of the chapter's own."""
     known = getattr(function, "__globals__", {})
-    names = {node.id for node in ast.walk(ast.parse(inspect.getsource(function).strip()))
-             if isinstance(node, ast.Name)}  # fmt: skip
-    return [known[name] for name in sorted(names & known.keys()) if callable(known[name])]
+    nodes = ast.walk(ast.parse(inspect.getsource(function).strip()))
+    return {node.id: known[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in known}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -235,6 +248,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
+#: What counts by its value where a chapter's function names it.
+VALUES = (bool, int, float, str, tuple, list, dict, Path, np.ndarray, pd.DataFrame, pd.Series)
 #: How a result is read and written, by the suffix of its file.
 FORMATS = {
     ".csv": (
@@ -280,8 +295,8 @@ def keep(
     `NUMERICAL_PACKAGES`) and the hash of the file's content. A file that was cut, altered or made otherwise
     is made again. Both appear whole or not at all, so that work may be stopped at any time.
     """
-    path, (reader, writer) = Path(path), FORMATS.get(Path(path).suffix, (read, write))
-    reader, writer = read or reader, write or writer
+    path = Path(path)
+    reader, writer = (read, write) if read and write else FORMATS[path.suffix]
     key = fingerprint(make, arguments, options, packages_fingerprint())
     if not is_kept(path, key):
         made = make(*arguments, **options)

@@ -15,7 +15,7 @@ import yaml
 
 from npcbook.__main__ import main
 from npcbook.book import run as book
-from npcbook.book.pages import toc_files
+from npcbook.book.pages import api_pages, toc_files
 
 ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(
@@ -149,6 +149,12 @@ def test_a_wheel_holds_every_wing(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(installed)}
     result = subprocess.run(command, cwd=tmp_path, env=environment, **options)
     assert str(installed) in result.stdout
+
+
+def test_the_reference_has_a_page_a_wing_and_nothing_else():
+    (ROOT / "npcbook" / "__pycache__").mkdir(exist_ok=True)
+    assert set(api_pages()) == {f"api_{name}.md" for name in (*WINGS, "ground")}
+    assert {f"notebooks/api_{name}" for name in (*WINGS, "ground")} < set(toc_files())
 
 
 def test_readme_commands_exist():

@@ -1,7 +1,9 @@
 """What is kept is whole, made once, and made again when anything that it rests on has changed."""
 
+import linecache
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,17 +74,45 @@ def double(value):
     return {"x": np.full(3, 2 * value)}
 
 
+MADE = []
+
+
+def make(value):
+    MADE.append(value)
+    return pd.DataFrame({"patient_id": ["007"], "x": [value]})
+
+
 def test_a_result_is_made_once_for_the_same_arguments(tmp_path):
-    made = []
-
-    def make(value):
-        made.append(value)
-        return pd.DataFrame({"patient_id": ["007"], "x": [value]})
-
     for value in (1, 1, 2, 2):
         kept = keep(tmp_path / "t.csv", make, value)
         assert kept.to_dict("records") == [{"patient_id": "007", "x": value}]
-    assert made == [1, 2]
+    assert MADE == [1, 2]
+
+
+def test_what_a_function_encloses_counts(tmp_path):
+    def times(factor):
+        def multiply(value):
+            return factor * value
+
+        return multiply
+
+    assert [keep(tmp_path / "t.json", times(factor), 2) for factor in (2, 2, 3)] == [4, 4, 6]
+    for nameless in (lambda: 1, Path(".").exists):
+        with pytest.raises(ValueError, match="give a function with a name"):
+            fingerprint(nameless)
+
+
+def test_values_that_a_chapters_function_names_count():
+    source = "LIMIT = 5\n\n\ndef above(x):\n    return x > LIMIT\n"
+    keys = []
+    for limit in (5, 5, 6):
+        text = source.replace("5", str(limit))
+        module = {"__name__": "__main__"}
+        name = f"<chapter {limit}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        exec(compile(text, name, "exec"), module)
+        keys.append(code_fingerprint(module["above"]))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_damaged_or_replaced_result_is_made_again(tmp_path):

@@ -49,7 +49,7 @@ def main() -> int:
         wings[parts[0]] += len(lines)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, DEFINITIONS):
-                functions[f"{'/'.join(parts)}:{node.name}"] = len(
+                functions[f"{'/'.join(parts)}:{node.lineno} {node.name}"] = len(
                     lines & set(range(node.lineno, node.end_lineno + 1))
                 )
     total = sum(wings.values())

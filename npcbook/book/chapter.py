@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 from npcbook.book.tables import show
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import atomic_path, keep, project_path
+from npcbook.store import FORMATS, atomic_path, keep, project_path
 from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
 
 # Without dates and versions in the files, the same data give the same bytes.
@@ -142,7 +143,7 @@ class Chapter:
         Returns
         -------
         pandas.DataFrame
-            The table; ``patient_id``, ``center`` and the like are text.
+            The table; ``patient_id`` and ``center`` are text.
 
         Raises
         ------
@@ -150,10 +151,7 @@ class Chapter:
             If the chapter that writes it has not run; the message names that chapter.
         """
         path = self.input_path(table, suffixes=(".csv", ".parquet"))
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        text = {"patient_id": str, "center": str}
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        return FORMATS[path.suffix][0](path)
 
     def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
         """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
@@ -171,12 +169,8 @@ class Chapter:
 
     def write(self, name: str, table: pd.DataFrame, *, suffix: str = ".csv") -> None:
         """Write a table for later chapters: CSV, or parquet (``suffix=".parquet"``) for wide ones."""
-        path = self.folder / f"{name}{suffix}"
-        with atomic_path(path) as temporary:
-            if suffix == ".parquet":
-                table.to_parquet(temporary, index=False)
-            else:
-                table.to_csv(temporary, index=False)
+        with atomic_path(self.folder / f"{name}{suffix}") as temporary:
+            FORMATS[suffix][1](temporary, table)
 
     def _list(self, kind: str, name: str, caption: str, label: str) -> None:
         """Add to the list of what the chapter shows, from which `npcbook.book.results` collects."""
@@ -263,14 +257,8 @@ class Chapter:
         if track not in SOURCES:
             raise ValueError(f"track is {track!r}; it must be one of {', '.join(SOURCES)}.")
         check_id(published_id)
-        row = {
-            "id": published_id,
-            "track": track,
-            "value": value,
-            "low": low,
-            "high": high,
-            "p_value": p_value,
-        }
+        row = {"id": published_id, "track": track, "value": value}
+        row |= {"low": low, "high": high, "p_value": p_value}
         self.values = [r for r in self.values if (r["id"], r["track"]) != (published_id, track)] + [row]
         self.write("values", pd.DataFrame(self.values))
 
@@ -299,6 +287,7 @@ class Chapter:
         Small or real cohorts may not allow every cell of a table: the estimator's `ValueError` is kept in
         `notes` under `estimate` (in the reader's words), and the block ends there. Put one estimator in it.
         """
+        self.notes.pop(estimate, None)
         try:
             yield
         except ValueError as error:
@@ -358,4 +347,6 @@ def open_chapter(
     chapter.folder.mkdir(parents=True, exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md", READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
+    for shown in ("tables", "figures"):
+        shutil.rmtree(chapter.folder / shown, ignore_errors=True)
     return chapter

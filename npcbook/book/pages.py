@@ -96,7 +96,8 @@ def stage(run_folder: Path) -> Path:
 def api_pages() -> dict[str, str]:
     """Return the library's reference (MyST) by file name: a page a wing, and one for the ground rooms."""
     package = project_path("npcbook")
-    rooms = {wing.name: sorted(wing.glob("[a-z]*.py")) for wing in package.iterdir() if wing.is_dir()}
+    wings = sorted(face.parent for face in package.glob("*/__init__.py"))
+    rooms = {wing.name: sorted(wing.glob("[a-z]*.py")) for wing in wings}
     rooms["ground"] = [package / "store.py", package / "words.py"]
     pages = {}
     for wing, paths in rooms.items():
@@ -245,7 +246,11 @@ def build_pages(run_folder: Path) -> Path:
     html = source / "_build" / "html"
     inputs = [p for p in source.rglob("*") if p.is_file() and "_build" not in p.relative_to(source).parts]
     inputs += [p for name in ("results", "*/site") for p in run_folder.glob(f"{name}/**/*") if p.is_file()]
-    key = files_fingerprint(inputs, relative_to=run_folder)
+    own = [p for name in ("npcbook", "notebooks/viewer") for p in project_path(name).rglob("*.*")]
+    own = [p for p in own if p.is_file() and p.suffix != ".pyc"] + [project_path("requirements.lock")]
+    key = files_fingerprint(inputs, relative_to=run_folder) + files_fingerprint(
+        own, relative_to=project_path(".")
+    )
     if is_kept(html, key):
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.

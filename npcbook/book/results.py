@@ -16,7 +16,7 @@ from openpyxl.styles import Font
 
 from npcbook.book.chapter import FIGURE_METADATA, source_label
 from npcbook.book.run import plan_chapters
-from npcbook.store import files_fingerprint, fingerprint, is_kept, stamp
+from npcbook.store import FORMATS, files_fingerprint, fingerprint, is_kept, stamp
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
@@ -134,9 +134,7 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         sheet = workbook.create_sheet(f"{number:03d} {item.name}"[:31])
         contents.append([sheet.title, item.chapter, item.caption, item.label])
         contents.cell(contents.max_row, 1).hyperlink = f"#'{sheet.title}'!A1"
-        table = pd.read_csv(
-            *item.sources(run_folder), dtype=IDENTIFIERS, keep_default_na=False, na_values=[""]
-        )
+        table = FORMATS[".csv"][0](*item.sources(run_folder), dtype=IDENTIFIERS)
         rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
         for line in ([item.caption], [item.label], [], list(table.columns), *rows):
             sheet.append(line)

@@ -27,6 +27,7 @@ from npcbook.store import (
     files_fingerprint,
     fingerprint,
     imported_modules,
+    packages_fingerprint,
     project_path,
 )
 
@@ -287,13 +288,13 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         By name, as `explain` says it: the same values mean that the stored result still belongs.
     """
     script = notebook_source(plan.name).read_text()
-    references = [p for folder in ("published", "ibsi") for p in project_path(f"data/{folder}").glob("*.csv")]
+    references = [p for folder in ("published", "ibsi") for p in project_path(f"data/{folder}").glob("*.*")]
     state = {
         "its script": fingerprint(script),
         "its parameters": fingerprint(parameters),
         "library code": code_fingerprint(*imported_modules(script)),
         "reference data": files_fingerprint(references, relative_to=project_path(".")),
-        "pinned packages": fingerprint(project_path("requirements.lock")),
+        "packages": fingerprint(project_path("requirements.lock"), packages_fingerprint()),
         "the cohort": cohort if plan.reads_cohort else "",
     }
     return state | {

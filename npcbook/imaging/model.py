@@ -225,7 +225,7 @@ def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
     both = scores.merge(groups, on="patient_id", suffixes=("", "_group"))
     high = both["dl_combined_group"] == "high"
     fitting = [value for value in found if ((both["dl_combined"] > value) == high).all()]
-    return float(fitting[0]) if fitting else None
+    return float(fitting[0]) if fitting and len(both) else None
 
 
 def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:

@@ -473,6 +473,7 @@ def extract_cohort(
     """
     settings = settings or Settings()
     _check_cases(cases)
+    cases = cases.assign(**{name: cases[name].map(Path) for name in ("image_path", "mask_path")})
     patients = {name: group.to_dict("records") for name, group in cases.groupby("patient_id", sort=False)}
     jobs = (
         delayed(keep)(Path(folder) / f"{patient}.json", _patient_features, rows, settings)

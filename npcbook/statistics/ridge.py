@@ -21,36 +21,30 @@ N_COMPONENTS = 32
 
 
 @dataclass(frozen=True)
-class _Linear:
-    """Coefficients of standardised features, one column or several, and the standardisation."""
-
-    coef: np.ndarray
-    scaling: object
-
-    def risk(self, features: np.ndarray) -> np.ndarray:
-        """Return the log hazard ratio to the average training patient, shape (N,)."""
-        return self.scaling.apply(features) @ self.coef
-
-
-@dataclass(frozen=True)
-class RidgeCox(_Linear):
+class RidgeCox:
     """A ridge-penalised Cox model: the recommended head.
 
     Attributes
     ----------
-    coef : numpy.ndarray, shape (features,)
+    coef : numpy.ndarray, shape (features,); of a path, (features, penalties)
         Log hazard ratio per standard deviation.
     scaling : object with ``apply``
         Standardisation of the patients it was fitted on.
     penalty : float
-        Weight of the squared length of the coefficients.
+        Weight of the squared length of the coefficients; NaN of a path.
     penalties, cv_loss : numpy.ndarray
         What was tried, and the cross-validated loss of each (empty if the penalty was given).
     """
 
+    coef: np.ndarray
+    scaling: object
     penalty: float
     penalties: np.ndarray
     cv_loss: np.ndarray
+
+    def risk(self, features: np.ndarray) -> np.ndarray:
+        """Return the log hazard ratio to the average training patient, shape (N,); of a path, by penalty."""
+        return self.scaling.apply(features) @ self.coef
 
 
 def cox_loss(risk: np.ndarray, time: np.ndarray, event: np.ndarray) -> tuple[float, np.ndarray]:
@@ -132,7 +126,7 @@ def fit_ridge_cox(
     return RidgeCox(path.coef[:, -1], path.scaling, float(penalty), tried, cv_loss)
 
 
-def _fit_path(features: np.ndarray, time, event, *, penalties, fit_scaling) -> _Linear:
+def _fit_path(features: np.ndarray, time, event, *, penalties, fit_scaling) -> RidgeCox:
     """Return the coefficients, a column per penalty, each fit starting from the one before."""
     scaling = fit_scaling(features)
     scaled = scaling.apply(features)
@@ -149,4 +143,4 @@ def _fit_path(features: np.ndarray, time, event, *, penalties, fit_scaling) -> _
         fit = minimize(loss, coef, args=(penalty,), jac=True, method="L-BFGS-B", options={"maxiter": 500})
         coef = fit.x
         path.append(coef @ axes)
-    return _Linear(np.array(path).T, scaling)
+    return RidgeCox(np.array(path).T, scaling, np.nan, penalties, np.array([]))

@@ -63,7 +63,9 @@ class LogRank:
     Attributes
     ----------
     statistic, p_value : float
-        Chi-square test with `degrees_of_freedom`.
+        Chi-square test.
+    degrees_of_freedom : int
+        Groups less one.
     groups : tuple
         Group labels, sorted; order of the next two.
     observed, expected : numpy.ndarray
