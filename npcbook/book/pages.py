@@ -194,7 +194,8 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
             marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
             # The alternative text belongs to a cell, hence one figure a cell.
             if cells[-1].cell_type != "code" or ("figure" in marks and cells[-1].outputs):
-                cells.append(nbformat.v4.new_code_cell(metadata={"tags": ["remove-input"]}))
+                # A cell without source would be left out, with all that it shows.
+                cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": ["remove-input"]}))
             if "figure" in marks:
                 cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
             cells[-1].outputs += [output, *beside(marks)]

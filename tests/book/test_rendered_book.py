@@ -382,7 +382,7 @@ def test_every_result_page_is_labelled_synthetic(visits):
 def test_a_trial_run_says_so_below_every_title(html):
     print_only = "notebooks/00_printed_numbers"
     for page in {"README", *(f"notebooks/{plan.name}" for plan in book.plan_chapters())} - {print_only}:
-        assert "This is a trial run on 120 patients" in (html / f"{page}.html").read_text(), page
+        assert "This is a trial run, too small" in (html / f"{page}.html").read_text(), page
     assert "no patient data" in (html / f"{print_only}.html").read_text()
 
 
