@@ -229,8 +229,6 @@ for i, row in published[ratios | (scores & (published["repeats"] == ""))].iterro
     if ratios[i] and ".subgroup_hr." not in i:  # Firth's p is not Wald's: the next section
         agrees = implied.p_value.overlaps(printed_interval(i, "p_value"))
         rows.append(check("Wald p", what, row["p_printed"], f"{implied.p_value:p}", agrees, "high"))
-
-# %%
 intervals = pd.DataFrame(rows)
 chapter.write("tables/intervals_all", intervals)
 summary = intervals.groupby(["topic", "verdict"], sort=False).size().rename("rows").reset_index()
@@ -361,14 +359,17 @@ caption = "Events in the training cohort that each univariable row of Table 2 im
 chapter.table("events_by_row", by_row, caption)
 chapter.takeaway(3, f"""{len(by_row)} rows of Table 2 imply {Interval.around(*implied):.0f} metastases in the
 training cohort over all follow-up ([events](#printed-events)).""")  # fmt: skip
-show_source(events_from_hr)
 
 # %% [markdown]
 # *How to read it.* Rows that know nothing of each other agree closely, which speaks for the table. (EBV DNA
 # rests on the patients with a known value.) This is the number that the whole study stands on. The network,
 # the filter over all radiomic features and the search for the best cut-off all feed on it, and no number of
-# images makes it larger.
-#
+# images makes it larger. The estimate, from the library:
+
+# %%
+show_source(events_from_hr)
+
+# %% [markdown]
 # **A bound for any two groups.** With a binary covariate the information is a sum over events of $p(1-p)$,
 # and the $p$ add up to the events of the high group, so that
 #
@@ -529,9 +530,8 @@ what = "T1-2N1: high-risk share that mixes the groups to the whole"
 rows.append(check("Pooled rates", what, "–", text, share["dmfs"].overlaps(share["os"]), "moderate"))
 
 # %% [markdown]
-# Table 1 gives a p-value for the 5-year rates of the two cohorts. The z-test of two rates is
-# $z = (S_1 - S_2) / \sqrt{SE_1^2 + SE_2^2}$; the {term}`log-rank test` compares whole curves, so disagreement
-# is no error.
+# Table 1 gives a p-value for the 5-year rates of the two cohorts. Two rates differ by a z-test of
+# $z = (S_1 - S_2) / \sqrt{SE_1^2 + SE_2^2}$; the {term}`log-rank test`, of whole curves, may disagree.
 
 # %%
 for endpoint in ("dmfs_5y", "os_5y"):

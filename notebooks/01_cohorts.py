@@ -66,7 +66,7 @@ patients_shown = 4  # rows of the montage
 # %% [markdown]
 # ## Data
 #
-# The patients of the paper have {term}`stage II` {term}`nasopharyngeal carcinoma`, were treated with
+# The patients of the paper have {term}`stage II` {term}`nasopharyngeal carcinoma` and were treated with
 # intensity-modulated radiotherapy at three hospitals. Their data are not public. A cohort is here a folder:
 # one table with a row per patient, three MR sequences per patient, and contours of tumour and lymph nodes for
 # each sequence; by default a {term}`synthetic cohort`, drawn in the same format and read by the same code as
@@ -323,11 +323,8 @@ chapter.takeaway(
 )
 
 # %%
-rates = dict.fromkeys(COHORTS, "not estimable")
-for name in COHORTS:
-    with chapter.noting(f"DMFS at {horizon_months} months, {name}"):
-        rate = rate_at(groups[name]["dmfs_months"], groups[name]["dm_event"], horizon_months, ci="log")
-        rates[name] = f"{rate:1%} %"
+found = rows[rows["characteristic"] == RATES["DMFS"]].set_index("group")["text"]
+rates = {name: f"{found[name]} %" if name in found else "not estimable" for name in COHORTS}
 chapter.takeaway(
     4,
     f"DMFS at {horizon_months} months is {rates['training']} and {rates['validation']}, with limits of the "
@@ -335,6 +332,12 @@ chapter.takeaway(
 )
 
 # %% [markdown]
+# *How to read it.* The bands, not the curves, say whether the cohorts differ; where they overlap widely the
+# data cannot tell. The numbers below the axis show how many patients the right end of a curve still stands
+# on; where fewer than ten are at risk it is thin and has no band. Curves that are nearly flat after some
+# years mean that most metastases that will come have come, or that few were followed long enough to show
+# more: follow-up decides which.
+#
 # The curves once more with lifelines, whose limits are log–log ones too; Table 1 needs the log kind, which it
 # does not have.
 
@@ -354,12 +357,6 @@ shown = pd.DataFrame(lines, columns=columns)
 chapter.table("lifelines", shown, f"Survival at {horizon_months} months by two programs, log–log limits.")
 
 # %% [markdown]
-# *How to read it.* The bands, not the curves, say whether the cohorts differ; where they overlap widely the
-# data cannot tell. The numbers below the axis show how many patients the right end of a curve still stands
-# on; where fewer than ten are at risk it is thin and has no band. Curves that are nearly flat after some
-# years mean that most metastases that will come have come, or that few were followed long enough to show
-# more: follow-up decides which.
-#
 # How long patients were followed depends on what is counted. The paper does not say which of these it
 # prints; here the reverse Kaplan–Meier estimate stands beside it.
 
@@ -461,13 +458,16 @@ for name, group in groups.items():
 shown = difficulty[present].add_prefix("C-index, ")
 shown.insert(0, "true risk from", PARTS.values())
 chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
+
+# %%
 best = difficulty.loc["linear_predictor"]
-chapter.takeaway(
-    6,
+most = (
     "C-index of the planted risk itself, the most that a model can be expected to reach in patients whom it "
-    f"was not fitted on: {best['training']} in training and {best['validation']} in validation "
-    "([difficulty](#cohorts-difficulty)).",
+    f"was not fitted on: {best['training']} in training and {best['validation']} in validation"
 )
+if truth is None:
+    most = f"The most that a model can be expected to reach in these {len(patients)} patients is not known"
+chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 
 # %% [markdown]
 # *How to read it.* The first row is the ceiling in patients whom a model has not seen, the second that of a

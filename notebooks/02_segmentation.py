@@ -26,7 +26,7 @@ in_short()
 # %% [markdown]
 # **Reads** `01_cohorts/cohort`, and images and contours of the cohort. **Writes** preprocessed images, one
 # network per sequence, predicted masks, `dice.csv`, and the networks' features of every patient, for
-# chapters 03 and 04.
+# chapters 03, 04 and 04b.
 #
 # ## Setup
 
@@ -179,12 +179,12 @@ chapter.figure("preprocessing", fig, alt)
 # the same level are put beside them. The paper says "doubled after each downsampling" and prints no
 # number of filters; `network_width` offers the deposited script's and a reading of the paper's in which
 # three pooled bottlenecks make its vector of 6144. Slices are few and thick: once their number is odd,
-# only the plane is halved.
+# only the plane is halved. The blocks are MONAI's. What the network does with a picture, from the library:
 
 # %%
 from npcbook.imaging import UNet3d
 
-show_source(UNet3d)
+show_source(UNet3d.encode, UNet3d.decode, UNet3d.forward)
 
 # %%
 network = UNet3d(network_settings)
@@ -601,8 +601,9 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much
 #   that of the tumour? Small structures are learnt last.
-# - `training["loss"] = "dice"`, the paper's: with few epochs, look at *Dice = 0* for the nodes in the
-#   table by structure.
+# - `training["loss"] = "dice"`, the paper's, as a line of its own at the end of the parameters cell (what is
+#   left out of `training` itself falls back to the paper's values): with few epochs, look at *Dice = 0* for
+#   the nodes in the table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #
 # A training takes minutes and replaces the stored network, so that setting the parameters back trains again;
@@ -611,5 +612,5 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # ## Hand-over
 #
-# Chapter 03 reads `features_*.parquet` (what each network makes of each patient); chapter 04 reads the
-# preprocessed images and, if asked, the predicted masks.
+# Chapter 03 reads `features_*.parquet` (what each network makes of each patient). Chapters 04 and 04b
+# read the preprocessed images and the predicted masks: 04 the masks only if asked, 04b always.

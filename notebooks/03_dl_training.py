@@ -527,9 +527,10 @@ answers = pd.DataFrame(answers, columns=names)
 chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
 strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
 text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
-answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation; in a real
-cohort this cannot be asked ([what the score rests on](#dl-attribution))."""
-chapter.takeaway(5, text)
+answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation"""
+if not planted_in:
+    text = f"What the score of these {len(patients)} patients answers to cannot be asked: nothing is planted"
+chapter.takeaway(5, f"{text} ([what the score rests on](#dl-attribution)).")
 
 # %% [markdown]
 # (dl-ceiling)=

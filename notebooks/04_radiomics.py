@@ -212,9 +212,8 @@ chapter.table("copies", copies, f"The {total['copies']} columns of a sequence th
 
 # %% [markdown]
 # The script would also emit one more column with the bare name `Mean`, which the printed count does not
-# include. Two feature sets follow from this: `paper` keeps the layout above, copies included, because the
-# count and the later steps are the paper's; `full` has every class on every image under prefixed names,
-# and shape once.
+# include. The book keeps the layout above, copies included, because the count and the later steps are the
+# paper's.
 #
 # (radiomics-extraction)=
 # ## From scan to feature
@@ -431,9 +430,8 @@ coxnet = CoxnetSurvivalAnalysis(l1_ratio=1, alphas=penalties, max_iter=1_000_000
 path = pd.DataFrame(coxnet.coef_.T, index=penalties, columns=z_scores.columns)
 difference = (path - fit.lasso.path.loc[penalties]).abs().max(axis=None)
 chapter.say(f"""
-*scikit-survival and the book's selection.* Their coefficients differ by at most {difference:.1g} along the
-path: it is the same coordinate descent. What the library adds is a cross-validated deviance as in R's
-`glmnet`, which scikit-survival does not have.
+*scikit-survival and the book's selection.* The selection calls scikit-survival for the path (difference
+here {difference:.1g}, from rescaling); what it adds is the cross-validated deviance as in R's `glmnet`.
 """)
 
 # %% tags=["hide-input"]
@@ -459,9 +457,9 @@ alt = "Coefficients and cross-validated deviance by penalty, with the two rules'
 chapter.figure("penalty", fig, alt)
 
 # %% [markdown]
-# The published rule takes the lowest point of the curve below. A common, more cautious rule takes the
-# heaviest penalty whose deviance is within one standard error of it. Where the curve is flat the two can be
-# far apart:
+# The published rule takes the lowest point of the lower curve above, which runs from a heavy penalty that
+# keeps nothing (left) to a light one (right). A common, more cautious rule takes the heaviest penalty whose
+# deviance is within one standard error of it. Where the curve is flat the two can be far apart:
 
 # %%
 scores = pd.DataFrame({name: fit.risk(complete) for name, fit in fits.items()}, index=patients.index)
@@ -674,7 +672,7 @@ chapter.not_estimable()
 #
 # - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
 #   then have no region: they appear among the failed cases with that reason and take the training mean, and
-#   the [correlation of the signature with volume](#radiomics-volume) should change.
+#   the [correlation of the signature with volume](#radiomics-volume) should change (run 04b afterwards).
 # - `bin_width = 100`: coarser grey levels in every patient. Shape stays as it is, first-order features but
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.

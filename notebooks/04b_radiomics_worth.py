@@ -271,19 +271,18 @@ chapter.figure("bootstrap", fig, alt)
 
 # %%
 sizes = pd.Series([len(selected) for selected in chosen], dtype=float)
-spread = f"{sizes.min():.0f} to {sizes.max():.0f}"
 apparent = c_index(scores["combined"], "training", "Combined")
 optimism = (fitted["c_sample"] - fitted["c_original"]).mean()
 corrected = format_number(None if apparent is None else apparent.c - optimism)
-chapter.say(f"""
-**Conclusion.** The bootstrap signatures hold {spread} features (median {sizes.median():.0f}), so the size of
+anew = f"The features could be selected anew in 0 of {resamples} bootstrap samples"
+if len(sizes):
+    spread = f"{sizes.min():.0f} to {sizes.max():.0f} features"
+    anew = f"Selected anew in {len(sizes)} bootstrap samples, signatures hold {spread}"
+    chapter.say(f"""
+**Conclusion.** The bootstrap signatures hold {spread} (median {sizes.median():.0f}), so the size of
 a signature is itself a draw. Less the optimism, the combined signature's training C-index is {corrected}.
 """)
-chapter.takeaway(
-    2,
-    f"Selected anew in {len(sizes)} bootstrap samples, signatures hold {spread} features "
-    "([bootstrap](#radiomics-bootstrap)).",
-)
+chapter.takeaway(2, f"{anew} ([bootstrap](#radiomics-bootstrap)).")
 
 # %% [markdown]
 # For a search over so many features this correction is too small: a bootstrap sample holds about two thirds
@@ -538,9 +537,10 @@ for name, found in binned.items():
     values = found.fillna(found.loc[fit_on].mean()).fillna(0.0)
     with chapter.noting(f"bins, {name}"):
         fit = select_features(values.loc[fit_on], time[fit_on], event[fit_on], max_correlation, folds=fold)
-        risk = fit.risk(values.loc[test_on])
-        c = harrell_c(time[test_on], event[test_on], risk) if np.ptp(risk) else one_half
-        row |= {"features": len(fit.selected), "c": c}
+        row["features"], risk = len(fit.selected), fit.risk(values.loc[test_on])
+    if "features" in row:
+        with chapter.noting(f"C-index in validation, bins, {name}"):
+            row["c"] = harrell_c(time[test_on], event[test_on], risk) if np.ptp(risk) else one_half
     rows.append(row)
 bins = pd.DataFrame(rows).reindex(columns=["bins", "width (SD)", "levels", "rank", "features", "c"])
 
@@ -663,16 +663,15 @@ if signature:
 before = c_index(scores["combined"], "validation", "combined, as it is")
 after = c_index(standardised, "validation", "combined, within centre")
 medians = away.groupby("images")["distance"].median().reindex(scales.values()).map(format_number)
-chapter.say(f"""
-**Conclusion.** In centres that took no part in training the median feature lies {medians.iloc[0]} standard
-deviations off, and {medians.iloc[1]} on the scale learned on training; standardising within each centre takes
-the combined signature's validation C-index from {or_dash(before)} to {or_dash(after)}.
+conclusion = f"All {len(picked)} centres took part in training"
+if len(away):
+    conclusion = f"In centres without training patients the median feature lies {medians.iloc[0]} standard "
+    conclusion += "deviations off"
+    chapter.say(f"""
+**Conclusion.** {conclusion}, and {medians.iloc[1]} on the scale learned on training; standardising within
+each centre takes the combined signature's validation C-index from {or_dash(before)} to {or_dash(after)}.
 """)
-chapter.takeaway(
-    4,
-    f"In centres without training patients the median feature lies {medians.iloc[0]} standard deviations off "
-    "([centres](#radiomics-centres)).",
-)
+chapter.takeaway(4, f"{conclusion} ([centres](#radiomics-centres)).")
 
 # %%
 chapter.not_estimable()
@@ -683,7 +682,7 @@ chapter.not_estimable()
 #
 # - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature
-#   with volume should change here.
+#   with volume should change here (run 04b after it).
 # ```
 #
 # ## Limits and deviations

@@ -219,8 +219,9 @@ left_out = [text for name, text in COVARIATES.items() if name not in multivariab
 n_events, n_parameters = multivariable.n_events, len(multivariable.names)
 chapter.say(
     f"The multivariable model rests on {multivariable.n_patients} complete patients with {n_events} events; "
-    f"covariates that could not enter: {'; '.join(left_out) or 'none'}. The table holds "
-    f"{len(hazard_ratios(univariable)) + n_parameters} p-values of these two kinds, none of them corrected."
+    f"covariates that could not enter: {'; '.join(left_out) or 'none'}. The "
+    f"univariable and the multivariable columns hold {len(hazard_ratios(univariable)) + n_parameters} "
+    "p-values, none of them corrected."
 )
 chapter.takeaway(
     1,
@@ -451,7 +452,7 @@ chapter.takeaway(
 
 # %%
 STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}
-fits, gaps = [], [0.0]
+fits, gaps = [], []
 for fit in [*univariable, multivariable]:
     table = training[[TIME, EVENT]].join(in_training[list(fit.names)]).dropna()
     with chapter.noting(f"Cox model by lifelines: {', '.join(fit.names)}"):
@@ -465,9 +466,14 @@ for (cohort, model), result in found.items():
         gaps.append(abs(concordance_index(time, -risk, event) - result["c_index"].c))
 columns = ["model", "covariate", "coef", "se(coef)", "exp(coef)", "p", "fit_cox"]
 by_lifelines = pd.concat(fits or [pd.DataFrame(columns=columns)])[columns]
-off = (by_lifelines["coef"] - by_lifelines["fit_cox"]).abs().max() if fits else 0
 chapter.table("lifelines", by_lifelines, "Table 2 by lifelines, models whose likelihood has a maximum.")
-chapter.say(f"Largest difference: {off:.1g} in a log hazard ratio, {max(gaps):.1g} in a C-index of Table 4.")
+
+# %%
+off = (by_lifelines["coef"] - by_lifelines["fit_cox"]).abs()
+compared = {"a log hazard ratio": list(off), "a C-index of Table 4": gaps}
+texts = [f"{max(values):.1g} in {what}" for what, values in compared.items() if values]
+if texts:
+    chapter.say(f"Largest difference: {', '.join(texts)}.")
 
 # %% [markdown]
 # (cox-roc)=
@@ -574,7 +580,8 @@ PLANTED = {
     "lp_imaging": "imaging part",
 }
 oracle = pd.DataFrame({"planted": ["unknown: not a synthetic cohort"]})
-ceiling, planted = "unknown, as this cohort is not synthetic", {}
+n, planted = (patients["cohort"] == "validation").sum(), {}
+ceiling = f"What could at best be reached is unknown: nothing is planted in the {n} validation patients"
 
 # %%
 if truth is not None:
@@ -583,12 +590,9 @@ if truth is not None:
     c = {c: [or_dash(planted[c, column]["c_index"]) for column in PLANTED] for c in COHORTS}
     oracle = pd.DataFrame({"planted": PLANTED.values()} | {f"{cohort}, C": c[cohort] for cohort in COHORTS})
     ceiling = or_dash(planted["validation", "linear_predictor"]["c_index"] or "none, as nothing was planted")
+    ceiling = f"The ceiling, for a score that knows everything which was planted, is {ceiling} in validation"
 chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
-chapter.takeaway(
-    5,
-    f"The ceiling, reached by a score that knows everything which was planted, is {ceiling} in validation "
-    "([what was planted](#cox-planted)).",
-)
+chapter.takeaway(5, f"{ceiling} ([what was planted](#cox-planted)).")
 
 # %% [markdown]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most

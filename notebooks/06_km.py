@@ -96,9 +96,9 @@ chapter.table("events", events, "Events in each cohort.")
 # tells nothing about the risk of metastasis, and one hazard ratio assumes
 # {term}`proportional hazards`, tested in the table below.
 #
-# No other package in Python finds such a cut-off with its corrected p-value. The statistic at every cut, from
-# the library's own source, given the patients' log-rank scores in the order of their risk and the number of
-# patients at or below each cut:
+# lifelines and scikit-survival have no such search. The statistic at every cut, from the library's own
+# source, given the patients' log-rank scores in the order of their risk and the number of patients at or
+# below each cut:
 
 # %%
 show_source(split_statistics)
@@ -235,8 +235,9 @@ if "dl_combined" in cuts:
     chapter.say(f"By the DL score's cut-off {share} per cent of the training patients are at high risk.")
 
 # %% [markdown]
-# *How to read it.* So far does the group itself depend on who was in the sample, before anything is compared.
-# The spread is of the search alone; scores that were fitted again would move too.
+# *How to read it.* The limits in the last column say how far the group itself depends on who was in the
+# sample, before anything is compared. The spread is of the search alone; scores that were fitted again would
+# move too.
 #
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
@@ -402,6 +403,13 @@ fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
 alt = "Kaplan–Meier curves of DMFS by risk group: five models side by side, training above validation."
 chapter.figure("dmfs_overview", fig, alt)
 
+# %% [markdown]
+# *How to read it.* Compare the distance of the curves in a column: what is wide above and narrow below
+# belongs to the training patients and not to the model. The axes of the two rows may differ.
+#
+# The same curves with the numbers behind them, model by model. Below each panel stand, for every twelfth
+# month, the patients at risk and the events and censorings so far.
+
 
 # %%
 def draw(model, outcome):
@@ -511,16 +519,13 @@ for model in MODELS:
     draw(model, "OS")
 died = patients["os_event"] == 1
 chapter.say(
-    f"Of {died.sum()} deaths, {(died & (patients['dm_event'] == 1)).sum()} are of patients whose metastasis "
-    "was counted above."
+    "*How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis "
+    "need not part these curves as far. Nor is OS a second, independent witness: of "
+    f"{died.sum()} deaths, {(died & (patients['dm_event'] == 1)).sum()} are of patients whose metastasis was "
+    "counted already. The groups were cut for metastasis; no p-value here is corrected."
 )
 
 # %% [markdown]
-# *How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis need
-# not part these curves as far. Nor is OS a second, independent witness: many of the deaths are of patients
-# whose metastasis was counted already. The groups were cut for
-# metastasis; no p-value here is corrected.
-#
 # (km-recommended)=
 # ### Recommended: a cut-off that was not optimised on the patients it is judged on
 #

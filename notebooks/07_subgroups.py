@@ -417,7 +417,7 @@ chapter.takeaway(
 )
 
 # %% [markdown]
-# Cells without an estimate, or without limits, and why:
+# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
 chapter.not_estimable()

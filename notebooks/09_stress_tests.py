@@ -304,8 +304,6 @@ for ax, track in zip(axes, TRACKS, strict=True):
     ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
 alt = "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk "
 chapter.figure("calibration", fig, alt + "and by centre.")
-
-# %%
 chapter.say(
     f"*How to read it.* Points are fifths of predicted risk with 95 % limits; on the dashed line predictions "
     f"are right on average, above it risk is understated. A model can rank well (a high C-index) and still "
@@ -473,8 +471,6 @@ for model in MODELS:
     rows.append(row)
 uno = pd.DataFrame(rows)
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
-
-# %%
 largest = uno[[f"{name}, difference" for name in COHORTS]].abs().max().max()
 chapter.say(
     f"*How to read it.* The largest difference between the two is {format_number(largest, 3)}. Small ones "
@@ -484,7 +480,7 @@ chapter.say(
 
 # %% [markdown]
 # Uno's C is scikit-survival's too. The kernel of this book stands here for its standard error, which
-# `concordance_index_ipcw` does not give:
+# `concordance_index_ipcw` does not give.
 
 # %%
 from sksurv.metrics import concordance_index_ipcw
@@ -493,11 +489,13 @@ from sksurv.util import Surv
 differences = []
 for name, model in product(COHORTS, MODELS):
     (time, event), risk = outcome(cohort[name]), scores.loc[cohort[name], model].to_numpy()
+    survival, library = Surv.from_arrays(event == 1, time), np.nan
     with chapter.noting(f"scikit-survival's C: {LABELS[model]}, {name}"):
-        survival = Surv.from_arrays(event == 1, time)
         library = concordance_index_ipcw(survival, survival, risk, tau=horizon_months)[0]
+    with chapter.noting(f"Uno's C: {LABELS[model]}, {name}"):
         differences.append(abs(library - uno_c(time, event, risk, tau=horizon_months).c))
-chapter.say(f"The largest difference over models and cohorts is {max(differences, default=np.nan):.0e}.")
+if np.isfinite(differences).any():
+    chapter.say(f"The largest difference over models and cohorts is {np.nanmax(differences):.0e}.")
 
 # %% [markdown]
 # (stress-definition)=
@@ -553,8 +551,9 @@ for name, group in product(COHORTS, ("high", "low")):
     cause = np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
     row = {"cohort": name, "DL risk": group, "patients": len(index)}
     row |= dict.fromkeys(("1 − Kaplan–Meier", "cumulative incidence", "deaths without metastasis"), MISSING)
-    with chapter.noting(f"Competing death: {name}, {group} risk"):
+    with chapter.noting(f"Death ignored: {name}, {group} risk"):
         row["1 − Kaplan–Meier"] = percent(1 - rate_at(time, event, horizon_months).value)
+    with chapter.noting(f"Competing death: {name}, {group} risk"):
         found = cumulative_incidence(time, cause, at=[horizon_months])
         row["cumulative incidence"] = percent(found.incidence[0])
         row["deaths without metastasis"] = int((cause == 2).sum())
@@ -621,7 +620,7 @@ chapter.table("imputation", shown, "Multivariable model of distant metastasis, t
 # values. Imputation in turn assumes that what is missing can be told from what is known: if, say, EBV DNA
 # was measured in those who looked ill, and this is not in the table, both columns are wrong.
 #
-# What these data could not give, with the reason:
+# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
 chapter.not_estimable()

@@ -61,6 +61,7 @@ recorded = by_track.size().unstack(fill_value=0).reset_index()
 chapter.table("recorded", recorded, "Values that each chapter of this run recorded, by track.")
 
 # %% [markdown]
+# (ledger-method)=
 # ## Method
 #
 # The difference is this run's value as published minus the printed one, in the printed unit. A value is
@@ -82,8 +83,8 @@ chapter.say(synthetic if chapter.is_synthetic else real)
 chapter.takeaway(1, f"""The paper's {len(rows)} transcribed numbers: {compared} compared with this run,
 {len(rows) - compared - settings} results not computed in it, {settings} settings and numbers from the
 literature ([by chapter](#ledger-chapters), [row by row](#ledger-rows)).""")  # fmt: skip
-chapter.takeaway(4, f"""What agreement means depends on the data behind the {len(values)} values recorded: the
-note below the first table says which these are.""")  # fmt: skip
+chapter.takeaway(4, f"""What agreement of {len(values)} recorded values with print means depends on whose data
+they are: a note says so beside the [method](#ledger-method).""")  # fmt: skip
 
 # %% [markdown]
 # (ledger-chapters)=

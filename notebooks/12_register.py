@@ -26,8 +26,8 @@ in_short()
 
 # %% [markdown]
 # **Reads** `data/published/register.csv`, the cohort table (chapter 01), the scores and values of chapter 03,
-# two tables of chapter 04, the values of chapter 05 and the risk groups of chapter 06. **Writes** the tables
-# below.
+# a table each of chapters 04 and 04b, the values of chapter 05 and the risk groups of chapter 06. **Writes**
+# the tables below.
 #
 # ## Setup
 
@@ -137,7 +137,7 @@ with chapter.noting("Cut-off"):
 set_beside("Cut-off", "p-value of the cut-off, training", *p_values.items())
 
 # %% [markdown]
-# The penalty of the radiomic signature and its bin width, as chapter 04 tried them:
+# The penalty of the radiomic signature and its bin width, as chapters 04 and 04b tried them:
 
 
 # %%
@@ -200,8 +200,8 @@ set_beside("DMFS", f"rate at {horizon_months} months, training", *shown)
 
 # %% [markdown]
 # scikit-survival fits the same Cox models under both rules for ties, but gives no limits and no Firth's
-# penalty, which is why the models above are this book's; lifelines knows Efron's rule only, and does not
-# converge where a level has very few patients. Where both can fit, they agree:
+# penalty, which is why the models above are this book's; lifelines knows Efron's rule only, and needs
+# shorter steps where a level is rare ([chapter 05](#cox-lifelines)). Where both can fit, they agree:
 
 # %%
 kernel = {name: kaplan_meier(*data, at=[horizon_months]).survival[0] for name, data in DEFINITIONS.items()}
@@ -238,8 +238,9 @@ chapter.takeaway(1, f"""{len(register)} topics are listed; on {both_say.sum()} o
 script can be compared, since both say something ([the register](#register-table)).""")  # fmt: skip
 chapter.takeaway(2, f"""{switchable.sum()} choices can be switched by a parameter of a chapter or an option of
 the library ([by chapter](#register-chapters)).""")  # fmt: skip
-chapter.takeaway(4, f"""The deposited script, with its {both_say.sum()} topics, is described, never copied:
-it carries no licence, and it may not be the code behind the paper.""")  # fmt: skip
+chapter.takeaway(4, f"""On {both_say.sum()} topics the deposited script is described beside the paper, never
+copied: it carries no licence, and it may not be the code behind the paper
+([the register](#register-table)).""")  # fmt: skip
 
 
 # %%
@@ -309,4 +310,6 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 # ## Hand-over
 #
 # To try a choice, run its chapter with another parameter: `papermill -p NAME VALUE`, or open it in
-# JupyterLab.
+# JupyterLab. What stands in the mapping `training` of chapter 02 is set there by a line at the end of the
+# parameters cell, such as `training["loss"] = "dice"`; `papermill -y "training: {loss: dice}"` replaces the
+# whole mapping, and what it leaves out is then as in the paper.
