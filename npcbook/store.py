@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import json
 import os
+import symtable
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -22,20 +23,9 @@ from tqdm import tqdm
 PACKAGE = Path(__file__).parent
 #: Packages whose version a number may depend on.
 NUMERICAL_PACKAGES = (
-    "lifelines",
-    "matplotlib",
-    "monai",
-    "numpy",
-    "pandas",
-    "pyradiomics",
-    "PyWavelets",
-    "scikit-learn",
-    "scikit-survival",
-    "scipy",
-    "SimpleITK",
-    "statsmodels",
-    "torch",
-)
+    "lifelines", "matplotlib", "monai", "numpy", "pandas", "pyradiomics", "PyWavelets", "scikit-learn",
+    "scikit-survival", "scipy", "SimpleITK", "statsmodels", "torch",
+)  # fmt: skip
 SECONDS_BETWEEN_LINES = 10.0
 # Read once: to read it means to set it, for all threads.
 UMASK = os.umask(0)
@@ -237,10 +227,13 @@ def code_fingerprint(*code) -> str:
 
 
 def _named_in(function: Callable) -> dict:
-    """Return what a chapter's function names of the chapter's own."""
+    """Return what a chapter's function takes from its chapter, by name; its own variables are not meant."""
     known = getattr(function, "__globals__", {})
-    nodes = ast.walk(ast.parse(inspect.getsource(function).strip()))
-    return {node.id: known[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in known}
+    tables = [symtable.symtable(inspect.getsource(function).strip(), "chapter", "exec")]
+    for table in tables:
+        tables += table.get_children()
+    free = {symbol.get_name() for table in tables for symbol in table.get_symbols() if symbol.is_global()}
+    return {name: known[name] for name in sorted(free & known.keys())}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

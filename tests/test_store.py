@@ -103,11 +103,11 @@ def test_what_a_function_encloses_counts(tmp_path):
 
 
 def test_values_that_a_chapters_function_names_count():
-    source = "LIMIT = 5\n\n\ndef above(x):\n    return x > LIMIT\n"
+    source = "LIMIT = 5\n\n\ndef above(x):\n    y = [LIMIT for x in x]\n    return y\n"
     keys = []
-    for limit in (5, 5, 6):
+    for limit, mine in ((5, 1), (5, 2), (6, 2)):
         text = source.replace("5", str(limit))
-        module = {"__name__": "__main__"}
+        module = {"__name__": "__main__", "x": mine, "y": mine}  # not those of the function
         name = f"<chapter {limit}>"
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         exec(compile(text, name, "exec"), module)
