@@ -88,9 +88,9 @@ def _only_numbers(monkeypatch):
     monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
     monkeypatch.setattr("npcbook.book.chapter.display", lambda *args, **kwargs: None)
     monkeypatch.setattr("npcbook.book.chapter.update_display", lambda *args, **kwargs: None)
-    monkeypatch.setattr("npcbook.book.figures.plot_kaplan_meier", lambda *args, **kwargs: None)
-    # The face keeps what it has once looked up.
-    monkeypatch.setattr("npcbook.book.plot_kaplan_meier", lambda *args, **kwargs: None)
+    # The face first: looked up after the room is patched, it would keep the replacement for good.
+    for place in ("npcbook.book", "npcbook.book.figures"):
+        monkeypatch.setattr(f"{place}.plot_kaplan_meier", lambda *args, **kwargs: None)
 
 
 @pytest.fixture
