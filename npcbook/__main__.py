@@ -30,12 +30,13 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (act, options) in COMMANDS.items():
+    for name, act in COMMANDS.items():
         summary, _, rest = inspect.cleandoc(act.__doc__).partition("\n\n")
         said = {"help": summary[0].lower() + summary[1:].rstrip("."), "description": rest or summary}
         command = commands.add_parser(name, **said, epilog=EXIT_CODES)
-        for flags, settings in options:
-            command.add_argument(*flags.split(), **settings)
+        for owners, flags, settings in OPTIONS:
+            if name in owners.split():
+                command.add_argument(*flags.split(), **settings)
         command.set_defaults(act=act)
     return main
 
@@ -284,42 +285,43 @@ def sync_notebooks(arguments: argparse.Namespace) -> int:
     return 1 if stale else 0
 
 
-PROFILE = ("--profile", {"default": "laptop", "help": "smoke, laptop (default), paper, or a YAML file"})
-FORCE = ("--force", {"action": "store_true", "help": "do also what is up to date"})
 COHORT = "a folder, or a name below data/cohorts"
-IMAGES = {"t1w": "T1-weighted", "t2w": "T2-weighted", "cet1w": "contrast-enhanced T1"}
+PROFILES = "smoke, laptop (default), paper, or a YAML file"
+SCENARIOS = {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}
+IMAGE = {"required": True, "metavar": "FILE"}
+RUN = {"required": True, "help": "the run's folder, or its name below data/runs"}
+OUT = {"required": True, "help": "folder to make; all of the result appears there, or none"}
+PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
-#: Each command: what it does, and its options (flags separated by spaces).
+SWITCH = {"action": "store_true"}
+#: What each command does.
 COMMANDS = {
-    "book": (run_book, (
-        PROFILE,
-        ("--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
-        ("--chapters", {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}),
-        ("-p --parameter", PARAMETER),
-        ("--dry-run", {"action": "store_true", "help": "run nothing: say what would run, and why"}),
-        FORCE,
-    )),
-    "simulate": (simulate, (
-        PROFILE,
-        ("--scenario", {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}),
-        ("--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
-        FORCE,
-    )),
-    "check": (check_cohort, (
-        ("cohort", {"metavar": "COHORT", "help": COHORT}),
-        ("--no-images", {"action": "store_true", "help": "check the table only"}),
-    )),
-    "predict": (predict_patient, (
-        ("--run", {"required": True, "help": "the run's folder, or its name below data/runs"}),
-        *((f"--{name}", {"required": True, "metavar": "FILE", "help": f"{meaning} image, 3D NIfTI"})
-          for name, meaning in IMAGES.items()),
-        ("--out", {"required": True, "help": "folder to make; all of the result appears there, or none"}),
-    )),
-    "clean": (remove_results, ()),
-    "sync": (sync_notebooks, (
-        ("--check", {"action": "store_true", "help": "change nothing; exit 1 if a notebook is out of date"}),
-    )),
-}  # fmt: skip
+    "book": run_book,
+    "simulate": simulate,
+    "check": check_cohort,
+    "predict": predict_patient,
+    "clean": remove_results,
+    "sync": sync_notebooks,
+}
+#: Options: the commands that have it, its flags, and what argparse is told of it.
+OPTIONS = (
+    ("book simulate", "--profile", {"default": "laptop", "help": PROFILES}),
+    ("book", "--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
+    ("book", "--chapters", PART),
+    ("book", "-p --parameter", PARAMETER),
+    ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
+    ("simulate", "--scenario", SCENARIOS),
+    ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
+    ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
+    ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
+    ("check", "--no-images", SWITCH | {"help": "check the table only"}),
+    ("predict", "--run", RUN),
+    ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
+    ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
+    ("predict", "--cet1w", IMAGE | {"help": "contrast-enhanced T1 image, 3D NIfTI"}),
+    ("predict", "--out", OUT),
+    ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

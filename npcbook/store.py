@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 PACKAGE = Path(__file__).parent
 #: Packages whose version a number may depend on.
-NUMERICAL_PACKAGES = (
-    "lifelines", "matplotlib", "monai", "numpy", "pandas", "pyradiomics", "PyWavelets", "scikit-learn",
-    "scikit-survival", "scipy", "SimpleITK", "statsmodels", "torch",
-)  # fmt: skip
+NUMERICAL_PACKAGES = [
+    *"lifelines matplotlib monai numpy pandas pyradiomics PyWavelets scikit-learn scikit-survival".split(),
+    *"scipy SimpleITK statsmodels torch".split(),
+]
 SECONDS_BETWEEN_LINES = 10.0
 # Read once: to read it means to set it, for all threads.
 UMASK = os.umask(0)
@@ -125,9 +125,9 @@ def _digest(path: Path) -> str:
 
 
 @cache
-def packages_fingerprint() -> str:
-    """Return a hash of the installed versions of `NUMERICAL_PACKAGES`."""
-    return fingerprint({package: version(package) for package in NUMERICAL_PACKAGES})
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of `NUMERICAL_PACKAGES`."""
+    return {package: version(package) for package in NUMERICAL_PACKAGES}
 
 
 def files_fingerprint(paths: Iterable[Path], *, relative_to: Path) -> str:
@@ -176,11 +176,10 @@ def _file(module: str) -> Path:
 
 @cache
 def _face(package: str) -> dict[str, str]:
-    """Return the submodule of each name that a wing's ``__init__`` hands out by ``lazy_loader.attach``."""
-    for node in ast.walk(ast.parse(_file(package).read_text())):
-        if isinstance(node, ast.keyword) and node.arg == "submod_attrs":
-            return {name: sub for sub, names in ast.literal_eval(node.value).items() for name in names}
-    return {}
+    """Return the submodule of each name that a wing hands out, by the stub beside its ``__init__``."""
+    stub = _file(package).with_suffix(".pyi")
+    nodes = ast.parse(stub.read_text()).body if stub.exists() else []
+    return {alias.name: node.module for node in nodes for alias in node.names}
 
 
 @cache
@@ -290,7 +289,7 @@ def keep(
     """
     path = Path(path)
     reader, writer = (read, write) if read and write else FORMATS[path.suffix]
-    key = fingerprint(make, arguments, options, packages_fingerprint())
+    key = fingerprint(make, arguments, options, package_versions())
     if not is_kept(path, key):
         made = make(*arguments, **options)
         with atomic_path(path) as temporary:

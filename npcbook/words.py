@@ -39,10 +39,7 @@ MASK_LABELS = {0: "background", 1: "primary tumour", 2: "lymph node"}
 STRUCTURES = {"tumour and nodes": (1, 2), "tumour": (1,), "nodes": (2,)}
 
 # seaborn's palette "colorblind" (a test holds it to that): a ground room imports no drawing library.
-PALETTE = (
-    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
-    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
-)  # fmt: skip
+PALETTE = "#0173b2 #de8f05 #029e73 #d55e00 #cc78bc #ca9161 #fbafe4 #949494 #ece133 #56b4e9".split()
 BLUE, ORANGE, GREEN, VERMILION, PINK = PALETTE[:5]
 GREY = "#595959"  # darker than the palette's, which is faint on white
 SOLID, DASHED, DOTTED, DASH_DOT, LONG = "-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2))

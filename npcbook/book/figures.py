@@ -216,9 +216,15 @@ def plot_kaplan_meier(
     ax.legend(
         [Line2D([], [], **_line_of(name, position)) for position, name in enumerate(parts)],
         [_legend_entry(*part, name, horizon_months, endpoint) for name, part in parts.items()],
-        title=_comparison_text(parts, hr, cut), loc="upper left", bbox_to_anchor=(0, 0), alignment="left",
-        bbox_transform=_draw_numbers(ax, parts, ticks), frameon=False, borderpad=0, **LEGEND,
-    )  # fmt: skip
+        title=_comparison_text(parts, hr, cut),
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        alignment="left",
+        bbox_transform=_draw_numbers(ax, parts, ticks),
+        frameon=False,
+        borderpad=0,
+        **LEGEND,
+    )
     note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
     ax.set(xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)", ylabel=f"{endpoint}{note}")
     return ax
@@ -369,9 +375,17 @@ def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
     name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})"
     errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
     drawn = ax.errorbar(
-        part["at"], part["observed"], errors, color=color, linestyle="none", capsize=2, elinewidth=1,
-        marker="os^Dv"[position % 5], markersize=5, label=name,
-    )  # fmt: skip
+        part["at"],
+        part["observed"],
+        errors,
+        color=color,
+        linestyle="none",
+        capsize=2,
+        elinewidth=1,
+        marker="os^Dv"[position % 5],
+        markersize=5,
+        label=name,
+    )
     # A risk of 0 lies on the edge of the axes, where half of its point would be cut off.
     for artist in drawn.get_children():
         artist.set_clip_on(False)
@@ -483,13 +497,15 @@ def plot_forest(table: pd.DataFrame) -> Axes:
 
 def _title_subgroup(ax: Axes, y: float, name: str, part: pd.DataFrame, va: str) -> None:
     """Write a subgroup's name at the left and the p-value of its interaction at the right."""
-    ax.annotate(
-        name, (0, y), xytext=(-PAD, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
-        ha="right", va=va, fontsize=SMALL + 1, weight="bold",
-    )  # fmt: skip
+    _write_left(ax, y, name, va=va, fontsize=SMALL + 1, weight="bold")
     p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
     if len(p_interaction):
         _write_right(ax, y, f"interaction p {format_p(p_interaction.iloc[0])}", style="italic")
+
+
+def _write_left(ax: Axes, y: float, text: str, **style) -> None:
+    aside = offset_copy(ax.get_yaxis_transform(), ax.figure, x=-PAD, units="points")
+    ax.text(0, y, text, transform=aside, ha="right", **style)
 
 
 def _write_right(ax: Axes, y: float, text: str, **style) -> None:
@@ -523,11 +539,9 @@ def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, botto
     ax.set_yticks(ticks, names, fontsize=SMALL)
     ax.tick_params(axis="y", length=0, pad=PAD)
     ax.spines[["left", "right", "top"]].set_visible(False)
-    ax.annotate(
-        "events/patients\nper risk group", (0, 1), xytext=(-PAD, 0), xycoords="axes fraction",
-        textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color="0.35",
-    )  # fmt: skip
-    ax.text(1.045, 1.0, "HR (95 % CI)", transform=ax.transAxes, va="bottom", fontsize=SMALL, color="0.35")
+    head = {"va": "bottom", "fontsize": SMALL, "color": "0.35"}
+    _write_left(ax, ax.get_ylim()[1], "events/patients\nper risk group", **head)
+    ax.text(1.045, 1.0, "HR (95 % CI)", transform=ax.transAxes, **head)
     return ax
 
 

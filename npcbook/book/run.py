@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import filelock
@@ -21,13 +20,12 @@ from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import KEPT, describe_cohort
 from npcbook.store import (
-    NUMERICAL_PACKAGES,
     atomic_path,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
-    packages_fingerprint,
+    package_versions,
     project_path,
 )
 
@@ -244,8 +242,7 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Return the versions that a run's numbers depend on."""
-    found = {package: metadata.version(package) for package in NUMERICAL_PACKAGES}
-    return found | {"python": platform.python_version(), "platform": platform.platform()}
+    return package_versions() | {"python": platform.python_version(), "platform": platform.platform()}
 
 
 def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset()) -> str:
@@ -294,7 +291,7 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         "its parameters": fingerprint(parameters),
         "library code": code_fingerprint(*imported_modules(script)),
         "reference data": files_fingerprint(references, relative_to=project_path(".")),
-        "packages": fingerprint(project_path("requirements.lock"), packages_fingerprint()),
+        "packages": fingerprint(project_path("requirements.lock"), package_versions()),
         "the cohort": cohort if plan.reads_cohort else "",
     }
     return state | {

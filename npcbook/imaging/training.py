@@ -23,7 +23,7 @@ from torch.nn.utils import get_total_norm
 
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
-from npcbook.store import atomic_path, fingerprint, keep, packages_fingerprint, progress
+from npcbook.store import atomic_path, fingerprint, keep, package_versions, progress
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle")
@@ -363,7 +363,7 @@ def train_segmentation(
 def _train(images, labels, network_settings, settings, first, folder) -> TrainedNetwork:
     """Run the epochs that are left, on one device or several, and return the network of the last one."""
     given = (images, labels, network_settings, settings, first)
-    key, checkpoint = fingerprint(train_segmentation, given, packages_fingerprint()), folder / CHECKPOINT
+    key, checkpoint = fingerprint(train_segmentation, given, package_versions()), folder / CHECKPOINT
     pixels, masks = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
     work = (pixels, masks, network_settings, settings, first, checkpoint, key)
     if settings.devices == 1:

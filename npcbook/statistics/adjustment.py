@@ -171,9 +171,15 @@ def balance_table(
 
 
 def weighted_rates(
-    outcomes: Mapping[str, tuple[ArrayLike, ArrayLike]], treatment: ArrayLike, covariates: pd.DataFrame,
-    horizon: float, *, within: ArrayLike, n_bootstraps: int = 200, rng: np.random.Generator,
-) -> WeightedRates:  # fmt: skip
+    outcomes: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    treatment: ArrayLike,
+    covariates: pd.DataFrame,
+    horizon: float,
+    *,
+    within: ArrayLike,
+    n_bootstraps: int = 200,
+    rng: np.random.Generator,
+) -> WeightedRates:
     """Return the rates that treatments would have at a horizon if their patients were alike in covariates.
 
     Parameters

@@ -205,9 +205,16 @@ def compare_c(
             "pairs alike, or there are too few of these; compare scores that differ, on more events."
         )
     return ConcordanceComparison.of(
-        c_a - c_b, float(np.sqrt(variance)), c_a=c_a, c_b=c_b, variance_a=var_a, variance_b=var_b,
-        covariance=covariance, n_patients=n, n_events=int(event.sum()),
-    )  # fmt: skip
+        c_a - c_b,
+        float(np.sqrt(variance)),
+        c_a=c_a,
+        c_b=c_b,
+        variance_a=var_a,
+        variance_b=var_b,
+        covariance=covariance,
+        n_patients=n,
+        n_events=int(event.sum()),
+    )
 
 
 def _check(time, event, **risks) -> tuple[np.ndarray, ...]:

@@ -177,10 +177,16 @@ def _chi2(statistic: float, degrees_of_freedom: int) -> float:
 
 
 def fit_cox(
-    time: ArrayLike, event: ArrayLike, covariates: ArrayLike, *, ties: str = "efron",
-    strata: ArrayLike | None = None, weights: ArrayLike | None = None, robust: bool = False,
+    time: ArrayLike,
+    event: ArrayLike,
+    covariates: ArrayLike,
+    *,
+    ties: str = "efron",
+    strata: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    robust: bool = False,
     on_monotone: str = "raise",
-) -> CoxFit:  # fmt: skip
+) -> CoxFit:
     """Fit a Cox proportional hazards model by maximum partial likelihood.
 
     Parameters
@@ -235,10 +241,13 @@ def fit_cox(
     # A coefficient that ran off has no standard error; `monotone` names it to the caller.
     with np.errstate(over="ignore", invalid="ignore" if monotone else "warn"):
         return CoxFit(
-            names=problem.names, **_wald(problem, beta, information, robust=robust),
+            names=problem.names,
+            **_wald(problem, beta, information, robust=robust),
             **_model_tests(problem, beta, loglik, information),
-            n_patients=len(problem.time), n_events=int(problem.event.sum()), monotone=monotone,
-        )  # fmt: skip
+            n_patients=len(problem.time),
+            n_events=int(problem.event.sum()),
+            monotone=monotone,
+        )
 
 
 def _wald(problem: _Problem, beta, information, *, robust: bool) -> dict[str, np.ndarray]:
@@ -251,10 +260,16 @@ def _wald(problem: _Problem, beta, information, *, robust: bool) -> dict[str, np
     used = robust_se if robust else se
     low, high = coef - Z95 * used, coef + Z95 * used
     return {
-        "coef": coef, "se": se, "robust_se": robust_se, "covariance": covariance,
-        "hr": np.exp(coef), "hr_low": np.exp(low), "hr_high": np.exp(high),
-        "z": coef / used, "p_value": 2 * stats.norm.sf(np.abs(coef / used)),
-    }  # fmt: skip
+        "coef": coef,
+        "se": se,
+        "robust_se": robust_se,
+        "covariance": covariance,
+        "hr": np.exp(coef),
+        "hr_low": np.exp(low),
+        "hr_high": np.exp(high),
+        "z": coef / used,
+        "p_value": 2 * stats.norm.sf(np.abs(coef / used)),
+    }
 
 
 def _model_tests(problem: _Problem, beta, loglik, information) -> dict[str, float]:

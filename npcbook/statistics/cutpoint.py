@@ -60,9 +60,14 @@ class Cutpoint:
 
 
 def optimal_cutpoint(
-    time: ArrayLike, event: ArrayLike, risk: ArrayLike, min_fraction: float = 0.1, *, permutations: int = 0,
+    time: ArrayLike,
+    event: ArrayLike,
+    risk: ArrayLike,
+    min_fraction: float = 0.1,
+    *,
+    permutations: int = 0,
     rng: np.random.Generator | None = None,
-) -> Cutpoint:  # fmt: skip
+) -> Cutpoint:
     """Return the cut-point of a risk score that separates survival best, and honest p-values for it.
 
     Parameters
@@ -118,9 +123,14 @@ def optimal_cutpoint(
     p_values = _p_values(scores, below, statistic, min_fraction, permutations, rng)
     sides = {"n_low": ~high, "n_high": high, "events_low": event & ~high, "events_high": event & high}
     return Cutpoint(
-        value=float(cuts[best]), statistic=statistic, p_naive=logrank(time, event, high).p_value, **p_values,
-        **{name: int(side.sum()) for name, side in sides.items()}, candidates=cuts, statistics=curve,
-    )  # fmt: skip
+        value=float(cuts[best]),
+        statistic=statistic,
+        p_naive=logrank(time, event, high).p_value,
+        **p_values,
+        **{name: int(side.sum()) for name, side in sides.items()},
+        candidates=cuts,
+        statistics=curve,
+    )
 
 
 def _p_values(scores, below, statistic, min_fraction, permutations, rng) -> dict[str, float | None]:
@@ -128,9 +138,12 @@ def _p_values(scores, below, statistic, min_fraction, permutations, rng) -> dict
     lau92, lau94 = lausen_schumacher_p(statistic, below, len(scores), min_fraction)
     permuted = _permutation_p(scores, below, statistic, permutations, rng) if permutations else None
     return {
-        "p_corrected": min(lau92, lau94) if permuted is None else permuted, "p_permutation": permuted,
-        "p_floor": 1 / (permutations + 1) if permutations else 0.0, "p_lau92": lau92, "p_lau94": lau94,
-    }  # fmt: skip
+        "p_corrected": min(lau92, lau94) if permuted is None else permuted,
+        "p_permutation": permuted,
+        "p_floor": 1 / (permutations + 1) if permutations else 0.0,
+        "p_lau92": lau92,
+        "p_lau94": lau94,
+    }
 
 
 def logrank_scores(time: ArrayLike, event: ArrayLike) -> np.ndarray:

@@ -243,8 +243,15 @@ def _estimate(likelihood: _PenalisedLikelihood, null, scale, alpha) -> dict:
         ratios = {name.replace("coef", "hr"): np.exp(value) for name, value in coefs.items()}
     # The penalty is reported for the covariates' own units: log det grows by 2 log(sd) per column.
     units, statistic = np.log(scale).sum(), float(2 * (highest - null))
-    return coefs | ratios | {
-        "se": se / scale, "p_value": stats.chi2.sf(2 * np.maximum(falls, 0), 1),
-        "loglik_null": float(null + units), "loglik": float(highest + units),
-        "lr_statistic": statistic, "lr_p_value": float(stats.chi2.sf(statistic, len(scale))),
-    }  # fmt: skip
+    return (
+        coefs
+        | ratios
+        | {
+            "se": se / scale,
+            "p_value": stats.chi2.sf(2 * np.maximum(falls, 0), 1),
+            "loglik_null": float(null + units),
+            "loglik": float(highest + units),
+            "lr_statistic": statistic,
+            "lr_p_value": float(stats.chi2.sf(statistic, len(scale))),
+        }
+    )

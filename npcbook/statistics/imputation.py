@@ -49,9 +49,13 @@ class Pooled:
 
 
 def impute_binary(
-    time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, *, n_imputations: int = 20,
+    time: ArrayLike,
+    event: ArrayLike,
+    covariates: pd.DataFrame,
+    *,
+    n_imputations: int = 20,
     rng: np.random.Generator,
-) -> list[pd.DataFrame]:  # fmt: skip
+) -> list[pd.DataFrame]:
     """Fill missing values of binary covariates several times, with the outcome in the imputation model.
 
     Parameters

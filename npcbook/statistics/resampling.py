@@ -53,9 +53,15 @@ def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator
 
 
 def bootstrap_selection(
-    features: pd.DataFrame, time: ArrayLike, event: ArrayLike, draws: ArrayLike,
-    max_correlation: float = 0.85, *, n_folds: int = 10, workers: int = 2,
-) -> pd.DataFrame:  # fmt: skip
+    features: pd.DataFrame,
+    time: ArrayLike,
+    event: ArrayLike,
+    draws: ArrayLike,
+    max_correlation: float = 0.85,
+    *,
+    n_folds: int = 10,
+    workers: int = 2,
+) -> pd.DataFrame:
     """Repeat the whole selection in bootstrap samples and judge each signature where it was not chosen.
 
     Parameters
@@ -104,9 +110,12 @@ def _select_again(features, time, event, max_correlation, n_folds, drawn, seed: 
 
 
 def out_of_fold_risk(
-    fit: Callable, features: np.ndarray | pd.DataFrame, *outcome: np.ndarray, n_folds: int = 5,
+    fit: Callable,
+    features: np.ndarray | pd.DataFrame,
+    *outcome: np.ndarray,
+    n_folds: int = 5,
     rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return, for each training patient, the risk from a model that was fitted without that patient.
 
     Parameters
@@ -165,9 +174,14 @@ class OptimismCorrected:
 
 
 def optimism_corrected_c(
-    time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, fit: Fit, *, n_resamples: int = 100,
+    time: ArrayLike,
+    event: ArrayLike,
+    covariates: pd.DataFrame,
+    fit: Fit,
+    *,
+    n_resamples: int = 100,
     rng: np.random.Generator,
-) -> OptimismCorrected:  # fmt: skip
+) -> OptimismCorrected:
     """Return Harrell's C of a modelling procedure less its optimism, every step of it inside the bootstrap.
 
     Parameters
@@ -219,9 +233,12 @@ def optimism_corrected_c(
 
 def permuted_c(
     training: tuple[ArrayLike, ArrayLike, pd.DataFrame],
-    validation: tuple[ArrayLike, ArrayLike, pd.DataFrame], fit: Fit, *, n_permutations: int = 100,
+    validation: tuple[ArrayLike, ArrayLike, pd.DataFrame],
+    fit: Fit,
+    *,
+    n_permutations: int = 100,
     rng: np.random.Generator,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Return Harrell's C of a modelling procedure when outcomes belong to the wrong patients.
 
     Parameters
@@ -262,9 +279,13 @@ def permuted_c(
 
 
 def cutpoint_under_no_effect(
-    time: ArrayLike, event: ArrayLike, *, n_repeats: int = 500, min_fraction: float = 0.1,
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    n_repeats: int = 500,
+    min_fraction: float = 0.1,
     rng: np.random.Generator,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Search the optimal cut-point of scores that have nothing to do with the outcome.
 
     Parameters

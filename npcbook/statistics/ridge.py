@@ -82,9 +82,15 @@ def cox_loss(risk: np.ndarray, time: np.ndarray, event: np.ndarray) -> tuple[flo
 
 @threadpool_limits.wrap(limits=1)
 def fit_ridge_cox(
-    features: np.ndarray, time: np.ndarray, event: np.ndarray, *, fit_scaling: Callable,
-    penalties: tuple[float, ...] = PENALTIES, n_folds: int = 5, rng: np.random.Generator,
-) -> RidgeCox:  # fmt: skip
+    features: np.ndarray,
+    time: np.ndarray,
+    event: np.ndarray,
+    *,
+    fit_scaling: Callable,
+    penalties: tuple[float, ...] = PENALTIES,
+    n_folds: int = 5,
+    rng: np.random.Generator,
+) -> RidgeCox:
     """Fit a ridge-penalised Cox model, its penalty chosen by cross-validation inside.
 
     Parameters

@@ -152,9 +152,13 @@ def _quantile(times, curve, q: float) -> float:
 
 
 def kaplan_meier(
-    time: ArrayLike, event: ArrayLike, *, at: ArrayLike | None = None, ci: str = "log-log",
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    at: ArrayLike | None = None,
+    ci: str = "log-log",
     weights: ArrayLike | None = None,
-) -> KaplanMeier:  # fmt: skip
+) -> KaplanMeier:
     """Estimate the probability of remaining free of the event beyond each time.
 
     Parameters

@@ -304,10 +304,11 @@ def simulate_table(spec: Specification, rng: np.random.Generator) -> tuple[pd.Da
 
 
 TRUTH_COLUMNS = (
-    *LATENTS, "ldh_true", "ebv_dna_true", "planned_ccnd_mg_m2", "high_risk", "lp_clinical", "lp_imaging",
-    "lp_frailty", "lp_treatment", "linear_predictor", "dm_probability_5y", "dm_probability_5y_radiotherapy",
+    *LATENTS,
+    *"ldh_true ebv_dna_true planned_ccnd_mg_m2 high_risk lp_clinical lp_imaging lp_frailty".split(),
+    *"lp_treatment linear_predictor dm_probability_5y dm_probability_5y_radiotherapy".split(),
     "dm_probability_5y_240",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

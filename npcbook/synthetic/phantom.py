@@ -10,7 +10,7 @@ field of view; arrays are ``(Z, Y, X)`` with every axis ascending, so that an id
 SimpleITK (LPS) is right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,20 +76,21 @@ class Tissue:
     texture: float
 
 
-def _rows(name: str):
-    """Return the rows of one of the tables that lie beside this module."""
-    return pd.read_csv(Path(__file__).with_name(name), dtype={"center": str}).itertuples()
+def _rows(name: str) -> Iterator[dict]:
+    """Yield the rows of a table that lies beside this module; columns ``centre.x, centre.y`` make a tuple."""
+    words = {"true_values": ["yes"], "false_values": ["no"]}
+    table = pd.read_csv(Path(__file__).with_name(name), dtype={"center": str}, **words)
+    for values in table.itertuples(index=False):
+        row = {}
+        for column, value in zip(table.columns, values, strict=True):
+            field, part, _ = column.partition(".")
+            row[field] = (*row.get(field, ()), value) if part else value
+        yield row
 
 
 # Rounded values within the range of published relaxometry at 1.5 T and 3 T; uptake is set by the enhancement
 # that a radiologist expects, about 4 minutes after 0.1 mmol/kg.
-TISSUES = {
-    row.tissue: Tissue(
-        row.tissue, row.proton_density, (row.t1_ms_at_1_5t, row.t1_ms_at_3t),
-        (row.t2_ms_at_1_5t, row.t2_ms_at_3t), row.uptake_mmol_l, row.texture,
-    )
-    for row in _rows("tissues.csv")
-}  # fmt: skip
+TISSUES = {row["name"]: Tissue(**row) for row in _rows("tissues.csv")}
 TISSUE_NAMES = tuple(TISSUES)
 
 
@@ -136,17 +137,13 @@ def _read_anatomy() -> tuple[Structure, ...]:
     """Return the structures, from what lies on top to what lies beneath; walls stand below what they line."""
     solid, structures = {}, []
     for row in _rows("anatomy.csv"):
-        if row.wall_mm > 0:
-            lined = solid[row.structure]
-            radii = tuple(radius + row.wall_mm for radius in lined.radii)
-            structure = replace(lined, tissue=row.tissue, radii=radii, opaque=0.0, wall_mm=row.wall_mm)
+        del row["part"]
+        if wall := row["wall_mm"]:
+            lined = solid[row["name"]]
+            radii = tuple(radius + wall for radius in lined.radii)
+            structures.append(replace(lined, tissue=row["tissue"], radii=radii, opaque=0.0, wall_mm=wall))
         else:
-            structure = solid[row.structure] = Structure(
-                row.structure, row.tissue, (row.x_mm, row.y_mm, row.z_mm),
-                (row.radius_x_mm, row.radius_y_mm, row.radius_z_mm), row.angle_degrees,
-                (row.tilt_x, row.tilt_y), row.shape, row.paired == "yes", row.variation, row.opaque,
-            )  # fmt: skip
-        structures.append(structure)
+            structures.append(solid.setdefault(row["name"], Structure(**row)))
     return tuple(structures)
 
 
@@ -195,20 +192,22 @@ def _read_protocols() -> dict[str, dict[str, Protocol]]:
     """Return the protocols by centre and sequence."""
     protocols = {}
     for row in _rows("protocols.csv"):
-        resolution = (row.slice_mm, row.plane_mm)
-        protocols.setdefault(row.center, {})[row.sequence] = Protocol(
-            row.field_t, row.tr_ms, row.te_ms, row.contrast == "yes", resolution, row.extent_scale, row.snr,
-            row.gain, row.coil,
-        )  # fmt: skip
+        center, sequence = row.pop("center"), row.pop("sequence")
+        protocols.setdefault(center, {})[sequence] = Protocol(**row)
     return protocols
 
 
 def _exchanged(sequence: str, protocol: Protocol) -> Protocol:
     """Return how another, noisier scanner of 3 T would acquire a sequence, with fat suppressed."""
     return replace(
-        protocol, field_t=3.0, tr_ms=protocol.tr_ms * 1.25, snr=protocol.snr * 0.6,
-        gain=protocol.gain * 0.35, coil=0.32, fat_suppression=0.0 if sequence == "t1w" else 0.8,
-    )  # fmt: skip
+        protocol,
+        field_t=3.0,
+        tr_ms=protocol.tr_ms * 1.25,
+        snr=protocol.snr * 0.6,
+        gain=protocol.gain * 0.35,
+        coil=0.32,
+        fat_suppression=0.0 if sequence == "t1w" else 0.8,
+    )
 
 
 PROTOCOLS = _read_protocols()
@@ -426,9 +425,13 @@ def _head_mm(space: _Space) -> np.ndarray:
 
 # Centres and radii (x, y, z) in mm of skull, face, neck, nose and ears.
 HEAD = (
-    ((0, 14, 46), (74, 80, 62)), ((0, -28, 6), (65, 56, 66)), ((0, 22, -50), (66, 68, 90)),
-    ((0, -83, 5), (13, 11, 15)), ((65, 29, 14), (9, 11, 20)), ((-65, 29, 14), (9, 11, 20)),
-)  # fmt: skip
+    ((0, 14, 46), (74, 80, 62)),
+    ((0, -28, 6), (65, 56, 66)),
+    ((0, 22, -50), (66, 68, 90)),
+    ((0, -83, 5), (13, 11, 15)),
+    ((65, 29, 14), (9, 11, 20)),
+    ((-65, 29, 14), (9, 11, 20)),
+)
 
 
 def _paint_head(space: _Space, fractions: np.ndarray, free: np.ndarray) -> None:

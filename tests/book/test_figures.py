@@ -230,7 +230,7 @@ def test_forest_limits_hold_the_estimates(ratios, expected):
 
 def test_forest_titles_stand_nearer_to_their_own_rows():
     ax = plot_forest(forest_table())
-    title = next(text.xy[1] for text in ax.texts if text.get_text() == "Sex")
+    title = next(text.get_position()[1] for text in ax.texts if text.get_text() == "Sex")
     above, own = ax.get_yticks()[:2]
     assert above - title > title - own
 

@@ -31,7 +31,7 @@ from npcbook.imaging.volumes import (
     store_volume,
     write_mask,
 )
-from npcbook.store import packages_fingerprint
+from npcbook.store import package_versions
 
 MRI = Path(__file__).parents[1] / "reference" / "mri"
 
@@ -252,9 +252,9 @@ def test_another_version_of_a_library_preprocesses_again(tmp_path, monkeypatch, 
     made = files[0][1].stat().st_mtime_ns
     changed = lambda name: "0" if name == package else installed(name)  # noqa: E731
     monkeypatch.setattr("npcbook.store.version", changed)
-    packages_fingerprint.cache_clear()
+    package_versions.cache_clear()
     preprocess_files(files, workers=1)
-    packages_fingerprint.cache_clear()
+    package_versions.cache_clear()
     assert files[0][1].stat().st_mtime_ns > made
 
 
