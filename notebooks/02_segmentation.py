@@ -148,7 +148,7 @@ from npcbook.imaging import ORDERS, preprocess, read_volume
 
 def steps_of(volume) -> dict[str, np.ndarray]:
     """Return an image as scanned, the field in it, and the result of either order."""
-    field = np.exp(bias_field(volume.image, volume.spacing))
+    field = np.exp(bias_field(volume.image))
     one, other = (preprocess(volume, order=order).image for order in ORDERS)
     results = {"N4, then normalised": one, "normalised, then N4": other}
     return {"as scanned": volume.image, "N4's field": field} | results

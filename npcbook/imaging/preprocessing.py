@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 from joblib import Parallel, delayed
 
+from npcbook.imaging.bias import bias_field, head_mask
 from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume
 from npcbook.store import keep, progress
 
@@ -17,88 +17,9 @@ ORDERS = ("n4-normalise", "normalise-n4")
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 
 
-def head_mask(image: np.ndarray) -> np.ndarray:
-    """Return where the head is: the voxels above Otsu's threshold.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (Z, Y, X)
-        Intensities, arbitrary units.
-
-    Returns
-    -------
-    numpy.ndarray, shape (Z, Y, X), bool
-        True in tissue with signal; air and compact bone stay out.
-
-    Raises
-    ------
-    ValueError
-        If all voxels have the same value, so that there is nothing to separate.
-    """
-    if image.min() == image.max():
-        raise ValueError(f"every voxel of the image is {image.min()}: it shows no head; check the file.")
-    inside = sitk.OtsuThreshold(sitk.GetImageFromArray(image), 0, 1)
-    return sitk.GetArrayFromImage(inside).astype(bool)
-
-
-def bias_field(
-    image: np.ndarray,
-    spacing: tuple[float, float, float],
-    *,
-    fit_size: int = 11,
-    iterations: tuple[int, ...] = (10, 10),
-    fwhm: float = 0.3,
-) -> np.ndarray:
-    """Estimate the coil's bias field by N4, fitted on an in-plane-shrunk copy of the image.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (Z, Y, X)
-        Intensities as scanned; voxels of zero or less take no part.
-    spacing : tuple of float
-        Voxel size (z, y, x) in mm.
-    fit_size : int
-        In-plane voxels of the copy along its shorter side, about. Slices are never merged: a stack of
-        thick slices has too few of them to give any away.
-    iterations : tuple of int
-        Most iterations at each resolution of the field.
-    fwhm : float
-        Width of the assumed histogram of the field; a wider one takes larger steps.
-
-    Returns
-    -------
-    numpy.ndarray, shape (Z, Y, X), float32
-        Natural logarithm of the field, evaluated at full resolution; divide the image by its exponential.
-
-    Notes
-    -----
-    The field is smooth, so a copy of 11 x 11 voxels in-plane determines it as well as the full image, in a
-    small part of the time; with N4's default width (0.15) the same number of iterations recovers only a
-    third of a planted field.
-
-    References
-    ----------
-    Paper, "MRI information and preprocessing"; Tustison et al., IEEE Trans Med Imag 29:1310 (2010).
-    """
-    picture = sitk.GetImageFromArray(image.astype(np.float32, copy=False))
-    picture.SetSpacing(spacing[::-1])
-    shrink = max(1, round(min(image.shape[1:]) / fit_size))
-    small = sitk.BinShrink(picture, [shrink, shrink, 1])
-    inside = head_mask(sitk.GetArrayViewFromImage(small)) & (sitk.GetArrayViewFromImage(small) > 0)
-    mask = sitk.GetImageFromArray(inside.astype(np.uint8))
-    mask.CopyInformation(small)
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    # One thread: patients run side by side, and the sum over threads would depend on their number.
-    n4.SetNumberOfThreads(1)
-    n4.SetMaximumNumberOfIterations(iterations)
-    n4.SetBiasFieldFullWidthAtHalfMaximum(fwhm)
-    n4.Execute(small, mask)
-    return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(picture))
-
-
 def correct_bias(volume: Volume) -> Volume:
     """Divide a volume by its bias field; intensities as scanned are positive in tissue."""
-    return replace(volume, image=volume.image / np.exp(bias_field(volume.image, volume.spacing)))
+    return replace(volume, image=volume.image / np.exp(bias_field(volume.image)))
 
 
 def normalise(volume: Volume) -> Volume:

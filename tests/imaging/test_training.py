@@ -14,8 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from npcbook.imaging import features as features_module
-from npcbook.imaging import training
+from npcbook.imaging import features as features_module, training
 from npcbook.imaging.features import extract_features, features_table, region_features, store_features
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, save_network

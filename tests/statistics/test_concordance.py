@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from npcbook.statistics import concordance
 from npcbook.statistics.concordance import compare_c, harrell_c, uno_c

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from formulaic import model_matrix
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from statsmodels.duration.hazard_regression import PHReg
 
 from npcbook.statistics.cox import fit_cox, univariable_cox

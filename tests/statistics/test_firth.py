@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from firthmodels import FirthCoxPH
 from formulaic import model_matrix
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import optimize, stats
 
 from npcbook.statistics.cox import fit_cox

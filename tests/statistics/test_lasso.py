@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.lasso import fit_lasso_cox, select_features, uncorrelated_features

@@ -7,8 +7,7 @@ import lifelines
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from lifelines.statistics import multivariate_logrank_test
 
 from npcbook.statistics.survival import (

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from npcbook.statistics.survival import kaplan_meier
 from npcbook.statistics.timeroc import auc_at, brier_score, censoring_survival, compare_auc
