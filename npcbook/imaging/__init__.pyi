@@ -18,7 +18,11 @@ from .grids import (
     stack_on_grid as stack_on_grid,
     store_prediction as store_prediction,
 )
-from .heads import fit_scaling as fit_scaling, fit_softmax_head as fit_softmax_head
+from .heads import (
+    fit_scaling as fit_scaling,
+    fit_softmax_head as fit_softmax_head,
+    fit_staged_head as fit_staged_head,
+)
 from .model import (
     NOTICE as NOTICE,
     check_empty as check_empty,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from npcbook.imaging.features import region_features
-from npcbook.imaging.heads import FARTHEST, LinearHead, fit_scaling
+from npcbook.imaging.heads import LinearHead, StagedHead, fit_scaling
 from npcbook.imaging.network import NetworkSettings, UNet3d
 
 
@@ -39,9 +39,14 @@ class Attribution:
 
 
 def score_function(
-    network: UNet3d, labels: np.ndarray, head: LinearHead, columns: slice
+    network: UNet3d,
+    labels: np.ndarray,
+    head: LinearHead | StagedHead,
+    *,
+    features: np.ndarray,
+    columns: slice,
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return one sequence's part of a head's score as a function of the picture.
+    """Return a head's score as a function of the picture of one sequence, all else of the patient fixed.
 
     Parameters
     ----------
@@ -49,24 +54,26 @@ def score_function(
         Of the sequence.
     labels : numpy.ndarray, shape (Z, Y, X)
         The patient's predicted mask, kept as it is.
-    head : LinearHead
+    head : LinearHead or StagedHead
         Fitted on the region features of one sequence or of several side by side.
+    features : numpy.ndarray, shape (features,)
+        The patient's, of all the head's sequences.
     columns : slice
-        Place of this sequence's features among the head's.
+        Place of this sequence's features among them.
 
     Returns
     -------
     callable
-        From pictures, shape (N, 1, Z, Y, X), to the part of the log hazard ratio that comes from this
-        sequence, shape (N,).
+        From pictures, shape (N, 1, Z, Y, X), to log hazard ratios, shape (N,).
     """
-    parts = head.scaling.mean, head.scaling.sd, head.coef
-    mean, sd, coef = (torch.as_tensor(values[columns], dtype=torch.float32) for values in parts)
+    others = torch.as_tensor(np.asarray(features), dtype=torch.float32)
     mask = torch.from_numpy(np.asarray(labels))[None]
 
     def score(pictures: torch.Tensor) -> torch.Tensor:
-        _, features = region_features(network, pictures, mask.expand(len(pictures), -1, -1, -1))
-        return ((features - mean) / sd).clamp(-FARTHEST, FARTHEST) @ coef
+        _, own = region_features(network, pictures, mask.expand(len(pictures), -1, -1, -1))
+        before, after = others[: columns.start], others[columns.stop :]
+        parts = before.expand(len(own), -1), own, after.expand(len(own), -1)
+        return head.score(torch.cat(parts, dim=1))
 
     return score
 

@@ -26,7 +26,8 @@ class Features:
         Globally averaged features of the bottleneck.
     region : pandas.DataFrame, N rows
         Features of full resolution averaged over the predicted tumour, shells around it and the nodes, their
-        deviation within the tumour, and the logarithms of both volumes.
+        deviation within the tumour, the picture's in its core and in the shells, and the logarithms of both
+        volumes.
     """
 
     labels: np.ndarray
@@ -96,7 +97,7 @@ def region_features(
 
 
 def _pool_regions(levels: dict[str, torch.Tensor], labels: torch.Tensor) -> tuple[list[str], torch.Tensor]:
-    """Average features over the tumour, shells around it, and the nodes.
+    """Average features over the tumour, shells around it, and the nodes; and how the picture varies there.
 
     Each channel is taken relative to its own mean and standard deviation over the patient's whole grid, so
     that what a scanner adds or multiplies cancels. The levels are those of full resolution, where a shell is
@@ -114,11 +115,23 @@ def _pool_regions(levels: dict[str, torch.Tensor], labels: torch.Tensor) -> tupl
         mean, spread = pool_global(features), features.flatten(2).std(dim=2) + 1e-3
         for name, region in regions.items():
             columns[f"{level}_{name}"] = (pool_region(features, region) - mean) / spread
-        within = pool_region(features.square(), tumour) - pool_region(features, tumour).square()
-        # The root has no slope at zero, where a channel is silent.
-        columns[f"{level}_deviation"] = torch.where(within > 0, within, 1).sqrt() * (within > 0) / spread
+        columns[f"{level}_deviation"] = _deviation(features, tumour) / spread
+    # Away from the tumour's edge, where voxels hold some of both sides.
+    core = 1 - dilate(1 - tumour, (0, 1, 1))
+    regions["core"] = torch.where(core.sum(dim=(2, 3, 4), keepdim=True) > 0, core, tumour)
+    picture = levels["picture"]
+    for name in ("core", "shell1", "shell2", "shell3"):
+        varies = _deviation(picture, regions[name]) / (picture.flatten(2).std(dim=2) + 1e-3)
+        columns[f"picture_deviation_{name}"] = varies
     names = [f"{name}_{channel}" for name, values in columns.items() for channel in range(values.shape[1])]
     return names, torch.cat(list(columns.values()), dim=1)
+
+
+def _deviation(features: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation of every channel within a region, shape (N, C)."""
+    within = pool_region(features.square(), region) - pool_region(features, region).square()
+    # The root has no slope at zero, where a channel is silent.
+    return torch.where(within > 0, within, 1).sqrt() * (within > 0)
 
 
 def features_table(features: Features) -> pd.DataFrame:

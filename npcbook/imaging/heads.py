@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
 
@@ -19,6 +22,10 @@ from npcbook.store import atomic_path
 
 #: Standard deviations from the mean as which farther values count.
 FARTHEST = 5.0
+#: How much a reading of the stage is stretched before a penalty meets it; and inverse strengths, to choose
+#: from, of the penalty on the weights that read it.
+STAGE_SCALE = 2.0
+STAGING_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,10 @@ def _tensor(values) -> torch.Tensor:
     return torch.as_tensor(np.asarray(values), dtype=torch.float32)
 
 
+def _double(values) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(values, dtype=float))
+
+
 @dataclass(frozen=True)
 class Scaling:
     """Standardisation by the patients that a head was fitted on.
@@ -69,7 +80,12 @@ class Scaling:
 
     def apply(self, features: np.ndarray) -> np.ndarray:
         """Return standardised features, shape (N, features)."""
-        return np.clip((np.asarray(features, dtype=float) - self.mean) / self.sd, -FARTHEST, FARTHEST)
+        return self.scale(_double(features)).numpy()
+
+    def scale(self, features: torch.Tensor) -> torch.Tensor:
+        """Return standardised features, shape (N, features), as a tensor that can be differentiated."""
+        mean, sd = (torch.as_tensor(values, dtype=features.dtype) for values in (self.mean, self.sd))
+        return ((features - mean) / sd).clamp(-FARTHEST, FARTHEST)
 
 
 @dataclass(frozen=True)
@@ -87,9 +103,128 @@ class LinearHead:
     coef: np.ndarray
     scaling: Scaling
 
-    def risk(self, features: np.ndarray) -> np.ndarray:
+    def score(self, features: torch.Tensor) -> torch.Tensor:
         """Return the log hazard ratio to the average of those patients, shape (N,)."""
-        return self.scaling.apply(features) @ self.coef
+        return self.scaling.scale(features) @ torch.as_tensor(self.coef, dtype=features.dtype)
+
+    def risk(self, features: np.ndarray) -> np.ndarray:
+        """Return `score` of an array."""
+        return self.score(_double(features)).numpy()
+
+
+@dataclass(frozen=True)
+class StagedHead:
+    """A head that reads the stage first, and weighs it together with what is measured.
+
+    Attributes
+    ----------
+    scaling : Scaling
+        Of the features.
+    weights : numpy.ndarray, shape (features, labels)
+        Log odds of each label of the stage per standard deviation of a feature.
+    intercept : numpy.ndarray, shape (labels,)
+        Log odds at the mean of the features.
+    measured : numpy.ndarray, shape (measured,), int
+        Places of the features that are taken as they are.
+    last : LinearHead
+        Of the readings: the probabilities of the labels, then the measured features.
+    """
+
+    scaling: Scaling
+    weights: np.ndarray
+    intercept: np.ndarray
+    measured: np.ndarray
+    last: LinearHead
+
+    def read(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the readings of features, shape (N, labels + measured)."""
+        scaled = self.scaling.scale(features)
+        weights, intercept = (torch.as_tensor(x, dtype=scaled.dtype) for x in (self.weights, self.intercept))
+        return torch.cat([torch.sigmoid(scaled @ weights + intercept), scaled[:, self.measured]], dim=1)
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the log hazard ratio to the average training patient, shape (N,)."""
+        return self.last.score(self.read(features))
+
+    def risk(self, features: np.ndarray) -> np.ndarray:
+        """Return `score` of an array."""
+        return self.score(_double(features)).numpy()
+
+
+def fit_staged_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *outcome: np.ndarray,
+    measured: np.ndarray,
+    fit: Callable,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> StagedHead:
+    """Fit a head of few readings: the stage, learnt from labels that every patient has, and what is measured.
+
+    Parameters
+    ----------
+    features : numpy.ndarray, shape (N, features)
+        Of the training patients.
+    labels : numpy.ndarray, shape (N, labels), 0 or 1
+        What is known of each patient's stage, T2 say; one that hardly varies is not learnt.
+    *outcome : numpy.ndarray, shape (N,)
+        Follow-up, as `fit` takes it.
+    measured : numpy.ndarray, int or bool
+        Which features count as they are.
+    fit : callable
+        From readings, outcome and ``fit_scaling`` to a Cox model with a ridge penalty and its ``coef``.
+    n_folds : int
+        Folds in which the stage is read by a model without the patient, so that the Cox model meets readings
+        as good as those of new patients.
+    seed : int
+        Deals patients to folds.
+
+    Returns
+    -------
+    StagedHead
+        The fit to all the patients given.
+
+    Notes
+    -----
+    A few dozen metastases cannot weigh hundreds of features; hundreds of stages can. The penalty of each
+    logistic regression is chosen by the log loss of left-out patients. In the Cox model a reading of the
+    stage is penalised less than a measurement (`STAGE_SCALE`): it has been learnt already.
+    """
+    scaling = fit_scaling(features)
+    scaled = scaling.apply(features)
+    kept = labels[:, np.minimum(labels.sum(axis=0), (1 - labels).sum(axis=0)) >= 2 * n_folds]
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    fitted, read = [], []
+    for label in kept.T.astype(int):
+        model, penalties = LogisticRegression(max_iter=300), {"C": STAGING_PENALTIES}
+        search = GridSearchCV(model, penalties, cv=folds, scoring="neg_log_loss").fit(scaled, label)
+        fitted.append(search.best_estimator_)
+        again = cross_val_predict(fitted[-1], scaled, label, cv=folds, method="predict_proba")
+        read.append(again[:, 1])
+    weights = np.array([model.coef_[0] for model in fitted]).reshape(len(fitted), scaled.shape[1]).T
+    intercept = np.array([model.intercept_[0] for model in fitted])
+    readings, places = np.column_stack([*read, scaled[:, measured]]), np.arange(scaled.shape[1])[measured]
+    scale = np.repeat((STAGE_SCALE, 1.0), (len(fitted), len(places)))
+    last = fit(readings, *outcome, fit_scaling=partial(_fit_stretched, scale=scale))
+    return StagedHead(
+        scaling, weights, intercept, places, LinearHead(last.coef * scale, last.scaling.scaling)
+    )
+
+
+@dataclass(frozen=True)
+class _Stretched:
+    """A standardisation after which some features are stretched, so that a ridge penalty spares them."""
+
+    scaling: Scaling
+    scale: np.ndarray
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        return self.scaling.apply(features) * self.scale
+
+
+def _fit_stretched(features: np.ndarray, scale: np.ndarray) -> _Stretched:
+    return _Stretched(fit_scaling(features), scale)
 
 
 def fit_scaling(features: np.ndarray) -> Scaling:
@@ -144,14 +279,16 @@ def fit_softmax_head(
     return SoftmaxHead(head, scaling, np.array(losses))
 
 
-def save_head(path: str | os.PathLike, head: SoftmaxHead | LinearHead, columns: Sequence[str]) -> None:
+def save_head(
+    path: str | os.PathLike, head: SoftmaxHead | LinearHead | StagedHead, columns: Sequence[str]
+) -> None:
     """Write a fitted head and the names of the features that it reads, as arrays and text.
 
     Parameters
     ----------
     path : str or path
         Ends in ``.safetensors``.
-    head : SoftmaxHead or LinearHead
+    head : SoftmaxHead, LinearHead or StagedHead
         Fitted; a ridge fit of `npcbook.statistics` counts as the latter.
     columns : sequence of str
         Names of its features, in its order.
@@ -163,18 +300,22 @@ def save_head(path: str | os.PathLike, head: SoftmaxHead | LinearHead, columns: 
     """
     if len(columns) != len(head.scaling.mean):
         raise ValueError(f"{len(columns)} names are given for a head of {len(head.scaling.mean)} features.")
-    arrays = vars(head.scaling)
+    arrays = dict(vars(head.scaling))
     if isinstance(head, SoftmaxHead):
-        fitted = {f"head.{name}": tensor.numpy() for name, tensor in head.head.state_dict().items()}
-        arrays = arrays | fitted | {"losses": head.losses}
+        arrays |= {f"head.{name}": tensor.numpy() for name, tensor in head.head.state_dict().items()}
+        arrays["losses"] = head.losses
+    elif isinstance(head, StagedHead):
+        arrays |= {name: getattr(head, name) for name in ("weights", "intercept", "measured")}
+        arrays |= {f"last.{name}": array for name, array in vars(head.last.scaling).items()}
+        arrays["last.coef"] = head.last.coef
     else:
-        arrays = arrays | {"coef": head.coef}
+        arrays["coef"] = head.coef
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={"columns": json.dumps(list(columns))})
 
 
-def load_head(path: str | os.PathLike) -> tuple[SoftmaxHead | LinearHead, list[str]]:
+def load_head(path: str | os.PathLike) -> tuple[SoftmaxHead | LinearHead | StagedHead, list[str]]:
     """Read a head that `save_head` wrote, and the names of its features; nothing in the file is executed."""
     with safe_open(path, framework="np") as stored:
         columns = json.loads(stored.metadata()["columns"])
@@ -182,6 +323,10 @@ def load_head(path: str | os.PathLike) -> tuple[SoftmaxHead | LinearHead, list[s
     scaling = Scaling(arrays["mean"], arrays["sd"])
     if "coef" in arrays:
         return LinearHead(arrays["coef"], scaling), columns
+    if "last.coef" in arrays:
+        last = LinearHead(arrays["last.coef"], Scaling(arrays["last.mean"], arrays["last.sd"]))
+        fitted = (arrays[name] for name in ("weights", "intercept", "measured"))
+        return StagedHead(scaling, *fitted, last), columns
     names = [name for name in arrays if name.startswith("head.")]
     weights = {name.removeprefix("head."): torch.from_numpy(arrays[name]) for name in names}
     network = PrognosisHead(len(weights["connect.weight"]))

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from npcbook.imaging.features import extract_features, features_table
 from npcbook.imaging.grids import fit_grid, plane_field, restore_grid
-from npcbook.imaging.heads import FARTHEST, LinearHead, SoftmaxHead, load_head, save_head
+from npcbook.imaging.heads import FARTHEST, LinearHead, SoftmaxHead, StagedHead, load_head, save_head
 from npcbook.imaging.network import UNet3d
 from npcbook.imaging.preprocessing import preprocess
 from npcbook.imaging.trained import load_network
@@ -61,7 +61,7 @@ class Model:
 
     about: dict
     networks: dict[str, UNet3d]
-    heads: dict[tuple[str, str], tuple[SoftmaxHead | LinearHead, list[str]]]
+    heads: dict[tuple[str, str], tuple[SoftmaxHead | LinearHead | StagedHead, list[str]]]
     cutoffs: dict[str, float]
 
 
@@ -114,7 +114,7 @@ def _head_path(folder: Path, track: str, name: str) -> Path:
 def store_model(
     folder: Path,
     *,
-    heads: Mapping[tuple[str, str], tuple[SoftmaxHead | LinearHead, Sequence[str]]],
+    heads: Mapping[tuple[str, str], tuple[SoftmaxHead | LinearHead | StagedHead, Sequence[str]]],
     networks: Mapping[str, Path],
     seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],

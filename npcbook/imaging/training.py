@@ -8,6 +8,7 @@ undisturbed one does. Lightning Fabric provides the device, the precision and th
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels
 from npcbook.store import atomic_path, fingerprint, keep, package_versions, progress
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
-SCHEDULES = ("constant", "one cycle")
+SCHEDULES = ("constant", "one cycle", "until stable")
 DEVICES = ("cpu", "cuda")
+#: A segmentation is stable once this many epochs in a row have not raised the best Dice of kept-out patients
+#: by the margin; its rate then falls to zero over so many epochs.
+PATIENCE, MARGIN, COOL_DOWN = 2, 0.01, 3
 #: Beside a network that is being trained: where it stands after the last epoch.
 CHECKPOINT = "checkpoint.pt"
 
@@ -39,7 +43,7 @@ class TrainingSettings:
     Attributes
     ----------
     epochs : int
-        Passes over the training patients.
+        Passes over the training patients; with the schedule "until stable", the most that there are.
     batch_size : int
         Patients per step of the optimiser.
     micro_batch : int
@@ -47,9 +51,10 @@ class TrainingSettings:
         each counts by its patients.
     learning_rate : float
         Adam's, or the highest one of the cycle.
-    schedule : {"constant", "one cycle"}
-        The paper's constant rate, or one that rises over the first tenth of the steps and falls to zero,
-        which does in a few epochs what a constant one does in many.
+    schedule : {"constant", "one cycle", "until stable"}
+        The paper's constant rate; one that rises over the first tenth of the steps and falls to zero, which
+        does in a few epochs what a constant one does in many; or a constant one until the segmentation is
+        stable (see `stable_after`), which then falls to zero over `COOL_DOWN` epochs and ends the training.
     loss : {"dice", "cross-entropy", "dice and cross-entropy"}
         The paper's, the deposited script's, or their sum.
     rotation_degrees, blur_voxels : float
@@ -104,6 +109,11 @@ class TrainingSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         if not 0 <= self.monitor_fraction < 1:
             raise ValueError(f"monitor_fraction is {self.monitor_fraction}; it must be from 0 to below 1.")
+        if self.schedule == "until stable" and not (self.monitor_fraction and self.epochs > COOL_DOWN):
+            raise ValueError(
+                f"the schedule 'until stable' watches patients that are kept out, and takes more than "
+                f"{COOL_DOWN} epochs: set monitor_fraction and epochs, or choose another schedule."
+            )
         if self.devices > 1 and self.devices * self.micro_batch > self.batch_size:
             raise ValueError(
                 f"batches of {self.batch_size} patients in parts of {self.micro_batch} leave some of "
@@ -218,16 +228,37 @@ def _blur(picture: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
     return columns.transpose(0, 1).reshape(n, z, y, x)
 
 
+def stable_after(dice: list[float]) -> int | None:
+    """Return after how many epochs the segmentation was stable; None if it is not yet.
+
+    Parameters
+    ----------
+    dice : list of float
+        Mean Dice overlap of patients kept out, epoch by epoch.
+
+    Returns
+    -------
+    int or None
+        The first number of epochs of which the last `PATIENCE` brought no more than `MARGIN` above the best
+        before them.
+    """
+    for n in range(PATIENCE + 1, len(dice) + 1):
+        if max(dice[n - PATIENCE : n]) <= max(dice[: n - PATIENCE]) + MARGIN:
+            return n
+    return None
+
+
 def train_epoch(
-    fabric: Fabric, network: UNet3d, optimiser, images, labels, settings: TrainingSettings, epoch: int
+    fabric: Fabric, network: UNet3d, optimiser, images, labels, settings: TrainingSettings, done: list[dict]
 ) -> float:
-    """Run one epoch, over all patients in random order, and return the mean loss of its steps."""
+    """Run the epoch after those done, all patients in random order, and return the mean loss of its steps."""
+    epoch = len(done)
     rng = _generator(settings.seed, 1 + epoch)
     batches = _batches(torch.randperm(len(images), generator=rng), settings.batch_size)
     network.train()
     losses = []
     for number, batch in enumerate(batches):
-        optimiser.param_groups[0]["lr"] = _rate(settings, epoch, number, len(batches))
+        optimiser.param_groups[0]["lr"] = _rate(settings, done, number / len(batches))
         optimiser.zero_grad(set_to_none=True)
         losses.append(0.0)
         for place, part in enumerate(batch.split(settings.micro_batch)):
@@ -251,15 +282,26 @@ def _generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def _rate(settings: TrainingSettings, epoch: int, number: int, per_epoch: int) -> float:
-    """Return the learning rate of a step; it depends on nothing but the step's number."""
+def _rate(settings: TrainingSettings, done: list[dict], part: float) -> float:
+    """Return the learning rate of a step, a part of its epoch after the epochs done."""
+    place, last = len(done) + part, _last_epoch(settings, done)
     if settings.schedule == "constant":
         return settings.learning_rate
-    step, steps = epoch * per_epoch + number, settings.epochs * per_epoch
-    warm = max(1, steps // 10)
-    if step < warm:
-        return settings.learning_rate * (step + 1) / warm
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    warm = settings.epochs / 10 if settings.schedule == "one cycle" else 0.5
+    falls = warm if settings.schedule == "one cycle" else last - COOL_DOWN
+    if place < warm:
+        return settings.learning_rate * (place + 0.01) / (warm + 0.01)
+    if place < falls:
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (place - falls) / (last - falls)))
+
+
+def _last_epoch(settings: TrainingSettings, done: list[dict]) -> int:
+    """Return after how many epochs the training ends, as far as is known."""
+    stable = None
+    if settings.schedule == "until stable":
+        stable = stable_after([epoch["monitor_dice"] for epoch in done])
+    return settings.epochs if stable is None else min(settings.epochs, stable + COOL_DOWN)
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
@@ -386,17 +428,24 @@ def _train_on_device(rank, port, images, labels, network_settings, settings, fir
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     history = _resume(checkpoint, key, network, optimiser)
     learnt, watched = ((images[part], labels[part]) for part in _split(len(images), settings))
-    epochs = range(len(history), settings.epochs)
+    epochs = _epochs_left(settings, history)
     if fabric.is_global_zero:
-        epochs = progress(epochs, total=len(epochs), description="training the segmentation, epochs")
-    for epoch in epochs:
-        loss = train_epoch(fabric, network, optimiser, *learnt, settings, epoch)
+        most = settings.epochs - len(history)
+        epochs = progress(epochs, total=most, description="training the segmentation, epochs")
+    for _ in epochs:
+        loss = train_epoch(fabric, network, optimiser, *learnt, settings, history)
+        dice = _mean_dice(network, *watched, fabric.device) if fabric.is_global_zero else None
+        history.append(fabric.broadcast({"epoch": len(history) + 1, "loss": loss, "monitor_dice": dice}))
         if fabric.is_global_zero:
-            dice = _mean_dice(network, *watched, fabric.device)
-            history.append({"epoch": epoch + 1, "loss": loss, "monitor_dice": dice})
             _save_checkpoint(checkpoint, key, network, optimiser, history)
     if port is not None:
         torch.distributed.destroy_process_group()
+
+
+def _epochs_left(settings: TrainingSettings, history: list[dict]) -> Iterator[int]:
+    """Yield the epochs that are left; the history grows meanwhile."""
+    while len(history) < _last_epoch(settings, history):
+        yield len(history)
 
 
 def _fabric(settings: TrainingSettings) -> Fabric:

@@ -21,9 +21,9 @@ from npcbook.cohort import COLUMNS, code_covariates
 from npcbook.words import COHORTS
 
 # The first seed from 1 on with which survival and follow-up come out within 0.8 points and 2 months of print,
-# the planted risks discriminate as intended (tests/synthetic/test_patients.py has the bands), and a cohort of
-# 120 has ten metastases in both parts. No fitted model was looked at.
-DEFAULT_SEED = 13
+# no hazard ratio of Table 2 lies among the outer fifth of 200 draws, and a cohort of 120 has ten metastases
+# in both parts (benchmarks/studies/default_seed.py). No score and no planted risk was looked at.
+DEFAULT_SEED = 50
 HORIZON = 60.0  # months at which survival is printed
 SCENARIOS = ("paper", "null", "shift")
 SMALL_COHORT = 300  # below this many patients the printed event rate leaves too few events to fit anything
@@ -139,10 +139,10 @@ class HazardRatios:
     rene_g1: float = 2.98
     rene_g2: float = 9.51
     chemotherapy: float = 1.01
-    size: float = 1.25
-    heterogeneity: float = 2.35
-    infiltration: float = 4.3
-    frailty: float = 1.9
+    size: float = 1.4
+    heterogeneity: float = 2.0
+    infiltration: float = 6.0
+    frailty: float = 1.6
     dose: float = 0.68
 
 
@@ -203,7 +203,7 @@ class Specification:
     validation: Margins = VALIDATION
     exact_counts: bool = True
     hr: HazardRatios = HazardRatios()
-    omitted_effects: float = 1.48
+    omitted_effects: float = 1.45
     ebv_with_rene: float = 1.2
     ebv_with_n1: float = 0.8
     indication: float = 0.45

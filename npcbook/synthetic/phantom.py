@@ -230,7 +230,7 @@ class Effects:
     necrosis_mean : float
         Mean fraction of poorly perfused tissue within the tumour.
     necrosis_amplitude : float
-        Standard deviation of that fraction over space, at a heterogeneity of 0.
+        Standard deviation of that fraction within the tumour, at a heterogeneity of 0.
     heterogeneity_log_sd : float
         Change of the log amplitude per unit of the heterogeneity latent.
     infiltration_fraction : float
@@ -250,12 +250,12 @@ class Effects:
     volume_ml: Mapping[str, float]
     size_log_sd: float = 0.40
     necrosis_mean: float = 0.16
-    necrosis_amplitude: float = 0.14
-    heterogeneity_log_sd: float = 0.48
-    infiltration_fraction: float = 0.38
+    necrosis_amplitude: float = 0.16
+    heterogeneity_log_sd: float = 0.65
+    infiltration_fraction: float = 0.34
     infiltration_reach_mm: float = 10.0
-    infiltration_log_sd: float = 0.55
-    nuisance_log_sd: float = 0.20
+    infiltration_log_sd: float = 0.75
+    nuisance_log_sd: float = 0.10
     contour_error_mm: float = 0.9
     motion_mm: float = 0.7
 
@@ -492,11 +492,12 @@ def _node_mm(space: _Space, traits: Traits, rng: np.random.Generator) -> np.ndar
 def _node_places(rene: int, side: float, rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     """Return centres and radii in mm of one to three nodes."""
     first = np.array((side * 42.0, 22.0, -22.0)) + rng.normal(0, (1.5, 2.0, 4.0))
-    radius = float(np.clip(rng.normal(8.5, 1.3), 6.5, 12))
+    radius = float(np.clip(rng.normal(8.5, 1.0), 6.5, 12))
     extra = rng.random() < 0.5
     retropharyngeal = rng.random() < 0.5
     steps = rng.normal(0, 1.0, (2, 3))
-    places = [(first, radius + (2.0 if rene == 2 else 0.0))]
+    radius += float(rene)
+    places = [(first, radius)]
     if rene:
         places.append((first + (side * 2.0, 11.0, -6.0) + steps[0], radius * 0.9))
         places.append((first + (side * -1.0, -7.0, -12.0) + steps[1], radius * 0.75))
@@ -540,7 +541,11 @@ def _add_disease(space, fractions, traits, rng) -> tuple[np.ndarray, np.ndarray,
     tumour = space.share(tumour_mm)
     _replace_tissue(fractions, tumour, "tumour")
     push = EFFECTS.heterogeneity_log_sd * traits.heterogeneity + rng.normal(0, EFFECTS.nuisance_log_sd)
-    spread = EFFECTS.necrosis_amplitude * np.exp(push) * space.field(6.5)
+    # Standardised within the tumour: a small one holds few patches, whose chance is no heterogeneity.
+    patches = space.field(7.0)
+    patches -= np.average(patches, weights=tumour)
+    patches /= np.sqrt(np.average(np.square(patches), weights=tumour))
+    spread = EFFECTS.necrosis_amplitude * np.exp(push) * patches
     poor = np.clip(EFFECTS.necrosis_mean + spread, 0, 0.95) * tumour
     core = np.clip((-node_mm - rng.uniform(3, 9)) / 3, 0, 0.9)
     for tissue, share in (("tumour", poor), ("node", core)):

@@ -6,7 +6,7 @@ import torch
 
 from npcbook.imaging.attribution import integrated_gradients, randomise, score_function, share_within
 from npcbook.imaging.features import extract_features, region_features
-from npcbook.imaging.heads import LinearHead, fit_scaling
+from npcbook.imaging.heads import LinearHead, StagedHead, fit_scaling
 from npcbook.imaging.network import NetworkSettings
 
 SETTINGS = NetworkSettings(width="tiny", grid=(4, 16, 16))
@@ -49,9 +49,10 @@ def test_contributions_add_up_to_the_difference_of_the_scores(patients, labels):
         network, torch.from_numpy(patients)[:, None], torch.from_numpy(labels).expand(8, -1, -1, -1)
     )
     coef = np.random.default_rng(2).normal(size=len(names)) / 100
-    head = LinearHead(coef, fit_scaling(features.detach().numpy()))
-    score = score_function(network, labels, head, slice(None))
-    found = integrated_gradients(score, patients[0], baseline=patients[1], steps=200)
+    inputs = features.detach().numpy()
+    head = LinearHead(coef, fit_scaling(inputs))
+    score = score_function(network, labels, head, features=inputs[0], columns=slice(0, len(names)))
+    found = integrated_gradients(score, patients[0], baseline=patients[1], steps=500)
     assert found.gap == pytest.approx(0, abs=0.05 * abs(found.score - found.baseline_score))
     mirrored = integrated_gradients(score, patients[0], steps=200)
     flipped = torch.from_numpy(patients[:1, None, ..., ::-1].copy())
@@ -62,13 +63,21 @@ def test_contributions_add_up_to_the_difference_of_the_scores(patients, labels):
     assert abs(grey.gap) > 0.5 * abs(grey.score - grey.baseline_score)
 
 
-def test_the_score_function_is_the_heads_risk(patients):
-    network = randomise(SETTINGS, seed=3)
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("kind", ["linear", "staged"])
+def test_the_score_function_is_the_heads_risk(patients, kind, place):
+    network, rng = randomise(SETTINGS, seed=3), np.random.default_rng(2)
     stored = extract_features(network, patients)
-    inputs = stored.region.to_numpy()
-    coef = np.random.default_rng(2).normal(size=inputs.shape[1])
+    own = stored.region.to_numpy()
+    inputs = np.hstack([own, rng.normal(size=own.shape)][:: -1 if place else 1])
+    coef = rng.normal(size=inputs.shape[1])
     head = LinearHead(coef, fit_scaling(inputs))
-    score = score_function(network, stored.labels[2], head, slice(None))
+    if kind == "staged":
+        weights, measured = rng.normal(size=(len(coef), 2)) / 10, np.array([0, 5])
+        last = LinearHead(rng.normal(size=4), fit_scaling(rng.normal(size=(9, 4))))
+        head = StagedHead(fit_scaling(inputs), weights, np.zeros(2), measured, last)
+    columns = slice(place * own.shape[1], (place + 1) * own.shape[1])
+    score = score_function(network, stored.labels[2], head, features=inputs[2], columns=columns)
     found = float(score(torch.from_numpy(patients[2])[None, None])[0].detach())
     assert found == pytest.approx(head.risk(inputs)[2], abs=1e-3)
 

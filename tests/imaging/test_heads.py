@@ -5,11 +5,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.optimize import check_grad
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from npcbook.imaging.heads import fit_scaling, fit_softmax_head
+from npcbook.imaging.heads import fit_scaling, fit_softmax_head, fit_staged_head, load_head, save_head
 from npcbook.statistics.concordance import harrell_c
 from npcbook.statistics.resampling import out_of_fold_risk, stratified_folds
 from npcbook.statistics.ridge import cox_loss, fit_ridge_cox
@@ -142,3 +143,65 @@ def test_out_of_fold_risk_takes_tables_of_named_columns(cohort):
     ]  # fmt: skip
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)
     assert harrell_c(time, event, scores[0]).c > 0.6
+
+
+@pytest.fixture
+def staged():
+    """Features that show two labels of the stage and one measured trait; the hazard rests on all three."""
+    rng, n = np.random.default_rng(8), 500
+    labels = (rng.random((n, 2)) < (0.5, 0.2)).astype(int)
+    trait = rng.normal(size=n)
+    shown = labels @ rng.normal(size=(2, 40)) + rng.normal(size=(n, 40))
+    hazard = np.exp(1.5 * labels[:, 0] + 2 * labels[:, 1] + trait)
+    time = rng.exponential(size=n) / hazard
+    event = (time < np.quantile(time, 0.15)).astype(int)
+    features = np.column_stack([trait + 0.3 * rng.normal(size=n), shown])
+    return features, labels, np.minimum(time, np.quantile(time, 0.15)), event
+
+
+def fit_staged(features, labels, *outcome, **options):
+    fit = partial(fit_ridge_cox, rng=np.random.default_rng(0))
+    return fit_staged_head(features, labels, *outcome, measured=np.array([0]), fit=fit, **options)
+
+
+def test_a_staged_head_reads_the_stage_and_what_is_measured(staged):
+    features, labels, time, event = staged
+    half = np.arange(len(time)) < 250
+    head = fit_staged(features[half], labels[half], time[half], event[half])
+    read = head.read(torch.as_tensor(features[~half])).numpy()
+    for column in (0, 1):
+        means = pd.Series(read[:, column]).groupby(labels[~half, column]).mean()
+        assert means[1] > means[0] + 0.5
+    assert np.corrcoef(read[:, 2], features[~half, 0])[0, 1] == pytest.approx(1)
+    assert harrell_c(time[~half], event[~half], head.risk(features[~half])).c > 0.75
+    assert (head.last.coef > 0).all()
+
+
+def test_a_staged_head_beats_a_ridge_on_all_features_where_events_are_few(staged):
+    features, labels, time, event = staged
+    half = np.arange(len(time)) < 250
+    ridge = fit_ridge_cox(
+        features[half], time[half], event[half], fit_scaling=fit_scaling, rng=np.random.default_rng(0)
+    )
+    head = fit_staged(features[half], labels[half], time[half], event[half])
+    c = [harrell_c(time[~half], event[~half], model.risk(features[~half])).c for model in (head, ridge)]
+    assert c[0] > c[1]
+
+
+def test_a_staged_head_does_without_labels_that_hardly_vary(staged):
+    features, labels, *outcome = staged
+    rare = np.column_stack([labels, np.arange(len(labels)) < 3]).astype(int)
+    assert fit_staged(features, rare, *outcome).weights.shape == (41, 2)
+    alone = fit_staged(features, labels[:, :0], *outcome)
+    assert alone.weights.shape == (41, 0)
+    assert np.isfinite(alone.risk(features)).all()
+
+
+def test_a_staged_head_is_read_back_as_it_was_written(staged, tmp_path):
+    features, labels, *outcome = staged
+    head = fit_staged(features, labels, *outcome)
+    names = [f"t1w/{number}" for number in range(41)]
+    save_head(tmp_path / "head.safetensors", head, names)
+    again, columns = load_head(tmp_path / "head.safetensors")
+    assert columns == names
+    np.testing.assert_array_equal(again.risk(features), head.risk(features))

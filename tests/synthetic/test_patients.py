@@ -152,15 +152,23 @@ def concordance(table, truth, name):
     return concordance_index_censored(rows["dm_event"] == 1, rows["dmfs_months"], rows[name])[0]
 
 
-BANDS = {"linear_predictor": (0.88, 0.93), "lp_clinical": (0.70, 0.80), "heterogeneity": (0.62, 0.72)}
+# Print also says how well models do: clinical 0.77 / 0.73, DL 0.84 / 0.85, DC 0.89 / 0.87. Who weighed what
+# the pictures show by what was planted has to reach the second, and all of it more than the third.
+BANDS = {"linear_predictor": (0.89, 0.93), "lp_clinical": (0.72, 0.81), "visible": (0.85, 0.90)}
 
 
 @pytest.mark.parametrize("cohort", COHORTS)
 @pytest.mark.parametrize("name", BANDS)
-def test_difficulty_is_in_its_band(default, cohort, name):
-    patients = default[0].query("cohort == @cohort")
+def test_difficulty_is_in_its_band(large, cohort, name):
+    patients, truth = large
+    patients, hr = patients.query("cohort == @cohort"), HazardRatios()
+    stage = {"t2": patients["t_stage"] == "T2", "n1": patients["n_stage"] == "N1"}
+    stage |= {f"rene_g{grade}": patients["rene"] == grade for grade in (1, 2)}
+    seen = sum(np.log(getattr(hr, label)) * present for label, present in stage.items())
+    seen = specification().omitted_effects * seen
+    truth = truth.assign(visible=truth["lp_imaging"] + seen.reindex(truth.index))
     low, high = BANDS[name]
-    assert low <= concordance(patients, default[1], name) <= high
+    assert low <= concordance(patients, truth, name) <= high
 
 
 def test_infiltration_adds_what_the_rest_lacks(default):

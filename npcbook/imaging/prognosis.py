@@ -1,0 +1,258 @@
+"""Training a segmentation network on for the prediction of metastasis, as the paper did.
+
+"The DL model was first trained for automatic segmentation and then trained for the prediction of DM": the
+encoder goes on learning with the cross-entropy of Equation 2 below a pooling layer and a softmax head. Print
+does not say when to stop, nor whether all of the encoder learns. Here the epoch is the one with the lowest
+loss in patients left out, fold by fold within the training cohort, and the outermost levels keep what the
+segmentation taught them: a few dozen metastases teach a deep layer something, and an edge filter nothing.
+"""
+
+import copy
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+from npcbook.imaging.heads import Scaling, SoftmaxHead
+from npcbook.imaging.network import NetworkSettings, PrognosisHead, UNet3d, pool_global
+from npcbook.imaging.trained import load_network
+from npcbook.store import keep, progress
+
+
+@dataclass(frozen=True)
+class PrognosisSettings:
+    """How a network is trained on.
+
+    Attributes
+    ----------
+    frozen_levels : int
+        Outermost levels of the encoder that stay as the segmentation left them.
+    epochs : int
+        Most passes over the training patients; the best number of them is chosen.
+    batch_size : int
+        Patients per step of the optimiser.
+    learning_rate, weight_decay : float
+        AdamW's.
+    mirror : bool
+        Whether left and right are exchanged in every other patient of an epoch.
+    seed : int
+        Of the head's first weights and the order of patients.
+    """
+
+    frozen_levels: int = 2
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    mirror: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PrognosisNetwork:
+    """A network that was trained on, and what it makes of the patients.
+
+    Attributes
+    ----------
+    network : UNet3d
+        Its encoder; the way up is still the segmentation's, and fits it no longer.
+    head : SoftmaxHead
+        Of the pooled bottleneck.
+    pooled : numpy.ndarray, shape (N, C)
+        Pooled bottleneck of all patients.
+    pooled_by_fold : numpy.ndarray, shape (folds, N, C)
+        The same by networks that were trained on without the training patients of a fold.
+    risk_out_of_fold : numpy.ndarray, shape (training patients,)
+        Softmax probability of metastasis by the network that had not seen the patient's outcome.
+    history : pandas.DataFrame
+        One row an epoch: ``epoch``, ``loss`` in training, ``held_out_loss``.
+    """
+
+    network: UNet3d
+    head: SoftmaxHead
+    pooled: np.ndarray
+    pooled_by_fold: np.ndarray
+    risk_out_of_fold: np.ndarray
+    history: pd.DataFrame
+
+
+class _Deep(nn.Module):
+    """The levels of an encoder that learn, with the head below them."""
+
+    def __init__(self, network: UNet3d, frozen: int, scaling: Scaling):
+        super().__init__()
+        self.down, self.pools = copy.deepcopy(network.down[frozen:]), network.pools[frozen:]
+        self.scaling, self.head = scaling, PrognosisHead(network.settings.filters[-1])
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the pooled bottleneck, shape (N, C)."""
+        for number, block in enumerate(self.down):
+            features = block(self.pools[number - 1](features) if number else features)
+        return pool_global(features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the logits of no metastasis and metastasis, shape (N, 2)."""
+        return self.head(self.scaling.scale(self.pool(features)))
+
+
+def train_on(
+    path: str | os.PathLike,
+    network_file: Path,
+    images: np.ndarray,
+    event: np.ndarray,
+    fold: np.ndarray,
+    *,
+    settings: PrognosisSettings,
+) -> PrognosisNetwork:
+    """Train a segmentation network on for metastasis, or read it back if that was done before.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the result is kept, ``.safetensors``.
+    network_file : path
+        The segmentation network, see `load_network`.
+    images : numpy.ndarray, shape (N, Z, Y, X), float32
+        Normalised images of all patients, on the network's grid.
+    event : numpy.ndarray, shape (N,)
+        1 = distant metastasis seen; only that of training patients is looked at.
+    fold : numpy.ndarray, shape (N,), int
+        Fold of each training patient, from 0; -1 for patients who teach nothing.
+    settings : PrognosisSettings
+        How to train.
+
+    Returns
+    -------
+    PrognosisNetwork
+        After the number of epochs whose loss in left-out training patients was lowest.
+
+    Raises
+    ------
+    ValueError
+        If all levels are to stay as they are: then there is nothing to train but a head.
+    """
+    levels = len(load_network(network_file).network.down)
+    if not 0 <= settings.frozen_levels < levels:
+        raise ValueError(
+            f"frozen_levels is {settings.frozen_levels}; the network has {levels} levels, of which at least "
+            "one must learn: give a smaller number, or fit a head on the frozen network's features."
+        )
+    given = network_file, images, np.where(fold >= 0, event, 0), fold, settings
+    return keep(path, _train_on, *given, read=_load, write=_save)
+
+
+def _train_on(network_file, images, event, fold, settings: PrognosisSettings) -> PrognosisNetwork:
+    network = load_network(network_file).network
+    shallow, target = _shallow(network, images, settings.frozen_levels), torch.as_tensor(event).long()
+    rows, numbers = np.flatnonzero(fold >= 0), np.unique(fold[fold >= 0])
+    channels = network.settings.filters[-1]
+    scaling, steps = Scaling(np.zeros(channels), np.ones(channels)), []
+    held_out = torch.zeros(settings.epochs, len(fold), 2)
+    work = [*numbers, None]
+    for number in progress(work, total=len(work), description="training on for metastasis, fits"):
+        inside = torch.as_tensor((fold >= 0) & (fold != number) if number is not None else fold >= 0)
+        deep = _Deep(network, settings.frozen_levels, scaling)
+        steps.append(list(_fit(deep, shallow[inside], target[inside], settings)))
+        if number is not None:
+            left = torch.as_tensor(fold == number)
+            for epoch, (state, _) in enumerate(steps[-1]):
+                deep.load_state_dict(state)
+                held_out[epoch, left] = _apply(deep, shallow[left])
+    losses = [F.cross_entropy(logits[rows], target[rows]).item() for logits in held_out]
+    best = int(np.argmin(losses))
+    pooled = []
+    for fits in steps:
+        deep.load_state_dict(fits[best][0])
+        pooled.append(_apply(deep.pool, shallow).numpy())
+    network.down = nn.ModuleList([*network.down[: settings.frozen_levels], *deep.down])
+    history = {"epoch": range(1, settings.epochs + 1), "loss": [loss for _, loss in steps[-1]]}
+    history = pd.DataFrame(history | {"held_out_loss": losses})
+    head = SoftmaxHead(deep.head, scaling, history["loss"].to_numpy())
+    out_of_fold = held_out[best, rows].double().softmax(dim=1)[:, 1].numpy()
+    return PrognosisNetwork(network, head, pooled[-1], np.array(pooled[:-1]), out_of_fold, history)
+
+
+@torch.no_grad()
+def _shallow(network: UNet3d, images: np.ndarray, levels: int) -> torch.Tensor:
+    """Return what the frozen levels hand to the first that learns, once for all epochs and folds."""
+
+    def encode(features: torch.Tensor) -> torch.Tensor:
+        for block, pool in zip(network.down[:levels], network.pools, strict=False):
+            features = pool(block(features))
+        return features
+
+    return _apply(encode, torch.from_numpy(images)[:, None])
+
+
+@torch.no_grad()
+def _apply(function, inputs: torch.Tensor) -> torch.Tensor:
+    return torch.cat([function(part) for part in inputs.split(16)])
+
+
+def _fit(deep: _Deep, features, target, settings: PrognosisSettings):
+    """Train, and yield a copy of the weights and the mean loss after each epoch."""
+    rng = torch.Generator().manual_seed(settings.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        deep.head = PrognosisHead(deep.head.connect.in_features)
+    # Metastases are rare: a head that expects them as they occur need not learn that first.
+    share = target.double().mean().clamp(0.5 / len(target), 1 - 0.5 / len(target))
+    with torch.no_grad():
+        deep.head.classify.bias.copy_(torch.stack([1 - share, share]).log())
+    rate = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    optimiser = torch.optim.AdamW(deep.parameters(), **rate)
+    for _ in range(settings.epochs):
+        total = 0.0
+        for batch in torch.randperm(len(features), generator=rng).split(settings.batch_size):
+            side = torch.rand(len(batch), generator=rng) < 0.5 * settings.mirror
+            inputs = torch.where(side.view(-1, 1, 1, 1, 1), features[batch].flip(-1), features[batch])
+            optimiser.zero_grad()
+            loss = F.cross_entropy(deep(inputs), target[batch])
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(batch) / len(features)
+        yield copy.deepcopy(deep.state_dict()), total
+
+
+def _save(path: Path, trained: PrognosisNetwork) -> None:
+    """Write arrays and text, of which nothing is executed."""
+    names = ("pooled", "pooled_by_fold", "risk_out_of_fold")
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(getattr(trained, name))) for name in names}
+    arrays |= {f"network.{name}": tensor for name, tensor in trained.network.state_dict().items()}
+    arrays |= {f"head.{name}": tensor for name, tensor in trained.head.head.state_dict().items()}
+    arrays |= {f"scaling.{name}": torch.from_numpy(x) for name, x in vars(trained.head.scaling).items()}
+    about = {"settings": asdict(trained.network.settings), "history": trained.history.to_dict("list")}
+    arrays = {name: tensor.contiguous() for name, tensor in arrays.items()}
+    save_file(arrays, path, metadata={"about": json.dumps(about)})
+
+
+def _load(path: Path) -> PrognosisNetwork:
+    with safe_open(path, framework="pt") as stored:
+        about = json.loads(stored.metadata()["about"])
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+
+    def part(prefix: str) -> dict:
+        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+    settings = about["settings"]
+    network = UNet3d(NetworkSettings(**settings | {"grid": tuple(settings["grid"])}))
+    network.load_state_dict(part("network."))
+    head, history = PrognosisHead(network.settings.filters[-1]), pd.DataFrame(about["history"])
+    head.load_state_dict(part("head."))
+    scaling = Scaling(**{name: array.numpy() for name, array in part("scaling.").items()})
+    made = (arrays[name].numpy() for name in ("pooled", "pooled_by_fold", "risk_out_of_fold"))
+    fitted = SoftmaxHead(head, scaling, history["loss"].to_numpy())
+    return PrognosisNetwork(network.eval(), fitted, *made, history)
+
+
+def load_encoder(path: str | os.PathLike) -> UNet3d:
+    """Return the encoder of a network that `train_on` kept."""
+    return _load(Path(path)).network
