@@ -20,6 +20,9 @@ from .implied import (
     Interval as Interval,
 )
 from .implied import (
+    PooledArms as PooledArms,
+)
+from .implied import (
     RateEvents as RateEvents,
 )
 from .implied import (
@@ -44,13 +47,25 @@ from .implied import (
     mixing_share as mixing_share,
 )
 from .implied import (
+    pool_two_arms as pool_two_arms,
+)
+from .implied import (
     rate_interval_kinds as rate_interval_kinds,
+)
+from .implied import (
+    score_spread as score_spread,
 )
 from .implied import (
     two_rate_p as two_rate_p,
 )
 from .implied import (
     wald_from_ci as wald_from_ci,
+)
+from .printed import (
+    CHECK_COLUMNS as CHECK_COLUMNS,
+)
+from .printed import (
+    check as check,
 )
 from .printed import (
     check_id as check_id,
