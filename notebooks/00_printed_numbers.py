@@ -381,7 +381,7 @@ bounds = pd.DataFrame(rows)
 shown = bounds[["check", "printed", "fewest events", "fewest in an arm", "most by 5 years", "verdict"]]
 chapter.table("event_bounds", shown, "Each high-against-low hazard ratio and the events it needs.")
 beyond = bounds.loc[bounds["verdict"] != "reproduces", ["id"]]
-chapter.write("not_comparable", beyond.assign(why="chapter 00: not of two groups"))
+chapter.write("not_comparable", beyond.assign(why="no ratio of two groups"))
 rc = bounds[bounds["check"].str.startswith("RC")]
 least, by_five = (" and ".join(map(str, rc[name])) for name in ("fewest events", "most by 5 years"))
 chapter.takeaway(2, f"""Two hazard ratios, those of the RC model, cannot compare two groups of patients: they

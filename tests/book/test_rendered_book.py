@@ -391,7 +391,13 @@ def test_the_front_page_says_what_was_found_before_anything_else(browser, html):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto((html / "README.html").as_uri())
     text = page.inner_text("main")
-    parts = ["never that the paper is right", "What was found", PRINT_LABEL, SYNTHETIC_LABEL, "Chapters"]
+    parts = [
+        "never that the paper is right",
+        "What was found",
+        PRINT_LABEL.split("'")[0],
+        SYNTHETIC_LABEL,
+        "Chapters",
+    ]
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     assert page.locator("#what-was-found li").count() >= 3
     (width,) = page.locator("figure.front img").evaluate_all("all => all.map(i => i.clientWidth)")
