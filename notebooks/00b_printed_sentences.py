@@ -161,7 +161,7 @@ rows = [
      "the one is above its limit, the other below", limits["ldh"][0] == limits["ebv"][0]
      or "depends on < marking what is undetectable", "high"),
     ("Bin width, H", as_printed["text.methods.radiomics.bin_width"],
-     f"MRI has no Hounsfield units; a normalised image, four SD either way, has {bins:.1f} bins",
+     f"MRI has no Hounsfield units; a normalised image, four SD either way, spans {bins:.1f} bins",
      "depends on a scale of the images that is not printed", "high"),
     ("Cut-offs with the lowest log-rank statistic", "lowest",
      f"all {len(scores)} groupings are far apart: largest p {Interval(weakest, weakest):p}",
@@ -196,8 +196,7 @@ rows.append(("Dose of a cycle, mg/m²", f"{dose:g}", text, agrees, "certain"))
 
 # %% [markdown]
 # Patients were treated "between April 2008 and July 2017" and followed "until October 1, 2021": nobody can
-# have been followed for longer than from the first to the last of these dates. Rates at five years need half
-# of the patients, at least, to be followed that long.
+# have been followed for longer than from the first to the last of these dates.
 
 # %%
 first, last, until = (
