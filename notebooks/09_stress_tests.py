@@ -146,12 +146,13 @@ def percent(share):
 naive, corrected = (percent((null[name].dropna() < 0.05).mean()) for name in ("p_naive", "p_corrected"))
 middle = format_number(null["hr"].median())
 upper = format_number(null["hr"].quantile(0.95, interpolation="lower"))
-chapter.takeaway(
-    1,
+sentence = (
     f"Scores that have nothing to do with the outcome reach p < 0.05 in {naive} of searches for the best "
     f"cut-off when the search is ignored, and in {corrected} when it is corrected for; their median hazard "
-    f"ratio is {middle} ([cut-off](#stress-cutpoint)).",
+    f"ratio is {middle} ([cut-off](#stress-cutpoint))."
 )
+chapter.takeaway(1, sentence)
+chapter.front_page(sentence, position=3)
 
 # %%
 printed_hr = lookup("text.training.km_hr.dl_combined")["printed"]

@@ -25,19 +25,19 @@ from npcbook.book import in_short
 in_short()
 
 # %% [markdown]
-# **Reads** the `values.csv` of every chapter in the run, and `data/published`. **Writes** `ledger.csv`, every
-# row, and the result on the book's front page.
+# **Reads** the `values.csv` of every chapter in the run, `data/published`, and what chapters 00 and 00b found
+# of print. **Writes** `ledger.csv`, every row, and the figure on the book's front page.
 #
 # ## Setup
 
 # %%
-import html
-
 import matplotlib.pyplot as plt
+import pandas as pd
+from scipy.stats import norm
 
 from npcbook.book import open_chapter
 from npcbook.paper import ledger, printed_decimals, read_published
-from npcbook.words import PRINT_LABEL, format_number
+from npcbook.words import LABELS, PRINT_LABEL, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
@@ -65,26 +65,41 @@ chapter.table("recorded", recorded, "Values that each chapter of this run record
 # ## Method
 #
 # The difference is this run's value as published minus the printed one, in the printed unit. A value is
-# inside the printed confidence interval if it lies between the limits, rounding of the limits included. A
-# number that the paper prints in two places takes the value recorded for either. P-values printed as "<0.001"
-# have no difference.
+# inside the printed confidence interval if it lies between the limits, rounding of the limits included.
+#
+# **Agreement counts only where it could have failed.** P-values have no distance: that two are alike says
+# nothing of the effects behind them. A number printed in two places counts once. A printed number that
+# [chapter 00](#printed-events) shows not to be what its name says is compared with nothing. And in a
+# synthetic cohort the counts of Table 1 and the frequency of events were set from print, and the layout of
+# the features was built from it: that they agree was decided beforehand.
 
 # %%
-rows = ledger(values)
+printed = read_published().set_index("id", drop=False)
+apart = chapter.read("00_printed_numbers/not_comparable").set_index("id")["why"].to_dict()
+counts = printed["quantity"].isin(["count", "percent"]) & ~printed["id"].str.contains(
+    ".selected.", regex=False
+)
+table1 = printed["id"].str.fullmatch(r"table1\.(training|validation)\.(dmfs_5y|os_5y|age|follow_up)")
+if chapter.is_synthetic:
+    apart |= dict.fromkeys(printed.index[counts | table1], "set from print")
+rows = ledger(values, not_counted=apart)
 chapter.write("ledger", rows)
 result = rows["status"].isin(["compared", "not computed in this run"])
 settings, compared = (~result).sum(), (rows["status"] == "compared").sum()
-synthetic = """**These data are synthetic.** What was planted was either taken from print or set otherwise on
-purpose, as chapter 11 tells. Agreement shows at most that the pipeline recovers what was planted, never that
-the paper is right; a difference may have been planted too."""
+why = rows.loc[rows["status"] == "compared", "not counted"].replace("", "counted: it could have failed")
+why = why.value_counts().rename_axis("as agreement").rename("numbers").reset_index()
+chapter.table("counted", why, "The compared numbers: whether their agreement counts, and why not.")
+
+# %%
+synthetic = """**These data are synthetic.** Agreement mainly reflects how much signal the phantoms hold and
+how small the network is, never that the paper is right; a difference may have been planted, too
+(chapter 11)."""
 real = """**These are other patients than the paper's.** A difference may come from case mix, treatment or
 chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
 chapter.say(synthetic if chapter.is_synthetic else real)
 chapter.takeaway(1, f"""The paper's {len(rows)} transcribed numbers: {compared} compared with this run,
 {len(rows) - compared - settings} results not computed in it, {settings} settings and numbers from the
 literature ([by chapter](#ledger-chapters), [row by row](#ledger-rows)).""")  # fmt: skip
-chapter.takeaway(4, f"""What agreement of {len(values)} recorded values with print means depends on whose data
-they are: a note says so beside the [method](#ledger-method).""")  # fmt: skip
 
 # %% [markdown]
 # (ledger-chapters)=
@@ -115,14 +130,17 @@ def in_print_digits(table):
     return table.assign(difference=[format_number(value, printed_decimals(text)) for value, text in pairs])
 
 
-printed = read_published().set_index("id", drop=False)
 with_ci = rows[rows["in printed CI"].isin(["yes", "no"])]
 outside = with_ci[with_ci["in printed CI"] == "no"]
 shown = in_print_digits(outside)[["what", "printed", "here", "difference", "recommended", "truth"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
-chapter.takeaway(2, f"""Of the {len(with_ci)} compared numbers that are printed with a confidence interval,
-{len(with_ci) - len(outside)} have this run's value inside it
-([intervals](#ledger-intervals)).""")  # fmt: skip
+n_inside = len(with_ci) - len(outside)
+chapter.takeaway(2, f"""{len(with_ci)} compared numbers have a printed confidence interval and could have
+failed to lie in it; {n_inside} do lie in it ([intervals](#ledger-intervals)).""")  # fmt: skip
+by_chance = 2 * norm.cdf(norm.ppf(0.975) / 2**0.5) - 1
+chapter.say(f"""*How to read it.* Were print and this run two samples of one truth and equally precise,
+{100 * by_chance:.0f} % of this run's values would lie inside. Many of these numbers rest on the same patients
+and events, so that they agree or differ together.""")
 
 # %% [markdown]
 # In the figure bars are the printed 95 % intervals of {term}`C-indexes <C-index>` and {term}`AUCs <AUC>`.
@@ -172,11 +190,11 @@ chapter.figure("discrimination", fig, alt)
 # (ledger-print)=
 # ## Print against print
 #
-# The checks of chapter 00 use no cohort; they are counted here because they say which printed numbers a
-# comparison should trust.
+# The checks of chapters 00 and 00b use no cohort; they are counted here because they say which printed
+# numbers a comparison should trust.
 
 # %%
-checks = chapter.read("00_printed_numbers/checks")
+checks = pd.concat([chapter.read("00_printed_numbers/checks"), chapter.read("00b_printed_sentences/checks")])
 kind = checks["verdict"].str.split(" on ").str[0]
 verdicts = kind.value_counts().rename_axis("verdict").rename("checks").reset_index()
 caption = "Checks of printed numbers against one another."
@@ -189,13 +207,14 @@ simply reproduce ([print](#ledger-print)).""")  # fmt: skip
 # ## Against the paper
 #
 # Every row, in the order of the chapters, whose number stands first. Above the table, choose a chapter, or
-# the rows inside or outside the printed interval, or type a word. Settings, and numbers that the paper takes
-# from the literature, have nothing of a run beside them.
+# the rows inside or outside the printed interval (or why neither counts), or type a word. Settings, and
+# numbers that the paper takes from the literature, have nothing of a run beside them.
 
 # %% tags=["full-width", "filterable"]
 words = {"compared": "none printed", "not computed in this run": "not computed"}
 interval = rows["in printed CI"].map({"yes": "inside", "no": "outside"})
-rows["printed interval"] = interval.fillna(rows["status"].replace(words))
+why_not = rows["not counted"].mask((rows["not counted"] == "") | (rows["status"] != "compared"))
+rows["printed interval"] = interval.fillna(why_not).fillna(rows["status"].replace(words))
 names = {"what": "printed number", "source": "place"}
 columns = ["what", "printed", "here", "printed interval", "difference", "recommended", "truth", "chapter"]
 every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2].replace("", "none"))
@@ -203,41 +222,63 @@ every = every[[*columns, "source"]].sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
 
 # %% [markdown]
+# (ledger-front)=
 # ## The front page
 #
-# The book opens with the figure above and a few of these rows.
+# The book opens with sentences that the chapters hand over, and with one figure: the C-index of each model in
+# the validation cohort, in patients that no model was fitted on. Bars are the printed intervals. In a
+# synthetic cohort the dotted line is the C-index of the planted risk itself, which no model can beat but by
+# chance.
 
 # %%
-FRONT = [
-    "table3.validation.cet1w",
-    "table4.validation.c_index.clinical",
-    "table4.validation.c_index.radiomics_combined",
-    "table4.validation.c_index.dl_combined",
-    "table4.validation.c_index.dc",
-    "text.validation.km_hr.dl_combined",
-    "text.ccnd.high.dmfs_5y.over_160",
-    "text.ccnd.high.dmfs_5y.radiotherapy",
-]
-front = printed.loc[FRONT]
-compares = front["id"].str.startswith("table4.") & (front["p_printed"] != "")
-unit = (", " + front["unit"]).where(front["unit"] != "", "")
-unit = unit.mask(compares & (front["unit"] == ""), "; p: against radiomics")
-shown = rows.set_index("id").loc[FRONT, ["what", "printed", "here", "recommended", "truth"]]
-shown["what"] += unit
-head = ["number", "printed", "as published, here", "recommended, here", "planted truth"]
-lines = [head, ["---"] * len(head), *shown.to_numpy().tolist()]
-front_table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+FRONT = ["clinical", "radiomics_combined", "dl_combined", "rc", "dc"]
+front = values[values["id"].str.startswith("table4.validation.c_index.")].drop_duplicates(
+    ["id", "track"], keep="last").set_index(["id", "track"])  # fmt: skip
+front = front.reindex(columns=["value", "low", "high"]).astype(float)
+DOTS = {
+    "as published": {"color": "#d55e00", "marker": "o"},
+    "recommended": {"color": "#0173b2", "marker": "D"},
+}
+
+
+def draw_model(ax, height, model):
+    """Draw a model's printed interval and this run's values with theirs on one line."""
+    i = f"table4.validation.c_index.{model}"
+    row, bar = printed.loc[i], {"color": "0.8", "linewidth": 17, "solid_capstyle": "butt"}
+    ax.plot([row["low"], row["high"]], [height, height], label="print, 95 % interval", **bar)
+    ax.plot(row["value"], height, "|", color="black", markersize=17)
+    for (track, style), shift in zip(DOTS.items(), (0.13, -0.13), strict=True):
+        if (i, track) in front.index:
+            value, low, high = front.loc[(i, track)]
+            ax.plot([low, high], [height + shift] * 2, color=style["color"], linewidth=1.5)
+            ax.plot(value, height + shift, linestyle="none", markersize=7, label=f"{track}, here", **style)
+
 
 # %%
-shown_as = html.escape(f"{alt} {chapter.label}.", quote=True)
-image = f"results/figures/{chapter.name}/discrimination.png"
-chapter.front_page(f"""<p><img src="{image}" alt="{shown_as}" width="620"></p>
+fig, ax = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
+for height, model in enumerate(reversed(FRONT)):
+    draw_model(ax, height, model)
+ax.axvline(0.5, color="0.5", linewidth=1)
+planted = front[front.index.get_level_values("track") == "truth"]["value"].max()
+ax.axvline(planted, color="black", linestyle=":", label="planted risk")
+ax.set_yticks(range(len(FRONT)), [LABELS[model] for model in reversed(FRONT)], fontsize=11)
+ax.set_ylim(-0.6, len(FRONT) - 0.4)
+ax.set_xlabel("C-index in validation", fontsize=11)
+ax.tick_params(axis="x", labelsize=10)
+ax.spines[["top", "right"]].set_visible(False)
+legend = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+if planted != planted:  # no truth is known
+    legend.pop("planted risk")
+fig.legend(legend.values(), legend.keys(), loc="outside upper left", ncols=2, fontsize=10, frameon=False)
+alt = ("C-index of five models in the validation cohort: printed interval, this run's value as published and "
+       "as recommended with their intervals, and that of the planted risk.")  # fmt: skip
+chapter.figure("front", fig, alt)
 
-**{chapter.label}.** Discrimination of every model: bars are the printed 95 % intervals, filled
-dots what the paper's method gives on the patients of this run, hollow dots what the recommended one gives.
-The table sets some of the numbers side by side; the [ledger](notebooks/10_ledger.ipynb) has them all.
-
-{front_table}""")
+# %%
+of_whom = "simulated patients" if chapter.is_synthetic else "this cohort's patients"
+caption = f"""*Bars: the paper's intervals, from print. Marks: {of_whom}, none of whom a model was fitted on;
+the grey line is chance. All {len(rows)} printed numbers are in the [ledger](notebooks/10_ledger.ipynb).*"""
+chapter.front_figure("front", caption)
 
 # %% [markdown]
 # ## Limits and deviations
@@ -245,8 +286,8 @@ The table sets some of the numbers side by side; the [ledger](notebooks/10_ledge
 # - Numbers in figures and in the supplement are not transcribed, so that they have no row.
 # - The interval of the **printed** number is used. Whether the two estimates differ beyond chance needs the
 #   interval of this run's as well; it stands in the chapter.
-# - Several rows tell the same thing (a count and its percentage, a number and its repetition): counts of rows
-#   are not counts of independent agreements.
+# - The effects of Table 2, of the risk groups and of the dose were planted with print in view. Agreement
+#   could still fail, by chance and by what the models make of the pictures, and so it is counted.
 #
 # ```{admonition} Try this
 # :class: tip

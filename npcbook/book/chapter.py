@@ -33,6 +33,7 @@ FIGURE_METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".png": {"Software": None},
 }
+FRONT = "front.json"  # what a chapter hands to the front page
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
@@ -111,6 +112,8 @@ class Chapter:
         Why an estimate could not be had, by the estimate.
     paragraphs : dict of str to str
         Paragraphs for the methods text, by subject.
+    front : dict of str to object
+        What the front page shows of this chapter: label, sentences by place, a figure.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Chapter:
     takeaways: dict[int, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     paragraphs: dict[str, str] = field(default_factory=dict)
+    front: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -308,10 +312,28 @@ class Chapter:
         with atomic_path(self.folder / "methods.txt") as temporary:
             temporary.write_text("".join(f"{paragraph}\n\n" for paragraph in self.paragraphs.values()))
 
-    def front_page(self, text: str) -> None:
-        """Hand Markdown to the book's front page, to stand there as the result of the run."""
-        with atomic_path(self.folder / "front.md") as temporary:
-            temporary.write_text(text.rstrip() + "\n")
+    def front_page(self, text: str, *, position: int = 9) -> None:
+        """Hand a sentence (Markdown) to the book's front page, under the label of this chapter's data.
+
+        Parameters
+        ----------
+        text : str
+            One sentence that can be read by itself; it may link to targets of the chapter.
+        position : int
+            Its place among the sentences of all chapters (equal places: by chapter); a later sentence of
+            this chapter for the same place replaces the earlier.
+        """
+        self._hand_over(f"sentence {position}", " ".join(text.split()))
+
+    def front_figure(self, name: str, text: str) -> None:
+        """Hand one of the chapter's figures to the front page, with the sentence to stand below it."""
+        (alt,) = (r["caption"] for r in self.shown if (r["kind"], r["name"]) == ("figure", name))
+        self._hand_over("figure", {"file": f"{self.name}/{name}", "alt": alt, "text": " ".join(text.split())})
+
+    def _hand_over(self, key: str, content) -> None:
+        self.front |= {"label": self.label, key: content}
+        with atomic_path(self.folder / FRONT) as temporary:
+            temporary.write_text(json.dumps(self.front, indent=1) + "\n")
 
     def keep(self, name: str, make: Callable, *arguments, **options):
         """Return what `make` makes of its arguments, kept in the folder ``kept`` by `npcbook.store.keep`."""
@@ -345,7 +367,7 @@ def open_chapter(
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)
-    for earlier in ("values.csv", "shown.csv", "methods.txt", "front.md", READS):
+    for earlier in ("values.csv", "shown.csv", "methods.txt", FRONT, READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
     for shown in ("tables", "figures"):
         shutil.rmtree(chapter.folder / shown, ignore_errors=True)

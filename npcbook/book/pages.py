@@ -3,6 +3,7 @@
 import html as markup
 import json
 import lzma
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from npcbook.book.chapter import FRONT
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
 from npcbook.store import files_fingerprint, is_kept, project_path, stamp
@@ -30,6 +32,8 @@ All tables and figures of this run, as files; each says where its data come from
 
 ## Methods, with the settings of this run
 """
+
+FORMULA_SCRIPTS = re.compile(r'<script[^>]*(?:src="[^"]*mathjax/|>window\.MathJax).*?</script>')
 
 
 class BuildFailed(RuntimeError):
@@ -110,13 +114,32 @@ def api_pages() -> dict[str, str]:
 
 
 def front_page(run_folder: Path) -> str:
-    """Return README.md with the result of the run, which a chapter left in ``front.md``, in its place.
+    """Return README.md with what the chapters of the run handed over, in its place.
 
-    Where the file is read outside the book, a comment stands there.
+    Sentences stand in their order, each under the label of its data: what print alone shows apart from what
+    a cohort showed. A chapter that handed nothing over leaves nothing out of place. Where the file is read
+    outside the book, a comment stands there.
     """
-    found = [path.read_text() for path in sorted(run_folder.glob("*/front.md"))]
-    result = "\n\n".join(["## The result of this run", notice(run_folder), *found])
-    return project_path("README.md").read_text().replace("<!-- result -->", result)
+    handed = [json.loads(path.read_text()) for path in sorted(run_folder.glob(f"*/{FRONT}"))]
+    sentences = [
+        (int(place.removeprefix("sentence ")), front["label"], text)
+        for front in handed
+        for place, text in front.items()
+        if place.startswith("sentence ")
+    ]
+    parts = ["## What was found"]
+    for label, group in groupby(sorted(sentences, key=lambda s: s[0]), key=lambda s: s[1]):
+        remark = "No patient data." if label == PRINT_LABEL else notice(run_folder).removeprefix(f"{label}.")
+        parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
+    parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
+    return project_path("README.md").read_text().replace("<!-- result -->", "\n\n".join(parts))
+
+
+def as_front_figure(figure: dict[str, str], label: str) -> str:
+    """Return a figure that a chapter handed over as HTML, small enough for a telephone."""
+    alt = markup.escape(f"{figure['alt']} {label}.", quote=True)
+    image = f'<img src="results/figures/{figure["file"]}.svg" alt="{alt}">'
+    return f'<figure class="front">{image}</figure>\n\n{figure["text"]}'
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
@@ -261,6 +284,7 @@ def build_pages(run_folder: Path) -> Path:
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
+    drop_unused_formulas(html)
     copy_beside(run_folder, html)
     stamp(html, key)
     return html / "index.html"
@@ -275,6 +299,14 @@ def copy_beside(run_folder: Path, html: Path) -> None:
     (packed,) = (html / "viewer").glob("niivue-*.js.xz")
     (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
     packed.unlink()
+
+
+def drop_unused_formulas(html: Path) -> None:
+    """Take the script that draws formulas, a megabyte, off the pages that hold none."""
+    for page in html.rglob("*.html"):
+        text = page.read_text()
+        if "math notranslate" not in text:
+            page.write_text(FORMULA_SCRIPTS.sub("", text))
 
 
 def missing_pages(html: Path) -> list[str]:

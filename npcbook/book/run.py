@@ -33,7 +33,7 @@ from npcbook.store import (
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
-ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.md", "site"}
+ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.json", "site"}
 
 
 class UnknownParameter(ValueError):

@@ -8,6 +8,7 @@ from .implied import (
     FirthTwoArm as FirthTwoArm,
     ImpliedCorrelation as ImpliedCorrelation,
     Interval as Interval,
+    PooledArms as PooledArms,
     RateEvents as RateEvents,
     WaldCheck as WaldCheck,
     events_from_hr as events_from_hr,
@@ -16,11 +17,15 @@ from .implied import (
     firth_two_arm as firth_two_arm,
     implied_correlation as implied_correlation,
     mixing_share as mixing_share,
+    pool_two_arms as pool_two_arms,
     rate_interval_kinds as rate_interval_kinds,
+    score_spread as score_spread,
     two_rate_p as two_rate_p,
     wald_from_ci as wald_from_ci,
 )
 from .printed import (
+    CHECK_COLUMNS as CHECK_COLUMNS,
+    check as check,
     check_id as check_id,
     lookup as lookup,
     pair_correlation as pair_correlation,

@@ -1,6 +1,7 @@
 """A run's values beside the printed ones."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -128,31 +129,35 @@ def _what(row: pd.Series) -> str:
     return f"{row['subject']}: {row['quantity']}{cohort}"
 
 
-def ledger(values: pd.DataFrame) -> pd.DataFrame:
+def ledger(values: pd.DataFrame, *, not_counted: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Set every printed number beside a run's value: the difference, and whether print's interval holds it.
 
     Parameters
     ----------
     values : pandas.DataFrame
         As for `compare`, from all chapters of a run; a column ``recorded_by`` may name the chapter.
+    not_counted : mapping of str to str, optional
+        Numbers (by id) whose agreement would say nothing, and why. P-values, which have no distance, and
+        repetitions of a number are added to them.
 
     Returns
     -------
     pandas.DataFrame
         One row per printed number: ``id``, ``source``, ``chapter``, ``what``, ``printed``, ``here`` (as
-        published), ``recommended``, ``truth``, ``difference`` (here minus printed, in the printed unit),
-        ``in printed CI`` (yes, no, or a dash where the paper prints no interval or the run has no value) and
-        ``status`` (compared, not computed in this run, setting, from the literature).
+        published), ``recommended``, ``truth``, ``difference`` (here minus printed, in the printed unit; none
+        for p-values), ``in printed CI`` (yes, no, or a dash where the paper prints no interval, the run has
+        no value, or the number is not counted), ``not counted`` (why, or empty) and ``status`` (compared, not
+        computed in this run, setting, from the literature).
     """
     df = _with_values(values)
-    here = df["value as published"]
-    # A p-value may be recorded as the value of its row or as the row's p-value.
-    p_row = df["quantity"] == "p-value"
-    here = here.where(~p_row | df["p_value as published"].isna(), df["p_value as published"])
+    here, is_p = df["value as published"], df["quantity"] == "p-value"
+    reasons = df["repeats"].where(df["repeats"] != "", df["id"]).map(dict(not_counted or {}))
+    reasons = reasons.mask(df["repeats"] != "", "printed elsewhere, too").mask(is_p, "p-value").fillna("")
     table = df[["id", "source", "chapter"]].join(_texts(df).rename(columns={"as published": "here"}))
-    table["difference"] = here - df["value"]
-    table["in printed CI"] = _inside(df, here)
+    table["difference"] = (here - df["value"]).mask(is_p)
+    table["in printed CI"] = _inside(df, here).mask(reasons != "", MISSING)
     computed = table[["here", "recommended", "truth"]].ne(MISSING).any(axis=1)
+    table["not counted"] = reasons
     status = df["quantity"].map(NOT_RESULTS)
     table["status"] = status.fillna(computed.map({True: "compared", False: "not computed in this run"}))
     return table

@@ -307,6 +307,99 @@ def mixing_share(pooled: Interval, first: Interval, second: Interval) -> Interva
 
 
 @dataclass(frozen=True)
+class PooledArms:
+    """What the survival rates of two arms leave for the whole that they make up.
+
+    Attributes
+    ----------
+    events : tuple of (int, int)
+        Numbers of events in the two arms that are possible.
+    fewest_patients : int
+        Fewest patients that both arms together can have.
+    lowest : float
+        Lowest rate that the whole can have.
+    """
+
+    events: tuple[tuple[int, int], ...]
+    fewest_patients: int
+    lowest: float
+
+
+def pool_two_arms(first: Interval, second: Interval, n_patients: int) -> PooledArms:
+    """Return what two arms' Kaplan–Meier rates leave for their pool, whatever the censoring.
+
+    Parameters
+    ----------
+    first, second : Interval
+        Rates of the two arms at the same time (fractions below 1), with rounding.
+    n_patients : int
+        Patients in both arms together.
+
+    Returns
+    -------
+    PooledArms
+        Exact limits.
+
+    Raises
+    ------
+    ValueError
+        If no split of the patients gives both rates.
+
+    Notes
+    -----
+    An arm of n patients with d events has a rate of at most 1 - d/n, so that n >= d / (1 - S). At each event
+    the pool has at least as many at risk as the arm, hence S >= S_a S_b. With one event an arm, S = 1 - 1/r
+    tells those at risk r in each; at the earlier of the two events the other arm still has all who are at
+    risk at the later one, hence S >= (1 - 1/(r_a + r_b)) (1 - 1/min(r_a, r_b)).
+    """
+    needed = [
+        [math.ceil(d / (1 - rate.low) - 1e-9) for d in range(1, n_patients + 1)] for rate in (first, second)
+    ]
+    events = tuple(
+        (a, b)
+        for a, size_a in enumerate(needed[0], start=1)
+        for b, size_b in enumerate(needed[1], start=1)
+        if size_a + size_b <= n_patients
+    )
+    if not events:
+        raise ValueError(
+            f"{n_patients} patients are too few for rates of {first} and {second} with an event."
+        )
+    r_a, r_b = needed[0][0], needed[1][0]
+    lowest = first.low * second.low
+    if events == ((1, 1),):
+        lowest = (1 - 1 / (r_a + r_b)) * (1 - 1 / min(r_a, r_b))
+    return PooledArms(events, r_a + r_b, lowest)
+
+
+def score_spread(c_index: float) -> float:
+    """Return the standard deviation of a log hazard score that has this C-index, if it is normal.
+
+    Parameters
+    ----------
+    c_index : float
+        Above 0.5 and below 1.
+
+    Returns
+    -------
+    float
+        Standard deviation.
+
+    Notes
+    -----
+    Of two patients whose scores differ by x the one with the higher hazard has the event first with
+    probability 1 / (1 + exp(-x)); the difference of two normal scores is normal with twice their variance.
+    """
+    gap = np.linspace(0, 9, 2001)
+    weight = stats.norm.pdf(gap)
+
+    def concordance(spread: float) -> float:
+        return float((weight / (1 + np.exp(-gap * spread * math.sqrt(2)))).sum() / weight.sum())
+
+    return optimize.brentq(lambda spread: concordance(spread) - c_index, 1e-6, 30)
+
+
+@dataclass(frozen=True)
 class ImpliedCorrelation:
     """Correlation of two estimates that their difference's p-value implies.
 
@@ -327,17 +420,24 @@ class ImpliedCorrelation:
         return Interval(max(-1.0, self.value.low), min(1.0, self.value.high))
 
 
+def _means_by_se(value: Interval, low: Interval, high: Interval) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return standard errors, and for each the least and greatest estimate in the middle of the limits."""
+    half = np.linspace((high.low - low.high) / 2, (high.high - low.low) / 2, 201)
+    least = np.maximum.reduce([np.full_like(half, value.low), low.low + half, high.low - half])
+    most = np.minimum.reduce([np.full_like(half, value.high), low.high + half, high.high - half])
+    fits = least <= most + 1e-9
+    return half[fits] / Z95, least[fits], most[fits]
+
+
 def implied_correlation(
-    difference: Interval, se_a: Interval, se_b: Interval, p_value: Interval
+    first: tuple[Interval, Interval, Interval], second: tuple[Interval, Interval, Interval], p_value: Interval
 ) -> ImpliedCorrelation:
     """Return the correlation between two estimates that makes their printed p-value right.
 
     Parameters
     ----------
-    difference : Interval
-        Difference of the two estimates, with rounding.
-    se_a, se_b : Interval
-        Their standard errors, from their printed intervals.
+    first, second : tuple of Interval
+        Each estimate and its two 95 % limits, with their rounding.
     p_value : Interval
         Printed two-sided p-value of the difference.
 
@@ -345,18 +445,30 @@ def implied_correlation(
     -------
     ImpliedCorrelation
         From ``SE(difference)² = SE_a² + SE_b² - 2 r SE_a SE_b`` and ``SE(difference) = |difference| / z``.
+
+    Raises
+    ------
+    ValueError
+        If an estimate cannot lie in the middle of its limits.
+
+    Notes
+    -----
+    Intervals are estimate ± 1.96 standard errors, so that estimate and limits cannot lie anywhere within
+    their rounding: for each pair of standard errors only the estimates in the middle of limits that are that
+    far apart are used.
     """
-    sizes = sorted((abs(difference.low), abs(difference.high)))
-    smallest = 0.0 if difference.low <= 0 <= difference.high else sizes[0]
+    (se_a, low_a, high_a), (se_b, low_b, high_b) = (_means_by_se(*estimate) for estimate in (first, second))
+    if not (len(se_a) and len(se_b)):
+        raise ValueError(f"{first} and {second}: an estimate does not lie in the middle of its limits.")
+    smallest = np.maximum(0, np.maximum(low_a[:, None] - high_b, low_b - high_a[:, None]))
+    largest = np.maximum(high_a[:, None] - low_b, high_b - low_a[:, None])
     z = Interval(stats.norm.isf(p_value.high / 2), stats.norm.isf(p_value.low / 2))
-    least = smallest / z.high
-    most = sizes[1] / z.low if z.low > 0 else math.inf
-    a, b = np.meshgrid(np.linspace(se_a.low, se_a.high, 41), np.linspace(se_b.low, se_b.high, 41))
-    limits = [(a**2 + b**2 - s**2) / (2 * a * b) for s in (most, least)]
-    gap = max(0.0, se_a.low - se_b.high, se_b.low - se_a.high)
+    least, most = smallest / z.high, largest / z.low if z.low > 0 else np.full_like(largest, math.inf)
+    a, b = se_a[:, None], se_b
+    lowest, highest = ((a**2 + b**2 - s**2) / (2 * a * b) for s in (most, least))
     return ImpliedCorrelation(
-        Interval(float(limits[0].min()), float(limits[1].max())),
-        bool(least <= se_a.high + se_b.high and most >= gap),
+        Interval(float(lowest.min()), float(highest.max())),
+        bool(((least <= a + b) & (most >= abs(a - b))).any()),
     )
 
 

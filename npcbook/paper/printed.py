@@ -12,7 +12,9 @@ from npcbook.store import project_path
 FOLDER = project_path("data/published")
 FILES = ("table1", "table2", "table3", "table4", "text", "methods")
 NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "eighth": 8, "nine": 9}
+CHECK_COLUMNS = ["topic", "check", "printed", "recomputed", "verdict", "how sure"]
 EXACT = ("count", "setting", "cited")
+ESTIMATE = ("value", "low", "high")
 PARSED = {"printed": "value", "low_printed": "low", "high_printed": "high", "p_printed": "p_value"}
 
 
@@ -153,7 +155,7 @@ def printed_wald(published_id: str) -> WaldCheck:
     WaldCheck
         See `npcbook.paper.wald_from_ci`.
     """
-    values = [printed_interval(published_id, field) for field in ("value", "low", "high")]
+    values = [printed_interval(published_id, field) for field in ESTIMATE]
     return wald_from_ci(*values, ratio=lookup(published_id)["quantity"] == "hazard ratio")
 
 
@@ -172,8 +174,32 @@ def pair_correlation(first: str, second: str, p_value: Interval) -> ImpliedCorre
     ImpliedCorrelation
         See `npcbook.paper.implied_correlation`.
     """
-    difference = printed_interval(first) - printed_interval(second)
-    return implied_correlation(difference, printed_wald(first).se, printed_wald(second).se, p_value)
+    estimates = [[printed_interval(i, field) for field in ESTIMATE] for i in (first, second)]
+    return implied_correlation(*map(tuple, estimates), p_value)
+
+
+def check(topic: str, what: str, printed: str, recomputed: str, verdict, sure="certain", **more) -> dict:
+    """Return a check of print as a row of a table.
+
+    Parameters
+    ----------
+    topic, what, printed, recomputed : str
+        What was checked, as printed, and what it was held against.
+    verdict : bool or str
+        Whether the number reproduces, or ``depends on`` something that print does not tell.
+    sure : {"certain", "high", "moderate"}
+        Whether it is arithmetic, rests on one mild assumption, or is an approximation.
+    **more
+        Further columns.
+
+    Returns
+    -------
+    dict
+        A value for each of `CHECK_COLUMNS`, and `more`.
+    """
+    if not isinstance(verdict, str):
+        verdict = "reproduces" if verdict else "does not reproduce"
+    return dict(zip(CHECK_COLUMNS, (topic, what, printed, recomputed, verdict, sure), strict=True)) | more
 
 
 def read_claims() -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source
+from npcbook.book.pages import drop_unused_formulas, front_page
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
 
 
@@ -103,3 +104,39 @@ def test_paragraphs_for_the_methods_are_forgotten_when_the_chapter_opens_again(c
     again = open_chapter("05_cox_models", run_folder=chapter.run_folder)
     assert again.label == PRINT_LABEL
     assert not (again.folder / "methods.txt").exists()
+
+
+def test_the_front_page_takes_sentences_by_place_under_the_label_of_their_data(
+    chapter, tmp_path, monkeypatch
+):
+    chapter.front_page("Of a\n  cohort.", position=3)
+    chapter.front_page("Later.")
+    printed = open_chapter("00_printed_numbers", run_folder=chapter.run_folder)
+    printed.front_page("Second of print.", position=2)
+    printed.front_page("First, replaced.", position=1)
+    printed.front_page("First of print.", position=1)
+    monkeypatch.setattr("npcbook.book.pages.notice", lambda folder: f"{SYNTHETIC_LABEL}. A trial.")
+    page = front_page(chapter.run_folder)
+    assert f"**{PRINT_LABEL}.** No patient data.\n\n- First of print.\n- Second of print.\n" in page
+    assert f"**{SYNTHETIC_LABEL}.** A trial.\n\n- Of a cohort.\n- Later.\n" in page
+    assert page.index("## What was found") < page.index("## Chapters") < page.index("## Two commands")
+    open_chapter("00_printed_numbers", run_folder=chapter.run_folder)
+    assert PRINT_LABEL not in front_page(chapter.run_folder)
+
+
+def test_a_figure_on_the_front_page_says_what_it_shows_and_of_whom(chapter, displayed, monkeypatch):
+    chapter.figure("dots", plt.figure(), "Dots.")
+    chapter.front_figure("dots", "A *sentence*.")
+    monkeypatch.setattr("npcbook.book.pages.notice", lambda folder: "")
+    page = front_page(chapter.run_folder)
+    assert f'figures/05_cox_models/dots.svg" alt="Dots. {SYNTHETIC_LABEL}."' in page
+    assert "</figure>\n\nA *sentence*.\n" in page
+
+
+def test_the_script_for_formulas_stays_where_there_are_formulas(tmp_path):
+    script = '<p><script defer src="../_static/mathjax/tex.js"></script><script>window.MathJax = {}</script>'
+    for name, text in (("with", '<span class="math notranslate">'), ("without", "")):
+        (tmp_path / f"{name}.html").write_text(f"<script>1</script>{script}{text}")
+    drop_unused_formulas(tmp_path)
+    assert script in (tmp_path / "with.html").read_text()
+    assert (tmp_path / "without.html").read_text() == "<script>1</script><p>"

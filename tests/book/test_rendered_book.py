@@ -25,7 +25,7 @@ from npcbook.book.pages import expected_pages
 from npcbook.book.results import list_shown
 from npcbook.cohort.reading import read_cohort
 from npcbook.paper.printed import read_published
-from npcbook.words import SYNTHETIC_LABEL
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
 ROOT = Path(__file__).parents[2]
 PAPER_WIDTH = 718  # CSS pixels between the margins of an A4 page
@@ -380,10 +380,30 @@ def test_every_result_page_is_labelled_synthetic(visits):
 
 
 def test_a_trial_run_says_so_below_every_title(html):
-    print_only = "notebooks/00_printed_numbers"
-    for page in {"README", *(f"notebooks/{plan.name}" for plan in book.plan_chapters())} - {print_only}:
+    print_only = {"notebooks/00_printed_numbers", "notebooks/00b_printed_sentences"}
+    for page in {"README", *(f"notebooks/{plan.name}" for plan in book.plan_chapters())} - print_only:
         assert "This is a trial run, too small" in (html / f"{page}.html").read_text(), page
-    assert "no patient data" in (html / f"{print_only}.html").read_text()
+    for page in print_only:
+        assert "no patient data" in (html / f"{page}.html").read_text()
+
+
+def test_the_front_page_says_what_was_found_before_anything_else(browser, html):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((html / "README.html").as_uri())
+    text = page.inner_text("main")
+    parts = [
+        "never that the paper is right",
+        "What was found",
+        PRINT_LABEL.split("'")[0],
+        SYNTHETIC_LABEL,
+        "Chapters",
+    ]
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+    assert page.locator("#what-was-found li").count() >= 3
+    (width,) = page.locator("figure.front img").evaluate_all("all => all.map(i => i.clientWidth)")
+    assert 300 < width < 390
+    assert page.evaluate("[...document.scripts].filter(s => s.src.includes('mathjax')).length") == 0
+    page.close()
 
 
 def test_the_ledger_covers_every_printed_number(smoke_run):

@@ -14,11 +14,13 @@ from npcbook.paper import (
     firth_two_arm,
     implied_correlation,
     mixing_share,
+    pool_two_arms,
     rate_interval_kinds,
+    score_spread,
     two_rate_p,
     wald_from_ci,
 )
-from npcbook.statistics import fit_cox, fit_firth_cox
+from npcbook.statistics import fit_cox, fit_firth_cox, harrell_c
 
 
 @pytest.fixture
@@ -137,30 +139,90 @@ def test_a_pooled_rate_tells_the_share_of_each_group():
         mixing_share(exactly(0.9), Interval(0.7, 0.8), Interval(0.75, 0.85))
 
 
+def with_limits(value, se, half=0.0):
+    """Return an estimate and its limits, each rounded by up to `half`."""
+    ends = (value, value - 1.959964 * se, value + 1.959964 * se)
+    return tuple(Interval(end - half, end + half) for end in ends)
+
+
 def test_the_correlation_behind_a_p_value_is_recovered():
     se_a, se_b, r, difference = 0.03, 0.04, 0.6, 0.05
     se = math.sqrt(se_a**2 + se_b**2 - 2 * r * se_a * se_b)
     p_value = exactly(2 * stats.norm.sf(difference / se))
-    implied = implied_correlation(exactly(difference), exactly(se_a), exactly(se_b), p_value)
-    assert implied.value.middle == pytest.approx(r)
+    implied = implied_correlation(with_limits(0.75, se_a), with_limits(0.70, se_b), p_value)
+    assert implied.value.middle == pytest.approx(r, abs=1e-5)
     assert implied.is_possible
 
 
 def test_a_p_value_that_no_correlation_allows_is_told():
     # 0.02 apart with p 0.97 needs a standard error of 0.5; two of 0.05 give 0.1 at most.
-    implied = implied_correlation(exactly(0.02), exactly(0.05), exactly(0.05), exactly(0.97))
+    implied = implied_correlation(with_limits(0.73, 0.05), with_limits(0.71, 0.05), exactly(0.97))
     assert not implied.is_possible
     assert implied.value.high < -1
     # And the contrary: so small a p needs a difference more precise than -1 to 1 allows.
-    implied = implied_correlation(exactly(0.01), exactly(0.02), exactly(0.05), exactly(1e-9))
+    implied = implied_correlation(with_limits(0.72, 0.02), with_limits(0.71, 0.05), exactly(1e-9))
     assert not implied.is_possible
     assert implied.value.low > 1
 
 
 def test_a_one_sided_p_leaves_the_correlation_open_to_one_side():
-    implied = implied_correlation(Interval(0.18, 0.2), exactly(0.036), exactly(0.036), Interval(0, 0.001))
+    pair = with_limits(0.85, 0.036, 0.005), with_limits(0.66, 0.036, 0.005)
+    implied = implied_correlation(*pair, Interval(0, 0.001))
     assert implied.is_possible
     assert implied.value.high >= 1
+
+
+def test_an_estimate_is_used_only_where_it_lies_in_the_middle_of_its_limits():
+    # Limits 0.80 and 0.93 leave 0.86 to 0.87 for the middle: of 0.865 to 0.875 the upper half goes.
+    first = tuple(Interval(x - 0.005, x + 0.005) for x in (0.87, 0.80, 0.93))
+    second = with_limits(0.84, 0.03)
+    se = math.hypot(0.13 / 3.92, 0.03)
+    largest = exactly(2 * stats.norm.sf(0.0299 / se))  # what 0.87 - 0.84 would give without correlation
+    assert implied_correlation(first, second, largest).value.contains(0)
+    beyond = exactly(2 * stats.norm.sf(0.036 / math.hypot(0.14 / 3.92, 0.03)))
+    assert not implied_correlation(first, second, beyond).value.contains(0)
+    with pytest.raises(ValueError, match="middle"):
+        implied_correlation(tuple(map(exactly, (0.9, 0.7, 0.95))), second, largest)
+
+
+def survival(time, event):
+    """Return the Kaplan–Meier rate after the last time, ties of an event and a loss event first."""
+    order = np.lexsort((1 - event, time))
+    at_risk = len(time) - np.arange(len(time))
+    return float(np.prod(1 - event[order] / at_risk))
+
+
+def test_no_pool_of_two_arms_falls_below_its_bound(rng):
+    for events in ((1, 1), (1, 1), (2, 1), (3, 2)):
+        for _ in range(200):
+            sizes = rng.integers(20, 60, 2)
+            times = [rng.permutation(rng.random(n)) for n in sizes]
+            flags = [(np.arange(n) < d).astype(int) for n, d in zip(sizes, events, strict=True)]
+            rates = [survival(*arm) for arm in zip(times, flags, strict=True)]
+            if min(rates) <= 0.02:
+                continue
+            pooled = pool_two_arms(*(Interval(s - 1e-6, s + 1e-6) for s in rates), int(sizes.sum()))
+            assert events in pooled.events
+            assert pooled.fewest_patients <= sizes.sum()
+            assert survival(np.concatenate(times), np.concatenate(flags)) >= pooled.lowest - 1e-9
+
+
+def test_two_high_rates_in_few_patients_leave_one_event_an_arm():
+    """By hand: 1/0.0225 and 1/0.0175 need 45 and 58 at risk, so 110 patients have no room for a third."""
+    pooled = pool_two_arms(Interval(0.9775, 0.9785), Interval(0.9825, 0.9835), 110)
+    assert pooled.events == ((1, 1),)
+    assert pooled.fewest_patients == 103
+    assert pooled.lowest == pytest.approx((1 - 1 / 103) * (1 - 1 / 45))
+    with pytest.raises(ValueError, match="too few"):
+        pool_two_arms(Interval(0.9775, 0.9785), Interval(0.9825, 0.9835), 100)
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.2, 2.5])
+def test_the_spread_of_a_score_is_found_from_its_c_index(rng, spread):
+    score = stats.norm.ppf((np.arange(6000) + 0.5) / 6000) * spread
+    time = rng.exponential(np.exp(-score))
+    found = score_spread(harrell_c(time, np.ones(6000, int), score).c)
+    assert found == pytest.approx(spread, rel=0.05)
 
 
 @pytest.mark.parametrize("events", [(1, 1), (2, 1), (0, 2), (3, 1)])

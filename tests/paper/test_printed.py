@@ -22,7 +22,7 @@ from npcbook.paper import (
 from npcbook.store import project_path
 
 FOLDER = project_path("data/published")
-ROWS = {"table1": 108, "table2": 18, "table3": 12, "table4": 28, "text": 126, "methods": 82}
+ROWS = {"table1": 108, "table2": 18, "table3": 12, "table4": 28, "text": 126, "methods": 86}
 CHAPTERS = {
     "",
     "01_cohorts",
@@ -181,6 +181,34 @@ def test_the_ledger_holds_every_row_and_says_what_lies_in_the_printed_interval()
     assert table.at["table4.training.c_index.rc", "in printed CI"] == "no"
     assert table.at["table1.training.age", "in printed CI"] == "–"
     assert set(table["status"]) == {"compared", "not computed in this run", "setting", "from the literature"}
+
+
+def test_only_what_could_have_failed_is_counted_as_agreement():
+    own = values(
+        ("text.training.km_hr.rc", "as published", 2.7, None, None, None),
+        ("text.training.km_hr.dl_combined", "as published", 16, None, None, None),
+        ("text.training.c_index.dc", "as published", 0.89, None, None, None),
+        ("table4.training.c_index.dc_vs_dl_combined", "as published", 0.03, None, None, None),
+    )
+    table = ledger(own, not_counted={"text.training.km_hr.rc": "not of two groups"}).set_index("id")
+    assert table.at["text.training.km_hr.dl_combined", "in printed CI"] == "yes"
+    assert table.at["text.training.km_hr.dl_combined", "not counted"] == ""
+    assert table.at["text.training.km_hr.rc", "in printed CI"] == "–"
+    assert table.at["text.training.km_hr.rc", "not counted"] == "not of two groups"
+    # Of a number that stands in two places the first counts.
+    assert table.at["table4.training.c_index.dc", "in printed CI"] == "yes"
+    assert table.at["text.training.c_index.dc", "in printed CI"] == "–"
+    p_value = table.loc["table4.training.c_index.dc_vs_dl_combined"]
+    assert math.isnan(p_value["difference"])
+    assert p_value["not counted"] == "p-value"
+
+
+def test_print_is_not_made_to_say_more_than_it_does(df):
+    """No cohort stands beside the cut-offs, no unit beside the batch; thresholds keep their sign."""
+    assert (df.loc[df["quantity"] == "cut-off", "cohort"] == "").all()
+    assert df.at["text.methods.training.batch", "unit"] == ""
+    assert df.at["table1.ebv_threshold.center1", "printed"] == "<1000"
+    assert df.at["table1.ldh_threshold.center1", "printed"] == ">245"
 
 
 def test_an_unknown_id_among_the_values_is_refused():
