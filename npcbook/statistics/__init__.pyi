@@ -44,6 +44,9 @@ from .calibration import (
     calibrate as calibrate,
 )
 from .calibration import (
+    calibration_curve as calibration_curve,
+)
+from .calibration import (
     cumulative_incidence as cumulative_incidence,
 )
 from .calibration import (
@@ -53,7 +56,10 @@ from .calibration import (
     minimum_sample_size as minimum_sample_size,
 )
 from .calibration import (
-    net_benefit as net_benefit,
+    recalibrate as recalibrate,
+)
+from .calibration import (
+    recalibration_error as recalibration_error,
 )
 from .concordance import (
     Concordance as Concordance,
@@ -97,6 +103,8 @@ from .data import (
 from .data import (
     read_covariates as read_covariates,
 )
+from .decision import decision_curve as decision_curve
+from .decision import net_benefit as net_benefit
 from .firth import FirthFit as FirthFit
 from .firth import fit_cox_or_firth as fit_cox_or_firth
 from .firth import fit_firth_cox as fit_firth_cox
@@ -159,6 +167,9 @@ from .printing import (
 )
 from .resampling import (
     OptimismCorrected as OptimismCorrected,
+)
+from .resampling import (
+    bootstrap_limits as bootstrap_limits,
 )
 from .resampling import (
     bootstrap_selection as bootstrap_selection,
