@@ -456,7 +456,7 @@ for (name, index), track in product(GROUPS.items(), TRACKS):
         data = (*outcome(index), predicted_risk(track, "dc", index), horizon_months)
         with chapter.noting(f"Recalibration: {name}, {track}"):
             rng = np.random.default_rng(seed)
-            found = recalibration_error(*data, wanted, n_repeats=n_resamples, rng=rng)
+            found = recalibration_error(*data, wanted, n_repeats=n_resamples // 3, rng=rng)
             parts.append(found.assign(centre=name, scores=track))
 update = (
     pd.concat(parts) if parts else pd.DataFrame(columns=["centre", "scores", "n_events", "update", "error"])
