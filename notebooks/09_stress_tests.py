@@ -421,22 +421,21 @@ def first_event(name, group):
 
 
 fig, axes = small_multiples(2, panel_height=3.6, width=5.6)
-for ax, (name, group) in product(axes, product(COHORTS, ("high", "low"))):
-    color, line = style_of(group)
-    for kind in (1, 2) if ax is axes[COHORTS.index(name)] else ():
-        with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
-            time, cause = first_event(name, group)
-            curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
-            label = f"{LABELS[group]}: {'metastasis' if kind == 1 else 'death without'}"
-            style = {"color": color, "linestyle": line if kind == 1 else (0, (1, 2)), "label": label}
-            ax.step(curve.time, 100 * curve.incidence, where="post", **style)
-            if kind == 1:
-                limits = 100 * curve.low, 100 * curve.high
-                ax.fill_between(curve.time, *limits, step="post", color=color, alpha=0.15, linewidth=0)
-    ax.set(xlabel="Months", ylabel="Cumulative incidence, %", ylim=(0, None))
+for name, group, kind in product(COHORTS, ("high", "low"), (1, 2)):
+    ax, (color, line) = axes[COHORTS.index(name)], style_of(group)
+    with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
+        time, cause = first_event(name, group)
+        curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
+        label = f"{LABELS[group]}: {'metastasis' if kind == 1 else 'death without'}"
+        style = {"color": color, "linestyle": line if kind == 1 else (0, (1, 2)), "label": label}
+        ax.step(curve.time, 100 * curve.incidence, where="post", **style)
+        if kind == 1:
+            limits = 100 * curve.low, 100 * curve.high
+            ax.fill_between(curve.time, *limits, step="post", color=color, alpha=0.15, linewidth=0)
 
 # %%
 for ax, name in zip(axes, COHORTS, strict=True):
+    ax.set(xlabel="Months", ylabel="Cumulative incidence, %", ylim=(0, None))
     ax.set_title(f"{LABELS[name]} cohort", loc="left")
     ax.legend(fontsize=8, loc="upper left")
 alt = "Cumulative incidence of metastasis, and of death without it, by DL risk group and cohort."

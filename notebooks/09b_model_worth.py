@@ -200,9 +200,8 @@ chapter.say(
     "predictions; points are fifths of predicted risk within a centre, each at its own place and so one over "
     "another where predictions hardly differ. The lowest fifth is told a risk of "
     f"{' and '.join(texts) or MISSING}. A model can rank well and still be far from the line, if it learnt "
-    "what a score is worth "
-    "from patients in whom the score looked better than it was. Each fifth holds few events, so a single "
-    "point says little; band, slope and O/E say more."
+    "what a score is worth from patients in whom the score looked better than it was. Each fifth holds few "
+    "events, so a single point says little; band, slope and O/E say more."
 )
 
 # %% [markdown]
@@ -481,9 +480,9 @@ chapter.say(f"An update is better than none, on average: {'; '.join(texts) or 'n
 # %% [markdown]
 # *How to read it.* Going down, the columns of updates fall with the number of local events, that of none
 # stays. Where an update's number is above that of none, local data did more harm than good. A new baseline
-# needs few events and mends what is off on the whole; a new slope needs many. What is taken for a centre's
-# truth is itself an estimate from its few events: the table says what local data add, not how good
-# predictions are there.
+# needs few events and mends what is off on the whole, but where the slope is wrong it may harm; a new slope
+# needs more. What is taken for a centre's truth is itself an estimate from its few events: the table says
+# what local data add, not how good predictions are there.
 #
 # (worth-precision)=
 # ### How many events a validation needs
