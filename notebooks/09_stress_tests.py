@@ -35,16 +35,16 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
+from npcbook.book import open_chapter, show_source, small_multiples
 from npcbook.cohort import code_covariates, covariate_names
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox, harrell_c, rate_at, univariable_cox
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # calibration, survival rates and Uno's C, as the paper's 5-year figures
+horizon_months = 60  # survival rates and Uno's C, as the paper's 5-year figures
 clinical_covariates = "t2,rene_g1,rene_g2,female"  # the paper's clinical model: T category, rENE and sex
 n_repeats = 500  # random scores whose best cut-off is searched
 n_resamples = 100  # bootstrap samples for optimism
@@ -54,19 +54,16 @@ seed = 2023  # of all random numbers here
 # %% [markdown]
 # ## Data
 #
-# Scores, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models.ipynb): the scores as
-# published, and the recommended ones, in which training patients are scored {term}`out of fold`. For these
-# the DL head is fitted, radiomics' selection repeated and each Cox model fitted without the patient's fold
-# (the selection where there are events enough to repeat it, [chapter 04](#radiomics-out-of-fold)). Unless a
-# section says otherwise the event is {term}`distant metastasis`, deaths are {term}`censored <censoring>`, and
-# times are months.
+# Scores as published, outcomes and the clinical covariates, coded as in [chapter 05](05_cox_models.ipynb).
+# Unless a section says otherwise the event is {term}`distant metastasis`, deaths are
+# {term}`censored <censoring>`, and times are months. Whether predicted risks are right and of use is
+# [chapter 09b](09b_model_worth.ipynb).
 
 # %%
 chapter = open_chapter("09_stress_tests", run_folder=run_folder, cohort_folder=cohort_folder)
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
-tables = ("05_cox_models/scores", "05_cox_models/scores_recommended", "06_km/groups")
-scores, unseen, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] for t in tables)
-SCORES = dict(zip(TRACKS, (scores, unseen), strict=True))
+tables = ("05_cox_models/scores", "06_km/groups_recommended")
+scores, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] for t in tables)
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
 
 
@@ -112,9 +109,9 @@ show_source(optimism_corrected_c)
 # (stress-cutpoint)=
 # ### The best cut-off of a useless score
 #
-# The training cohort's own outcomes, and random scores, whose best {term}`cut-off` is searched as in
-# [chapter 06](06_km.ipynb). Under no effect a p-value is below any $x$ in a share $x$ of analyses: its curve
-# lies on the diagonal.
+# The training cohort's own outcomes, and random scores, whose best {term}`cut-off` is searched, and whose
+# p-value is corrected by permutations, as in [chapter 06](06_km.ipynb). Under no effect a p-value is below
+# any $x$ in a share $x$ of analyses: its curve lies on the diagonal.
 
 # %%
 from npcbook.statistics import cutpoint_under_no_effect
@@ -236,137 +233,6 @@ chapter.takeaway(
 # of them in the first row; making the radiomics and the DL score is not in the last two, so these stay too
 # good: there only the validation column is honest.
 #
-# (stress-calibration)=
-# ### Calibration by the horizon
-#
-# A score ranks patients; a decision needs a probability. Each score is turned into one by a
-# {term}`Cox model` of that score in the training cohort, once with the published scores of the training
-# patients, once with those from models that had not seen them. The probability is then tried on the
-# validation cohort, where nothing is fitted. Slope (over all follow-up): below 1, high risks are overstated
-# and low ones understated. O/E: observed over expected metastases, above 1 if risk is understated on the
-# whole. ICI: mean distance between predicted and (smoothed) observed risk. Observed risks are one minus
-# {term}`Kaplan–Meier <Kaplan–Meier curve>`.
-
-# %%
-from npcbook.statistics import calibrate, fit_absolute_risk
-
-absolute = {}
-for track, model in product(TRACKS, MODELS):
-    with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
-        data = (*outcome(cohort["training"]), SCORES[track].loc[cohort["training"], model])
-        absolute[track, model] = fit_absolute_risk(*data, horizon_months)
-places = {"validation": cohort["validation"]}
-for center, part in patients.loc[cohort["validation"]].groupby("center"):
-    places[f"validation, centre {center}"] = part.index
-calibrations = {}
-for model, (track, scored), (place, index) in product(MODELS, SCORES.items(), places.items()):
-    if (track, model) in absolute:
-        predicted = absolute[track, model].predict(scored.loc[index, model])
-        with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
-            calibrations[track, model, place] = calibrate(*outcome(index), predicted, horizon_months)
-
-
-# %%
-def calibration_table(models, places):
-    """Return one row per model, track and place; dashes where the data allow no calibration."""
-    columns, rows = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"], []
-    for model, track, place in product(models, TRACKS, places):
-        row = {"model": LABELS[model], "scores": track, "patients of": place}
-        row |= dict.fromkeys(columns, MISSING)
-        if result := calibrations.get((track, model, place)):
-            row |= {"slope (95 % CI)": str(result.slope), "O/E (95 % CI)": str(result.o_e)}
-            row |= {name: percent(getattr(result, name.lower())) for name in ("expected", "observed", "ICI")}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-whole, *centres = places
-caption = f"Calibration of the risk of metastasis by {horizon_months} months, validation cohort."
-chapter.table("calibration", calibration_table(MODELS, [whole]).drop(columns="patients of"), caption)
-caption = "Calibration of the DC model in each validation centre."
-chapter.table("calibration_centres", calibration_table(["dc"], centres), caption)
-
-# %%
-slopes = calibration_table(["dc"], [whole]).set_index("scores")["slope (95 % CI)"]
-chapter.takeaway(
-    3,
-    f"In the validation cohort the DC model's calibration slope is {slopes['as published']} if its training "
-    f"scores are those of patients it was fitted on, and {slopes['recommended']} if they are not; 1 is right "
-    f"([calibration](#stress-calibration)).",
-)
-
-# %%
-fig, axes = small_multiples(2, panel_height=5.0, width=5.0)
-for ax, track in zip(axes, TRACKS, strict=True):
-    found = {place: calibrations.get((track, "dc", place)) for place in centres}
-    parts = [result.groups.assign(cohort=place) for place, result in found.items() if result]
-    if parts:
-        plot_calibration(pd.concat(parts), horizon_months=horizon_months, ax=ax)
-    ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
-alt = "Observed against predicted risk of metastasis by fifths of the DC model's predicted risk "
-chapter.figure("calibration", fig, alt + "and by centre.")
-chapter.say(
-    f"*How to read it.* Points are fifths of predicted risk with 95 % limits; on the dashed line predictions "
-    f"are right on average, above it risk is understated. A model can rank well (a high C-index) and still "
-    f"be far from this line, in particular if it learnt what a score is worth from patients in whom the "
-    f"score looked better than it was: the DC model's slope is {slopes['as published']} with scores as "
-    f"published and {slopes['recommended']} with recommended ones. Points that crowd at the left edge stand "
-    f"for patients who are told that they have almost no risk. Each fifth holds few events, by centre fewer "
-    f"still, so a single point says little; the slope and O/E of the table say more."
-)
-
-# %% [markdown]
-# (stress-decision)=
-# ### Decision curve
-#
-# Whether to act on a probability depends on how many patients one would treat in vain to treat one rightly: a
-# threshold of $p$ means $(1-p)/p$ of them. The {term}`net benefit` counts those treated rightly less those in
-# vain at that rate,
-#
-# $$B(p) = \frac{TP}{n} - \frac{FP}{n}\,\frac{p}{1-p},$$
-#
-# with $TP$ patients above the threshold who have the event, and $FP$ who have not, of $n$. A model is of
-# use at a threshold where its curve lies above both treating all and treating none.
-
-# %%
-from npcbook.statistics import net_benefit
-
-thresholds = np.linspace(0.01, 0.4, 40)
-time, event = outcome(cohort["validation"])
-benefits = {}
-for track, scored in SCORES.items():
-    predicted = {"Treat all": np.ones(len(time))}
-    for model in ("clinical", "dl_combined", "dc"):
-        if (track, model) in absolute:
-            predicted[model] = absolute[track, model].predict(scored.loc[cohort["validation"], model])
-    for name, risk in predicted.items():
-        with chapter.noting(f"Net benefit: {LABELS.get(name, name)}, {track}"):
-            benefits[track, name] = net_benefit(time, event, risk, horizon_months, thresholds)
-
-# %%
-top = max(100 * event.mean(), 1)
-fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
-for ax, track in zip(axes, TRACKS, strict=True):
-    for (of, name), benefit in benefits.items():
-        if of == track:
-            color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
-            label = LABELS.get(name, name)
-            ax.plot(100 * thresholds, 100 * benefit, color=color, linestyle=line, label=label)
-    ax.axhline(0, color="black", linewidth=0.9, label="Treat none")
-    ax.set(ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.1 * top), title=f"Scores {track}")
-    ax.legend(fontsize=8)
-axes[-1].set_xlabel("Threshold probability, %")
-alt = "Net benefit of treating by each model, all or none, by threshold probability; one panel a track."
-chapter.figure("decision_curve", fig, alt)
-
-# %% [markdown]
-# *How to read it.* Choose the threshold at which you would act, and go up: the highest curve is the best
-# policy there. A curve at the height of *treat none* marks thresholds at which the model changes nothing for
-# the better. It has a gap where nobody above the threshold was followed to the horizon. A wrong calibration
-# costs benefit even where the ranking is right, so that a model may look useless in one panel and useful in
-# the other without ranking patients differently. "Treat" assumes a treatment that works and does equal good
-# to all who will have the event, which [chapter 08](08_ccnd.ipynb) leaves open.
-#
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients
 #
@@ -401,7 +267,7 @@ chapter.say(
     f"0.5 because fitting finds something in any data."
 )
 chapter.takeaway(
-    4,
+    3,
     f"With outcomes dealt to the wrong patients the validation C-index of the clinical model is {mean} on "
     f"average; chance is 0.5 ([chance](#stress-permuted)).",
 )
@@ -436,7 +302,7 @@ chapter.table("sample_size", needs, f"Sample size for {events} events among {n} 
 
 # %%
 chapter.takeaway(
-    5,
+    4,
     f"Estimating the {tried['clinical candidates']} clinical candidates with little overfitting takes about "
     f"{needs['patients needed'].iloc[1]} patients at this event rate; the training cohort has {n} "
     f"([sample size](#stress-sample-size)).",
@@ -540,30 +406,64 @@ chapter.say(
 # One minus Kaplan–Meier is the risk of metastasis if nobody died of anything else, and if those who died
 # would have had the same risk as those who lived. The share of patients who will actually be seen with
 # metastasis, death being a {term}`competing risk`, is the cumulative incidence (Aalen–Johansen; from
-# scikit-survival, and one minus Kaplan–Meier where only one kind of event occurred).
+# scikit-survival, and one minus Kaplan–Meier where only one kind of event occurred). Groups by the
+# recommended DL score.
+
 
 # %%
 from npcbook.statistics import cumulative_incidence
 
-rows = []
-for name, group in product(COHORTS, ("high", "low")):
+
+def first_event(name, group):
+    """Return time and kind of the first event (1 metastasis, 2 death without) of a risk group of a cohort."""
     index = cohort[name][groups.loc[cohort[name], "dl_combined"] == group]
     time, event = outcome(index)
-    cause = np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
+    return time, np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
+
+
+fig, axes = small_multiples(2, panel_height=3.6, width=5.6)
+for name, group, kind in product(COHORTS, ("high", "low"), (1, 2)):
+    ax, (color, line) = axes[COHORTS.index(name)], style_of(group)
+    with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
+        time, cause = first_event(name, group)
+        curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
+        label = f"{LABELS[group]}: {'metastasis' if kind == 1 else 'death without'}"
+        style = {"color": color, "linestyle": line if kind == 1 else (0, (1, 2)), "label": label}
+        ax.step(curve.time, 100 * curve.incidence, where="post", **style)
+        if kind == 1:
+            limits = 100 * curve.low, 100 * curve.high
+            ax.fill_between(curve.time, *limits, step="post", color=color, alpha=0.15, linewidth=0)
+
+# %%
+for ax, name in zip(axes, COHORTS, strict=True):
+    ax.set(xlabel="Months", ylabel="Cumulative incidence, %", ylim=(0, None))
+    ax.set_title(f"{LABELS[name]} cohort", loc="left")
+    ax.legend(fontsize=8, loc="upper left")
+alt = "Cumulative incidence of metastasis, and of death without it, by DL risk group and cohort."
+chapter.figure("cumulative_incidence", fig, alt)
+
+# %%
+rows = []
+for name, group in product(COHORTS, ("high", "low")):
+    time, cause = first_event(name, group)
+    event, index = (cause == 1).astype(int), time
     row = {"cohort": name, "DL risk": group, "patients": len(index)}
     row |= dict.fromkeys(("1 − Kaplan–Meier", "cumulative incidence", "deaths without metastasis"), MISSING)
     with chapter.noting(f"Death ignored: {name}, {group} risk"):
         row["1 − Kaplan–Meier"] = percent(1 - rate_at(time, event, horizon_months).value)
     with chapter.noting(f"Competing death: {name}, {group} risk"):
         found = cumulative_incidence(time, cause, at=[horizon_months])
-        row["cumulative incidence"] = percent(found.incidence[0])
+        limits = (100 * found.incidence[0], 100 * found.low[0], 100 * found.high[0])
+        row["cumulative incidence"] = f"{format_estimate(*limits, 1)} %"
         row["deaths without metastasis"] = int((cause == 2).sum())
     rows.append(row)
 chapter.table("competing", pd.DataFrame(rows), f"Risk of metastasis by {horizon_months} months.")
 
 # %% [markdown]
 # *How to read it.* Where few die without metastasis by the horizon the two columns agree; in an older cohort
-# they would not, and the first would be too high.
+# they would not, and the first would be too high. A hazard ratio of the Cox model is *cause-specific*: it
+# holds among those still free of either event. Fine and Gray's, of the cumulative incidence, and Gray's test
+# differ from it as far as the two columns do; the libraries of this book have neither.
 #
 # (stress-missing)=
 # ### Missing laboratory values
@@ -659,7 +559,7 @@ beside = pd.DataFrame(
         ("DL hazard ratio at the best cut-off, training", printed(HR), here("06_km", HR, format_hr),
          f"a useless score's best cut-off gives {middle} (median)"),
         ("C-index of DC, validation", printed(C), here("05_cox_models", C, format_estimate),
-         f"calibration slope {slopes['as published']} as published, {slopes['recommended']} recommended"),
+         f"{definitions['C-index, DC'].iloc[3]} if deaths count"),
         ("5-year DMFS, training, %" + ("" if horizon_months == 60 else f" (here {horizon_months} months)"),
          printed("table1.training.dmfs_5y"), definitions[rate_name].iloc[0],
          f"{definitions[rate_name].iloc[2]} if deaths count"),
@@ -681,8 +581,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
 #   optimism of the model with given covariates usually grows, its validation C-index usually does not.
-# - `horizon_months = 36`: fewer events by then. In the calibration table expected and observed risk fall and
-#   the relative limits of O/E widen; the slope and its limits do not move, because they use all follow-up.
+# - `horizon_months = 36`: fewer events by then, so that both kinds of C-index rest on fewer pairs.
 # ```
 #
 # ## Limits and deviations
@@ -692,7 +591,6 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # - The bootstrap cannot repeat the training of the networks or the radiomics selection in the time of a
 #   page; their optimism is part of the step from the training to the validation column. What scoring out of
 #   fold takes off is in [chapter 05](#cox-recommended).
-# - Calibration rests on few events per fifth of predicted risk, per centre most of all: see the limits.
 # - No p-value on this page is corrected for the number of checks; they are descriptions, not findings.
 # - Riley's criteria assume a share of explainable variation; the numbers needed are roughly inversely
 #   proportional to it: half the share, about twice the patients.

@@ -92,6 +92,7 @@ def style_of(key: str, position: int = 0) -> tuple[str, object]:
 
 MISSING = "–"
 HR_LIMIT = 1000
+ARITHMETIC = 1e-9  # below this a number is 0, computed
 
 
 def _is_missing(value: float | None) -> bool:
@@ -116,14 +117,20 @@ def format_number(value: float | None, decimals: int = 2) -> str:
     Returns
     -------
     str
-        Such as ``"0.85"``; never ``"-0.00"``. An infinite value gives ``"∞"``.
+        Such as ``"0.85"``. A negative number that would round to 0 keeps its sign by further decimals
+        (``"−0.005"``), unless it is 0 but for the rounding of arithmetic. An infinite value gives ``"∞"``.
     """
     if _is_missing(value):
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    if abs(value) < ARITHMETIC:
+        value = 0.0
     text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+    while value < 0 and float(text) == 0:
+        decimals += 1
+        text = f"{value:.{decimals}f}"
+    return text.replace("-", "−")
 
 
 def format_p(p_value: float | None, floor: float = 0.0) -> str:

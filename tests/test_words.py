@@ -56,8 +56,16 @@ def test_intervals_with_negative_limits_avoid_two_dashes():
     assert format_ci(-0.1, 0.2) == "−0.10 to 0.20"
     assert format_estimate(0.85, 0.78, 0.92) == "0.85 (0.78–0.92)"
     assert format_estimate(0.85, None, None) == "0.85"
-    assert format_number(-0.001) == "0.00"
     assert format_number(-np.inf) == "−∞"
+
+
+def test_no_sign_is_lost_by_rounding_at_zero():
+    assert format_number(-0.001) == "−0.001"
+    assert format_number(-0.005) == "−0.01"  # not rounded to 0, so no further decimals
+    assert format_ci(-0.0049, 0.06) == "−0.005 to 0.06"
+    assert format_estimate(0.03, -0.0004, 0.06) == "0.03 (−0.0004 to 0.06)"
+    assert format_number(-0.3, 0) == "−0.3"
+    assert format_number(-1e-17) == format_number(-0.0) == "0.00"
 
 
 def test_the_palette_is_seaborns_for_the_colour_blind():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -361,21 +360,14 @@ def plot_cutpoint(cut: object, *, ax: Axes) -> Axes:
     return ax
 
 
-def _move_apart(values: np.ndarray, step: float) -> np.ndarray:
-    """Return the values, moved up where the next smaller one is nearer than `step`."""
-    moved, order = values.copy(), np.argsort(values, kind="stable")
-    for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + step)
-    return moved
-
-
 def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
     """Draw one series of a calibration plot."""
     color = STYLES[key][0] if key in STYLES else STRONG[position % len(STRONG)]
     name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})"
     errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
+    # Where points share a place they show through one another: none is moved along an axis of numbers.
     drawn = ax.errorbar(
-        part["at"],
+        part["predicted"],
         part["observed"],
         errors,
         color=color,
@@ -383,7 +375,8 @@ def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
         capsize=2,
         elinewidth=1,
         marker="os^Dv"[position % 5],
-        markersize=5,
+        markersize=7 - position,
+        alpha=0.65,
         label=name,
     )
     # A risk of 0 lies on the edge of the axes, where half of its point would be cut off.
@@ -391,7 +384,9 @@ def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
         artist.set_clip_on(False)
 
 
-def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes) -> Axes:
+def plot_calibration(
+    groups: pd.DataFrame, *, horizon_months: float, curve: pd.DataFrame | None = None, ax: Axes
+) -> Axes:
     """Plot observed against predicted risk.
 
     Parameters
@@ -402,25 +397,28 @@ def plot_calibration(groups: pd.DataFrame, *, horizon_months: float, ax: Axes) -
         tells series apart. Rows without an observed risk are left out.
     horizon_months : float
         Horizon, months.
+    curve : pandas.DataFrame, optional
+        Smooth observed risk (see `npcbook.statistics.calibration_curve`), drawn below the points.
     ax : matplotlib.axes.Axes
         Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes: points with 95 % limits about the line of identity. Points whose limits would hide
-        one another are moved a little to the right; the axis says so where that can be seen.
+        The axes: points with 95 % limits about the line of identity, each at its own place, and the curve
+        with its band, which may leave the axes.
     """
     groups = groups.dropna(subset=["predicted", "observed"])
     highest = groups[["predicted", "observed", "high"]].max().max() if len(groups) else 1.0
     top = min(1.05 * max(highest, 0.05), 1.0)
-    groups = groups.assign(at=_move_apart(groups["predicted"].to_numpy(float), 0.012 * top))
+    if curve is not None:
+        band = curve["predicted"], curve["low"], curve["high"]
+        ax.fill_between(*band, color="0.5", alpha=0.2, linewidth=0)
+        ax.plot(curve["predicted"], curve["observed"], color="0.25", linewidth=1.6, label="smooth, 95 % band")
     for position, (key, part) in enumerate(groups.groupby("cohort", sort=False)):
         _draw_risks(ax, part, key, position)
     ax.plot([0, 1], [0, 1], **REFERENCE)
-    moved = (groups["at"] - groups["predicted"]).max() > 0.02 * top
-    note = "\n(points that would cover one another are moved to the right)" if moved else ""
-    ax.set(xlabel=f"Predicted risk by {horizon_months:g} months{note}", ylabel="Observed risk (Kaplan–Meier)")
+    ax.set(xlabel=f"Predicted risk by {horizon_months:g} months", ylabel="Observed risk (Kaplan–Meier)")
     ax.set(xlim=(-0.03 * top, top), ylim=(-0.03 * top, top), aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1, symbol=" %"))

@@ -16,10 +16,12 @@ from .calibration import (
     CumulativeIncidence as CumulativeIncidence,
     SampleSize as SampleSize,
     calibrate as calibrate,
+    calibration_curve as calibration_curve,
     cumulative_incidence as cumulative_incidence,
     fit_absolute_risk as fit_absolute_risk,
     minimum_sample_size as minimum_sample_size,
-    net_benefit as net_benefit,
+    recalibrate as recalibrate,
+    recalibration_error as recalibration_error,
 )
 from .concordance import (
     Concordance as Concordance,
@@ -28,7 +30,11 @@ from .concordance import (
     harrell_c as harrell_c,
     uno_c as uno_c,
 )
-from .cox import CoxFit as CoxFit, fit_cox as fit_cox, univariable_cox as univariable_cox
+from .cox import (
+    CoxFit as CoxFit,
+    fit_cox as fit_cox,
+    univariable_cox as univariable_cox,
+)
 from .cutpoint import (
     Cutpoint as Cutpoint,
     optimal_cutpoint as optimal_cutpoint,
@@ -41,14 +47,26 @@ from .data import (
     estimable_columns as estimable_columns,
     read_covariates as read_covariates,
 )
-from .firth import FirthFit as FirthFit, fit_cox_or_firth as fit_cox_or_firth, fit_firth_cox as fit_firth_cox
+from .decision import (
+    decision_curve as decision_curve,
+    net_benefit as net_benefit,
+)
+from .firth import (
+    FirthFit as FirthFit,
+    fit_cox_or_firth as fit_cox_or_firth,
+    fit_firth_cox as fit_firth_cox,
+)
 from .group_tests import (
     GroupTest as GroupTest,
     compare_groups as compare_groups,
     fisher_exact as fisher_exact,
     pearson_chi2 as pearson_chi2,
 )
-from .imputation import Pooled as Pooled, impute_binary as impute_binary, pool as pool
+from .imputation import (
+    Pooled as Pooled,
+    impute_binary as impute_binary,
+    pool as pool,
+)
 from .interaction import (
     GailSimon as GailSimon,
     InteractionTest as InteractionTest,
@@ -71,6 +89,7 @@ from .printing import (
 )
 from .resampling import (
     OptimismCorrected as OptimismCorrected,
+    bootstrap_limits as bootstrap_limits,
     bootstrap_selection as bootstrap_selection,
     cutpoint_under_no_effect as cutpoint_under_no_effect,
     optimism_corrected_c as optimism_corrected_c,

@@ -1,7 +1,9 @@
-"""Absolute risk and what it is worth: calibration, net benefit, sample size, competing death."""
+"""Absolute risk and how right it is: calibration, recalibration, sample size, competing death."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +16,7 @@ from npcbook.statistics.adjustment import restricted_cubic_spline
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.data import RiskSets, check_column, check_survival
 from npcbook.statistics.printing import Estimate
+from npcbook.statistics.resampling import bootstrap_limits
 from npcbook.statistics.survival import kaplan_meier, rate_at
 
 
@@ -100,13 +103,25 @@ class SampleSize:
 
 @dataclass(frozen=True)
 class CumulativeIncidence:
-    """Probability (0 to 1) that the event of interest has happened by each time: `time`, `incidence`."""
+    """Probability (0 to 1) that the event of interest has happened by each time.
+
+    Attributes
+    ----------
+    time, incidence : numpy.ndarray
+        Times, and the probability by each.
+    low, high : numpy.ndarray
+        95 % log-log limits; NaN before the first event of interest.
+    """
 
     time: np.ndarray
     incidence: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
-def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float) -> AbsoluteRisk:
+def fit_absolute_risk(
+    time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float, *, coef: float | None = None
+) -> AbsoluteRisk:
     """Turn a risk score into the probability of the event by a horizon: a Cox model of the score alone.
 
     Parameters
@@ -119,6 +134,8 @@ def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizo
         Risk score, higher = worse.
     horizon : float
         Horizon, in the unit of `time`.
+    coef : float, optional
+        Hold the coefficient at this value and estimate the baseline hazard alone.
 
     Returns
     -------
@@ -133,7 +150,8 @@ def fit_absolute_risk(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizo
     time, event, risk = check_survival(time, event, risk=risk)
     if not (event & (time <= horizon)).any():
         raise ValueError(f"horizon is {horizon:g}, and no event was seen by then; choose a later horizon.")
-    coef = float(fit_cox(time, event, risk[:, None]).coef[0])
+    if coef is None:
+        coef = float(fit_cox(time, event, risk[:, None]).coef[0])
     # Centring keeps exp() in range for scores far from 0.
     centre = risk.mean()
     hazard = _baseline_hazard(time, event, coef * (risk - centre), horizon)
@@ -171,21 +189,11 @@ def calibrate(time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: 
     restricted cubic spline of three knots (10th, 50th, 90th percentile), or a straight line where these
     coincide. Limits of the observed risk are log-log Kaplan–Meier ones.
     """
-    time, event, predicted = check_survival(time, event, predicted=predicted)
-    if predicted.min() <= 0 or predicted.max() >= 1:
-        raise ValueError(
-            f"predicted goes from {predicted.min():g} to {predicted.max():g}; it must be a probability "
-            f"strictly between 0 and 1."
-        )
-    if time.max() < horizon or not (event & (time <= horizon)).any():
-        raise ValueError(
-            f"horizon is {horizon:g}, but follow-up ends at {time.max():g} and the first event is at "
-            f"{time[event].min():g}; choose a horizon in between."
-        )
-    log_hazard = np.log(-np.log1p(-predicted))
+    time, event, predicted = _check_predicted(time, event, predicted, horizon)
+    log_hazard = _log_hazard(predicted)
     fit = fit_cox(time, event, log_hazard[:, None])
     observed, expected = _observed_risk(time, event, horizon), float(predicted.mean())
-    smoothed = _smoothed_risk(time, event, log_hazard, horizon)
+    smoothed = _smoothed_risk(time, event, log_hazard, horizon, log_hazard)
     return Calibration(
         slope=Estimate(*np.log([fit.hr[0], fit.hr_low[0], fit.hr_high[0]]).tolist()),
         observed=observed.value,
@@ -194,6 +202,151 @@ def calibrate(time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: 
         ici=float(np.abs(smoothed - predicted).mean()),
         groups=_calibration_groups(time, event, predicted, horizon),
     )
+
+
+def calibration_curve(
+    time: ArrayLike,
+    event: ArrayLike,
+    predicted: ArrayLike,
+    horizon: float,
+    *,
+    at: ArrayLike,
+    n_resamples: int = 200,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return observed risk by a horizon as a smooth function of the predicted one, with a band.
+
+    Parameters
+    ----------
+    time, event, predicted, horizon
+        As for `calibrate`.
+    at : array-like, shape (m,)
+        Predicted risks at which to estimate, strictly between 0 and 1; best within the range of `predicted`.
+    n_resamples : int, default 200
+        Bootstrap samples of patients for the band.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``predicted`` (as `at`), ``observed``, and pointwise 95 % percentile limits ``low`` and ``high``.
+
+    Raises
+    ------
+    ValueError
+        As `calibrate`, and if more than half of the samples allow no curve.
+
+    Notes
+    -----
+    The curve is the one behind the integrated calibration index (see `calibrate`); its knots are found anew
+    in each sample. The band says nothing of what the fit of the predictions owes to chance.
+    """
+    time, event, predicted = _check_predicted(time, event, predicted, horizon)
+    log_hazard, grid = _log_hazard(predicted), _log_hazard(check_column("at", at))
+
+    def curve(rows: np.ndarray) -> np.ndarray:
+        return _smoothed_risk(time[rows], event[rows], log_hazard[rows], horizon, grid)
+
+    low, high = bootstrap_limits(curve, len(time), n_resamples=n_resamples, rng=rng)
+    observed = curve(np.arange(len(time)))
+    return pd.DataFrame({"predicted": at, "observed": observed, "low": low, "high": high})
+
+
+UPDATES = ("none", "baseline", "baseline and slope")
+
+
+def recalibrate(
+    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, update: str
+) -> Callable[[ArrayLike], np.ndarray]:
+    """Return how predicted risks are to be changed to suit the patients of a new place.
+
+    Parameters
+    ----------
+    time, event, predicted, horizon
+        As for `calibrate`: outcomes of the place's patients, and what was predicted for them.
+    update : {"none", "baseline", "baseline and slope"}
+        What is estimated anew: nothing; the baseline hazard, which moves all risks alike; or also how far
+        apart they lie.
+
+    Returns
+    -------
+    callable
+        From predicted to updated risks, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        As `calibrate`, for an unknown update, and where a slope has no finite estimate.
+    """
+    if update not in UPDATES:
+        raise ValueError(f"update is {update!r}; it must be one of {', '.join(UPDATES)}.")
+    time, event, predicted = _check_predicted(time, event, predicted, horizon)
+    if update == "none":
+        return np.asarray
+    held = 1.0 if update == "baseline" else None
+    model = fit_absolute_risk(time, event, _log_hazard(predicted), horizon, coef=held)
+    return lambda new: model.predict(_log_hazard(np.asarray(new, dtype=float)))
+
+
+def recalibration_error(
+    time: ArrayLike,
+    event: ArrayLike,
+    predicted: ArrayLike,
+    horizon: float,
+    n_events: Sequence[int],
+    *,
+    n_repeats: int = 200,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return how wrong updated risks still are after so many local events, the place itself being the truth.
+
+    Parameters
+    ----------
+    time, event, predicted, horizon
+        As for `recalibrate`.
+    n_events : sequence of int
+        Local events (at any time) to update from, 1 or more each.
+    n_repeats : int, default 200
+        Samples for each.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``n_events``, ``n_patients``, ``update`` (see `recalibrate`) and ``error``: mean absolute difference,
+        over the place's patients and over samples, to the risks after "baseline and slope" from all of them;
+        ``share``, of the samples that allowed the update.
+
+    Raises
+    ------
+    ValueError
+        As `recalibrate`.
+
+    Notes
+    -----
+    Samples are drawn with replacement, events and others in the proportion of the place. What is called the
+    truth is itself an estimate from the place's events, so that errors say what local data add, not how good
+    the predictions are.
+    """
+    time, event, predicted = _check_predicted(time, event, predicted, horizon)
+    target = recalibrate(time, event, predicted, horizon, UPDATES[-1])(predicted)
+    happened, others, rows = np.flatnonzero(event), np.flatnonzero(~event), []
+    for wanted in n_events:
+        n_others = round(wanted * len(others) / len(happened))
+        errors = {update: [] for update in UPDATES}
+        for _ in range(n_repeats):
+            drawn = np.concatenate([rng.choice(happened, wanted), rng.choice(others, n_others)])
+            for update, found in errors.items():
+                with suppress(ValueError):
+                    change = recalibrate(time[drawn], event[drawn], predicted[drawn], horizon, update)
+                    found.append(np.abs(change(predicted) - target).mean())
+        rows += [
+            (wanted, wanted + n_others, update, np.mean(found) if found else np.nan, len(found) / n_repeats)
+            for update, found in errors.items()
+        ]
+    return pd.DataFrame(rows, columns=["n_events", "n_patients", "update", "error", "share"])
 
 
 def cumulative_incidence(
@@ -229,16 +382,19 @@ def cumulative_incidence(
     if odd := sorted(set(np.unique(cause)) - {0.0, 1.0, 2.0}):
         raise ValueError(f"cause has the value {odd[0]:g}; only 0, 1 and 2 are allowed: recode it.")
     if {1.0, 2.0} <= set(cause):
-        times, incidence = cumulative_incidence_competing_risks(cause.astype(int), time)
-        incidence = incidence[1]
+        times, *found = cumulative_incidence_competing_risks(cause.astype(int), time, conf_type="log-log")
+        incidence, limits = (values[1] for values in found)
+        limits = np.where(incidence > 0, limits, np.nan)
     else:
         # scikit-survival fails where a kind of event did not occur, as is usual in a small group.
         curve = kaplan_meier(time, cause == 1)
-        times, incidence = curve.time, 1 - curve.survival
+        times, incidence, limits = curve.time, 1 - curve.survival, (1 - curve.high, 1 - curve.low)
     at = times if at is None else check_column("at", at)
     if times[-1] < at.max():
         raise ValueError(f"at goes to {at.max():g}, but follow-up ends at {times[-1]:g}; choose earlier.")
-    return CumulativeIncidence(at, np.append(0.0, incidence)[np.searchsorted(times, at, side="right")])
+    position = np.searchsorted(times, at, side="right")
+    low, high = (np.append(np.nan, limit)[position] for limit in limits)
+    return CumulativeIncidence(at, np.append(0.0, incidence)[position], low, high)
 
 
 def minimum_sample_size(
@@ -298,60 +454,6 @@ def minimum_sample_size(
     return SampleSize(r2, float(maximum), *needed, total, int(np.ceil(total * rate)), float(found))
 
 
-def net_benefit(
-    time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: float, thresholds: ArrayLike
-) -> np.ndarray:
-    """Return the net benefit of treating those whose predicted risk reaches a threshold.
-
-    Parameters
-    ----------
-    time : array-like, shape (n,)
-        Follow-up, > 0.
-    event : array-like, shape (n,)
-        1 = event, 0 = censored.
-    predicted : array-like, shape (n,)
-        Predicted probability of the event by the horizon, 0 to 1; all ones give "treat all".
-    horizon : float
-        Horizon, in the unit of `time`.
-    thresholds : array-like, shape (m,)
-        Threshold probabilities, at least 0 and below 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (m,)
-        True positives less false positives weighed by the odds of the threshold, per patient; 0 is "treat
-        none". NaN where those treated were not followed to the horizon.
-
-    Raises
-    ------
-    ValueError
-        If input is unusable, or a threshold or prediction is out of range.
-
-    Notes
-    -----
-    ``share·(r − (1 − r)·t/(1 − t))``, with ``share`` the treated and ``r`` their Kaplan–Meier risk, as R
-    ``dcurves`` does for survival outcomes.
-
-    References
-    ----------
-    Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 2006;26:565-74.
-    """
-    time, event, predicted = check_survival(time, event, predicted=predicted)
-    thresholds = np.asarray(thresholds, dtype=float)
-    if predicted.min() < 0 or predicted.max() > 1 or thresholds.min() < 0 or thresholds.max() >= 1:
-        raise ValueError(
-            f"predicted goes from {predicted.min():g} to {predicted.max():g}, thresholds from "
-            f"{thresholds.min():g} to {thresholds.max():g}; both must be probabilities, thresholds below 1."
-        )
-    benefit = np.zeros(len(thresholds))
-    for k, threshold in enumerate(thresholds):
-        treated = predicted >= threshold
-        if treated.any():
-            risk = _observed_risk(time[treated], event[treated], horizon).value
-            benefit[k] = treated.mean() * (risk - (1 - risk) * threshold / (1 - threshold))
-    return benefit
-
-
 def _baseline_hazard(time, event, log_hazard, horizon) -> float:
     """Return Breslow's cumulative hazard at the horizon for a log hazard ratio of 0."""
     sets = RiskSets(time, event, log_hazard, ties="breslow")
@@ -367,14 +469,38 @@ def _observed_risk(time, event, horizon) -> Estimate:
     return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low)
 
 
-def _smoothed_risk(time, event, log_hazard, horizon) -> np.ndarray:
-    """Return observed risk as a smooth function of the predictions."""
+def _smoothed_risk(time, event, log_hazard, horizon, at) -> np.ndarray:
+    """Return observed risk as a smooth function of the predictions (complementary log-log), `at` some."""
     knots = np.quantile(log_hazard, [0.1, 0.5, 0.9])
     is_line = (np.diff(knots) <= 0).any()
-    covariates = log_hazard[:, None] if is_line else restricted_cubic_spline(log_hazard, knots)
-    covariates = covariates - covariates.mean(axis=0)
-    linear = covariates @ fit_cox(time, event, covariates).coef
-    return -np.expm1(-_baseline_hazard(time, event, linear, horizon) * np.exp(linear))
+    own, new = (x[:, None] if is_line else restricted_cubic_spline(x, knots) for x in (log_hazard, at))
+    centre = own.mean(axis=0)
+    coef = fit_cox(time, event, own - centre).coef
+    hazard = _baseline_hazard(time, event, (own - centre) @ coef, horizon)
+    # Where a bootstrap sample says that risk rises steeply, exp() may leave the range of numbers.
+    with np.errstate(over="ignore"):
+        return -np.expm1(-hazard * np.exp((new - centre) @ coef))
+
+
+def _log_hazard(predicted: np.ndarray) -> np.ndarray:
+    """Return the complementary log-log of probabilities: the log of the hazard accumulated by the horizon."""
+    return np.log(-np.log1p(-predicted))
+
+
+def _check_predicted(time, event, predicted, horizon) -> tuple[np.ndarray, ...]:
+    """Check survival data, predicted risks and horizon."""
+    time, event, predicted = check_survival(time, event, predicted=predicted)
+    if predicted.min() <= 0 or predicted.max() >= 1:
+        raise ValueError(
+            f"predicted goes from {predicted.min():g} to {predicted.max():g}; it must be a probability "
+            f"strictly between 0 and 1."
+        )
+    if time.max() < horizon or not (event & (time <= horizon)).any():
+        raise ValueError(
+            f"horizon is {horizon:g}, but follow-up ends at {time.max():g} and the first event is at "
+            f"{time[event].min():g}; choose a horizon in between."
+        )
+    return time, event, predicted
 
 
 def _calibration_groups(time, event, predicted, horizon) -> pd.DataFrame:

@@ -23,9 +23,11 @@ from npcbook.statistics.data import (
     read_design,
     survival_before,
 )
+from npcbook.statistics.likelihood import Likelihood, profile_limits
 from npcbook.statistics.printing import Ratios
 
 TIES = ("efron", "breslow")
+LIMITS = ("wald", "profile")
 
 
 # Log hazard ratio between the extreme patients beyond which no finite estimate is meant.
@@ -43,10 +45,16 @@ class CoxFit(Ratios):
     coef, se, robust_se : numpy.ndarray
         Log hazard ratio per unit of the covariate (higher = worse), its standard error from the information,
         and its sandwich (infinitesimal jackknife) standard error.
+    coef_low, coef_high : numpy.ndarray
+        95 % limits of `coef`: Wald's, or those of the profile likelihood (see `limits`).
     hr, hr_low, hr_high : numpy.ndarray
-        Hazard ratio and 95 % Wald limits.
-    z, p_value : numpy.ndarray
-        Wald test, two-sided; from `robust_se` if that was asked for.
+        The same as hazard ratios.
+    z : numpy.ndarray
+        Wald's statistic; from `robust_se` if that was asked for.
+    p_value : numpy.ndarray
+        Two-sided: of Wald's test, or of the likelihood ratio test where `limits` are of the profile.
+    limits : str
+        "wald" or "profile".
     covariance : numpy.ndarray, shape (p, p)
         Inverse information.
     loglik_null, loglik : float
@@ -66,6 +74,9 @@ class CoxFit(Ratios):
     """
 
     method: ClassVar[str] = "Cox"
+    limits: str
+    coef_low: np.ndarray
+    coef_high: np.ndarray
     robust_se: np.ndarray
     z: np.ndarray
     covariance: np.ndarray
@@ -78,6 +89,16 @@ class CoxFit(Ratios):
     ph_global_statistic: float
     ph_global_p: float
     monotone: tuple[str, ...]
+
+    @property
+    def wald_fails(self) -> bool:
+        """Whether Wald's statistic of the model is less than half of its likelihood ratio statistic.
+
+        The two agree where the likelihood is about quadratic. Where a score separates patients almost
+        completely the standard error grows faster than the coefficient: Wald's p-value tends to 1 and its
+        limits to 0 and infinity, although the likelihood has risen steeply.
+        """
+        return self.wald_statistic < self.lr_statistic / 2
 
     def risk(self, covariates: ArrayLike) -> np.ndarray:
         """Return the linear predictor (higher = worse), not centred: the sum of coefficient times covariate.
@@ -110,6 +131,21 @@ class _Problem:
     sets: list[RiskSets]
     time: np.ndarray
     event: np.ndarray
+
+
+class _PartialLikelihood(Likelihood):
+    """Log partial likelihood of all strata of a problem."""
+
+    def __init__(self, problem: _Problem):
+        self.strata = problem.sets
+
+    def __call__(self, beta):
+        """Return the log partial likelihood, its gradient and the information."""
+        # Far from the estimate exp() overflows: such a point is no better than any other.
+        with np.errstate(all="ignore"):
+            value, gradient, information = _evaluate(self.strata, beta)
+        finite = np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(information).all()
+        return (value, gradient, information) if finite else (-np.inf, gradient * 0, np.eye(len(beta)))
 
 
 def _read(time, event, covariates, ties="efron", strata=None, weights=None) -> _Problem:
@@ -185,6 +221,7 @@ def fit_cox(
     strata: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     robust: bool = False,
+    limits: str = "wald",
     on_monotone: str = "raise",
 ) -> CoxFit:
     """Fit a Cox proportional hazards model by maximum partial likelihood.
@@ -205,6 +242,9 @@ def fit_cox(
         Case weights, above 0.
     robust : bool
         Take p-values and limits from the sandwich standard error, as weighted data need.
+    limits : {"wald", "profile"}
+        Where limits and p-values come from: the standard error, or the profile likelihood and the likelihood
+        ratio, which hold where `CoxFit.wald_fails` (one more fit or some per covariate).
     on_monotone : {"raise", "report"}
         What to do when a coefficient has no finite estimate.
 
@@ -216,7 +256,8 @@ def fit_cox(
     Raises
     ------
     ValueError
-        For bad input (named), and for a monotone likelihood unless it is to be reported.
+        For bad input (named), for profile limits with weights (a weighted likelihood is none), and for a
+        monotone likelihood unless it is to be reported, in which case limits are Wald's.
 
     Notes
     -----
@@ -227,6 +268,9 @@ def fit_cox(
     Quantification and statistical analysis in the paper. Therneau & Grambsch, Modeling Survival Data (2000).
     """
     _check_choice("on_monotone", on_monotone, ("raise", "report"))
+    _check_choice("limits", limits, LIMITS)
+    if limits == "profile" and (robust or weights is not None):
+        raise ValueError("limits is 'profile' with weights or robust errors; take limits='wald' with these.")
     problem = _read(time, event, covariates, ties, strata, weights)
     beta, loglik, information, runs_off = _maximise(problem)
     monotone = tuple(name for name, off in zip(problem.names, runs_off, strict=True) if off)
@@ -240,9 +284,12 @@ def fit_cox(
         raise error
     # A coefficient that ran off has no standard error; `monotone` names it to the caller.
     with np.errstate(over="ignore", invalid="ignore" if monotone else "warn"):
+        estimates = _wald(problem, beta, information, robust=robust)
+        if limits == "profile" and not monotone:
+            estimates |= _profile(problem, beta, loglik, estimates["se"])
         return CoxFit(
             names=problem.names,
-            **_wald(problem, beta, information, robust=robust),
+            **estimates,
             **_model_tests(problem, beta, loglik, information),
             n_patients=len(problem.time),
             n_events=int(problem.event.sum()),
@@ -265,11 +312,20 @@ def _wald(problem: _Problem, beta, information, *, robust: bool) -> dict[str, np
         "robust_se": robust_se,
         "covariance": covariance,
         "hr": np.exp(coef),
-        "hr_low": np.exp(low),
-        "hr_high": np.exp(high),
         "z": coef / used,
-        "p_value": 2 * stats.norm.sf(np.abs(coef / used)),
-    }
+    } | _limits("wald", low, high, 2 * stats.norm.sf(np.abs(coef / used)))
+
+
+def _profile(problem: _Problem, beta, loglik, se) -> dict:
+    """Return profile likelihood limits and likelihood ratio tests on the covariates' own scale."""
+    found = profile_limits(_PartialLikelihood(problem), beta, loglik, se * problem.scale)
+    return _limits("profile", found[0] / problem.scale, found[1] / problem.scale, found[2])
+
+
+def _limits(kind: str, low, high, p_value) -> dict:
+    """Return limits of log hazard ratios, and of hazard ratios, with their p-values and where from."""
+    ratios = {"hr_low": np.exp(low), "hr_high": np.exp(high)}
+    return {"limits": kind, "coef_low": low, "coef_high": high, "p_value": p_value} | ratios
 
 
 def _model_tests(problem: _Problem, beta, loglik, information) -> dict[str, float]:

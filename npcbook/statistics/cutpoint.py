@@ -115,7 +115,7 @@ def optimal_cutpoint(
     scores = logrank_scores(time, event)
     if np.ptp(scores) < 1e-12:
         raise ValueError("time and event give every patient the same log-rank score; check the times.")
-    cuts, below = _candidates(risk, min_fraction)
+    cuts, below = candidate_cuts(risk, min_fraction)
     curve = split_statistics(scores[np.argsort(risk, kind="stable")], below)
     # Rounding must not decide between cuts that are equally good.
     best = int(np.argmax(curve >= curve.max() * (1 - 1e-12)))
@@ -136,7 +136,9 @@ def optimal_cutpoint(
 def _p_values(scores, below, statistic, min_fraction, permutations, rng) -> dict[str, float | None]:
     """Return the p-values of the maximum, search included."""
     lau92, lau94 = lausen_schumacher_p(statistic, below, len(scores), min_fraction)
-    permuted = _permutation_p(scores, below, statistic, permutations, rng) if permutations else None
+    permuted = None
+    if permutations:
+        permuted = permutation_p(permuted_maxima(scores, below, permutations, rng), statistic)
     return {
         "p_corrected": min(lau92, lau94) if permuted is None else permuted,
         "p_permutation": permuted,
@@ -220,7 +222,7 @@ def _check_options(min_fraction, permutations, rng) -> None:
         raise ValueError(f"{found}; give 0 or more, with rng=numpy.random.default_rng(seed).")
 
 
-def _candidates(risk: np.ndarray, min_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+def candidate_cuts(risk: np.ndarray, min_fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the cuts allowed, and how many patients lie at or below each."""
     cuts, counts = np.unique(risk, return_counts=True)
     n, below = len(risk), np.cumsum(counts)
@@ -240,13 +242,20 @@ def split_statistics(ranked_scores: np.ndarray, below: np.ndarray) -> np.ndarray
     return np.abs(np.cumsum(ranked_scores, axis=-1)[..., below - 1] - below * total / n) / np.sqrt(variance)
 
 
-def _permutation_p(scores, below, statistic, permutations, rng) -> float:
-    """Return the share of random orders, the observed one included, with at least the observed maximum."""
-    reached, left = 1, permutations
+def permuted_maxima(
+    scores: np.ndarray, below: np.ndarray, permutations: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the maximal statistic of each of so many random orders of the log-rank scores."""
+    maxima, left = [], permutations
     while left:
         # Batches bound the memory: about 8 MB each.
         batch = min(left, max(1, 10**6 // len(scores)))
         shuffled = rng.permuted(np.tile(scores, (batch, 1)), axis=1)
-        reached += int((split_statistics(shuffled, below).max(axis=1) >= statistic - 1e-9).sum())
+        maxima.append(split_statistics(shuffled, below).max(axis=1))
         left -= batch
-    return reached / (permutations + 1)
+    return np.concatenate(maxima)
+
+
+def permutation_p(maxima: np.ndarray, statistic: float) -> float:
+    """Return the share of random orders, the observed one included, with at least the observed maximum."""
+    return (1 + int((maxima >= statistic - 1e-9).sum())) / (len(maxima) + 1)

@@ -15,10 +15,8 @@ from scipy import stats
 
 from npcbook.statistics.cox import CoxFit, fit_cox
 from npcbook.statistics.data import RiskSets, read_design
+from npcbook.statistics.likelihood import Likelihood, profile_limits
 from npcbook.statistics.printing import Ratios
-
-# Hazard ratios of exp(100) per standard deviation and beyond are infinite to any reader, and to rounding.
-MAX_DISTANCE = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,12 @@ class FirthFit(Ratios):
     """
 
     method: ClassVar[str] = "Firth"
+    limits: ClassVar[str] = "profile"
     coef_low: np.ndarray
     coef_high: np.ndarray
 
 
-class _PenalisedLikelihood:
+class _PenalisedLikelihood(Likelihood):
     """Penalised log partial likelihood (Breslow ties) of one set of patients, with gradient and information.
 
     Sums over events of sums over risk sets are turned round: each patient's terms are weighted with the
@@ -94,61 +93,6 @@ class _PenalisedLikelihood:
         crossed = x.T @ (relative * (accumulated * x).sum(axis=1))
         crossed = crossed - mean.T @ (self.deaths * (towards * mean).sum(axis=1))
         return x.T @ (expected * square) - mean.T @ (hazard * mean_square) - 2 * crossed
-
-    def maximise(self, start, free):
-        """Return the highest value over the coefficients `free`, where it is, and the gradient there."""
-        beta, before = np.array(start, dtype=float), np.inf
-        value, gradient, information = self(beta)
-        for _ in range(300 if len(free) and np.isfinite(value) else 0):
-            step = np.zeros_like(beta)
-            step[free] = np.linalg.lstsq(information[np.ix_(free, free)], gradient[free], rcond=None)[0]
-            step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
-            for _ in range(40):
-                new = self(beta + step)
-                if new[0] >= value - 1e-13 * abs(value):
-                    break
-                step /= 2
-            beta, (value, gradient, information) = beta + step, new
-            # Steps by the unpenalised information shrink by a constant rate, so that what is left to go is
-            # more than the last step when that rate is near 1.
-            moved = np.abs(step).max()
-            rate = min(moved / before, 0.999)
-            if moved * max(rate, 0.1) / (1 - rate) < 1e-9:
-                break
-            before = moved
-        return value, beta, gradient
-
-    def without(self, estimate, column):
-        """Return the highest value with one coefficient at 0."""
-        others = np.delete(np.arange(len(estimate)), column)
-        return self.maximise(np.where(np.arange(len(estimate)) == column, 0.0, estimate), others)[0]
-
-    def limit(self, estimate, highest, column, sign, drop, first_step):
-        """Return where the profile has fallen by `drop` on one side of the estimate (`sign` -1 or 1).
-
-        Newton's method on the profile, whose slope is the gradient's entry, kept within a bracket: on a
-        nearly flat profile the bracket grows until the fall is reached.
-        """
-        free = np.delete(np.arange(len(estimate)), column)
-        beta, inner, outer, distance = estimate.copy(), 0.0, np.inf, first_step
-        for _ in range(200):
-            beta[column] = estimate[column] + sign * distance
-            value, beta, gradient = self.maximise(beta, free)
-            excess = highest - value - drop
-            if abs(excess) < 1e-10:
-                break
-            if np.isinf(excess) or distance > MAX_DISTANCE:
-                return sign * np.inf
-            inner, outer = (distance, outer) if excess < 0 else (inner, distance)
-            slope = -sign * gradient[column]
-            proposal = distance - excess / slope if slope > 0 else np.inf
-            bound = min(outer, 2 * distance + first_step)
-            if not inner < proposal < bound:
-                proposal = bound if np.isinf(outer) else (inner + outer) / 2
-            if outer - inner < 1e-12 * outer:
-                break
-            distance = proposal
-        return beta[column] if abs(excess) < 1e-6 else sign * np.inf
 
 
 def fit_firth_cox(
@@ -216,8 +160,9 @@ def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -
     Returns
     -------
     CoxFit or FirthFit
-        The Cox fit with Efron's ties; if the likelihood is monotone in any covariate, as where a group has no
-        events, Firth's fit of all of them. `method` tells which.
+        The Cox fit with Efron's ties, with profile likelihood limits where Wald's fail; if the likelihood is
+        monotone in any covariate, as where a group has no events, Firth's fit of all of them. `method` and
+        `limits` tell which.
 
     Raises
     ------
@@ -225,19 +170,16 @@ def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -
         For data that bear neither fit (see `fit_firth_cox`).
     """
     fit = fit_cox(time, event, covariates, on_monotone="report")
-    return fit_firth_cox(time, event, covariates) if fit.monotone else fit
+    if fit.monotone:
+        return fit_firth_cox(time, event, covariates)
+    return fit_cox(time, event, covariates, limits="profile") if fit.wald_fails else fit
 
 
 def _estimate(likelihood: _PenalisedLikelihood, null, scale, alpha) -> dict:
     """Return estimates, limits and tests on the covariates' own scale."""
-    columns = np.arange(len(scale))
-    highest, beta, _ = likelihood.maximise(np.zeros(len(scale)), columns)
-    se, drop = np.sqrt(np.diag(np.linalg.inv(likelihood(beta)[2]))), stats.chi2.isf(alpha, 1) / 2
-    low, high = (
-        np.array([likelihood.limit(beta, highest, j, sign, drop, np.sqrt(2 * drop) * se[j]) for j in columns])
-        for sign in (-1, 1)
-    )
-    falls = highest - np.array([likelihood.without(beta, j) for j in columns])
+    highest, beta, _ = likelihood.maximise(np.zeros(len(scale)), np.arange(len(scale)))
+    se = np.sqrt(np.diag(np.linalg.inv(likelihood(beta)[2])))
+    low, high, p_value = profile_limits(likelihood, beta, highest, se, alpha)
     coefs = {"coef": beta / scale, "coef_low": low / scale, "coef_high": high / scale}
     with np.errstate(over="ignore"):
         ratios = {name.replace("coef", "hr"): np.exp(value) for name, value in coefs.items()}
@@ -248,7 +190,7 @@ def _estimate(likelihood: _PenalisedLikelihood, null, scale, alpha) -> dict:
         | ratios
         | {
             "se": se / scale,
-            "p_value": stats.chi2.sf(2 * np.maximum(falls, 0), 1),
+            "p_value": p_value,
             "loglik_null": float(null + units),
             "loglik": float(highest + units),
             "lr_statistic": statistic,

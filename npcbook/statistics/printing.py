@@ -54,6 +54,11 @@ class Difference(Printed):
     z: float
     p_value: float
 
+    @property
+    def detectable(self) -> float:
+        """The true difference that the two-sided 5 % test finds with a power of 80 %."""
+        return float((Z95 + stats.norm.ppf(0.8)) * self.se)
+
     @classmethod
     def of(cls, difference: float, se: float, **others: float) -> Self:
         """Return the difference with limits and test, `others` being further fields of the class."""
@@ -114,7 +119,7 @@ class Ratios:
 
     def summary(self) -> pd.DataFrame:
         """Return one row per covariate: name, hazard ratio with limits, p-value."""
-        names = ("coef", "se", "hr", "hr_low", "hr_high", "p_value", "ph_p_value")
+        names = "coef se coef_low coef_high hr hr_low hr_high p_value ph_p_value".split()
         columns = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return pd.DataFrame({"covariate": self.names} | columns)
 

