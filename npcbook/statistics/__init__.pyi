@@ -1,8 +1,8 @@
 from .adjustment import (
-    EValue as EValue,
+    BalancingWeights as BalancingWeights,
 )
 from .adjustment import (
-    InverseProbabilityWeights as InverseProbabilityWeights,
+    EValue as EValue,
 )
 from .adjustment import (
     WeightedRates as WeightedRates,
@@ -11,10 +11,10 @@ from .adjustment import (
     balance_table as balance_table,
 )
 from .adjustment import (
-    e_value as e_value,
+    balancing_weights as balancing_weights,
 )
 from .adjustment import (
-    inverse_probability_weights as inverse_probability_weights,
+    e_value as e_value,
 )
 from .adjustment import (
     partial_correlation as partial_correlation,
@@ -125,7 +125,13 @@ from .interaction import (
     continuous_interaction as continuous_interaction,
 )
 from .interaction import (
+    detectable_ratio as detectable_ratio,
+)
+from .interaction import (
     gail_simon as gail_simon,
+)
+from .interaction import (
+    interaction_power as interaction_power,
 )
 from .interaction import (
     likelihood_ratio as likelihood_ratio,
