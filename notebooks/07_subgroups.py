@@ -221,23 +221,23 @@ def ratio_of_ratios(known, track, factor):
     return fit_firth_cox(known["dmfs_months"], known["dm_event"], x, strata=known["cohort"])["both"]
 
 
+# %%
 def compare_levels(track, whose, factor):
     """Return the tests of interaction of risk and a factor, at the levels that have an estimate."""
     what = f"{track}, {whose}, interaction with {factor}"
     mine = (subgroups["track"] == track) & (subgroups["cohort"] == whose) & (subgroups["subgroup"] == factor)
-    estimates = subgroups[mine].dropna(subset=["coef", "se"])
+    estimates = subgroups[mine].dropna(subset=["coef"])
     known = patients[WHOSE[whose] & patients[factor].isin(estimates["level"])]
     data, strata = (known["dmfs_months"], known["dm_event"]), {"strata": known["cohort"]}
     test = {"track": track, "cohort": whose, "factor": factor, "levels": len(estimates), "ratio": None}
-    test |= dict.fromkeys(("Q", "gail_simon", "lr_groups", "lr_score", "detectable"), np.nan)
+    test |= dict.fromkeys(["Q", "gail_simon", "lr_groups", "lr_score", "detectable"], np.nan)
     with chapter.noting(f"{what} (Gail–Simon)"):
         found = gail_simon(estimates["coef"], estimates["se"])
         test |= {"Q": found.statistic, "gail_simon": found.p_value}
         test["detectable"] = detectable_ratio(estimates[["events_low", "events_high"]])
     with chapter.noting(f"{what} (groups)"):
-        test["lr_groups"] = likelihood_ratio(
-            *data, high.loc[known.index, track], known[factor], **strata
-        ).p_value
+        group = high.loc[known.index, track]
+        test["lr_groups"] = likelihood_ratio(*data, group, known[factor], **strata).p_value
         test["ratio"] = ratio_of_ratios(known, track, factor)
     with chapter.noting(f"{what} (score)"):
         test["lr_score"] = likelihood_ratio(*data, known["score"], known[factor], **strata).p_value
@@ -292,6 +292,8 @@ chapter.takeaway(
     "cohorts ([forest plots](#subgroups-forest)). An interval that holds both 1 and large ratios says that "
     "the data cannot tell, not that the score fails.",
 )
+
+# %%
 seen = subgroups[(subgroups["track"] == PUBLISHED) & (subgroups["cohort"] == "training") & single]
 chapter.say(
     f"*What is being seen in training.* In {int((seen['events_low'] == 0).sum())} of {len(seen)} published "

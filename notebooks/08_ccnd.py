@@ -36,7 +36,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-# %%
 from npcbook.book import open_chapter, plot_kaplan_meier, show_source
 from npcbook.cohort import read_truth
 from npcbook.paper import lookup
@@ -54,6 +53,8 @@ from npcbook.statistics import (
     rate_difference,
     weighted_rates,
 )
+
+# %%
 from npcbook.store import project_path
 from npcbook.words import (
     ENDPOINTS,
@@ -287,10 +288,11 @@ def weigh(rows, endpoints):
     return None
 
 
+# %%
 WHOSE = {"both cohorts": patients["cohort"].notna(), "validation": patients["cohort"] == "validation",
          "training, out of fold": patients["cohort"] == "training"}  # fmt: skip
 resampled = {w: weigh(rows, ENDPOINTS if w == "both cohorts" else ["DMFS"]) for w, rows in WHOSE.items()}
-everybody = resampled["both cohorts"]
+everybody, patients["weight"] = resampled["both cohorts"], np.nan
 if everybody is not None:
     patients["weight"], balance = everybody.weight, []
     for risk, rows in patients.groupby(RECOMMENDED).groups.items():
@@ -458,6 +460,7 @@ def planted_ratios(rows, track):
     return np.log(ratio).fillna(0).unstack()[ARMS[1:]].loc[RISKS].to_numpy()
 
 
+# %%
 def power_of(rows, track, log_hr):
     """Return the power to see such log hazard ratios, events shared out by them and by follow-up."""
     months = patients[rows].groupby([track, "dose_group"])["dmfs_months"].sum().reindex(CELLS, fill_value=0)
@@ -483,6 +486,8 @@ for track, whose in [(PUBLISHED, "both cohorts"), (RECOMMENDED, "both cohorts"),
         if log_hr is not None:
             row[f"power, {size}"] = power_of(rows, track, log_hr)
     interaction.append(row)
+
+# %%
 what, test = "recommended score × dose per 100 mg/m², both cohorts", None
 with chapter.noting(f"Interaction: {what}"):
     data = time, event, patients["ccnd_mg_m2"] / 100, patients["score"]
@@ -498,6 +503,8 @@ main = interaction.set_index("interaction").loc[f"{RECOMMENDED} groups × dose g
 power = f"with the printed effects it would see them with probability {format_number(main['power, printed'])}"
 if "power, planted" in interaction:
     power += f", with the planted ones {format_number(main['power, planted'])}"
+
+# %%
 chapter.takeaway(
     3,
     f'"Significant here, not significant there" is no test of a difference. The interaction of risk and dose '
@@ -510,9 +517,8 @@ chapter.say(
 )
 
 # %% [markdown]
-# The p-value by published groups may not be taken at its word: the groups of the training patients were cut
-# on the outcomes that are compared. On the scale of the hazard, equal ratios in both groups still mean a
-# larger absolute benefit where risk is higher.
+# The p-value by published groups may not be taken at its word: training patients' groups were cut on the
+# outcomes compared. Equal hazard ratios still mean a larger absolute benefit where risk is higher.
 #
 # (ccnd-methods)=
 # ### Recommended: one comparison, several methods
@@ -556,6 +562,8 @@ if truth is not None:
     means = (1 - truth[list(PLANTED.values())]).groupby(patients[RECOMMENDED]).mean()
     gone = {risk: np.log(free).iloc[1] / np.log(free).iloc[0] for risk, free in means.iterrows()}
     rows.append({"method": "planted"} | {LABELS[risk]: format_number(gone.get(risk)) for risk in RISKS})
+
+# %%
 caption = f"DMFS, {NAMES[ARMS[2]]} against radiotherapy alone: HR (95 % CI)."
 chapter.table("methods", pd.DataFrame(rows), caption)
 found = [ratios.get(("high", method)) for method in ("as observed", "weighted")]
@@ -566,10 +574,9 @@ chapter.takeaway(
     f"was given what ([by method](#ccnd-methods)).",
 )
 chapter.say(
-    f"*How to read it.* Down a column only the method changes. A ratio below 1 favours the high dose. If the "
-    f"estimates stay put while intervals widen, the methods agree and the data are few; if they move across "
-    f"1, the method is part of the answer. The step to the landmark (month {landmark_months}) leaves out "
-    f"patients with metastasis or censoring before it, so it answers the question for those still well then."
+    f"*How to read it.* Down a column only the method changes. A ratio below 1 favours the high dose. If "
+    f"estimates move across 1, the method is part of the answer. The step to month {landmark_months} leaves "
+    f"out patients with metastasis or censoring before it, so it answers for those still well then."
 )
 
 # %%
@@ -581,9 +588,6 @@ for risk in (risk for risk in RISKS[::-1] if (risk, "weighted") in ratios):
         f"risk of metastasis by {e.estimate:.2f} to explain the weighted ratio away, and by {e.limit:.2f} to "
         "move its limit to 1 (E-values; at 1.00 the interval holds 1 already)."
     )
-
-# %% [markdown]
-# ### The answer
 
 
 # %%
@@ -597,8 +601,8 @@ def verdict(risk):
 
 
 answer = (
-    f"By honest groups, {verdict('high')}; {verdict('low')}. That the two differ has p {main['p']}, where "
-    f"the test would have seen a difference of the printed size with probability {main['power, printed']:.2f}"
+    f"By honest groups, {verdict('high')}; {verdict('low')}. That the two differ has p {main['p']}, and of "
+    f"differences of the printed size the test would find {format_number(100 * main['power, printed'], 0)} %"
 )
 chapter.takeaway(1, f"{answer} ([differences](#ccnd-differences), [interaction](#ccnd-interaction)).")
 chapter.say(f"{answer}.")
@@ -684,11 +688,7 @@ chapter.say(
 )
 
 # %% [markdown]
-# - The published part analyses training and validation patients together, as the paper does.
-# - A score that predicts outcome (prognostic) need not predict who gains relatively more from treatment
-#   (predictive). Only an interaction, best in a randomised trial, shows the latter.
-# - Power is computed from the events at hand, with a large-sample formula.
-# - Adjuvant cycles may be given after the landmark. The dose then still tells of what came later.
+# - Power is from a large-sample formula. After the landmark, adjuvant cycles may still add to the dose.
 # - Unknown laboratory values are a level of their own in the weights, so that no patient is lost; that
 #   balances how often they are unknown, not what they would have been. Bootstrap limits take the risk group
 #   of each patient as given.

@@ -43,7 +43,8 @@ READ = {"size": 0.90, "heterogeneity": 0.53, "infiltration": 0.85}
 RENE_NOISE = 0.5  # standard deviation of a reading of the grade: G1 against G0 has an AUC of about 0.9
 POPULATION, POPULATION_SEED = 60_000, 1
 HORIZON = 60
-DOSE, SCORE = "dose > 160 mg/m² less radiotherapy alone, high risk, points of DMFS", "score"
+#: More than 160 mg/m² less radiotherapy alone, five-year DMFS.
+DOSE = "dose effect, high risk, points"
 RECOMMENDED, PUBLISHED = "recommended", "as published"
 spec = partial(specification, exact_counts=False)  # cohorts that are drawn, as intervals suppose
 
