@@ -33,14 +33,14 @@ in_short()
 # %%
 import numpy as np
 import pandas as pd
-from lifelines import KaplanMeierFitter
 from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
 from npcbook.book import open_chapter, show_source, small_multiples
+from npcbook.cohort import read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, or_dash
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS, or_dash
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -55,6 +55,7 @@ seed = 2023  # of the permutations and the folds
 # %%
 chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
 TIME, EVENT = ENDPOINTS["DMFS"]
+PUBLISHED, RECOMMENDED = TRACKS
 
 # %% [markdown]
 # ## Data
@@ -76,8 +77,10 @@ chapter.table("events", events, "Events in each cohort.")
 # %% [markdown]
 # ## Method
 #
-# **The cut-off.** The paper takes, for each model, the cut-off that separates DMFS best in the training
-# cohort (`surv_cutpoint`), and carries it to the validation cohort. At a cut $c$ the
+# **The cut-off.** The paper takes, for each model, the cut-off that separates DMFS best (`surv_cutpoint`). It
+# does not say in which patients that was looked for. Here they are those of the training cohort, and the cut
+# is carried to the validation cohort. Had it been looked for among the validation patients too, a small
+# p-value there would owe part of its size to the search, as in training. At a cut $c$ the
 # {term}`log-rank <log-rank test>` scores $a_i$ of the patients at or below it are summed and standardised,
 #
 # $$M = \max_c \frac{\left|\sum_{i:\,x_i \le c} a_i - \mathrm{E}\right|}{\sqrt{\mathrm{Var}}},$$
@@ -89,9 +92,16 @@ chapter.table("events", events, "Events in each cohort.")
 # is the share of permutations whose best cut is at least as good. In the validation cohort the cut is fixed
 # beforehand, and the log-rank p-value needs no correction.
 #
-# **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a
-# {term}`Cox model` with {term}`Efron`'s ties; where a risk group has no events, from
-# {term}`Firth's penalty`, marked † ([chapter 05](05_cox_models.ipynb) shows the function). Curves are
+# **Recommended.** The scores in which no training patient is scored by a model that has seen that patient
+# ({term}`out of fold`), cut at their training median. A median needs no outcome, so that nothing is searched
+# on what is then compared; it can be fixed before the study; and with as many patients on either side no
+# group is too small to be compared further, by subgroup and by treatment. It claims nothing about where risk
+# becomes high.
+#
+# **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a {term}`Cox
+# model` with {term}`Efron`'s ties and Wald limits; where a risk group has no events, a Wald limit means
+# nothing, and ratio and limits are from {term}`Firth's penalty` and the profile of its likelihood, marked †
+# ([chapter 05](05_cox_models.ipynb) shows the function). Curves are
 # {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. All of this assumes that censoring
 # tells nothing about the risk of metastasis, and one hazard ratio assumes
 # {term}`proportional hazards`, tested in the table below.
@@ -105,7 +115,8 @@ show_source(split_statistics)
 chapter.methods(
     "Risk groups. Risk groups were formed at the cut-off with the largest standardised log-rank statistic in "
     f"the training cohort, with at least {min_fraction:g} of the patients on either side; its p-value was "
-    f"corrected for the search by {permutations} permutations."
+    f"corrected for the search by {permutations} permutations. The recommended groups were formed at the "
+    "training median of scores that were out of fold in the training cohort."
 )
 
 # %% [markdown]
@@ -177,13 +188,18 @@ def risk_groups(table, thresholds):
     return high.reindex(columns=MODELS)
 
 
+# %%
 groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
 chapter.write("groups", groups.reset_index())
+medians = scores_recommended.loc[training.index].median()
+groups_recommended = risk_groups(scores_recommended, medians)
+chapter.write("groups_recommended", groups_recommended.reset_index())
+chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
+GROUPS = {PUBLISHED: groups, RECOMMENDED: groups_recommended}
 tried = naive = corrected = MISSING
 if dl_cut := cuts.get("dl_combined"):
     tried, naive = len(dl_cut.candidates), format_p(dl_cut.p_naive)
     corrected = format_p(dl_cut.p_corrected, dl_cut.p_floor)
-chapter.say(f"The naive p-value of the DL score is {naive}, the corrected one {corrected}.")
 chapter.takeaway(
     3,
     f"The DL score's cut-off is the best of {tried} that were tried; the p-value is {naive} as if the cut "
@@ -235,14 +251,16 @@ if "dl_combined" in cuts:
     chapter.say(f"By the DL score's cut-off {share} per cent of the training patients are at high risk.")
 
 # %% [markdown]
-# *How to read it.* The limits in the last column say how far the group itself depends on who was in the
-# sample, before anything is compared. The spread is of the search alone; scores that were fitted again would
-# move too.
+# *How to read it.* The last column says how far the group itself depends on who was in the sample. The spread
+# is of the search alone; scores that were fitted again would move too.
 #
 # (km-hazard-ratios)=
 # ### Hazard ratios of high against low risk
 #
-# The corrected p-value belongs to DMFS in the training cohort only: elsewhere the cut-off was not chosen.
+# First with the published groups, then with the recommended ones. The corrected p-value belongs to DMFS in
+# the training cohort and to the published groups only: elsewhere no cut-off was chosen. *Planted* (synthetic
+# cohort only) is what a study of endless size would find in groups like these: the ratio of the logarithms of
+# their mean planted shares free of metastasis at five years.
 
 
 # %%
@@ -276,25 +294,44 @@ def record_hr(cohort, model, result, track):
 
 
 # %%
-results = {(m, c, o): high_against_low(groups, c, m, o) for o in ENDPOINTS for m in cuts for c in COHORTS}
-rows = []
-for (model, cohort, outcome), result in results.items():
+truth = read_truth(cohort_folder)
+free_planted = None if truth is None else 1 - truth["dm_probability_5y"].reindex(patients.index)
+
+
+def ratio_row(track, model, cohort, outcome, result):
+    """Return a row of the table of hazard ratios."""
     row = {"model": LABELS[model], "cohort": cohort, "outcome": outcome}
     for name, (n_events, n_patients) in result["events"].items():
         row[f"{name} risk: events / patients"] = f"{n_events} / {n_patients}"
     row["HR (95 % CI)"] = or_dash(result["hr"])
     row["log-rank p"] = format_p(result["test"] and result["test"].p_value)
-    if outcome == "DMFS":
-        record_hr(cohort, model, result, "as published")
-        if cohort == "training":
-            row["corrected p"] = format_p(cuts[model].p_corrected, cuts[model].p_floor)
+    if outcome == "DMFS" and free_planted is not None:
+        rows = patients.index[patients["cohort"] == cohort]
+        mean = np.log(free_planted[rows].groupby(GROUPS[track].loc[rows, model]).mean())
+        row["planted"] = format_number(mean["high"] / mean["low"] if len(mean) == 2 else None)
+    if outcome == "DMFS" and cohort == "training" and track == PUBLISHED:
+        row["corrected p"] = format_p(cuts[model].p_corrected, cuts[model].p_floor)
     if result["hr"] and result["hr"].method == "Cox":
         row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0])
-    rows.append(row)
+    return row
+
+
+# %%
+compared = {}
 columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
-columns += ["HR (95 % CI)", "log-rank p", "corrected p", "proportional hazards p"]
-table = pd.DataFrame(rows, columns=columns).fillna(MISSING)
-chapter.table("hazard_ratios", table, "High against low risk, cut-offs as published.")
+columns += ["HR (95 % CI)", "planted", "log-rank p", "corrected p", "proportional hazards p"]
+for track, table in GROUPS.items():
+    known = [model for model in MODELS if table[model].notna().any()]
+    keys = [(model, cohort, outcome) for outcome in ENDPOINTS for model in known for cohort in COHORTS]
+    compared[track] = {(m, c, o): high_against_low(table, c, m, o) for m, c, o in keys}
+    for (model, cohort, outcome), result in compared[track].items():
+        if outcome == "DMFS":
+            record_hr(cohort, model, result, track)
+    shown = pd.DataFrame([ratio_row(track, *key, result) for key, result in compared[track].items()])
+    name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
+    shown = shown.reindex(columns=[c for c in columns if c in shown]).fillna(MISSING)
+    chapter.table(name, shown, f"High against low risk, scores and cut-offs {track}.")
+results, results_recommended = compared[PUBLISHED], compared[RECOMMENDED]
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
@@ -313,13 +350,30 @@ os_p = [test and test.p_value for (_, _, outcome), test in tests.items() if outc
 if os_p and None not in os_p:
     # The paper prints one bound for all: it holds if the largest p-value lies below it.
     chapter.record("text.both.km_os_p", max(os_p))
-chapter.say(f"The table holds {sum(test is not None for test in tests.values())} log-rank tests.")
+
+# %%
+honest = {c: or_dash(results_recommended.get(("dl_combined", c, "DMFS"), {}).get("hr")) for c in COHORTS}
+metastases = training[EVENT].sum()
+seen = results.get(("dl_combined", "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
+chapter.say(
+    f"*What is being seen in training.* A published score was fitted to these very outcomes: its high-risk "
+    f"group holds {seen} of the {metastases} metastases, and the DL hazard ratio is "
+    f"{hr_of['training']} there, {hr_of['validation']} in patients it has not seen, and {honest['training']} "
+    "in the same training patients once no model scores a patient whom it has seen."
+)
+chapter.front_page(
+    f"**The groups.** High against low DL risk, as published: hazard ratio {hr_of['training']} in training, "
+    f"{hr_of['validation']} in validation. By a score that has not seen the patient, cut at its median: "
+    f"{honest['training']} and {honest['validation']} ([chapter 06](notebooks/06_km.ipynb))."
+)
+
+# %%
 chapter.takeaway(
     1,
-    f"By the DL score, high-risk patients have a hazard of distant metastasis {hr_of['validation']} times "
-    f"that of low-risk patients in the validation cohort. In training it is {hr_of['training']}, a number "
-    "without meaning for new patients, since score and cut-off were fitted to these outcomes († marks a "
-    "group without events; [hazard ratios](#km-hazard-ratios)).",
+    f"High against low DL risk: hazard ratio {hr_of['validation']} in validation as published, "
+    f"{honest['validation']} as recommended. In training {hr_of['training']} as published, without meaning "
+    f"for new patients, since score and cut-off were fitted to these outcomes († marks a group without "
+    f"events), and {honest['training']} out of fold ([hazard ratios](#km-hazard-ratios)).",
 )
 chapter.takeaway(
     4,
@@ -331,29 +385,17 @@ chapter.takeaway(
 # (km-lifelines)=
 # ### The same by lifelines
 #
-# Kaplan–Meier curves and log-rank tests are those of any program: here they come from `lifelines`, curve by
-# curve. This book's own stand behind tables and figures because they are needed thousands of times, in every
-# search for a cut-off and every resampled cohort, and are far faster.
+# Log-rank tests are those of any program. This book's own stands behind tables and figures because it is
+# needed thousands of times, in every search for a cut-off and every resampled cohort.
 
 
 # %%
-from npcbook.statistics import kaplan_meier
-
-
-def patients_of(cohort, model, outcome):
+def patients_of(cohort, model, outcome, track=PUBLISHED):
     """Return time, event and risk group of the patients of a cohort who have a group."""
-    rows = patients[(patients["cohort"] == cohort) & groups[model].notna()]
-    return *(rows[column] for column in ENDPOINTS[outcome]), groups.loc[rows.index, model]
+    rows = patients[(patients["cohort"] == cohort) & GROUPS[track][model].notna()]
+    return *(rows[column] for column in ENDPOINTS[outcome]), GROUPS[track].loc[rows.index, model]
 
 
-def largest_gap(time, event):
-    """Return how far the curve of lifelines and this book's are apart at most."""
-    curve = KaplanMeierFitter().fit(time, event)
-    ours = kaplan_meier(time, event)
-    return np.abs(curve.survival_function_at_times(ours.time).to_numpy() - ours.survival).max()
-
-
-# %%
 rows = []
 for (model, cohort, outcome), test in tests.items():
     if outcome == "DMFS" and test is not None:
@@ -361,74 +403,86 @@ for (model, cohort, outcome), test in tests.items():
         high = group == "high"
         theirs = logrank_test(time[high], time[~high], event[high], event[~high])
         row = {"model": LABELS[model], "cohort": cohort, "χ², lifelines": theirs.test_statistic}
-        row |= {"χ², here": test.statistic, "p, lifelines": format_p(theirs.p_value)}
-        gaps = [largest_gap(time[part], event[part]) for part in (high, ~high)]
-        rows.append(row | {"curves differ by at most": max(gaps)})
+        rows.append(row | {"χ², here": test.statistic, "p, lifelines": format_p(theirs.p_value)})
 if rows:
     by_lifelines = pd.DataFrame(rows)
     off = (by_lifelines["χ², lifelines"] - by_lifelines["χ², here"]).abs().max()
-    apart = by_lifelines.pop("curves differ by at most").max()
-    chapter.table("lifelines", by_lifelines, "Log-rank tests of DMFS, high against low risk, by lifelines.")
-    chapter.say(f"Largest difference: {off:.1g} in a χ², {apart:.1g} in the share free of metastasis.")
+    caption = f"Log-rank tests of DMFS by lifelines, published groups; the χ² differ by {off:.1g} at most."
+    chapter.table("lifelines", by_lifelines, caption)
 
 # %% [markdown]
 # (km-figure-3)=
 # ### Distant metastasis-free survival (Fig. 3)
 #
 # The counterpart of the paper's Figure 3, panels A to E above F to J: training above validation, first all
-# models at a glance, then a figure for each. Bands are 95 % limits, ticks are censored patients; where fewer
-# than ten patients are at risk a curve is thin and has no band, whatever the size of its group. Where all
-# curves and bands stay in the upper half, the axis begins there and says so; † marks a hazard ratio by
-# {term}`Firth's penalty`.
+# models at a glance, as published and then as recommended. Bands are 95 % limits, ticks are censored
+# patients; where fewer than ten patients are at risk a curve is thin and has no band, whatever the size of
+# its group. Where all curves and bands stay in the upper half, the axis begins there and says so; † marks a
+# hazard ratio by {term}`Firth's penalty`.
 
 # %%
 from npcbook.book import axis_start, plot_curves, plot_kaplan_meier
 from npcbook.words import style_of
 
-fig, axes = small_multiples(2 * len(MODELS), columns=len(MODELS), width=9.5, panel_height=2.4)
-for i, cohort in enumerate(COHORTS):
-    row = dict(zip(MODELS, axes[i * len(MODELS) :], strict=False))
-    lowest = min((axis_start(*patients_of(cohort, model, "DMFS")) for model in cuts), default=0.0)
-    for model, ax in row.items():
-        ax.set_title(LABELS[model] if i == 0 else "", fontsize=9)
-        ax.set_xlabel("Months" if i == 1 else "", fontsize=9)
-        if model in cuts:
-            shown = {"horizon_months": horizon_months, "hr": results[model, cohort, "DMFS"]["hr"]}
-            plot_curves(*patients_of(cohort, model, "DMFS"), **shown, lowest=lowest, ax=ax)
+
+def draw_row(cohort, track, axes):
+    """Draw the curves of all models in one cohort, side by side."""
+    known = [model for model in MODELS if (model, cohort, "DMFS") in compared[track]]
+    data = {model: patients_of(cohort, model, "DMFS", track) for model in known}
+    lowest = min((axis_start(*of_model) for of_model in data.values()), default=0.0)
+    for model, ax in zip(MODELS, axes, strict=True):
+        ax.set_title(LABELS[model], fontsize=9)
+        if model in data:
+            hr = compared[track][model, cohort, "DMFS"]["hr"]
+            plot_curves(*data[model], horizon_months=horizon_months, hr=hr, lowest=lowest, ax=ax)
     note = f"\n(axis from {100 * lowest:g} %)" if lowest else ""
-    row[MODELS[0]].set_ylabel(f"{cohort.capitalize()}, DMFS{note}", fontsize=9)
-for group in ("low", "high"):
-    axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
-fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-alt = "Kaplan–Meier curves of DMFS by risk group: five models side by side, training above validation."
-chapter.figure("dmfs_overview", fig, alt)
+    axes[0].set_ylabel(f"{cohort.capitalize()}, DMFS{note}", fontsize=9)
+
+
+# %% tags=["hide-input"]
+for track in TRACKS:
+    fig, axes = small_multiples(2 * len(MODELS), columns=len(MODELS), width=9.5, panel_height=2.4)
+    for i, cohort in enumerate(COHORTS):
+        draw_row(cohort, track, axes[i * len(MODELS) : (i + 1) * len(MODELS)])
+    for group in ("low", "high"):
+        axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
+    fig.suptitle(f"Scores and cut-offs {track}; months", x=0.01, ha="left", fontsize=10)
+    fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    alt = f"Kaplan–Meier curves of DMFS by risk group, five models, training above validation, {track}."
+    chapter.figure(f"dmfs_overview_{track.replace(' ', '_')}", fig, alt)
 
 # %% [markdown]
 # *How to read it.* Compare the distance of the curves in a column: what is wide above and narrow below
 # belongs to the training patients and not to the model. The axes of the two rows may differ.
 #
-# The same curves with the numbers behind them, model by model. Below each panel stand, for every twelfth
-# month, the patients at risk and the events and censorings so far.
+# The same curves with the numbers behind them: the DL score as recommended, then all models as published.
+# Below each panel stand, for every twelfth month, the patients at risk and the events and censorings so far.
 
 
 # %%
-def draw(model, outcome):
+def draw(model, outcome, track=PUBLISHED):
     """Draw the curves of both cohorts with what was estimated from them, training above validation."""
     fig, axes = small_multiples(len(COHORTS), panel_height=5.4)
     for ax, cohort in zip(axes, COHORTS, strict=True):
-        ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} model", loc="left")
-        if model not in cuts:
+        ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} {track}", loc="left")
+        if (model, cohort, outcome) not in compared[track]:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue
-        data = patients_of(cohort, model, outcome)
-        searched = outcome == "DMFS" and cohort == "training"
-        estimates = {"hr": results[model, cohort, outcome]["hr"], "cut": cuts[model] if searched else None}
-        shown = {"horizon_months": horizon_months, "endpoint": outcome, "lowest": axis_start(*data)}
-        plot_kaplan_meier(*data, **estimates, **shown, ax=ax)
-    alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]}, in both cohorts."
-    chapter.figure(f"{outcome.lower()}_{model}", fig, alt)
+        data = patients_of(cohort, model, outcome, track)
+        searched = outcome == "DMFS" and cohort == "training" and track == PUBLISHED
+        shown = {
+            "hr": compared[track][model, cohort, outcome]["hr"],
+            "cut": cuts[model] if searched else None,
+        }
+        shown |= {"horizon_months": horizon_months, "endpoint": outcome, "lowest": axis_start(*data)}
+        plot_kaplan_meier(*data, **shown, ax=ax)
+    suffix = "" if track == PUBLISHED else f"_{track}"
+    alt = f"Kaplan–Meier curves of {outcome}, high against low risk by {LABELS[model]} {track}, both cohorts."
+    chapter.figure(f"{outcome.lower()}_{model}{suffix}", fig, alt)
 
 
+# %%
+draw("dl_combined", "DMFS", RECOMMENDED)
 for model in MODELS:
     draw(model, "DMFS")
 
@@ -442,23 +496,27 @@ for model in MODELS:
 # others.
 
 # %%
+from itertools import product
+
 from npcbook.statistics import rate_at
 
-free = {"low": "a share that cannot be estimated", "high": "a share that cannot be estimated"}
-for group in free:
-    part = patients[(patients["cohort"] == "validation") & (groups["dl_combined"] == group)]
+free = {}
+for track, group in product(TRACKS, ("low", "high")):
+    rows = (patients["cohort"] == "validation") & (GROUPS[track]["dl_combined"] == group)
+    free[track, group] = "a share that cannot be estimated"
     with chapter.noting(
-        f"{LABELS['dl_combined']}, validation: free of metastasis at the horizon, {group} risk"
+        f"DL (combined) {track}, validation, {group} risk: free of metastasis at the horizon"
     ):
-        free[group] = f"{rate_at(part[TIME], part[EVENT], horizon_months):1%} %"
-chapter.say(
-    f"By the DL score {free['low']} of low-risk and {free['high']} of high-risk patients of the validation "
-    f"cohort are free of metastasis at {horizon_months} months."
+        free[track, group] = (
+            f"{rate_at(patients.loc[rows, TIME], patients.loc[rows, EVENT], horizon_months):1%} %"
+        )
+text = " and ".join(
+    f"{free[track, 'low']} of low-risk and {free[track, 'high']} of high-risk patients {track}"
+    for track in TRACKS
 )
+chapter.say(f"By the DL score {text} are free of metastasis at {horizon_months} months in validation.")
 chapter.takeaway(
-    2,
-    f"In validation {free['low']} of low-risk and {free['high']} of high-risk patients are free of "
-    f"metastasis at {horizon_months} months ([Fig. 3](#km-figure-3)).",
+    2, f"In validation {text} are free of metastasis at {horizon_months} months ([Fig. 3](#km-figure-3))."
 )
 
 # %% [markdown]
@@ -474,23 +532,25 @@ chapter.takeaway(
 from npcbook.statistics import rmst
 
 
-def restricted_means(cohort, model):
+def restricted_means(cohort, model, track):
     """Return the mean months free of metastasis up to the horizon in each group that has one."""
     mean = {}
     for group in ("high", "low"):
-        rows = patients[(patients["cohort"] == cohort) & (groups[model] == group)]
-        with chapter.noting(f"Restricted mean: {LABELS[model]}, {cohort}, {group} risk"):
+        rows = patients[(patients["cohort"] == cohort) & (GROUPS[track][model] == group)]
+        with chapter.noting(f"Restricted mean: {LABELS[model]} {track}, {cohort}, {group} risk"):
             mean[group] = rmst(rows[TIME], rows[EVENT], horizon_months)
     return mean
 
 
 # %%
 rows = []
-for model, cohort in ((m, c) for m in cuts for c in COHORTS):
-    mean = restricted_means(cohort, model)
+for track, model, cohort in product(TRACKS, MODELS, COHORTS):
+    if (model, cohort, "DMFS") not in compared[track]:
+        continue
+    mean = restricted_means(cohort, model, track)
     # Without an event there is nothing from which to tell how far the mean may be off.
     text = {g: f"{m:1}" if m.se > 0 else format_number(m.value, 1) for g, m in mean.items()}
-    row = {"model": LABELS[model], "cohort": cohort}
+    row = {"track": track, "model": LABELS[model], "cohort": cohort}
     row |= {f"{group} risk, months": text.get(group, MISSING) for group in ("high", "low")}
     row["difference"] = MISSING
     if len(mean) == 2:
@@ -500,13 +560,10 @@ for model, cohort in ((m, c) for m in cuts for c in COHORTS):
     rows.append(row)
 caption = f"Mean months free of metastasis within {horizon_months}, by risk group (95 % CI)."
 chapter.table("rmst", pd.DataFrame(rows), caption)
-if "dl_combined" in cuts:
-    months = rows[2 * list(cuts).index("dl_combined") + COHORTS.index("validation")]["difference"]
-    chapter.say(f"In validation the DL score's groups differ by {months} months out of {horizon_months}.")
 
 # %% [markdown]
-# *How to read it.* Where metastasis is rare, the difference is small beside any hazard ratio: most patients
-# of either group spend the whole period without it. A mean without limits has nobody with an event.
+# *How to read it.* Most patients of either group spend the whole period without metastasis, so that the
+# difference is small beside any hazard ratio. A mean without limits has nobody with an event.
 #
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
@@ -515,6 +572,7 @@ if "dl_combined" in cuts:
 # death from any cause.
 
 # %%
+draw("dl_combined", "OS", RECOMMENDED)
 for model in MODELS:
     draw(model, "OS")
 died = patients["os_event"] == 1
@@ -554,14 +612,10 @@ def cross_validated_groups(table):
     return pd.concat(parts)
 
 
-medians = scores_recommended.loc[training.index].median()
-groups_recommended = risk_groups(scores_recommended, medians)
 groups_crossed = cross_validated_groups(scores_recommended)
-chapter.write("groups_recommended", groups_recommended.reset_index())
-chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
 
 # %%
-median = {(m, c): high_against_low(groups_recommended, c, m, "DMFS") for m in MODELS for c in COHORTS}
+median = {(m, c): r["hr"] for (m, c, outcome), r in results_recommended.items() if outcome == "DMFS"}
 crossed = {}
 for model in MODELS:
     # Not if some fold gave no cut-off.
@@ -572,33 +626,28 @@ best = {(m, c): result["hr"] for (m, c, outcome), result in results.items() if o
 # %%
 rows = []
 for model in MODELS:
-    for cohort in COHORTS:
-        record_hr(cohort, model, median[model, cohort], "recommended")
     rows.append({
         "model": LABELS[model],
         "training, optimised cut": or_dash(best.get((model, "training"))),
         "training, cross-validated cut": or_dash(crossed.get(model)),
-        "training, median": or_dash(median[model, "training"]["hr"]),
+        "training, median": or_dash(median.get((model, "training"))),
         "validation, optimised in training": or_dash(best.get((model, "validation"))),
-        "validation, training median": or_dash(median[model, "validation"]["hr"]),
+        "validation, training median": or_dash(median.get((model, "validation"))),
     })  # fmt: skip
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
-by_median = {cohort: or_dash(median["dl_combined", cohort]["hr"]) for cohort in COHORTS}
 chapter.takeaway(
     5,
     "Split at the training median instead, with scores from models that have not seen the patient, the DL "
-    f"hazard ratio is {by_median['training']} in training and {by_median['validation']} in validation "
+    f"hazard ratio is {honest['training']} in training and {honest['validation']} in validation "
     "([recommended](#km-recommended)).",
 )
 
 # %% [markdown]
-# *How to read it.* The first two columns differ by what the search for the cut-off, and scoring patients
-# whom the model has seen, add in training. A median cut divides differently from an optimised one that puts
-# few patients at high risk, so its ratio need not be the same even without any {term}`optimism`. If the
-# cross-validated column comes near the validation columns, it would have told beforehand what validation
-# found. A better answer than any cut-off is to keep the score as it is:
-# [chapter 05](05_cox_models.ipynb) judges it so, because a cut treats a patient just above it like the worst,
-# and one just below like the best.
+# *How to read it.* The first two columns differ by what the search for the cut-off, and scoring patients whom
+# the model has seen, add in training. A median divides differently from a cut that puts few patients at high
+# risk, so its ratio need not be the same even without any {term}`optimism`. A better answer than any cut-off
+# is to keep the score as it is: [chapter 05](05_cox_models.ipynb) judges it so, because a cut treats a
+# patient just above it like the worst, and one just below like the best.
 #
 # If there is something that these data could not give, it is listed here with the reason.
 
@@ -610,8 +659,8 @@ chapter.not_estimable()
 #
 # Printed cut-offs are on the scale of the paper's own scores, whose centring it does not state; only the DL
 # score, a probability, is on the same scale as here. p-values are log-rank; for {term}`OS` the paper prints
-# one bound for all models and cohorts, and the largest p-value of this run stands beside it. A planted
-# hazard ratio between groups does not exist (it depends on the cut-off), hence no truth.
+# one bound for all models and cohorts, and the largest p-value of this run stands beside it. What was
+# planted depends on score and cut-off, and stands with the [hazard ratios](#km-hazard-ratios).
 
 # %%
 chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
@@ -622,21 +671,19 @@ chapter.say(
 )
 
 # %% [markdown]
-# *What agreement means.* Ratios of this kind depend on the
-# score, on the cut and on the share of patients above it, so that agreement would be a coincidence of three
-# things, and disagreement has no single cause. What carries over is the pattern: how a ratio changes from
-# the patients in whom the cut was chosen to those in whom it was not. A searched cut is expected to lose in
-# new patients, so a printed ratio that is nearly the same in both calls for an explanation.
-# [Chapter 09](09_stress_tests.ipynb) shows how large a training ratio becomes by search alone.
+# *What agreement means.* Ratios of this kind depend on the score, on the cut and on the share of patients
+# above it, so that agreement would be a coincidence of three things. What carries over is how a ratio changes
+# from the patients in whom the cut was chosen to those in whom it was not. A searched cut is expected to lose
+# in new patients, so a printed ratio that is nearly the same in both calls for an explanation. [Chapter
+# 09](09_stress_tests.ipynb) shows how large a training ratio becomes by search alone.
 #
 # ```{admonition} Try this
 # :class: tip
 # Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
 #
-# - `min_fraction = 0.3`: the search may no longer isolate a small extreme group. Hazard ratios usually
-#   shrink, intervals narrow, and naive and corrected p-values come closer, because fewer cuts are tried.
-# - `seed = 1`: other permutations and folds. Corrected p-values move in their last digit only; if the
-#   cross-validated hazard ratio moves much, it rests on too few events to be quoted.
+# - `min_fraction = 0.3`: the search may no longer isolate a small extreme group, and tries fewer cuts.
+#   Compare the validation ratios with those before: one that comes or goes rested on the choice of this
+#   number.
 # ```
 #
 # ## Limits and deviations
@@ -647,8 +694,6 @@ chapter.say(
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known. The cut-off would be another in another sample
 #   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
-# - Deaths without metastasis are censored, so one minus DMFS is not the share of patients who will be seen
-#   with metastasis where death is frequent ([competing events](#stress-competing)).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 # - Printed numbers at risk are read from figures and are not transcribed.
 #

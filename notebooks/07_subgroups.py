@@ -24,8 +24,8 @@ from npcbook.book import in_short
 in_short()
 
 # %% [markdown]
-# **Reads** the cohort table (chapter 01), the scores (05) and the risk groups (06). **Writes**
-# `subgroups.csv` (one row per cohort, factor and level) and the values set beside print.
+# **Reads** the cohort table (chapter 01), the scores (05) and the risk groups of both tracks (06). **Writes**
+# `subgroups.csv` (one row per track, cohort, factor and level) and the values set beside print.
 #
 # ## Setup
 
@@ -41,6 +41,7 @@ from npcbook.book import axis_start, open_chapter, plot_forest, plot_kaplan_meie
 from npcbook.cohort import read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import (
+    detectable_ratio,
     fit_cox,
     fit_firth_cox,
     gail_simon,
@@ -49,7 +50,7 @@ from npcbook.statistics import (
     rate_at,
     rate_difference,
 )
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, format_hr, format_p
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, TRACKS, format_hr, format_p, or_dash
 
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -61,25 +62,29 @@ horizon_months = 60  # 5-year rates
 # %% [markdown]
 # ## Data
 #
-# Patients with their risk group as [chapter 06](06_km.ipynb) formed it (a {term}`cut-off` found in the
-# training cohort, carried to the {term}`validation cohort`) and the subgroup factors of Figure 4. Patients
+# Patients with their two risk groups of [chapter 06](06_km.ipynb): *published* (a {term}`cut-off` found on
+# the training patients' outcomes, carried to the {term}`validation cohort`) and *recommended* (scores that
+# have not seen the patient, cut at their training median); and the subgroup factors of Figure 4. Patients
 # without a score, because an image could not be used, take no part. {term}`EBV DNA` is analysed where it was
-# measured (complete cases), as in the paper; {term}`rENE` compares none with any. The event is
-# {term}`distant metastasis`; deaths without it are {term}`censored <censoring>`.
+# measured (complete cases), as in the paper; {term}`rENE` compares none with any. The event is {term}`distant
+# metastasis`; deaths without it are {term}`censored <censoring>`.
 
 # %%
 chapter = open_chapter("07_subgroups", run_folder=run_folder, cohort_folder=cohort_folder)
 patients = chapter.read("01_cohorts/cohort")
+PUBLISHED, RECOMMENDED = TRACKS
 inputs = {
-    "risk_group": chapter.read("06_km/groups"),
+    PUBLISHED: chapter.read("06_km/groups"),
+    RECOMMENDED: chapter.read("06_km/groups_recommended"),
     "score": chapter.read("05_cox_models/scores_recommended"),
 }
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
-patients = patients.dropna(subset=["risk_group", "score"]).reset_index(drop=True)
-counts = patients.groupby(["cohort", "risk_group"])["dm_event"].agg(["size", "sum"]).reset_index()
-counts.columns = ["cohort", "risk group", "patients", "distant metastases"]
+patients = patients.dropna(subset=list(inputs)).reset_index(drop=True)
+long = patients.melt(["cohort", "dm_event"], list(TRACKS), "groups", "risk group")
+counts = long.groupby(["groups", "cohort", "risk group"])["dm_event"].agg(["size", "sum"]).reset_index()
+counts.columns = ["groups", "cohort", "risk group", "patients", "distant metastases"]
 chapter.table("arms", counts, "Patients and distant metastases by cohort and risk group.")
 
 # %%
@@ -90,7 +95,12 @@ patients["Sex"] = patients["sex"].str.capitalize()
 patients["rENE"] = np.where(patients["rene"] > 0, "With", "Without")
 patients["EBV DNA"] = patients["ebv_dna"].where(patients["ebv_dna"] != "missing").str.capitalize()
 patients["Clinical stage"] = patients["t_stage"] + patients["n_stage"]
-patients["high"] = (patients["risk_group"] == "high").astype(float)
+high = pd.DataFrame({track: (patients[track] == "high").astype(float) for track in TRACKS})
+# Whom each line of the results is about; where cohorts stand together, each has a baseline hazard of its own.
+BOTH = "both cohorts"
+WHOSE = {cohort: patients["cohort"] == cohort for cohort in COHORTS} | {BOTH: patients["cohort"].notna()}
+LOOKS = [(PUBLISHED, "training"), (PUBLISHED, "validation"), (RECOMMENDED, "training")]
+LOOKS += [(RECOMMENDED, "validation"), (RECOMMENDED, BOTH)]
 
 # %% [markdown]
 # ## Method
@@ -122,46 +132,51 @@ patients["high"] = (patients["risk_group"] == "high").astype(float)
 show_source(gail_simon)
 
 # %% [markdown]
-# **Recommended** beside it: the likelihood ratio test of a Cox model with and without the product of risk
-# group and factor, which asks whether the effect differs *at all*; the same for the continuous *recommended*
-# score (another head than the one behind the groups, no cut-off, training patients scored
-# {term}`out of fold`); and {term}`Holm's correction` for the number of subgroups looked at.
+# **Recommended** beside it: the recommended groups, in validation alone and in both cohorts with a baseline
+# hazard each (*strata*); the likelihood ratio test of a Cox model with and without the product of risk group
+# and factor, which asks whether the effect differs *at all*; the same for the continuous recommended score;
+# and {term}`Holm's correction` for the number of subgroups looked at. Beside every "no interaction" stands
+# what the data could have told: the interval of the *ratio of ratios* (how many times larger the hazard ratio
+# is at one level than at the other), and the smallest such ratio that the test would find in four of five
+# studies with as many events.
 
 # %%
 ESTIMATE = ["coef", "se", "hr", "hr_low", "hr_high", "p_value"]
 
 
-def compare_arms(part, cohort, factor, level):
+def compare_arms(track, whose, rows, factor, level):
     """Return one row of the forest plot: high against low risk among these patients."""
-    row = {"cohort": cohort, "subgroup": factor, "level": level}
-    for arm in ("high", "low"):
-        events = part.loc[part["risk_group"] == arm, "dm_event"]
-        row |= {f"n_{arm}": len(events), f"events_{arm}": int(events.sum())}
+    part, x = patients[rows], high.loc[rows, track].rename("high")
+    row = {"track": track, "cohort": whose, "subgroup": factor, "level": level}
+    for arm, inside in (("high", x == 1), ("low", x == 0)):
+        row |= {f"n_{arm}": int(inside.sum()), f"events_{arm}": int(part.loc[inside, "dm_event"].sum())}
     row |= dict.fromkeys(ESTIMATE, np.nan)
-    with chapter.noting(f"{cohort}, {factor} {level}".rstrip()):
-        fit = fit_firth_cox(part["dmfs_months"], part["dm_event"], part["high"])
+    with chapter.noting(f"{track}, {whose}, {factor} {level}".rstrip()):
+        fit = fit_firth_cox(part["dmfs_months"], part["dm_event"], x, strata=part["cohort"])
         row |= {name: getattr(fit, name)[0] for name in ESTIMATE}
     return row
 
 
 # %%
 rows = []
-for cohort in COHORTS:
-    in_cohort = patients[patients["cohort"] == cohort]
-    rows.append(compare_arms(in_cohort, cohort, "All patients", ""))
+for track, whose in LOOKS:
+    rows.append(compare_arms(track, whose, WHOSE[whose], "All patients", ""))
     for factor in FACTORS:
-        rows += [compare_arms(part, cohort, factor, level) for level, part in in_cohort.groupby(factor)]
+        levels = sorted(patients.loc[WHOSE[whose], factor].dropna().unique())
+        rows += [
+            compare_arms(track, whose, WHOSE[whose] & (patients[factor] == v), factor, v) for v in levels
+        ]
 subgroups = pd.DataFrame(rows)
 single = subgroups["level"] != ""
-events = (subgroups["events_high"] + subgroups["events_low"])[single]
+events = (subgroups["events_high"] + subgroups["events_low"])[single & (subgroups["cohort"] == "validation")]
 chapter.takeaway(
     1,
-    f"The rarest arm decides: the {single.sum()} subgroups of the two cohorts hold between {events.min()} "
-    f"and {events.max()} distant metastases each ([forest plots](#subgroups-forest)).",
+    f"The rarest arm decides: the subgroups of the validation cohort hold between {events.min()} and "
+    f"{events.max()} distant metastases each ([forest plots](#subgroups-forest)).",
 )
 chapter.methods(
     f"""Subgroups. Hazard ratios in subgroups of the risk groups by "{model}" are from Cox models with
-    Firth's penalty and profile likelihood limits."""
+    Firth's penalty and profile likelihood limits, cohorts as strata where they stand together."""
 )
 
 # %% [markdown]
@@ -170,20 +185,20 @@ chapter.methods(
 # finite estimate, as where one arm has no event (lifelines warns, and returns a large number):
 
 # %%
-for cohort, part in patients.groupby("cohort"):
-    data, kernel = part[["dmfs_months", "dm_event", "high"]], None
-    everybody = subgroups.loc[(subgroups["cohort"] == cohort) & ~single, ["hr", "hr_low", "hr_high"]]
-    text = f"with the penalty, {format_hr(*everybody.to_numpy()[0])}."
-    with chapter.noting(f"{cohort}, All patients, without the penalty"):
+for track, cohort in LOOKS[:4]:
+    data = patients.loc[WHOSE[cohort], ["dmfs_months", "dm_event"]].assign(high=high[track])
+    kernel, what = None, (subgroups["track"] == track) & (subgroups["cohort"] == cohort) & ~single
+    text = f"with the penalty, {format_hr(*subgroups.loc[what, ['hr', 'hr_low', 'hr_high']].to_numpy()[0])}."
+    with chapter.noting(f"{track}, {cohort}, All patients, without the penalty"):
         kernel = fit_cox(data["dmfs_months"], data["dm_event"], data[["high"]])
     if kernel is None:
-        chapter.say(f"- {cohort}: no finite ratio without the penalty; {text}")
+        chapter.say(f"- {track}, {cohort}: no finite ratio without the penalty; {text}")
         continue
     library = CoxPHFitter().fit(data, "dmfs_months", "dm_event")
     difference = abs(library.params_["high"] - kernel.coef[0])
     chapter.say(
-        f"- {cohort}: lifelines {library.hazard_ratios_['high']:.2f}, `fit_cox` {kernel[0]}, a difference of "
-        f"{difference:.0e} in the logarithm; {text}"
+        f"- {track}, {cohort}: lifelines {library.hazard_ratios_['high']:.2f}, `fit_cox` {kernel[0]}, a "
+        f"difference of {difference:.0e} in the logarithm; {text}"
     )
 
 # %% [markdown]
@@ -192,117 +207,159 @@ for cohort, part in patients.groupby("cohort"):
 # Interaction tests use the estimates of the subgroups (Gail–Simon) or the patients (likelihood ratio), at the
 # levels that have an estimate. Each factor has one p-value per cohort and test, none of them corrected.
 
+
 # %%
-tests = []
-for cohort, factor in product(COHORTS, FACTORS):
-    what = f"{cohort}, interaction with {factor}"
-    estimates = subgroups[(subgroups["cohort"] == cohort) & (subgroups["subgroup"] == factor)].dropna()
-    known = patients[(patients["cohort"] == cohort) & patients[factor].isin(estimates["level"])]
-    outcome = known["dmfs_months"], known["dm_event"]
-    test = {"cohort": cohort, "factor": factor, "levels": len(estimates)}
-    test |= dict.fromkeys(("Q", "gail_simon", "lr_groups", "lr_score"), np.nan)
+def ratio_of_ratios(known, track, factor):
+    """Return the hazard ratio at a factor's first level over that at its second; None for three levels."""
+    levels = sorted(known[factor].unique())
+    if len(levels) != 2:
+        return None
+    x = pd.DataFrame(
+        {"high": high.loc[known.index, track], "first": (known[factor] == levels[0]).astype(float)}
+    )
+    x["both"] = x["high"] * x["first"]
+    return fit_firth_cox(known["dmfs_months"], known["dm_event"], x, strata=known["cohort"])["both"]
+
+
+# %%
+def compare_levels(track, whose, factor):
+    """Return the tests of interaction of risk and a factor, at the levels that have an estimate."""
+    what = f"{track}, {whose}, interaction with {factor}"
+    mine = (subgroups["track"] == track) & (subgroups["cohort"] == whose) & (subgroups["subgroup"] == factor)
+    estimates = subgroups[mine].dropna(subset=["coef"])
+    known = patients[WHOSE[whose] & patients[factor].isin(estimates["level"])]
+    data, strata = (known["dmfs_months"], known["dm_event"]), {"strata": known["cohort"]}
+    test = {"track": track, "cohort": whose, "factor": factor, "levels": len(estimates), "ratio": None}
+    test |= dict.fromkeys(["Q", "gail_simon", "lr_groups", "lr_score", "detectable"], np.nan)
     with chapter.noting(f"{what} (Gail–Simon)"):
         found = gail_simon(estimates["coef"], estimates["se"])
         test |= {"Q": found.statistic, "gail_simon": found.p_value}
+        test["detectable"] = detectable_ratio(estimates[["events_low", "events_high"]])
     with chapter.noting(f"{what} (groups)"):
-        test["lr_groups"] = likelihood_ratio(*outcome, known["high"], known[factor]).p_value
+        group = high.loc[known.index, track]
+        test["lr_groups"] = likelihood_ratio(*data, group, known[factor], **strata).p_value
+        test["ratio"] = ratio_of_ratios(known, track, factor)
     with chapter.noting(f"{what} (score)"):
-        test["lr_score"] = likelihood_ratio(*outcome, known["score"], known[factor]).p_value
-    tests.append(test)
-interaction = pd.DataFrame(tests)
+        test["lr_score"] = likelihood_ratio(*data, known["score"], known[factor], **strata).p_value
+    return test
+
 
 # %%
+interaction = pd.DataFrame([compare_levels(*look, factor) for look, factor in product(LOOKS, FACTORS)])
 by_factor = interaction.rename(columns={"factor": "subgroup", "lr_groups": "p_interaction"})
-subgroups = subgroups.merge(by_factor, how="left", on=["cohort", "subgroup"])
+by_factor = by_factor[["track", "cohort", "subgroup", "p_interaction"]]
+subgroups = subgroups.merge(by_factor, how="left", on=["track", "cohort", "subgroup"])
 chapter.say(f"Of the {single.sum()} subgroups {subgroups.loc[single, 'hr'].notna().sum()} have an estimate.")
+ours = interaction[(interaction["track"] == RECOMMENDED) & (interaction["cohort"] == BOTH)]
+told = f"smallest p-value {format_p(ours['lr_groups'].min())} among {ours['lr_groups'].notna().sum()} factors"
+easiest = f"{ours['detectable'].min():.1f}" if np.isfinite(ours["detectable"].min()) else "more than 1000"
 chapter.takeaway(
     4,
-    f"Interaction: the smallest p-value is {format_p(interaction['gail_simon'].min())} by the paper's test, "
-    f"which asks only whether the effect changes sign, and {format_p(interaction['lr_groups'].min())} by the "
-    f"likelihood ratio test, which asks whether it changes at all ([interaction](#subgroups-interaction)).",
+    f"Interaction by recommended groups, both cohorts: {told} by the likelihood ratio test. It would have "
+    f"found a ratio of hazard ratios of {easiest} or more in four of five studies: that there is no "
+    "interaction is not shown ([interaction](#subgroups-interaction)).",
 )
 
 # %% [markdown]
 # (subgroups-forest)=
 # ### Forest plots (Fig. 4)
 #
-# The counterparts of the paper's Figure 4A and B. Each line is one subgroup. Under its name stand
+# The counterparts of the paper's Figure 4A and B with the published groups, then the recommended groups in
+# validation alone and in both cohorts. Each line is one subgroup. Under its name stand
 # events/patients in the high- and the low-risk arm. The axis of each figure is as long as its estimates need,
 # so that the two differ. The interaction p is that of the likelihood ratio test, not the paper's.
 
 # %% tags=["hide-input"]
-ax = plot_forest(subgroups[subgroups["cohort"] == "training"])
-ax.set_title("Training cohort, DMFS", loc="left")
-alt = "Forest plot: hazard ratio of high against low risk in each subgroup, training cohort."
-chapter.figure("forest_training", ax.figure, alt)
-
-# %% tags=["hide-input"]
-ax = plot_forest(subgroups[subgroups["cohort"] == "validation"])
-ax.set_title("Validation cohort, DMFS", loc="left")
-alt = "Forest plot: hazard ratio of high against low risk in each subgroup, validation cohort."
-chapter.figure("forest_validation", ax.figure, alt)
+for track, whose in (*LOOKS[:2], *LOOKS[3:]):
+    ax = plot_forest(subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)])
+    ax.set_title(f"{whose.capitalize()}, DMFS, groups {track}", loc="left")
+    alt = f"Forest plot: hazard ratio of high against low risk in each subgroup, {whose}, groups {track}."
+    chapter.figure(f"forest_{whose}_{track}".replace(" ", "_"), ax.figure, alt)
 
 # %%
 t2n0_hr = {}
-for cohort in COHORTS:
-    row = subgroups[(subgroups["cohort"] == cohort) & (subgroups["level"] == "T2N0")].dropna(subset="hr")
+for look in LOOKS:
+    in_t2n0 = (
+        (subgroups["track"] == look[0]) & (subgroups["cohort"] == look[1]) & (subgroups["level"] == "T2N0")
+    )
+    row = subgroups[in_t2n0].dropna(subset="hr")
     found = [format_hr(*ratio) for ratio in row[["hr", "hr_low", "hr_high"]].to_numpy()]
-    t2n0_hr[cohort] = found[0] if found else "not estimable"
+    t2n0_hr[look] = found[0] if found else "not estimable"
 chapter.takeaway(
     3,
-    f"T2N0 disease: HR {t2n0_hr['training']} in training and {t2n0_hr['validation']} in validation "
-    f"([forest plots](#subgroups-forest)). The training ratio belongs to a score and cut-off fitted to these "
-    f"outcomes. An interval that holds both 1 and large ratios says that the data cannot tell, not that the "
-    f"score fails.",
+    f"T2N0 disease: HR {t2n0_hr[PUBLISHED, 'validation']} in validation by published and "
+    f"{t2n0_hr[RECOMMENDED, 'validation']} by recommended groups, {t2n0_hr[RECOMMENDED, BOTH]} in both "
+    "cohorts ([forest plots](#subgroups-forest)). An interval that holds both 1 and large ratios says that "
+    "the data cannot tell, not that the score fails.",
+)
+
+# %%
+seen = subgroups[(subgroups["track"] == PUBLISHED) & (subgroups["cohort"] == "training") & single]
+chapter.say(
+    f"*What is being seen in training.* In {int((seen['events_low'] == 0).sum())} of {len(seen)} published "
+    "subgroups of the training cohort nobody at low risk had a metastasis: score and cut-off were fitted to "
+    "these very outcomes, and the ratios of that panel show this and nothing else."
 )
 
 # %% [markdown]
 # *How to read it.* A square is the ratio, the line its interval. An arrow says that the interval goes on
-# beyond the axis; an arrow without a square, that the ratio itself does (the numbers stand at the right).
-# Do not ask which intervals hold 1; ask which hold the ratio of *all patients*. A subgroup
-# whose interval does is compatible with the common effect. A subgroup of few events is compatible with
-# almost any hazard ratio; its p-value is then a statement about its size. In the training cohort score and
-# cut-off were fitted to these very outcomes: if the low-risk arm is nearly without events there, ratios are
-# huge in every subgroup and prove only that. The validation panel is the one that speaks of new patients.
+# beyond the axis; an arrow without a square, that the ratio itself does (the numbers stand at the right). Do
+# not ask which intervals hold 1; ask which hold the ratio of *all patients*. A subgroup whose interval does
+# is compatible with the common effect. A subgroup of few events is compatible with almost any hazard ratio;
+# its p-value is then a statement about its size. The panels of the recommended groups speak of patients that
+# the score had not seen.
 #
 # (subgroups-numbers)=
 # ### The same as numbers
 #
-# Validation first, then training, with Holm's correction over the subgroups of a cohort. The subgroups
+# Both tracks side by side, with Holm's correction over the subgroups of a track and cohort. The subgroups
 # overlap, since each factor divides the same patients anew; Holm's correction needs no independence.
 
 # %%
 subgroups["p_holm"] = np.nan
-for cohort in COHORTS:
-    tested = (subgroups["cohort"] == cohort) & single & subgroups["p_value"].notna()
+for track, whose in LOOKS:
+    tested = (subgroups["track"] == track) & (subgroups["cohort"] == whose) & single
+    tested &= subgroups["p_value"].notna()
     if tested.any():
         subgroups.loc[tested, "p_holm"] = multipletests(subgroups.loc[tested, "p_value"], method="holm")[1]
 chapter.write("subgroups", subgroups)
-table = pd.DataFrame({
-    "subgroup": (subgroups["subgroup"] + " " + subgroups["level"]).str.strip(),
-    "high: events/n": subgroups["events_high"].astype(str) + "/" + subgroups["n_high"].astype(str),
-    "low: events/n": subgroups["events_low"].astype(str) + "/" + subgroups["n_low"].astype(str),
-    "HR (95 % CI)": [format_hr(*row) for row in subgroups[["hr", "hr_low", "hr_high"]].to_numpy()],
-    "p": subgroups["p_value"].map(format_p), "p, Holm": subgroups["p_holm"].map(format_p),
-})  # fmt: skip
-in_validation = subgroups["cohort"] == "validation"
-caption = "High against low risk, validation cohort: Firth's Cox model, profile limits."
-chapter.table("subgroups_validation", table[in_validation], caption)
-caption = "The same in the training cohort, whose outcomes score and cut-off were fitted to."
-chapter.table("subgroups_training", table[~in_validation], caption)
+
+
+def numbers_of(track, whose):
+    """Return the subgroups of a track and cohort as text, a row each."""
+    part = subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)]
+    arms = [part[f"events_{a}"].astype(str) + "/" + part[f"n_{a}"].astype(str) for a in ("high", "low")]
+    columns = {"high, low: events/n": arms[0] + ", " + arms[1]}
+    columns["HR (95 % CI)"] = [format_hr(*row) for row in part[["hr", "hr_low", "hr_high"]].to_numpy()]
+    columns["p, Holm"] = part["p_holm"].map(format_p)
+    names = (part["subgroup"] + " " + part["level"]).str.strip()
+    return pd.DataFrame(
+        {f"{track}: {name}": list(v) for name, v in columns.items()}, pd.Index(names, name="subgroup")
+    )
+
 
 # %%
-looked_at = subgroups[in_validation & single]
-below, below_holm = (int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm"))
+for whose in ("validation", "training", BOTH):
+    parts = [numbers_of(track, w) for track, w in LOOKS if w == whose]
+    about = {"training": ", whose outcomes the published score was fitted to", BOTH: ", each a stratum"}
+    caption = f"High against low risk, {whose}{about.get(whose, '')}: Firth's Cox model, profile limits."
+    chapter.table(f"subgroups_{whose.split()[0]}", pd.concat(parts, axis=1).reset_index(), caption)
+
+# %%
+below = {}
+for track in TRACKS:
+    looked_at = subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == "validation") & single]
+    counts = [int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm")]
+    below[track] = (
+        f"{counts[0]} of {looked_at['p_value'].notna().sum()} {track}, {counts[1]} once their number is "
+        "allowed for"
+    )
 chapter.say(
     f"*How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* "
-    f"says why. Of the subgroups in validation {below} have p < 0.05; {below_holm} still do once their "
-    f"number is allowed for."
+    f"says why. Subgroups in validation with p < 0.05: {'; '.join(below.values())}."
 )
 chapter.takeaway(
-    2,
-    f"In validation {below} of {looked_at['p_value'].notna().sum()} subgroups have p < 0.05, and "
-    f"{below_holm} after correction for looking at so many ([numbers](#subgroups-numbers)).",
+    2, f"Subgroups in validation with p < 0.05: {'; '.join(below.values())} ([numbers](#subgroups-numbers))."
 )
 
 # %% [markdown]
@@ -313,33 +370,42 @@ chapter.takeaway(
 # p-value is QualInt's convention.
 
 # %%
-names = {"gail_simon": "p, Gail–Simon (as published)", "lr_groups": "p, LR, risk groups"}
-names["lr_score"] = "p, LR, recommended score"
-shown = interaction.assign(**{name: interaction[name].map(format_p) for name in names})
+names = {"track": "groups", "gail_simon": "p, Gail–Simon (as published)", "lr_groups": "p, LR, risk groups"}
+names |= {"ratio": "ratio of ratios (95 % CI)", "detectable": "found in 4 of 5 studies from"}
+names |= {"lr_score": "p, LR, recommended score", "Q": "Gail–Simon Q"}
+shown = interaction.assign(
+    **{n: interaction[n].map(format_p) for n in ("gail_simon", "lr_groups", "lr_score")}
+)
+shown["ratio"] = interaction["ratio"].map(lambda ratio: or_dash(ratio).removesuffix(" †"))
+shown["detectable"] = interaction["detectable"].map(lambda r: format_hr(r) if np.isfinite(r) else ">1000")
+columns = ["track", "cohort", "factor", "lr_groups", "ratio", "detectable", "lr_score", "gail_simon", "Q"]
 caption = "Interaction of risk and factor: does the hazard ratio differ between levels?"
-chapter.table("interaction", shown.rename(columns=names | {"Q": "Gail–Simon Q"}), caption)
+chapter.table("interaction", shown[columns].rename(columns=names), caption)
 
 # %% [markdown]
-# *How to read it.* The first p-value column cannot become small unless the score works the wrong way round
-# in some subgroup; that it is large, which the paper reports, is therefore no evidence that the score works
-# equally well everywhere. The second column can become small for a mere difference of size. Where one arm has
-# no event in a whole cohort the effect is unbounded at every level, and that test has nothing left to
-# compare: its p-value is then near 1 for want of information. The third column needs no groups; it takes the
-# recommended score and assumes that its effect is a straight line.
+# *How to read it.* The *ratio of ratios* is that of a factor's first level (in the order of the forest plots)
+# to its second, by Firth's penalty with profile limits; 1 is no interaction. Its interval is what the data
+# leave open, and the next column what they could have told: a large p-value beside a wide interval is no
+# evidence that the score works equally well everywhere. The paper's test (Gail–Simon) cannot become small
+# unless the score works the wrong way round in some subgroup, so that its large p-values, which the paper
+# reports, are none either. Where one arm has no event in a whole cohort the effect is unbounded at every
+# level, and the likelihood ratio has nothing left to compare: its p-value is then near 1 for want of
+# information. The score needs no groups, but assumes that its effect is a straight line.
 #
 # By chance alone, one interaction test in twenty has p < 0.05. Only cohorts with events in both arms are
 # counted: elsewhere the test cannot become small. Tests of one cohort share patients and are not independent,
 # which leaves the expectation as it is.
 
 # %%
-alive = (patients.groupby(["cohort", "risk_group"])["dm_event"].sum() > 0).groupby("cohort").all()
-counted = interaction.loc[interaction["cohort"].isin(alive.index[alive]), "lr_groups"]
-n_tests, below = int(counted.notna().sum()), int((counted < 0.05).sum())
-chance = pd.DataFrame({
-    "test": ["interaction, LR on risk groups"], "tests": [n_tests], "p < 0.05": [below],
-    "expected by chance": [0.05 * n_tests],
-})  # fmt: skip
-chapter.table("chance", chance, "How many interactions would be called significant without any.")
+rows = []
+for track, whose in LOOKS:
+    alive = patients[WHOSE[whose]].groupby(track)["dm_event"].sum().gt(0).all()
+    mine = interaction[(interaction["track"] == track) & (interaction["cohort"] == whose)]
+    counted = mine["lr_groups"].dropna() if alive else mine["lr_groups"][:0]
+    row = {"groups": track, "cohort": whose, "tests": len(counted), "p < 0.05": int((counted < 0.05).sum())}
+    rows.append(row | {"expected by chance": 0.05 * len(counted)})
+caption = "How many interactions (LR, risk groups) would be called significant without any."
+chapter.table("chance", pd.DataFrame(rows), caption)
 
 # %% [markdown]
 # (subgroups-t2n0)=
@@ -426,19 +492,24 @@ chapter.not_estimable()
 # ## Against the paper
 #
 # The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a hazard ratio it is the
-# ratio of the arms' mean cumulative hazards at five years as they were planted; for a rate it is the mean
-# planted probability of no metastasis with the treatment given. Only what the paper printed for the same
-# score and horizon is set beside it.
+# ratio of the mean cumulative hazards at five years of the recommended groups as they were planted; for a
+# rate it is the mean planted probability of no metastasis with the treatment given. Only what the paper
+# printed for the same score and horizon is set beside it.
 
 # %%
 as_printed = model == "dl_combined"  # print has the risk groups of this model only
-for cohort in COHORTS if as_printed else ():
-    row = subgroups[(subgroups["cohort"] == cohort) & (subgroups["level"] == "T2N0")]
-    for hr, low, high, p in row[["hr", "hr_low", "hr_high", "p_value"]].dropna().to_numpy():
-        chapter.record(f"text.{cohort}.subgroup_hr.t2n0", hr, low=low, high=high, p_value=p)
-for track, column in (("as published", "gail_simon"), ("recommended", "lr_groups")):
-    if as_printed and interaction[column].notna().any():
-        chapter.record("text.both.subgroup_interaction_p", interaction[column].min(), track=track)
+for (track, cohort), _ in t2n0_hr.items() if as_printed else ():
+    in_t2n0 = (subgroups["track"] == track) & (subgroups["cohort"] == cohort) & (subgroups["level"] == "T2N0")
+    for hr, low, high_limit, p in (
+        subgroups.loc[in_t2n0, ["hr", "hr_low", "hr_high", "p_value"]].dropna().to_numpy()
+    ):
+        if cohort in COHORTS:
+            limits = {"low": low, "high": high_limit, "p_value": p, "track": track}
+            chapter.record(f"text.{cohort}.subgroup_hr.t2n0", hr, **limits)
+for track, column in ((PUBLISHED, "gail_simon"), (RECOMMENDED, "lr_groups")):
+    smallest = interaction.loc[interaction["track"] == track, column].min()
+    if as_printed and np.isfinite(smallest):
+        chapter.record("text.both.subgroup_interaction_p", smallest, track=track)
 for (endpoint, arm), rate in rates.items():
     if horizon_months == 60:
         value, low, high = (100 * number for number in (rate.value, rate.low, rate.high))
@@ -455,7 +526,7 @@ if truth is not None:
         free=lambda df: 100 * (1 - df["dm_probability_5y"]),
     )
     for cohort, part in planted.groupby("cohort"):
-        means = part.groupby("risk_group")["hazard"].mean()
+        means = part.groupby(RECOMMENDED)["hazard"].mean()
         if len(means) == 2 and as_printed:
             chapter.record(f"text.{cohort}.subgroup_hr.t2n0", means["high"] / means["low"], track="truth")
     given = np.where(planted["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy")
@@ -497,9 +568,9 @@ chapter.say(
 #   Firth's, so that the tables and the test agree.
 # - Gail and Simon's test is about a change of sign. "No interaction" in the paper's sense therefore does
 #   not mean "the same effect everywhere".
-# - Risk groups come from an optimised cut-off ([chapter 06](06_km.ipynb)): in the training cohort all hazard
-#   ratios of this page are optimistic; the validation cohort's are not. The continuous score is the
-#   recommended one, in the training patients out of fold.
+# - Published risk groups come from an optimised cut-off ([chapter 06](06_km.ipynb)): in the training cohort
+#   all their hazard ratios are optimistic.
+# - The smallest ratio that would be found rests on a large-sample formula and the events at hand.
 # - Patients without an EBV DNA value are missing from that factor only. If their risk differs, its two levels
 #   do not add up to the cohort.
 # - T2N0 patients were not randomised to chemotherapy. The comparison is unadjusted, as in the paper, and has

@@ -1,10 +1,10 @@
 from .adjustment import (
+    BalancingWeights as BalancingWeights,
     EValue as EValue,
-    InverseProbabilityWeights as InverseProbabilityWeights,
     WeightedRates as WeightedRates,
     balance_table as balance_table,
+    balancing_weights as balancing_weights,
     e_value as e_value,
-    inverse_probability_weights as inverse_probability_weights,
     partial_correlation as partial_correlation,
     rate_difference as rate_difference,
     restricted_cubic_spline as restricted_cubic_spline,
@@ -71,7 +71,9 @@ from .interaction import (
     GailSimon as GailSimon,
     InteractionTest as InteractionTest,
     continuous_interaction as continuous_interaction,
+    detectable_ratio as detectable_ratio,
     gail_simon as gail_simon,
+    interaction_power as interaction_power,
     likelihood_ratio as likelihood_ratio,
 )
 from .lasso import (

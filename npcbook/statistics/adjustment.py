@@ -8,31 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
-from sklearn.linear_model import LogisticRegression
+from scipy.special import softmax
 
-from npcbook.statistics.data import check_column, check_survival, read_covariates
+from npcbook.statistics.data import Z95, check_column, check_survival, read_covariates
 from npcbook.statistics.printing import Estimate
-from npcbook.statistics.survival import kaplan_meier, rate_at
+from npcbook.statistics.survival import rate_at
 
 
 @dataclass(frozen=True)
-class InverseProbabilityWeights:
-    """Weights that make groups alike in measured covariates.
+class BalancingWeights:
+    """Weights that make groups alike in measured covariates, and what they cost.
 
     Attributes
     ----------
     weight : numpy.ndarray, shape (n,)
-        Stabilised weight of each patient.
-    effective_n : pandas.Series
-        Per group, the number of patients that the weighted group is worth: (sum w)^2 / sum w^2.
-    n_truncated : int
-        Weights that were cut at the limits.
+        Weight of each patient; 1 on average in every group.
+    overlap : pandas.DataFrame
+        Index = (within, group), or group alone; ``n`` patients, ``effective_n``, the number that the
+        weighted group is worth ((sum w)^2 / sum w^2), and ``largest_weight``.
     """
 
     weight: np.ndarray
-    effective_n: pd.Series
-    n_truncated: int
+    overlap: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -44,26 +41,38 @@ class WeightedRates:
     rate : pandas.Series
         Rate (0 to 1), index = (endpoint, within, treatment); NaN where nobody was followed to the horizon.
     samples : pandas.DataFrame
-        Rates of the samples, one row each, columns as `rate`; NaN for a group that is not in the sample.
+        Rates of the samples, one row each, columns as `rate`.
+    weight : numpy.ndarray, shape (n,)
+        Weights of the patients.
+    overlap : pandas.DataFrame
+        As `BalancingWeights` has it.
     """
 
     rate: pd.Series
     samples: pd.DataFrame
+    weight: np.ndarray
+    overlap: pd.DataFrame
 
     def __getitem__(self, group: object) -> Estimate:
-        """Return a group's rate with percentile limits; without limits where no sample can vary it."""
-        return self._estimate(self.rate[group], self.samples[group], group)
+        """Return a group's rate with Wilson's limits; without limits where no sample can vary it."""
+        if group not in self.rate.index:
+            raise ValueError(f"there is no patient in {group}; groups are {self.rate.index.to_list()}.")
+        value, spread = self.rate[group], self.samples[group].std()
+        # Resampling cannot vary the rate of a group in which nobody, or everybody, has had the event.
+        if not (1e-12 < value < 1 - 1e-12 and spread > 0):
+            return Estimate(float(value), np.nan, np.nan)
+        # As many patients would have this spread if they had been counted at the horizon.
+        worth, square = value * (1 - value) / spread**2, Z95**2
+        middle = (value + square / (2 * worth)) / (1 + square / worth)
+        reach = np.sqrt(square * (spread**2 + square / (4 * worth**2))) / (1 + square / worth)
+        return Estimate(float(value), float(middle - reach), float(middle + reach))
 
     def difference(self, first: object, second: object) -> Estimate:
-        """Return the rate of the group `first` less that of `second`, with percentile limits."""
-        drawn = self.samples[first] - self.samples[second]
-        return self._estimate(self.rate[first] - self.rate[second], drawn, first, second)
-
-    def _estimate(self, value: float, drawn: pd.Series, *groups: object) -> Estimate:
-        # Resampling cannot vary the rate of a group in which nobody, or everybody, has had the event.
-        varies = all(1e-12 < self.rate[group] < 1 - 1e-12 for group in groups)
-        low, high = drawn.quantile([0.025, 0.975]) if varies else (np.nan, np.nan)
-        return Estimate(float(value), float(low), float(high))
+        """Return the rate of the group `first` less that of `second`, with Newcombe's limits."""
+        a, b = self[first], self[second]
+        value = a.value - b.value
+        low = value - np.hypot(a.value - a.low, b.high - b.value)
+        return Estimate(value, float(low), float(value + np.hypot(a.high - a.value, b.value - b.low)))
 
 
 @dataclass(frozen=True)
@@ -82,51 +91,79 @@ class EValue:
     limit: float
 
 
-def inverse_probability_weights(
-    group: ArrayLike, covariates: ArrayLike, *, penalty: float = 1.0, truncate: float = 0.01
-) -> InverseProbabilityWeights:
-    """Weight patients by the inverse probability of the group that they are in.
+def balancing_weights(
+    group: ArrayLike, covariates: ArrayLike, *, within: ArrayLike | None = None, penalty: float = 0.01
+) -> BalancingWeights:
+    """Weight the patients of every group so that covariates have the means of all groups together.
 
     Parameters
     ----------
     group : array-like, shape (n,)
         Group (treatment) labels; two or more.
     covariates : DataFrame or array-like of shape (n, p)
-        Numbers; what the treatment decision may have depended on.
+        Numbers; what the treatment decision may have depended on. A constant column changes nothing.
+    within : array-like, shape (n,), optional
+        Labels of parts (risk groups), each of which is balanced by itself, to its own means.
     penalty : float
-        Of the logistic model (ridge, standardised covariates): keeps small groups from perfect prediction.
-    truncate : float
-        Weights are cut at this quantile and at 1 minus it; 0 for none.
+        Above 0. Keeps weights finite where a group lacks a kind of patient; means then differ a little, by
+        `penalty` times the coefficient, in standard deviations.
 
     Returns
     -------
-    InverseProbabilityWeights
-        Stabilised by the groups' shares, so that they average about 1 (Robins, Hernan & Brumback,
-        Epidemiology 2000;11:550-560).
+    BalancingWeights
+        Weights exp(a + b'x), which is the inverse of a probability of treatment; b is chosen for balance
+        instead of by the likelihood of who was treated.
 
     Raises
     ------
     ValueError
-        For unequal lengths, missing values or one group only.
+        For unequal lengths, missing values, one group only or a penalty that is not above 0.
+
+    Notes
+    -----
+    Minimises log mean exp(b'z) + penalty / 2 |b|^2 within each group, z being standardised over all; its
+    slope is the difference of means. Without penalty it is entropy balancing (R ``WeightIt``,
+    ``method = "ebal"``), which the libraries of this book lack.
     """
     values, _ = read_covariates(covariates)
     labels = np.asarray(group)
-    if len(labels) != len(values):
-        raise ValueError(f"group has {len(labels)} values, covariates {len(values)}; give equal lengths.")
-    if pd.isna(labels).any() or len(np.unique(labels)) < 2:
-        raise ValueError("group must have two groups or more and no missing value.")
-    if not 0 <= truncate < 0.5:
-        raise ValueError(f"truncate is {truncate}; it must be from 0 (none) to below 0.5.")
-    spread = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    model = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-8).fit(scaled, labels)
-    code = np.searchsorted(model.classes_, labels)
-    probability = model.predict_proba(scaled)[np.arange(len(labels)), code]
-    raw = (np.bincount(code) / len(code))[code] / probability
-    low, high = np.quantile(raw, [truncate, 1 - truncate])
-    weight = np.clip(raw, low, high)
-    effective = pd.Series(weight).groupby(labels).agg(lambda w: w.sum() ** 2 / (w**2).sum())
-    return InverseProbabilityWeights(weight, effective, int((weight != raw).sum()))
+    parts = np.zeros(len(values), dtype=int) if within is None else np.asarray(within)
+    if not len(labels) == len(values) == len(parts):
+        found = f"group has {len(labels)} values, covariates {len(values)}, within {len(parts)}"
+        raise ValueError(f"{found}; give equal lengths.")
+    if not penalty > 0:
+        raise ValueError(f"penalty is {penalty}; it must be above 0 (0.01 leaves next to no imbalance).")
+    weight, overlap = np.ones(len(labels)), {}
+    for part in pd.unique(parts):
+        rows = np.flatnonzero(parts == part)
+        if pd.isna(labels[rows]).any() or len(np.unique(labels[rows])) < 2:
+            raise ValueError("group must have two groups or more (within each part), none missing.")
+        spread = values[rows].std(axis=0)
+        scaled = (values[rows] - values[rows].mean(axis=0)) / np.where(spread > 0, spread, 1)
+        for name in np.unique(labels[rows]):
+            inside = labels[rows] == name
+            weight[rows[inside]] = own = _tilt(scaled[inside], penalty)
+            overlap[part, name] = len(own), own.sum() ** 2 / (own @ own), own.max()
+    columns = ["n", "effective_n", "largest_weight"]
+    table = pd.DataFrame.from_dict(overlap, orient="index", columns=columns)
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["within", "group"])
+    return BalancingWeights(weight, table if within is not None else table.droplevel("within"))
+
+
+def _tilt(z: np.ndarray, penalty: float) -> np.ndarray:
+    """Return weights exp(b'z), 1 on average, whose weighted means of `z` are 0 but for the penalty."""
+    b = np.zeros(z.shape[1])
+    for _ in range(200):
+        w = softmax(z @ b)
+        mean = w @ z
+        slope = mean + penalty * b
+        if np.abs(slope).max() < 1e-10:
+            break
+        curvature = (z.T * w) @ z - np.outer(mean, mean) + penalty * np.eye(len(b))
+        step = np.linalg.solve(curvature, slope)
+        # Strictly convex: Newton's steps reach the only minimum if no weight changes too much in one of them.
+        b -= step * min(1.0, 2.0 / max(np.ptp(z @ step), 1e-300))
+    return len(z) * softmax(z @ b)
 
 
 def balance_table(
@@ -189,14 +226,14 @@ def weighted_rates(
     treatment : array-like, shape (n,)
         Labels of the treatments.
     covariates : DataFrame, shape (n, p)
-        As for `inverse_probability_weights`; a column that is constant in a sample is left out of it.
+        As for `balancing_weights`; to compare within cohorts or centres, indicators of those among them.
     horizon : float
         When.
     within : array-like, shape (n,)
-        Labels of groups in which treatments are compared (risk groups); the weights come from all patients.
+        Labels of groups in which treatments are compared (risk groups); each has weights of its own.
     n_bootstraps : int
-        Samples of patients for the limits; the weights are estimated anew in each, so that limits hold
-        their uncertainty too.
+        Samples of patients for the limits, drawn within every treatment of every group; the weights are
+        found anew in each, so that limits hold their uncertainty too.
     rng : numpy.random.Generator
         Source of the samples.
 
@@ -208,29 +245,46 @@ def weighted_rates(
     Raises
     ------
     ValueError
-        For bad input.
+        For bad input, or a group in which fewer than two treatments were given.
+
+    Notes
+    -----
+    Percentiles of the samples, and 1.96 standard errors, hold the truth too seldom where an arm has about ten
+    events, because an arm that happens to have few of them seems sure of its rate
+    (``benchmarks/studies/coverage.py``). Wilson's score limits, for the number of patients that has the
+    samples' spread, and Newcombe's hybrid of them for the difference do not shrink with the events.
+
+    References
+    ----------
+    Newcombe, Statistics in Medicine 1998;17:873-890.
     """
     within, treatment = np.asarray(within), np.asarray(treatment)
     checked = {"need_event": False, "treatment": pd.factorize(treatment)[0]}
     data = {name: check_survival(*outcome, **checked)[:2] for name, outcome in outcomes.items()}
-    everybody = np.arange(len(treatment))
+    values, _ = read_covariates(covariates)
+    arms = pd.Series(np.arange(len(within))).groupby([within, treatment]).apply(np.asarray)
+    index = pd.MultiIndex.from_tuples([(k, *arm) for k in data for arm in arms.index])
+    ends = arms.map(len).cumsum()[:-1]
 
-    def rates(rows: np.ndarray) -> pd.Series:
-        x = covariates.iloc[rows]
-        weight = inverse_probability_weights(treatment[rows], x.loc[:, x.nunique() > 1]).weight
-        members = pd.Series(everybody).groupby([within[rows], treatment[rows]])
-        parts = {k: members.apply(_rate, t[rows], e[rows], weight, horizon) for k, (t, e) in data.items()}
-        return pd.concat(parts)
+    def rates(rows: np.ndarray) -> list[float]:
+        weight = balancing_weights(treatment[rows], values[rows], within=within[rows]).weight
+        # Samples are drawn arm by arm, so that every arm keeps its place.
+        pieces = list(zip(np.split(rows, ends), np.split(weight, ends), strict=True))
+        return [_rate(t[of], e[of], w, horizon) for t, e in data.values() for of, w in pieces]
 
-    rate = rates(everybody)
-    samples = [rates(rng.integers(0, len(everybody), len(everybody))) for _ in range(n_bootstraps)]
-    last = {name: pd.Series(time).groupby([within, treatment]).max() for name, (time, _) in data.items()}
-    return WeightedRates(rate.where(pd.concat(last) >= horizon), pd.DataFrame(samples, columns=rate.index))
+    found = balancing_weights(treatment, values, within=within)
+    last = [t[arm].max() for t, _ in data.values() for arm in arms]
+    rate = pd.Series(rates(np.concatenate(arms.to_list())), index).where(np.array(last) >= horizon)
+    draws = (np.concatenate([rng.choice(arm, len(arm)) for arm in arms]) for _ in range(n_bootstraps))
+    samples = pd.DataFrame([rates(rows) for rows in draws], columns=index)
+    return WeightedRates(rate, samples, found.weight, found.overlap)
 
 
-def _rate(members: pd.Series, time, event, weight, horizon) -> float:
-    """Return the weighted Kaplan-Meier rate of some of the patients."""
-    return kaplan_meier(time[members], event[members], at=[horizon], weights=weight[members]).survival[0]
+def _rate(time, event, weight, horizon) -> float:
+    """Return the weighted Kaplan-Meier rate: 0.05 ms where `kaplan_meier` takes 1, which resampling needs."""
+    times, position = np.unique(time, return_inverse=True)
+    at_risk = np.bincount(position, weight)[::-1].cumsum()[::-1]
+    return float(np.prod((1 - np.bincount(position, weight * event) / at_risk)[times <= horizon]))
 
 
 def rate_difference(
@@ -277,7 +331,7 @@ def rate_difference(
     value = rates[0].value - rates[1].value
     # Greenwood's sum is 0 at rate 1 and has no value at rate 0: neither says how sure the rate is.
     estimable = all(0 < rate.value < 1 for rate in rates)
-    reach = stats.norm.isf(0.025) * np.hypot(*(rate.se for rate in rates)) if estimable else np.nan
+    reach = Z95 * np.hypot(*(rate.se for rate in rates)) if estimable else np.nan
     return Estimate(value, value - reach, value + reach)
 
 

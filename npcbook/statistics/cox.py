@@ -19,6 +19,7 @@ from npcbook.statistics.data import (
     Z95,
     RiskSets,
     check_survival,
+    event_strata,
     read_covariates,
     read_design,
     survival_before,
@@ -155,14 +156,10 @@ def _read(time, event, covariates, ties="efron", strata=None, weights=None) -> _
     weights = check_survival(time, event, weights=np.ones(len(time)) if weights is None else weights)[2]
     if weights.min() <= 0:
         raise ValueError(f"weights go down to {weights.min():g}; all must be above 0: drop such patients.")
-    codes = np.zeros(len(time), dtype=int) if strata is None else pd.factorize(np.asarray(strata))[0]
-    if len(codes) != len(time) or (codes < 0).any():
-        found = f"{len(codes)} values, {int((codes < 0).sum())} of them missing"
-        raise ValueError(f"strata has {found}, and time has {len(time)}; give every patient a stratum.")
     # Centred and scaled columns keep sums of exponentials and of squares well conditioned.
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / scale
-    rows = [codes == code for code in np.unique(codes) if event[codes == code].any()]
+    rows = event_strata(event, strata)
     sets = [RiskSets(time[r], event[r], scaled[r], weights[r], ties) for r in rows]
     return _Problem(names, scale, scaled, sets, time, event)
 

@@ -223,6 +223,15 @@ class RiskSets:
         return self.weight[:, None] * (self.event[:, None] * observed - expected)
 
 
+def event_strata(event: np.ndarray, strata: ArrayLike | None) -> list[np.ndarray]:
+    """Return which rows (n,) belong to each stratum that has an event; one of all rows without strata."""
+    codes = np.zeros(len(event), dtype=int) if strata is None else pd.factorize(np.asarray(strata))[0]
+    if len(codes) != len(event) or (codes < 0).any():
+        found = f"{len(codes)} values, {int((codes < 0).sum())} of them missing"
+        raise ValueError(f"strata has {found}, and time has {len(event)}; give every patient a stratum.")
+    return [codes == code for code in np.unique(codes) if event[codes == code].any()]
+
+
 def read_covariates(covariates: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return covariates as a finite matrix with the names of its columns.
 

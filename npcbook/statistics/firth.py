@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from npcbook.statistics.cox import CoxFit, fit_cox
-from npcbook.statistics.data import RiskSets, read_design
+from npcbook.statistics.data import RiskSets, event_strata, read_design
 from npcbook.statistics.likelihood import Likelihood, profile_limits
 from npcbook.statistics.printing import Ratios
 
@@ -53,8 +53,8 @@ class FirthFit(Ratios):
     coef_high: np.ndarray
 
 
-class _PenalisedLikelihood(Likelihood):
-    """Penalised log partial likelihood (Breslow ties) of one set of patients, with gradient and information.
+class _Stratum:
+    """Log partial likelihood (Breslow ties) of one stratum, with gradient and information.
 
     Sums over events of sums over risk sets are turned round: each patient's terms are weighted with the
     hazard accumulated up to the patient's own time. All work is then linear in the number of patients.
@@ -66,7 +66,7 @@ class _PenalisedLikelihood(Likelihood):
         self.observed = self.x[sets.event].sum(axis=0)
 
     def __call__(self, beta):
-        """Return the penalised log-likelihood, its gradient, and the unpenalised information."""
+        """Return the log-likelihood, its gradient and information, and what `skewness` needs."""
         x, at_risk = self.x, self.sets.at_risk
         predictor = x @ beta
         shift = predictor.max()
@@ -76,16 +76,11 @@ class _PenalisedLikelihood(Likelihood):
         hazard = self.deaths / total
         expected = relative * np.cumsum(hazard)[self.sets.own]
         information = (x.T * expected) @ x - (mean.T * self.deaths) @ mean
-        sign, log_determinant = np.linalg.slogdet(information)
-        if sign <= 0 or not np.isfinite(log_determinant):
-            return -np.inf, np.zeros_like(beta), information
         loglik = self.observed @ beta - self.deaths @ (np.log(total) + shift)
-        gradient = self.observed - self.deaths @ mean
-        gradient = gradient + self._skewness(np.linalg.inv(information), relative, expected, mean, hazard) / 2
-        return loglik + log_determinant / 2, gradient, information
+        return loglik, self.observed - self.deaths @ mean, information, (relative, expected, mean, hazard)
 
-    def _skewness(self, inverse, relative, expected, mean, hazard):
-        """Return the derivative of log det information: the sum over events of E[(x-m)'V(x-m) (x-m)]."""
+    def skewness(self, inverse, relative, expected, mean, hazard):
+        """Return its part of the derivative of log det information: E[(x-m)'V(x-m) (x-m)] over events."""
         x = self.x
         square, towards = ((x @ inverse) * x).sum(axis=1), mean @ inverse
         mean_square = self.sets.at_risk(relative * square)
@@ -95,8 +90,31 @@ class _PenalisedLikelihood(Likelihood):
         return x.T @ (expected * square) - mean.T @ (hazard * mean_square) - 2 * crossed
 
 
+class _PenalisedLikelihood(Likelihood):
+    """Penalised log partial likelihood of patients in strata, with gradient and unpenalised information."""
+
+    def __init__(self, strata: list[_Stratum]):
+        self.strata = strata
+
+    def __call__(self, beta):
+        """Return the penalised log-likelihood, its gradient, and the unpenalised information."""
+        parts = [stratum(beta) for stratum in self.strata]
+        loglik, gradient, information = (sum(part[k] for part in parts) for k in range(3))
+        sign, log_determinant = np.linalg.slogdet(information)
+        if sign <= 0 or not np.isfinite(log_determinant):
+            return -np.inf, np.zeros_like(beta), information
+        inverse, pairs = np.linalg.inv(information), zip(self.strata, parts, strict=True)
+        skewness = sum(stratum.skewness(inverse, *part[3]) for stratum, part in pairs)
+        return loglik + log_determinant / 2, gradient + skewness / 2, information
+
+
 def fit_firth_cox(
-    time: ArrayLike, event: ArrayLike, covariates: ArrayLike, *, alpha: float = 0.05
+    time: ArrayLike,
+    event: ArrayLike,
+    covariates: ArrayLike,
+    *,
+    strata: ArrayLike | None = None,
+    alpha: float = 0.05,
 ) -> FirthFit:
     """Fit a Cox model by Firth's penalised partial likelihood.
 
@@ -108,6 +126,8 @@ def fit_firth_cox(
         1 = event, 0 = censored.
     covariates : DataFrame, Series or array-like of shape (n, p)
         Numbers; missing values are an error. An interaction is a column of products.
+    strata : array-like, shape (n,), optional
+        Groups with baseline hazards of their own (cohorts, centres).
     alpha : float
         1 - confidence level.
 
@@ -125,7 +145,7 @@ def fit_firth_cox(
     -----
     Maximises log L(b) + log det I(b) / 2 with **Breslow** ties. Limits and p-values come from the profile of
     that function; the penalty keeps the full information also where a coefficient is held fixed. Equals R
-    ``coxphf`` 1.13.4.
+    ``coxphf`` 1.13.4, which has no strata: their likelihoods are multiplied before the penalty.
 
     References
     ----------
@@ -136,7 +156,9 @@ def fit_firth_cox(
         raise ValueError(f"alpha is {alpha}; it must be between 0 and 1 (0.05 for 95 % limits).")
     time, event, values, names = read_design(time, event, covariates)
     scale = values.std(axis=0)
-    likelihood = _PenalisedLikelihood(time, event, (values - values.mean(axis=0)) / scale)
+    scaled = (values - values.mean(axis=0)) / scale
+    parts = event_strata(event, strata)
+    likelihood = _PenalisedLikelihood([_Stratum(time[rows], event[rows], scaled[rows]) for rows in parts])
     null, _, information = likelihood(np.zeros(len(names)))
     if not np.isfinite(null) or np.linalg.eigvalsh(information).min() < 1e-9:
         where = f"among the patients at risk when the {int(event.sum())} event(s) happen"
@@ -145,7 +167,9 @@ def fit_firth_cox(
     return FirthFit(names=names, **fitted, n_patients=len(time), n_events=int(event.sum()))
 
 
-def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -> CoxFit | FirthFit:
+def fit_cox_or_firth(
+    time: ArrayLike, event: ArrayLike, covariates: ArrayLike, *, strata: ArrayLike | None = None
+) -> CoxFit | FirthFit:
     """Fit a Cox model where its likelihood has a maximum, and Firth's where it has none.
 
     Parameters
@@ -156,6 +180,8 @@ def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -
         1 = event, 0 = censored.
     covariates : DataFrame, Series or array-like of shape (n, p)
         Numbers; missing values are an error.
+    strata : array-like, shape (n,), optional
+        Groups with baseline hazards of their own.
 
     Returns
     -------
@@ -169,10 +195,10 @@ def fit_cox_or_firth(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) -
     ValueError
         For data that bear neither fit (see `fit_firth_cox`).
     """
-    fit = fit_cox(time, event, covariates, on_monotone="report")
+    fit = fit_cox(time, event, covariates, strata=strata, on_monotone="report")
     if fit.monotone:
-        return fit_firth_cox(time, event, covariates)
-    return fit_cox(time, event, covariates, limits="profile") if fit.wald_fails else fit
+        return fit_firth_cox(time, event, covariates, strata=strata)
+    return fit_cox(time, event, covariates, strata=strata, limits="profile") if fit.wald_fails else fit
 
 
 def _estimate(likelihood: _PenalisedLikelihood, null, scale, alpha) -> dict:

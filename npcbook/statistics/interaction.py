@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
+from scipy.optimize import brentq
 
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.data import check_column, check_survival, read_covariates
@@ -97,7 +98,12 @@ def gail_simon(effects: ArrayLike, standard_errors: ArrayLike) -> GailSimon:
 
 
 def likelihood_ratio(
-    time: ArrayLike, event: ArrayLike, exposure: ArrayLike, subgroup: ArrayLike
+    time: ArrayLike,
+    event: ArrayLike,
+    exposure: ArrayLike,
+    subgroup: ArrayLike,
+    *,
+    strata: ArrayLike | None = None,
 ) -> InteractionTest:
     """Test whether the hazard ratio of an exposure differs between subgroups.
 
@@ -111,6 +117,8 @@ def likelihood_ratio(
         Numbers (0/1 for two groups); several columns for an exposure with several levels.
     subgroup : array-like, shape (n,)
         Labels of two subgroups or more.
+    strata : array-like, shape (n,), optional
+        Groups with baseline hazards of their own (cohorts, centres).
 
     Returns
     -------
@@ -141,13 +149,13 @@ def likelihood_ratio(
             raise ValueError(f"{found}: merge subgroups, or leave that one out.")
     others = member.to_numpy()[:, 1:]
     products = (matrix[:, :, None] * others[:, None]).reshape(len(matrix), -1)
-    return _compare_fits(time, event, np.column_stack([matrix, others]), products)
+    return _compare_fits(time, event, np.column_stack([matrix, others]), products, strata)
 
 
-def _compare_fits(time, event, main: np.ndarray, products: np.ndarray) -> InteractionTest:
+def _compare_fits(time, event, main: np.ndarray, products: np.ndarray, strata) -> InteractionTest:
     """Return the likelihood ratio test of Cox models without and with the products."""
     without, with_products = (
-        fit_cox(time, event, columns, on_monotone="report").loglik
+        fit_cox(time, event, columns, strata=strata, on_monotone="report").loglik
         for columns in (main, np.column_stack([main, products]))
     )
     statistic, df = max(0.0, 2 * (with_products - without)), products.shape[1]
@@ -155,7 +163,12 @@ def _compare_fits(time, event, main: np.ndarray, products: np.ndarray) -> Intera
 
 
 def continuous_interaction(
-    time: ArrayLike, event: ArrayLike, exposure: ArrayLike, modifier: ArrayLike
+    time: ArrayLike,
+    event: ArrayLike,
+    exposure: ArrayLike,
+    modifier: ArrayLike,
+    *,
+    strata: ArrayLike | None = None,
 ) -> InteractionTest:
     """Test whether the log hazard ratio of an exposure changes linearly with a continuous modifier.
 
@@ -165,6 +178,8 @@ def continuous_interaction(
         Follow-up (above 0) and event (1) or censoring (0), none missing.
     exposure, modifier : array-like, shape (n,)
         Numbers, none missing.
+    strata : array-like, shape (n,), optional
+        Groups with baseline hazards of their own.
 
     Returns
     -------
@@ -179,4 +194,84 @@ def continuous_interaction(
     time, event, exposure, modifier = check_survival(time, event, exposure=exposure, modifier=modifier)
     # Centring keeps the product from being nearly collinear with what it is made of.
     product = (exposure - exposure.mean()) * (modifier - modifier.mean())
-    return _compare_fits(time, event, np.column_stack([exposure, modifier]), product[:, None])
+    return _compare_fits(time, event, np.column_stack([exposure, modifier]), product[:, None], strata)
+
+
+def interaction_power(events: ArrayLike, log_hr: ArrayLike, *, alpha: float = 0.05) -> float:
+    """Return how often the likelihood ratio test of an interaction would see hazard ratios that differ so.
+
+    Parameters
+    ----------
+    events : array-like, shape (subgroups, levels)
+        Events expected in each subgroup at each level of the exposure, the reference level first; 0 or more.
+    log_hr : array-like, shape (subgroups, levels - 1)
+        Log hazard ratio of each level against the reference, in each subgroup.
+    alpha : float
+        Level of the test.
+
+    Returns
+    -------
+    float
+        Probability, 0 to 1, that the p-value falls below `alpha`; NaN where no events bear on the question.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a number of events is below 0 or missing.
+
+    Notes
+    -----
+    Noncentral chi-square. The information on a subgroup's log ratios is that of its events shared out over
+    the levels, diag(d) - d d' / sum(d), so that a level without events informs of nothing.
+    """
+    events, log_hr = np.asarray(events, dtype=float), np.asarray(log_hr, dtype=float)
+    if events.ndim != 2 or log_hr.shape != (len(events), events.shape[1] - 1) or len(events) < 2:
+        found = f"events has shape {events.shape} and log_hr {log_hr.shape}"
+        raise ValueError(
+            f"{found}; give (subgroups, levels) and (subgroups, levels - 1), two of each or more."
+        )
+    if not (events >= 0).all():
+        raise ValueError(f"events are {events.tolist()}; all must be known and 0 or more.")
+    information = [np.diag(d[1:]) - np.outer(d[1:], d[1:]) / max(d.sum(), 1e-300) for d in events]
+    total = np.linalg.pinv(sum(information))
+    common = total @ sum(i @ b for i, b in zip(information, log_hr, strict=True))
+    apart = sum((b - common) @ i @ (b - common) for i, b in zip(information, log_hr, strict=True))
+    ranks = [np.linalg.matrix_rank(i) for i in information]
+    if (df := sum(ranks) - np.linalg.matrix_rank(sum(information))) < 1:
+        return float("nan")
+    return float(stats.ncx2.sf(stats.chi2.isf(alpha, df), df, max(apart, 1e-12)))
+
+
+def detectable_ratio(events: ArrayLike, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Return the smallest ratio of hazard ratios that the test of an interaction sees with a given power.
+
+    Parameters
+    ----------
+    events : array-like, shape (subgroups, 2)
+        Events in each subgroup, without and with the exposure.
+    power : float
+        Wanted probability, above `alpha` and below 1.
+    alpha : float
+        Level of the test.
+
+    Returns
+    -------
+    float
+        Above 1, of one subgroup against all others: the subgroup in which it is seen most easily. Infinite
+        where no ratio up to 1000 would be seen, or none can be.
+
+    Raises
+    ------
+    ValueError
+        As `interaction_power`.
+    """
+    events, largest = np.asarray(events, dtype=float), np.log(1000)
+    found = [np.inf]
+    for alone in np.eye(len(events))[:, :, None]:
+
+        def missing(log_ratio: float, alone: np.ndarray = alone) -> float:
+            return interaction_power(events, log_ratio * alone, alpha=alpha) - power
+
+        if missing(largest) > 0:
+            found.append(np.exp(brentq(missing, 1e-6, largest)))
+    return float(min(found))

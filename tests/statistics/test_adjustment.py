@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from npcbook.statistics.adjustment import (
     balance_table,
+    balancing_weights,
     e_value,
-    inverse_probability_weights,
     partial_correlation,
     rate_difference,
     restricted_cubic_spline,
@@ -29,11 +30,11 @@ def confounded(n=4000, effect=0.0, seed=0):
 
 def test_weights_remove_measured_confounding():
     time, event, treated, covariates = confounded()
-    weights = inverse_probability_weights(treated, covariates)
+    weights = balancing_weights(treated, covariates)
     before = balance_table(covariates, treated)["largest_difference"][0]
     after = balance_table(covariates, treated, weights.weight)["largest_difference"][0]
     assert before > 0.9
-    assert after < 0.1
+    assert after < 0.03
     crude = fit_cox(time, event, treated.astype(float))
     weighted = fit_cox(time, event, treated.astype(float), weights=weights.weight, robust=True)
     assert crude.hr_low[0] > 1.5
@@ -46,25 +47,46 @@ def test_weights_remove_measured_confounding():
     )
 
 
-def test_weights_are_stabilised_and_by_hand():
+def test_weights_by_hand_and_as_inverse_probabilities():
     # Two strata: 1 of 4 treated in the first, 3 of 4 in the second; half treated overall.
-    stratum, treated = np.repeat([0, 1], 400), np.tile([1, 0, 0, 0, 1, 1, 1, 0], 100)
-    stratum = np.tile([0, 0, 0, 0, 1, 1, 1, 1], 100)
-    weights = inverse_probability_weights(treated, pd.DataFrame({"x": stratum}), penalty=1e-6, truncate=0)
+    treated, stratum = np.tile([1, 0, 0, 0, 1, 1, 1, 0], 100), np.tile([0, 0, 0, 0, 1, 1, 1, 1], 100)
+    weights = balancing_weights(treated, pd.DataFrame({"x": stratum}), penalty=1e-9)
     expected = np.where(stratum == treated, 0.5 / 0.75, 0.5 / 0.25)
-    np.testing.assert_allclose(weights.weight, expected, rtol=1e-3)
-    assert weights.weight.mean() == pytest.approx(1, rel=1e-3)
-    assert weights.n_truncated == 0
+    np.testing.assert_allclose(weights.weight, expected, rtol=1e-6)
     w = expected[treated == 1]
-    assert weights.effective_n[1] == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-3)
+    assert weights.overlap.loc[1].to_list() == pytest.approx([400, w.sum() ** 2 / (w**2).sum(), 2], rel=1e-6)
 
 
-def test_truncation_bounds_the_weights():
-    _, _, treated, covariates = confounded(500)
-    full = inverse_probability_weights(treated, covariates, truncate=0)
-    cut = inverse_probability_weights(treated, covariates, truncate=0.05)
-    assert cut.weight.max() < full.weight.max()
-    assert cut.n_truncated == 50
+def test_weights_balance_every_part_to_its_own_means_and_average_one():
+    rng = np.random.default_rng(4)
+    x = pd.DataFrame(rng.normal(size=(600, 3)), columns=list("abc"))
+    part = np.where(x["a"] > 0.4, "high", "low")
+    group = np.where(rng.random(600) < 1 / (1 + np.exp(-x["b"])), "t", rng.choice(["u", "v"], 600))
+    weights = balancing_weights(group, x, within=part, penalty=1e-4)
+    for name in ("high", "low"):
+        rows = part == name
+        table = balance_table(x[rows], group[rows], weights.weight[rows])
+        assert table["largest_difference"].max() < 1e-3
+        np.testing.assert_allclose(table["t"], x[rows].mean(), atol=1e-3)
+        alone = balancing_weights(group[rows], x[rows], penalty=1e-4)
+        np.testing.assert_allclose(alone.weight, weights.weight[rows], rtol=1e-6)
+        assert weights.weight[rows & (group == "t")].mean() == pytest.approx(1)
+        assert weights.overlap.loc[name, "effective_n"].to_list() == alone.overlap["effective_n"].to_list()
+
+
+def test_weights_do_not_depend_on_order_or_unit():
+    _, _, treated, covariates = confounded(400)
+    covariates["other"] = np.random.default_rng(2).normal(size=400)
+    weights, order = balancing_weights(treated, covariates).weight, np.random.default_rng(1).permutation(400)
+    moved = balancing_weights(treated[order], 5 - 3 * covariates.iloc[order])
+    np.testing.assert_allclose(moved.weight, weights[order], rtol=1e-7)
+
+
+def test_a_penalty_keeps_weights_finite_where_a_group_lacks_a_kind_of_patient():
+    treated, rare = np.repeat([0, 1], 50), np.r_[np.zeros(50), np.ones(4), np.zeros(46)]
+    weights = balancing_weights(treated, pd.DataFrame({"rare": rare, "constant": 1.0}))
+    assert np.isfinite(weights.weight).all()
+    assert weights.overlap["largest_weight"].max() < 3
 
 
 def rates_of(time, event, treated, covariates, within, *, horizon=30, n_bootstraps=200):
@@ -74,15 +96,34 @@ def rates_of(time, event, treated, covariates, within, *, horizon=30, n_bootstra
 
 def test_weighted_rates_and_their_samples_are_kaplan_meiers_with_weights_of_the_sample():
     time, event, treated, covariates = confounded(300)
+    time[:40] = np.round(time[:40]) + 1  # ties
     within = np.where(np.arange(300) % 3 == 0, "a", "b")
     got = rates_of(time, event, treated, covariates, within, n_bootstraps=2)
-    drawn = np.random.default_rng(3).integers(0, 300, 300)
+    arms = [np.flatnonzero((within == w) & (treated == t)) for w in "ab" for t in (False, True)]
+    rng = np.random.default_rng(3)
+    drawn = np.concatenate([rng.choice(arm, len(arm)) for arm in arms])
     for rows, rates in ((np.arange(300), got.rate), (drawn, got.samples.iloc[0])):
-        weight = inverse_probability_weights(treated[rows], covariates.iloc[rows]).weight
+        weight = balancing_weights(treated[rows], covariates.iloc[rows], within=within[rows]).weight
         for group in ("a", "b"):
             of = (within[rows] == group) & treated[rows]
             curve = kaplan_meier(time[rows][of], event[rows][of], at=[30], weights=weight[of])
             assert rates["DMFS", group, True] == pytest.approx(curve.survival[0], abs=1e-12)
+    np.testing.assert_array_equal(got.weight, balancing_weights(treated, covariates, within=within).weight)
+
+
+def test_limits_of_a_difference_are_newcombes_where_weights_say_nothing():
+    # Nobody is censored before the horizon and there is nothing to balance: proportions.
+    outcome = np.r_[np.ones(56), np.zeros(14), np.ones(48), np.zeros(32)]
+    treated, time = np.repeat([True, False], [70, 80]), np.where(outcome == 1, 50.0, 10.0)
+    rates = weighted_rates(
+        {"DMFS": (time, 1 - outcome)}, treated, pd.DataFrame({"x": np.ones(150)}), 30, within=np.zeros(150),
+        n_bootstraps=4000, rng=np.random.default_rng(1),
+    )  # fmt: skip
+    gap = rates.difference(("DMFS", 0, True), ("DMFS", 0, False))
+    low, high = confint_proportions_2indep(56, 70, 48, 80, method="newcomb")
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, low, high), abs=0.003)
+    swapped = rates.difference(("DMFS", 0, False), ("DMFS", 0, True))
+    assert (swapped.low, swapped.high) == pytest.approx((-gap.high, -gap.low))
 
 
 def test_limits_of_weighted_rates_are_greenwoods_where_weights_say_nothing():
@@ -112,6 +153,8 @@ def test_weighted_rates_without_events_or_follow_up_have_no_limits():
     ).all()
     assert np.isnan(got["DMFS", "b", True].value)
     assert str(got["DMFS", "b", True]) == "–"
+    with pytest.raises(ValueError, match="there is no patient in"):
+        got["DMFS", "c", True]
 
 
 def test_weighted_rates_refuse_outcomes_of_other_patients():
@@ -179,9 +222,10 @@ def test_restricted_cubic_spline_is_straight_beyond_the_knots():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: inverse_probability_weights(["a", "a"], [1, 2]), "two groups"),
-        (lambda: inverse_probability_weights(["a"], [1, 2]), "equal lengths"),
-        (lambda: inverse_probability_weights(["a", "b"], [1, 2], truncate=0.7), "truncate is 0.7"),
+        (lambda: balancing_weights(["a", "a"], [1, 2]), "two groups"),
+        (lambda: balancing_weights(["a"], [1, 2]), "equal lengths"),
+        (lambda: balancing_weights(["a", "b"], [1, 2], within=["x", "y"]), "two groups"),
+        (lambda: balancing_weights(["a", "b"], [1, 2], penalty=0), "penalty is 0"),
         (lambda: balance_table(pd.DataFrame({"x": [1, 2]}), ["a"]), "rows"),
         (lambda: e_value(2, 3, 4), "enclose"),
         (lambda: restricted_cubic_spline([1, 2], [0, 1]), "three or more"),

@@ -176,3 +176,50 @@ def test_bad_input_is_named(changes, message):
     arguments = {"time": [1, 2, 3, 4], "event": [1, 0, 1, 0], "covariates": [0, 1, 0, 1]} | changes
     with pytest.raises(ValueError, match=message):
         fit_firth_cox(**arguments)
+
+
+def test_strata_multiply_their_likelihoods_before_the_penalty():
+    time, event, x = simulated(160, 14, 11)
+    strata = np.arange(160) % 2
+    fit = fit_firth_cox(time, event, x, strata=strata)
+    values = x.to_numpy() - x.to_numpy().mean(axis=0)
+
+    def minus(beta):
+        parts = [penalised_loglik(time[s], event[s], values[s], beta) for s in (strata == 0, strata == 1)]
+        # Each part holds half the log determinant of its own information; the penalty is that of the sum.
+        each, together = (
+            sum(half_log_determinants(time, event, values, beta, strata, k)) for k in (True, False)
+        )
+        return -(sum(parts) - each + together)
+
+    best = optimize.minimize(
+        minus, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12}
+    )
+    np.testing.assert_allclose(fit.coef, best.x, atol=1e-5)
+    assert fit.loglik == pytest.approx(-best.fun, abs=1e-8)
+
+
+def half_log_determinants(time, event, x, beta, strata, each):
+    """Return half the log determinants of the information of each stratum, or of their sum."""
+    found = []
+    for code in np.unique(strata):
+        rows, information = strata == code, 0.0
+        for t in time[rows][event[rows] == 1]:
+            at_risk = x[rows][time[rows] >= t]
+            weight = np.exp(at_risk @ beta)
+            mean = weight @ at_risk / weight.sum()
+            information = information + (at_risk.T * weight) @ at_risk / weight.sum() - np.outer(mean, mean)
+        found.append(information)
+    return [np.linalg.slogdet(i)[1] / 2 for i in (found if each else [sum(found)])]
+
+
+def test_one_stratum_is_none_and_strata_keep_baseline_hazards_apart():
+    time, event, x = simulated(200, 40, 7)
+    one = fit_firth_cox(time, event, x, strata=["a"] * 200)
+    np.testing.assert_allclose(one.coef, fit_firth_cox(time, event, x).coef, rtol=1e-12)
+    # Time in another unit in one of two strata changes nothing.
+    strata = np.arange(200) % 2
+    apart = fit_firth_cox(time, event, x, strata=strata)
+    again = fit_firth_cox(np.where(strata == 1, 30 * time, time), event, x, strata=strata)
+    np.testing.assert_allclose(again.hr_high, apart.hr_high, rtol=1e-6)
+    np.testing.assert_allclose(apart.coef, fit_cox(time, event, x, strata=strata).coef, atol=0.1)

@@ -7,9 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from scipy import stats
 
 from npcbook.statistics.cox import fit_cox
-from npcbook.statistics.interaction import continuous_interaction, gail_simon, likelihood_ratio
+from npcbook.statistics.interaction import (
+    continuous_interaction,
+    detectable_ratio,
+    gail_simon,
+    interaction_power,
+    likelihood_ratio,
+)
 
 STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "qualitative_interaction" / "cases.json").read_text())["cases"]
@@ -143,3 +150,56 @@ def test_likelihood_ratio_holds_its_level():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_strata_keep_a_difference_between_cohorts_out_of_the_interaction():
+    rng = np.random.default_rng(8)
+    cohort, x, g = (rng.integers(0, 2, 400) for _ in range(3))
+    time, event = rng.exponential(40 / np.exp(x)), rng.random(400) < 0.5
+    slower = np.where(cohort == 1, 100 * time, time)
+    for test, modifier in ((likelihood_ratio, g), (continuous_interaction, g + rng.normal(size=400))):
+        apart = test(time, event, x, modifier, strata=cohort)
+        assert test(slower, event, x, modifier, strata=cohort).statistic == pytest.approx(
+            apart.statistic, rel=1e-6
+        )
+        whole = test(time, event, x, modifier)
+        assert test(time, event, x, modifier, strata=np.zeros(400)).statistic == pytest.approx(
+            whole.statistic
+        )
+
+
+def test_power_by_hand_and_without_an_effect():
+    # Two by two: the variance of the log ratio of ratios is the sum of 1 / events, here 4 / 25.
+    power = interaction_power([[25, 25], [25, 25]], [[0.0], [1.2]])
+    z = 1.2 / np.sqrt(4 / 25)
+    assert power == pytest.approx(stats.norm.sf(1.959964 - z) + stats.norm.cdf(-1.959964 - z), rel=1e-5)
+    assert interaction_power([[25, 25, 9], [5, 7, 8]], [[0.3, 0.4]] * 2) == pytest.approx(0.05, abs=1e-4)
+    ratio = detectable_ratio([[25, 25], [25, 25]])
+    assert interaction_power([[25, 25], [25, 25]], [[0.0], [np.log(ratio)]]) == pytest.approx(0.8)
+    # Subgroups of one kind of event inform of nothing.
+    assert np.isnan(interaction_power([[0, 9], [5, 5]], [[0.0], [1.0]]))
+    assert detectable_ratio([[0, 9], [5, 5]]) == np.inf
+
+
+def test_power_is_how_often_simulated_studies_find_it():
+    rng, found, events = np.random.default_rng(3), [], np.zeros((2, 2))
+    x, g = np.tile([0, 1], 300), np.repeat([0, 1], 300)
+    for _ in range(300):
+        time = rng.exponential(200 / np.exp(-1.1 * x * g))
+        event = time < 60
+        found.append(likelihood_ratio(np.minimum(time, 60), event, x, g).p_value < 0.05)
+        events += [[(event & (g == k) & (x == level)).sum() for level in (0, 1)] for k in (0, 1)]
+    assert np.mean(found) == pytest.approx(interaction_power(events / 300, [[0.0], [-1.1]]), abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("events", "log_hr", "message"),
+    [
+        ([[1, 2]], [[0]], "two of each"),
+        ([[1, 2], [3, 4]], [[0, 1]], "two of each"),
+        ([[1, -2], [3, 4]], [[0], [1]], "0 or more"),
+    ],
+)
+def test_bad_numbers_of_events_are_named(events, log_hr, message):
+    with pytest.raises(ValueError, match=message):
+        interaction_power(events, log_hr)
