@@ -13,7 +13,8 @@ from pathlib import Path
 import jupytext
 
 ROOT = Path(__file__).parents[1]
-LIBRARY, FUNCTION, USUAL, CELL, SCRIPT = 6500, 40, 25, 20, 700  # lines at most
+# Lines at most. The library had 6,494 when it moved into its wings; what it learns after that comes on top.
+LIBRARY, FUNCTION, USUAL, CELL, SCRIPT = 7500, 40, 25, 20, 700
 NOT_CODE = {
     tokenize.COMMENT,
     tokenize.NL,

@@ -22,6 +22,7 @@ from .heads import (
     fit_scaling as fit_scaling,
     fit_softmax_head as fit_softmax_head,
     fit_staged_head as fit_staged_head,
+    merge_heads as merge_heads,
 )
 from .model import (
     NOTICE as NOTICE,
@@ -42,6 +43,7 @@ from .preprocessing import (
     preprocess_files as preprocess_files,
     preprocessed_path as preprocessed_path,
 )
+from .prognosis import PrognosisSettings as PrognosisSettings, train_on_metastasis as train_on_metastasis
 from .radiomics import (
     IMAGES as IMAGES,
     TEXTURES as TEXTURES,
@@ -63,6 +65,7 @@ from .trained import (
 from .training import (
     TrainingSettings as TrainingSettings,
     dice_loss as dice_loss,
+    stable_after as stable_after,
     train_epoch as train_epoch,
     train_segmentation as train_segmentation,
 )

@@ -128,6 +128,8 @@ class StagedHead:
         Places of the features that are taken as they are.
     last : LinearHead
         Of the readings: the probabilities of the labels, then the measured features.
+    path : object
+        The Cox model as it was fitted, with what it chose its penalty by; not stored.
     """
 
     scaling: Scaling
@@ -135,6 +137,7 @@ class StagedHead:
     intercept: np.ndarray
     measured: np.ndarray
     last: LinearHead
+    path: object = None
 
     def read(self, features: torch.Tensor) -> torch.Tensor:
         """Return the readings of features, shape (N, labels + measured)."""
@@ -208,7 +211,7 @@ def fit_staged_head(
     scale = np.repeat((STAGE_SCALE, 1.0), (len(fitted), len(places)))
     last = fit(readings, *outcome, fit_scaling=partial(_fit_stretched, scale=scale))
     return StagedHead(
-        scaling, weights, intercept, places, LinearHead(last.coef * scale, last.scaling.scaling)
+        scaling, weights, intercept, places, LinearHead(last.coef * scale, last.scaling.scaling), last
     )
 
 
@@ -277,6 +280,20 @@ def fit_softmax_head(
         optimiser.step()
         losses.append(loss.item())
     return SoftmaxHead(head, scaling, np.array(losses))
+
+
+def merge_heads(heads: Sequence[SoftmaxHead]) -> SoftmaxHead:
+    """Return one head of the pooled vectors put side by side, whose log odds are the mean of the heads'."""
+    parts = [fitted.head for fitted in heads]
+    merged = PrognosisHead(sum(part.connect.in_features for part in parts))
+    with torch.no_grad():
+        merged.connect.weight.copy_(torch.block_diag(*(part.connect.weight for part in parts)))
+        merged.connect.bias.copy_(torch.cat([part.connect.bias for part in parts]))
+        weights = torch.cat([part.classify.weight for part in parts], dim=1)
+        merged.classify.weight.copy_(weights / len(parts))
+        merged.classify.bias.copy_(torch.stack([part.classify.bias for part in parts]).mean(dim=0))
+    both = [np.concatenate([getattr(fitted.scaling, name) for fitted in heads]) for name in ("mean", "sd")]
+    return SoftmaxHead(merged, Scaling(*both), np.mean([fitted.losses for fitted in heads], axis=0))
 
 
 def save_head(

@@ -26,6 +26,7 @@ from npcbook.imaging.grids import fit_grid, plane_field, restore_grid
 from npcbook.imaging.heads import FARTHEST, LinearHead, SoftmaxHead, StagedHead, load_head, save_head
 from npcbook.imaging.network import UNet3d
 from npcbook.imaging.preprocessing import preprocess
+from npcbook.imaging.prognosis import load_encoder, pooled_bottleneck
 from npcbook.imaging.trained import load_network
 from npcbook.imaging.volumes import Volume, half_precision, orient, read_geometry, read_volume, write_mask
 from npcbook.store import atomic_path, fingerprint
@@ -51,8 +52,8 @@ class Model:
     ----------
     about : dict
         Content of ``model.json``: origin, preprocessing, geometry and number of the training patients.
-    networks : dict of str to UNet3d
-        One for each sequence.
+    networks, encoders : dict of str to UNet3d
+        One for each sequence: what segments, and what was trained on for metastasis, if that was done.
     heads : dict of (track, score) to (head, names of its features)
         Scores are the sequences and ``"combined"``.
     cutoffs : dict of str to float
@@ -61,6 +62,7 @@ class Model:
 
     about: dict
     networks: dict[str, UNet3d]
+    encoders: dict[str, UNet3d]
     heads: dict[tuple[str, str], tuple[SoftmaxHead | LinearHead | StagedHead, list[str]]]
     cutoffs: dict[str, float]
 
@@ -116,6 +118,7 @@ def store_model(
     *,
     heads: Mapping[tuple[str, str], tuple[SoftmaxHead | LinearHead | StagedHead, Sequence[str]]],
     networks: Mapping[str, Path],
+    encoders: Mapping[str, Path],
     seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],
     cutoffs: Mapping[str, Mapping[str, Path]],
@@ -131,6 +134,9 @@ def store_model(
         Tracks are "as published" and "recommended"; a name is ``sequence/feature``.
     networks : mapping of sequence to path
         Files of the networks whose features the heads read.
+    encoders : mapping of sequence to path
+        Files of `train_on_metastasis`, whose pooled bottleneck the published heads read; empty if they read
+        that of `networks`.
     seen : mapping
         What the networks see: ``order`` of preprocessing, ``grid``, ``plane_mm``; and how they were trained.
     training_images : mapping of sequence to paths
@@ -153,7 +159,8 @@ def store_model(
         "input": dict(seen),
         "network": load_network(next(iter(networks.values()))).network.settings.to_dict(),
         "network_files": _relative(networks, folder),
-        "networks_fingerprint": fingerprint(list(networks.values())),
+        "encoder_files": _relative(encoders, folder),
+        "networks_fingerprint": fingerprint([*networks.values(), *encoders.values()]),
         "cutoffs": {track: _relative(tables, folder) for track, tables in cutoffs.items()},
         "geometry": {sequence: _common_geometry(paths) for sequence, paths in training_images.items()},
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": python_version()},
@@ -195,7 +202,9 @@ def read_model(run_folder: str | os.PathLike) -> Model:
     """
     for path in sorted(Path(run_folder).glob("*/model/model.json")):
         folder, about = path.parent, json.loads(path.read_text())
-        files = [folder / name for name in about.get("network_files", {}).values()]
+        own = ({**about.get(kind, {})} for kind in ("network_files", "encoder_files"))
+        segments, encodes = ({s: folder / name for s, name in names.items()} for names in own)
+        files = [*segments.values(), *encodes.values()]
         if files and all(file.exists() for file in files):
             break
     else:
@@ -208,10 +217,13 @@ def read_model(run_folder: str | os.PathLike) -> Model:
             f"The networks of the run {run_folder} were trained anew after the heads were fitted: fit the "
             "heads again (python -m npcbook book)."
         )
-    networks = {s: load_network(file).network for s, file in zip(about["network_files"], files, strict=True)}
+    networks = {sequence: load_network(file).network for sequence, file in segments.items()}
+    encoders = {sequence: load_encoder(file) for sequence, file in encodes.items()}
     heads = {(t, n): load_head(_head_path(folder, t, n)) for t in TRACKS for n in (*SEQUENCES, "combined")}
     cutoffs = {track: _read_cutoff(folder, tables) for track, tables in about["cutoffs"].items()}
-    return Model(about, networks, heads, {t: value for t, value in cutoffs.items() if value is not None})
+    return Model(
+        about, networks, encoders, heads, {t: value for t, value in cutoffs.items() if value is not None}
+    )
 
 
 def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
@@ -304,6 +316,8 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     field = plane_field(volume, seen["plane_mm"])
     pixels = fit_grid(volume, tuple(seen["grid"]), field_mm=field).image
     found = extract_features(model.networks[sequence], pixels[None])
+    if encoder := model.encoders.get(sequence):
+        found = replace(found, bottleneck=pooled_bottleneck(encoder, pixels[None]))
     volume = restore_grid(found.labels[0], volume, field_mm=field)
     back = orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")

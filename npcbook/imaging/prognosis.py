@@ -103,7 +103,7 @@ class _Deep(nn.Module):
         return self.head(self.scaling.scale(self.pool(features)))
 
 
-def train_on(
+def train_on_metastasis(
     path: str | os.PathLike,
     network_file: Path,
     images: np.ndarray,
@@ -254,5 +254,13 @@ def _load(path: Path) -> PrognosisNetwork:
 
 
 def load_encoder(path: str | os.PathLike) -> UNet3d:
-    """Return the encoder of a network that `train_on` kept."""
+    """Return the encoder of a network that `train_on_metastasis` kept."""
     return _load(Path(path)).network
+
+
+@torch.no_grad()
+def pooled_bottleneck(network: UNet3d, images: np.ndarray) -> np.ndarray:
+    """Return the pooled bottleneck, shape (N, C), of images, shape (N, Z, Y, X)."""
+    return _apply(
+        lambda part: pool_global(network.encode(part)[-1]), torch.from_numpy(images)[:, None]
+    ).numpy()
