@@ -35,18 +35,14 @@ in_short()
 # %%
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from lifelines.utils import concordance_index
 from scipy.special import expit, logit
-from scipy.stats import spearmanr
-from sklearn.linear_model import RidgeCV
 from sksurv.metrics import concordance_index_censored
 
 from npcbook.book import KEPT, open_chapter, show_source
@@ -69,7 +65,6 @@ outcome_training = {  # fields of PrognosisSettings, for a network that is train
 head = {"epochs": 500, "learning_rate": 1e-3}  # of the head on a frozen network; paper: 500 and 1e-4
 n_folds = 5  # folds of the recommended head, inner and outer; a network is trained on in three
 seed = 2023  # of the heads' first weights and of the folds
-explained_patients = 4  # patients of highest risk whose scores are attributed to voxels
 
 # %%
 chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -153,7 +148,7 @@ def features(kind: str, sequences: tuple[str, ...]) -> np.ndarray:
 
 
 # %%
-from npcbook.imaging import load_network, network_path, preprocessed_path, stack_on_grid
+from npcbook.imaging import network_path, preprocessed_path, stack_on_grid
 
 source = chapter.input_path("02_segmentation")
 seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
@@ -367,7 +362,7 @@ gain = format_number(reached["combined"] - reached[best])
 text = f"""The best single sequence in validation is {shown[best]}
 ({format_number(reached[best])}); all three together differ from it by {gain} (it is the best of three on
 these same patients, which favours it) ([C-indices](#dl-c-index))."""
-chapter.takeaway(6, text)
+chapter.takeaway(5, text)
 
 # %% [markdown]
 # (dl-seeds)=
@@ -413,201 +408,6 @@ alt = "Histograms of the scores of patients with and without metastasis, by coho
 chapter.figure("scores", fig, alt)
 
 # %% [markdown]
-# ### What the stored features know
-#
-# For synthetic patients the planted traits can be asked for: a ridge regression from the features of all
-# three sequences, its penalty chosen within training, predicts each trait in the validation cohort. A low
-# correlation for the pooled bottleneck and a higher one for the disease and its surroundings say where
-# the information was lost. For a real cohort there is nothing planted, and the table says so.
-
-# %%
-traits = ("size", "heterogeneity", "infiltration")
-probes = []
-for trait in () if truth is None else traits:
-    target, row = truth[trait].reindex(patients.index).to_numpy(), {"trait": trait}
-    for kind in ("bottleneck", "region"):
-        inputs = features(kind, models["combined"])
-        inputs = fit_scaling(inputs[training]).apply(inputs)
-        probe = RidgeCV(np.logspace(0, 5, 11)).fit(inputs[training], target[training])
-        row[kind] = np.corrcoef(probe.predict(inputs[held]), target[held])[0, 1]
-    probes.append(row)
-probes = probes or [{"trait": "nothing is planted in a real cohort", "bottleneck": np.nan, "region": np.nan}]
-caption = "Correlation of predicted and planted traits, validation cohort."
-chapter.table("probes", pd.DataFrame(probes), caption)
-
-# %% [markdown]
-# (dl-attribution)=
-# ### What the score rests on
-#
-# The paper names it as a limitation that nobody knows what its network looks at. For validation patients of
-# highest risk, integrated gradients share the recommended score out to the voxels of the three pictures: what
-# each voxel adds to it in comparison with the same place on the other side of the patient's head. The
-# head averages over the predicted tumour and shells around it, and so has to look there; a network of random
-# weights, with a random head, shows how much of the pattern comes from that alone. Where infiltration was
-# planted, the part of the attribution that falls on it can be told (voxels in which at least a tenth of the
-# tissue is infiltrated). Attributions should add up to the difference between the scores of the picture and
-# of its mirror image; the last columns say how far they do.
-
-# %%
-from npcbook.imaging import Attribution, integrated_gradients, random_head, randomise, score_function
-
-show_source(integrated_gradients)
-from npcbook.imaging import predict_labels
-
-by_risk = pd.Series(recommended["combined"], index=patients.index)[held]
-explained = by_risk.nlargest(explained_patients).index
-networks, pictures, masks = {}, {}, {}
-for sequence, file in network_files.items():
-    networks[sequence] = load_network(file).network
-    pictures[sequence] = read_pictures(sequence, explained)
-    masks[sequence] = predict_labels(networks[sequence], torch.from_numpy(pictures[sequence])[:, None])
-
-# %%
-from npcbook.imaging import Volume, fit_grid, plane_field, share_within
-from npcbook.synthetic import rebuild_anatomy, render_again
-
-planted_in = {} if truth is None else rebuild_anatomy(cohort_folder, explained)
-infiltrated = {}
-for patient, anatomy in planted_in.items():
-    share = Volume(anatomy.infiltration, None, anatomy.spacing)
-    infiltrated[patient] = fit_grid(share, grid, field_mm=plane_field(share, plane_mm)).image >= 0.1
-
-
-def explain(sequence: str, *, learnt: bool) -> list[Attribution]:
-    """Return what each voxel adds to the scores of the explained patients."""
-    width, network = len(columns["region"]), networks[sequence]
-    start, given = width * list(SEQUENCES).index(sequence), features("region", models["combined"])
-    given, head = given[patients.index.get_indexer(explained)], heads["combined"]
-    if not learnt:
-        network, start = randomise(network.settings, seed=seed), 0
-        head = random_head(network, pictures[sequence], masks[sequence], seed=seed)
-        given = np.tile(head.scaling.mean, (len(explained), 1))
-    place = slice(start, start + width)
-    maps = []
-    for mask, picture, others in zip(masks[sequence], pictures[sequence], given, strict=True):
-        score = score_function(network, mask, head, features=others, columns=place)
-        maps.append(integrated_gradients(score, picture))
-    return maps
-
-
-# %%
-def where_it_falls(sequence: str, patient: str, mask, learnt: Attribution, untrained: Attribution) -> dict:
-    """Return which part of a patient's attribution falls on what, for trained and random weights."""
-    row = {"Sequence": shown[sequence], "predicted tumour": share_within(learnt.values, mask == 1)}
-    if patient in infiltrated:
-        region = infiltrated[patient]
-        row["planted infiltration"] = share_within(learnt.values, region)
-        row["the same, random network"] = share_within(untrained.values, region)
-        row["infiltration's share of the volume"] = region.mean()
-    sizes = np.abs(learnt.values), np.abs(untrained.values)
-    row["rank correlation with random"] = spearmanr(*sizes, axis=None).statistic
-    row["score less the mirror image's"] = learnt.score - learnt.baseline_score
-    row["missing from the sum, size"] = abs(learnt.gap)
-    return row
-
-
-# %%
-rows, maps = [], {}
-for sequence in SEQUENCES:
-    maps[sequence] = explain(sequence, learnt=True)
-    maps[sequence, "random"] = explain(sequence, learnt=False)
-    each = zip(explained, masks[sequence], maps[sequence], maps[sequence, "random"], strict=True)
-    rows += [where_it_falls(sequence, *one) for one in each]
-attributed = pd.DataFrame(rows).groupby("Sequence", sort=False).mean().map(format_number).reset_index()
-caption = f"Part of the attribution by where it falls, mean over {len(explained)} patients."
-chapter.table("attribution", attributed, caption)
-
-# %% [markdown]
-# The patient of highest risk, in the slice with the largest predicted tumour. Red raises the score, blue
-# lowers it. Two lines help to read the picture: the dashed yellow one surrounds the predicted tumour, the
-# dotted green one planted infiltration, where it is known. Colours are scaled within each picture, because
-# a head of random weights has a scale of its own: the ends of the bar stand for the size of contribution
-# that all but one voxel in a thousand stay below.
-
-
-# %%
-def draw_attribution(ax, sequence: str, key, title: str):
-    """Draw the map of the patient of highest risk over the picture; return the coloured layer."""
-    mask, values = masks[sequence][0] == 1, maps[key][0].values
-    at = int(mask.sum(axis=(1, 2)).argmax())
-    found = values[at] / (np.quantile(np.abs(values), 0.999) or 1.0)
-    ax.imshow(pictures[sequence][0][at], cmap="gray", vmin=-2, vmax=3)
-    overlay = ax.imshow(found, cmap="RdBu_r", vmin=-1, vmax=1, alpha=np.clip(np.abs(found), 0, 1))
-    regions = {"predicted tumour": mask, "planted infiltration": infiltrated.get(explained[0])}
-    for what, region in regions.items():
-        if region is not None and region[at].any():
-            colour, style = LINES[what]
-            ax.contour(region[at], [0.5], colors=colour, linestyles=style, linewidths=1.2)
-    ax.set(xticks=[], yticks=[], title=f"{shown[sequence]}, {title}")
-    return overlay
-
-
-# %%
-LINES = {"predicted tumour": ("#ffd92f", "dashed"), "planted infiltration": ("#66c2a5", "dotted")}
-fig, axes = plt.subplots(2, 3, figsize=(9, 6.6), layout="constrained")
-for column, sequence in zip(axes.T, SEQUENCES, strict=True):
-    overlay = draw_attribution(column[0], sequence, sequence, "trained")
-    draw_attribution(column[1], sequence, (sequence, "random"), "random weights")
-scale = plt.cm.ScalarMappable(overlay.norm, overlay.cmap)
-bar = fig.colorbar(scale, ax=axes, shrink=0.7, ticks=[-1, 0, 1], label="contribution to the score")
-bar.ax.set_yticklabels(["lowers it most", "none", "raises it most"], fontsize=8)
-handles = [plt.Line2D([], [], color=c, linestyle=style, label=what) for what, (c, style) in LINES.items()]
-fig.legend(handles=handles[: 1 + bool(infiltrated)], loc="outside lower center", ncols=2, frameon=False)
-chapter.figure("attribution", fig, "Attribution of the score drawn over the three sequences, for the trained "
-               "network and for random weights, with a colour bar; lines surround the predicted tumour and "
-               "planted infiltration.")  # fmt: skip
-
-# %% [markdown]
-# Where the random network does as well as the trained one, the place of an attribution says nothing about
-# what was learnt. Of synthetic patients more can be asked: the same patient can be imaged again with one
-# trait changed and all else equal, scanner and noise included, and the score must answer. Below, the change
-# of the combined recommended score per standard deviation of a trait (from one below the mean to one above
-# it), beside what the trait adds to the planted hazard. The score is shrunk, so that proportions count.
-
-
-# %%
-from npcbook.imaging import extract_features, preprocess
-
-
-def score_again(folder: str, patient: str, networks: dict, head, seen: dict, **latents: float) -> float:
-    """Return the combined recommended score of a patient imaged with other latent variables."""
-    parts = []
-    for sequence, volume in render_again(folder, patient, **latents).items():
-        clean = preprocess(replace(volume, mask=None), order=seen["order"])
-        field = plane_field(clean, seen["plane_mm"])
-        picture = fit_grid(clean, tuple(seen["grid"]), field_mm=field).image
-        parts.append(extract_features(networks[sequence], picture[None]).region.to_numpy())
-    return float(head.risk(np.hstack(parts))[0])
-
-
-def answers_by_patient(folder: str, patients: list[str], files: dict, head, seen: dict) -> pd.DataFrame:
-    """Return how much each patient's score answers to each trait, per standard deviation."""
-    networks = {sequence: load_network(file).network for sequence, file in files.items()}
-    score = partial(score_again, folder, networks=networks, head=head, seen=seen)
-    pairs = [(trait, patient) for trait in ("size", "heterogeneity", "infiltration") for patient in patients]
-    rows = [(t, p, (score(p, **{t: 1.0}) - score(p, **{t: -1.0})) / 2) for t, p in pairs]
-    return pd.DataFrame(rows, columns=["trait", "patient_id", "change"])
-
-
-# %%
-made_from = cohort_folder, list(planted_in), network_files, heads["combined"], seen
-changes = chapter.keep("answers_by_patient.csv", answers_by_patient, *made_from)
-names = ["trait", "planted, log hazard ratio per SD", "score, mean change per SD", "SD over patients"]
-answers = [
-    (trait, np.polyfit(truth[trait], truth["lp_imaging"], 1)[0], change.mean(), change.std())
-    for trait, change in changes.groupby("trait", sort=False)["change"]
-]
-answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
-answers = pd.DataFrame(answers, columns=names)
-chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
-strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
-answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation"""
-if not planted_in:
-    text = f"What the score of these {len(patients)} patients answers to cannot be asked: nothing is planted"
-chapter.takeaway(5, f"{text} ([what the score rests on](#dl-attribution)).")
-
-# %% [markdown]
 # (dl-ceiling)=
 # ### What would help: more patients, or better features
 #
@@ -629,7 +429,10 @@ def fit_visible(inputs, known, *follow_up, rng) -> object:
 
 sources = {"network's readings": features("region", models["combined"])}
 if truth is not None:
-    sources["all that is visible"] = truth[list(traits)].reindex(patients.index).to_numpy()
+    traits = truth[["size", "heterogeneity", "infiltration"]]
+    sources["all that is visible"] = traits.reindex(patients.index).to_numpy()
+
+# %%
 curve, members = [], np.flatnonzero(training)
 for share, number in product((0.25, 0.5, 0.75, 1.0), range(N_SEEDS)):
     rng = np.random.default_rng([seed, number])
@@ -692,7 +495,8 @@ for track, kind, fitted in zip(TRACKS, columns, (published_heads, heads), strict
 by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
 about = store_model(
     chapter.folder / "model", heads=both, networks=network_files, encoders=encoders, seen=seen,
-    training_images=images, cutoffs=cutoffs, label=chapter.label, synthetic=chapter.is_synthetic, run=run.name,
+    training_images=images, cutoffs=cutoffs, label=chapter.label, synthetic=chapter.is_synthetic,
+    run=run.name,
     patients=by_center.reset_index().to_dict("records"),
 )  # fmt: skip
 
@@ -769,8 +573,6 @@ chapter.against_paper(
 #   could be seen meanwhile.
 # - The stage is read from the picture although it stands in the table: the score is meant to come from the
 #   picture alone. Chapter 05 combines both.
-# - Attribution tells where in the picture a score comes from, with the masks held fixed, and not why. The
-#   network is free to use a scanner's trace in the same place.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -783,5 +585,5 @@ chapter.against_paper(
 #
 # ## Hand-over
 #
-# Chapters 05 to 08 read the scores: as published from `scores.csv`, as recommended from
-# `scores_recommended.csv`.
+# [Chapter 03b](03b_dl_insight.ipynb) asks what the recommended score rests on. Chapters 05 to 08 read the
+# scores: as published from `scores.csv`, as recommended from `scores_recommended.csv`.

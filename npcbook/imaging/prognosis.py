@@ -150,34 +150,35 @@ def train_on_metastasis(
 
 
 def _train_on(network_file, images, event, fold, settings: PrognosisSettings) -> PrognosisNetwork:
-    network = load_network(network_file).network
+    network, rows = load_network(network_file).network, np.flatnonzero(fold >= 0)
     shallow, target = _shallow(network, images, settings.frozen_levels), torch.as_tensor(event).long()
-    rows, numbers = np.flatnonzero(fold >= 0), np.unique(fold[fold >= 0])
+    # The vector goes into the head as it is; standardised, it is learnt by heart sooner.
     channels = network.settings.filters[-1]
-    scaling, steps = Scaling(np.zeros(channels), np.ones(channels)), []
-    held_out = torch.zeros(settings.epochs, len(fold), 2)
-    work = [*numbers, None]
+    deep = _Deep(network, settings.frozen_levels, Scaling(np.zeros(channels), np.ones(channels)))
+    fits, held_out = [], torch.zeros(settings.epochs, len(fold), 2)
+    work = [*np.unique(fold[rows]), None]
     for number in progress(work, total=len(work), description="training on for metastasis, fits"):
-        inside = torch.as_tensor((fold >= 0) & (fold != number) if number is not None else fold >= 0)
-        deep = _Deep(network, settings.frozen_levels, scaling)
-        steps.append(list(_fit(deep, shallow[inside], target[inside], settings)))
-        if number is not None:
-            left = torch.as_tensor(fold == number)
-            for epoch, (state, _) in enumerate(steps[-1]):
-                deep.load_state_dict(state)
-                held_out[epoch, left] = _apply(deep, shallow[left])
+        inside, left = (
+            ((fold >= 0) & (fold != number), fold == number) if number is not None else (fold >= 0, [])
+        )
+        fits.append(list(_fit(copy.deepcopy(deep), shallow[inside], target[inside], settings)))
+        for epoch, (state, _) in enumerate(fits[-1] if number is not None else []):
+            held_out[epoch, left] = _apply(_with(deep, state), shallow[left])
     losses = [F.cross_entropy(logits[rows], target[rows]).item() for logits in held_out]
     best = int(np.argmin(losses))
-    pooled = []
-    for fits in steps:
-        deep.load_state_dict(fits[best][0])
-        pooled.append(_apply(deep.pool, shallow).numpy())
+    pooled = [_apply(_with(deep, states[best][0]).pool, shallow).numpy() for states in fits]
     network.down = nn.ModuleList([*network.down[: settings.frozen_levels], *deep.down])
-    history = {"epoch": range(1, settings.epochs + 1), "loss": [loss for _, loss in steps[-1]]}
+    history = {"epoch": range(1, settings.epochs + 1), "loss": [loss for _, loss in fits[-1]]}
     history = pd.DataFrame(history | {"held_out_loss": losses})
-    head = SoftmaxHead(deep.head, scaling, history["loss"].to_numpy())
+    head = SoftmaxHead(deep.head, deep.scaling, history["loss"].to_numpy())
     out_of_fold = held_out[best, rows].double().softmax(dim=1)[:, 1].numpy()
     return PrognosisNetwork(network, head, pooled[-1], np.array(pooled[:-1]), out_of_fold, history)
+
+
+def _with(deep: _Deep, state: dict) -> _Deep:
+    """Return a network with these weights."""
+    deep.load_state_dict(state)
+    return deep
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from npcbook.imaging.training import (
     augment,
     dice_loss,
     segmentation_loss,
+    stable_after,
     train_segmentation,
 )
 
@@ -330,3 +331,27 @@ def test_killed_and_resumed_is_the_same_as_undisturbed(tmp_path):
     assert start("whole").wait() == 0
     killed, whole = (load_file(tmp_path / name / "network.safetensors") for name in ("killed", "whole"))
     assert all(torch.equal(killed[name], whole[name]) for name in whole)
+
+
+def test_a_segmentation_is_stable_when_two_epochs_bring_no_more_than_the_margin():
+    assert stable_after([0.2, 0.5, 0.7]) is None
+    assert stable_after([0.2, 0.5, 0.7, 0.705, 0.709]) == 5
+    assert stable_after([0.2, 0.7, 0.5, 0.69, 0.8]) == 4
+    assert stable_after([0.2, 0.7, 0.5, 0.72]) is None
+
+
+def test_training_until_stable_ends_with_a_rate_of_zero(monkeypatch):
+    settings = TrainingSettings(epochs=20, schedule="until stable", learning_rate=1.0)
+    done = [{"monitor_dice": dice} for dice in (0.5, 0.7, 0.7, 0.7)]
+    assert training._last_epoch(settings, done[:2]) == 20
+    assert training._last_epoch(settings, done) == 4 + training.COOL_DOWN
+    rates = [
+        training._rate(settings, done + [{"monitor_dice": 0.9}] * n, 0.5) for n in range(training.COOL_DOWN)
+    ]
+    assert 1 > rates[0] > rates[1] > rates[2] > 0
+    assert training._rate(settings, done[:3], 0.0) == 1.0
+
+
+def test_training_until_stable_watches_somebody():
+    with pytest.raises(ValueError, match="kept out"):
+        TrainingSettings(schedule="until stable", monitor_fraction=0)
