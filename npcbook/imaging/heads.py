@@ -108,8 +108,8 @@ class LinearHead:
         return self.scaling.scale(features) @ torch.as_tensor(self.coef, dtype=features.dtype)
 
     def risk(self, features: np.ndarray) -> np.ndarray:
-        """Return `score` of an array."""
-        return self.score(_double(features)).numpy()
+        """Return the same of an array."""
+        return self.scaling.apply(features) @ self.coef
 
 
 @dataclass(frozen=True)

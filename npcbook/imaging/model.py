@@ -118,7 +118,7 @@ def store_model(
     *,
     heads: Mapping[tuple[str, str], tuple[SoftmaxHead | LinearHead | StagedHead, Sequence[str]]],
     networks: Mapping[str, Path],
-    encoders: Mapping[str, Path],
+    encoders: Mapping[str, Path] = {},
     seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],
     cutoffs: Mapping[str, Mapping[str, Path]],

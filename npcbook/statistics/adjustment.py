@@ -121,7 +121,7 @@ def balancing_weights(
 
     Notes
     -----
-    Minimises log mean exp(b'z) + penalty / 2 |b|^2 within each group, z being standardised over all; its
+    Minimises ``log mean exp(b'z) + penalty / 2 |b|^2`` within each group, z being standardised over all; its
     slope is the difference of means. Without penalty it is entropy balancing (R ``WeightIt``,
     ``method = "ebal"``), which the libraries of this book lack.
     """
