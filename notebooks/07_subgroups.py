@@ -272,7 +272,7 @@ chapter.takeaway(
 # %% tags=["hide-input"]
 for track, whose in (*LOOKS[:2], *LOOKS[3:]):
     ax = plot_forest(subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)])
-    ax.set_title(f"{whose.capitalize()}, DMFS, groups {track}", loc="left")
+    ax.set_title(f"{whose.capitalize()}, {track}", loc="left")
     alt = f"Forest plot: hazard ratio of high against low risk in each subgroup, {whose}, groups {track}."
     chapter.figure(f"forest_{whose}_{track}".replace(" ", "_"), ax.figure, alt)
 

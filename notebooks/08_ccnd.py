@@ -165,7 +165,7 @@ chapter.methods(
     {threshold_mg_m2} mg/m² in patients with node-positive disease, compared as treated and, as recommended,
     in risk groups by out-of-fold scores cut at their training median, with weights that balance covariates
     and centres within each risk group, from a landmark at {landmark_months} months, and with a term for the
-    interaction of risk and dose; limits of weighted rates are score limits from {n_bootstraps} bootstrap
+    interaction of risk and dose; limits of weighted rates are log–log, from {n_bootstraps} bootstrap
     samples."""
 )
 
@@ -324,7 +324,7 @@ if everybody is not None:
 # ### Recommended: rates after weighting
 #
 # Limits come from a bootstrap of patients within each dose group that finds the weights anew each time: its
-# spread says how many patients a weighted rate is worth, and Wilson's limits are those of that many.
+# spread takes the place of Greenwood's standard error, and limits are log–log as for the observed rates.
 
 # %%
 weighted = {}

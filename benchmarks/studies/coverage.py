@@ -124,7 +124,7 @@ def weighted_gain(table: pd.DataFrame, n_bootstraps: int, rng) -> dict[str, Esti
     first, second = ("DMFS", 0, "high"), ("DMFS", 0, "none")
     estimate, drawn = found.difference(first, second), found.samples[first] - found.samples[second]
     limits = {
-        "score limits (the book's)": (estimate.low, estimate.high),
+        "log-log, combined (the book's)": (estimate.low, estimate.high),
         "percentiles of the bootstrap": tuple(drawn.quantile([0.025, 0.975])),
         "1.96 bootstrap standard errors": (estimate.value + k * 1.96 * drawn.std() for k in (-1, 1)),
     }

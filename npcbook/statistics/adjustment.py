@@ -54,21 +54,18 @@ class WeightedRates:
     overlap: pd.DataFrame
 
     def __getitem__(self, group: object) -> Estimate:
-        """Return a group's rate with Wilson's limits; without limits where no sample can vary it."""
+        """Return a group's rate with log-log limits; without limits where no sample can vary it."""
         if group not in self.rate.index:
             raise ValueError(f"there is no patient in {group}; groups are {self.rate.index.to_list()}.")
         value, spread = self.rate[group], self.samples[group].std()
         # Resampling cannot vary the rate of a group in which nobody, or everybody, has had the event.
         if not (1e-12 < value < 1 - 1e-12 and spread > 0):
             return Estimate(float(value), np.nan, np.nan)
-        # As many patients would have this spread if they had been counted at the horizon.
-        worth, square = value * (1 - value) / spread**2, Z95**2
-        middle = (value + square / (2 * worth)) / (1 + square / worth)
-        reach = np.sqrt(square * (spread**2 + square / (4 * worth**2))) / (1 + square / worth)
-        return Estimate(float(value), float(middle - reach), float(middle + reach))
+        power = np.exp(Z95 * spread / (value * -np.log(value)))
+        return Estimate(float(value), float(value**power), float(value ** (1 / power)))
 
     def difference(self, first: object, second: object) -> Estimate:
-        """Return the rate of the group `first` less that of `second`, with Newcombe's limits."""
+        """Return the rate of the group `first` less that of `second`, their limits squared and added."""
         a, b = self[first], self[second]
         value = a.value - b.value
         low = value - np.hypot(a.value - a.low, b.high - b.value)
@@ -251,8 +248,8 @@ def weighted_rates(
     -----
     Percentiles of the samples, and 1.96 standard errors, hold the truth too seldom where an arm has about ten
     events, because an arm that happens to have few of them seems sure of its rate
-    (``benchmarks/studies/coverage.py``). Wilson's score limits, for the number of patients that has the
-    samples' spread, and Newcombe's hybrid of them for the difference do not shrink with the events.
+    (``benchmarks/studies/coverage.py``). Limits on the scale of log(-log rate), as Kaplan and Meier's have
+    them here, and Newcombe's way of combining those of two rates do not shrink so with the events.
 
     References
     ----------

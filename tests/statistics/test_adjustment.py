@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
-from statsmodels.stats.proportion import confint_proportions_2indep
 
 from npcbook.statistics.adjustment import (
     balance_table,
@@ -111,17 +110,19 @@ def test_weighted_rates_and_their_samples_are_kaplan_meiers_with_weights_of_the_
     np.testing.assert_array_equal(got.weight, balancing_weights(treated, covariates, within=within).weight)
 
 
-def test_limits_of_a_difference_are_newcombes_where_weights_say_nothing():
-    # Nobody is censored before the horizon and there is nothing to balance: proportions.
-    outcome = np.r_[np.ones(56), np.zeros(14), np.ones(48), np.zeros(32)]
-    treated, time = np.repeat([True, False], [70, 80]), np.where(outcome == 1, 50.0, 10.0)
+def test_limits_are_kaplan_and_meiers_where_there_is_nothing_to_balance_and_combine_by_squares():
+    time, event, treated, _ = confounded(300, 0.5)
     rates = weighted_rates(
-        {"DMFS": (time, 1 - outcome)}, treated, pd.DataFrame({"x": np.ones(150)}), 30, within=np.zeros(150),
-        n_bootstraps=4000, rng=np.random.default_rng(1),
+        {"DMFS": (time, event)}, treated, pd.DataFrame({"x": np.ones(300)}), 30, within=np.zeros(300),
+        n_bootstraps=3000, rng=np.random.default_rng(1),
     )  # fmt: skip
+    one, two = (rates["DMFS", 0, arm] for arm in (True, False))
+    for arm, found in ((treated, one), (~treated, two)):
+        expected = rate_at(time[arm], event[arm], 30)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.006)
     gap = rates.difference(("DMFS", 0, True), ("DMFS", 0, False))
-    low, high = confint_proportions_2indep(56, 70, 48, 80, method="newcomb")
-    assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, low, high), abs=0.003)
+    assert gap.low == pytest.approx(gap.value - np.hypot(one.value - one.low, two.high - two.value))
+    assert gap.high == pytest.approx(gap.value + np.hypot(one.high - one.value, two.value - two.low))
     swapped = rates.difference(("DMFS", 0, False), ("DMFS", 0, True))
     assert (swapped.low, swapped.high) == pytest.approx((-gap.high, -gap.low))
 
