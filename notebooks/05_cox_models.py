@@ -622,8 +622,8 @@ chapter.front_page(
     "**The score.** As published, the DL score ranks the patients that it learnt from with a C-index of "
     f"{c_of['training', 'dl_combined']} and new ones with {c_of['validation', 'dl_combined']}; as "
     f"recommended, new ones with {or_dash(best['dl_combined'])}, where the clinical model reaches "
-    f"{or_dash(best['clinical'])} ([Cox models](notebooks/05_cox_models.ipynb))."
-)
+    f"{or_dash(best['clinical'])} ([Cox models](notebooks/05_cox_models.ipynb)).", position=4
+)  # fmt: skip
 
 # %% [markdown]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most

@@ -361,11 +361,6 @@ chapter.say(
     f"{hr_of['training']} there, {hr_of['validation']} in patients it has not seen, and {honest['training']} "
     "in the same training patients once no model scores a patient whom it has seen."
 )
-chapter.front_page(
-    f"**The groups.** High against low DL risk, as published: hazard ratio {hr_of['training']} in training, "
-    f"{hr_of['validation']} in validation. By a score that has not seen the patient, cut at its median: "
-    f"{honest['training']} and {honest['validation']} ([chapter 06](notebooks/06_km.ipynb))."
-)
 
 # %%
 chapter.takeaway(

@@ -394,7 +394,7 @@ sentence = (
 )
 alone = gap_of.loc[("high", RECOMMENDED, "validation"), "difference (95 % CI)"]
 chapter.takeaway(2, f"{sentence}; in validation alone {alone} ([differences](#ccnd-differences)).")
-chapter.front_page(f"**The dose.** {sentence} ([chapter 08](notebooks/08_ccnd.ipynb)).")
+chapter.front_page(f"**The dose.** {sentence} ([chapter 08](notebooks/08_ccnd.ipynb)).", position=5)
 chapter.say(f"The same patients, two ways. {sentence}.")
 
 # %% [markdown]

@@ -421,21 +421,25 @@ def first_event(name, group):
     return time, np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
 
 
-fig, axes = small_multiples(2, panel_height=3.6, width=5.6)
-for name, group, kind in product(COHORTS, ("high", "low"), (1, 2)):
-    ax, (color, line) = axes[COHORTS.index(name)], style_of(group)
-    with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
-        time, cause = first_event(name, group)
-        curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
-        label = f"{LABELS[group]}: {'metastasis' if kind == 1 else 'death without'}"
-        style = {"color": color, "linestyle": line if kind == 1 else (0, (1, 2)), "label": label}
-        ax.step(curve.time, 100 * curve.incidence, where="post", **style)
-        if kind == 1:
-            limits = 100 * curve.low, 100 * curve.high
-            ax.fill_between(curve.time, *limits, step="post", color=color, alpha=0.15, linewidth=0)
+def draw_incidence(ax, name, group, kind):
+    """Draw the cumulative incidence of a kind of event in a risk group of a cohort."""
+    color, line = style_of(group)
+    time, cause = first_event(name, group)
+    curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
+    label = f"{LABELS[group]}: {'metastasis' if kind == 1 else 'death without'}"
+    style = {"color": color, "linestyle": line if kind == 1 else (0, (1, 2)), "label": label}
+    ax.step(curve.time, 100 * curve.incidence, where="post", **style)
+    if kind == 1:
+        limits = 100 * curve.low, 100 * curve.high
+        ax.fill_between(curve.time, *limits, step="post", color=color, alpha=0.15, linewidth=0)
+
 
 # %%
+fig, axes = small_multiples(2, panel_height=3.6, width=5.6)
 for ax, name in zip(axes, COHORTS, strict=True):
+    for group, kind in product(("high", "low"), (1, 2)):
+        with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
+            draw_incidence(ax, name, group, kind)
     ax.set(xlabel="Months", ylabel="Cumulative incidence, %", ylim=(0, None))
     ax.set_title(f"{LABELS[name]} cohort", loc="left")
     ax.legend(fontsize=8, loc="upper left")

@@ -109,6 +109,8 @@ DL, SEEN = "C-index, dl_combined", "C-index, all that is visible, fitted"
 recommended, ceiling = mean_of("paper", DL, "recommended"), mean_of("paper", SEEN, "truth")
 way = format_number(100 * (recommended - 0.5) / (ceiling - 0.5), 0)
 n = {scenario: seeds["scenario"].eq(scenario).sum() for scenario in NAMES}
+
+# %%
 chapter.takeaway(
     1,
     f"In {n['paper']} cohorts drawn with other seeds the recommended DL score's C-index in validation is "

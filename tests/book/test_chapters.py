@@ -226,7 +226,7 @@ def test_subgroups_and_dose_stand_on_both_tracks_and_their_own_truth(tmp_path):
     for name in ("05_cox_models", "06_km", "07_subgroups", "08_ccnd"):
         chapter = run(tmp_path, name)["chapter"]
         assert sorted(chapter.takeaways) == [1, 2, 3, 4, 5]
-    assert (chapter.folder / "front.md").read_text().startswith("**The dose.**")
+    assert chapter.front["sentence 5"].startswith("**The dose.**")
     subgroups = read(tmp_path, "07_subgroups/subgroups")
     assert set(subgroups["track"]) == {"as published", "recommended"}
     assert "both cohorts" in set(subgroups["cohort"])
