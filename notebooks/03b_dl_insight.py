@@ -292,12 +292,18 @@ chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
 if truth is not None:
     probed = pd.DataFrame(probes).set_index("trait")["region"].map(format_number)
     said = ", ".join(f"{trait} {r}" for trait, r in probed.items())
-    chapter.takeaway(2, f"""How well the stored features let a regression read each trait, correlation in the
-validation cohort: {said} ([what the features know](#dl-probes)).""")
+    chapter.takeaway(
+        2,
+        f"""How well the stored features let a regression read each trait, correlation in the
+validation cohort: {said} ([what the features know](#dl-probes)).""",
+    )
 near = pd.DataFrame(rows).mean(numeric_only=True)
-chapter.takeaway(3, f"""Of what the voxels add to the scores of the patients of highest risk,
+chapter.takeaway(
+    3,
+    f"""Of what the voxels add to the scores of the patients of highest risk,
 {format_number(100 * near["predicted tumour"], 0)} % falls on the predicted tumour; the rest lies mostly in
-the shells around it ([where the score looks](#dl-attribution)).""")
+the shells around it ([where the score looks](#dl-attribution)).""",
+)
 
 # %% [markdown]
 # ## Limits and deviations
