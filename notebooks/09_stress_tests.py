@@ -222,8 +222,8 @@ selected = optimism.iloc[0]
 chapter.takeaway(
     2,
     f"A clinical model whose covariates are chosen by p-value in these patients, as the paper chose its own, "
-    f"has a training C-index of {selected['apparent']}, and of {selected['corrected']} after correction by a "
-    f"bootstrap that repeats the choice too ([optimism](#stress-optimism)).",
+    f"has a training C-index of {selected['apparent']}, and of {selected['corrected']} after correction by "
+    f"{n_resamples} bootstrap samples that repeat the choice too ([optimism](#stress-optimism)).",
 )
 
 # %% [markdown]
