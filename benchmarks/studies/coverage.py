@@ -7,10 +7,10 @@ cohort, and T, N and rENE. Groups are cut at the training median of the scores. 
 against its truth: for the dose, the planted probabilities of the very patients compared; for hazard ratio and
 C-index, the value of that score, and cut, in a large population.
 
-    python benchmarks/studies/coverage.py --cohorts 200 --seed 5000
+    python benchmarks/studies/coverage.py --cohorts 200 --seed 7000
 
 takes about five minutes on two idle cores, and writes data/studies/coverage.csv. How limits are found was
-chosen with seeds 1000 to 1199; what the book shows comes from others.
+chosen with seeds 1000 to 1199 and 5000 to 5199; what the book shows comes from others.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def main() -> None:
     """Draw the cohorts, hold the intervals against the truth, write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=5000, help="of the first cohort; the others follow on")
+    parser.add_argument("--seed", type=int, default=7000, help="of the first cohort; the others follow on")
     parser.add_argument("--bootstraps", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=project_path("data/studies/coverage.csv"))
