@@ -290,7 +290,7 @@ def weigh(rows, endpoints):
 
 # %%
 WHOSE = {"both cohorts": patients["cohort"].notna(), "validation": patients["cohort"] == "validation",
-         "training, out of fold": patients["cohort"] == "training"}  # fmt: skip
+         "training": patients["cohort"] == "training"}  # fmt: skip
 resampled = {w: weigh(rows, ENDPOINTS if w == "both cohorts" else ["DMFS"]) for w, rows in WHOSE.items()}
 everybody, patients["weight"] = resampled["both cohorts"], np.nan
 if everybody is not None:
