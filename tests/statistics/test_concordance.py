@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import stats
 
 from npcbook.statistics import concordance
 from npcbook.statistics.concordance import compare_c, harrell_c, uno_c
@@ -192,3 +193,20 @@ def test_scores_of_equal_worth_differ_in_one_cohort_of_twenty():
         got = compare_c(np.minimum(time, censoring), time <= censoring, shared + noise_a, shared + noise_b)
         rejected.append(got.p_value < 0.05)
     assert 0.035 <= np.mean(rejected) <= 0.065
+
+
+def test_limits_for_few_events_are_on_the_log_odds_and_near_the_usual_ones_with_many():
+    rng = np.random.default_rng(5)
+    risk = rng.normal(size=2000)
+    time = rng.exponential(np.exp(-risk))
+    many = harrell_c(time, np.ones(2000), risk)
+    wide = many.for_few_events()
+    assert (wide.value, wide.low, wide.high) == pytest.approx((many.c, many.low, many.high), abs=1e-3)
+    few = harrell_c(time[:60], rng.random(60) < 0.2, risk[:60])
+    wide, reach = few.for_few_events(), stats.t.isf(0.025, few.n_events - 1) * few.se
+    # By hand: the derivative of the log odds is 1 / (c (1 - c)).
+    odds = few.c / (1 - few.c) * np.exp(np.array([-1, 1]) * reach / (few.c * (1 - few.c)))
+    assert (wide.low, wide.high) == pytest.approx(tuple(odds / (1 + odds)))
+    assert 0 < wide.low < few.c < wide.high < 1
+    perfect = harrell_c([1, 2, 3], [1, 1, 1], [3, 2, 1]).for_few_events()
+    assert np.isnan([perfect.low, perfect.high]).all()
