@@ -61,7 +61,8 @@ class WeightedRates:
         # Resampling cannot vary the rate of a group in which nobody, or everybody, has had the event.
         if not (1e-12 < value < 1 - 1e-12 and spread > 0):
             return Estimate(float(value), np.nan, np.nan)
-        power = np.exp(Z95 * spread / (value * -np.log(value)))
+        # Beyond exp(500) the limits are 0 and 1.
+        power = np.exp(min(Z95 * spread / (value * -np.log(value)), 500.0))
         return Estimate(float(value), float(value**power), float(value ** (1 / power)))
 
     def difference(self, first: object, second: object) -> Estimate:
