@@ -552,7 +552,8 @@ texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
 chapter.takeaway(
     1,
     f"C-index in validation by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended)). Settings were chosen while these values could be seen.",
+    "([recommended](#cox-recommended)). Settings were chosen while values like these could be seen: "
+    "[other cohorts](09c_other_cohorts.ipynb) are blind.",
 )
 against = {"DL above radiomics": ("dl_combined", REFERENCE), "DC not below clinical": ("dc", "clinical")}
 with chapter.noting("Order of the models, validation"):
