@@ -552,8 +552,7 @@ texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
 chapter.takeaway(
     1,
     f"C-index in validation by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended)). Settings were chosen while values like these could be seen: "
-    "[other cohorts](09c_other_cohorts.ipynb) are blind.",
+    "([recommended](#cox-recommended)); settings were chosen in sight of them, not of [these](09c_other_cohorts.ipynb).",
 )
 against = {"DL above radiomics": ("dl_combined", REFERENCE), "DC not below clinical": ("dc", "clinical")}
 with chapter.noting("Order of the models, validation"):
