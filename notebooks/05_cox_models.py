@@ -552,7 +552,7 @@ texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
 chapter.takeaway(
     1,
     f"C-index in validation by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended)); settings were chosen in sight of them, not of [these](09c_other_cohorts.ipynb).",
+    "([recommended](#cox-recommended)). [Blind cohorts](09c_other_cohorts.ipynb) were not seen beforehand.",
 )
 against = {"DL above radiomics": ("dl_combined", REFERENCE), "DC not below clinical": ("dc", "clinical")}
 with chapter.noting("Order of the models, validation"):
