@@ -51,7 +51,7 @@ from npcbook.store import atomic_path, keep, project_path
 from npcbook.synthetic import rebuild_anatomy
 from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, STRUCTURES, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 preprocessing_order = "n4-normalise"  # paper: "normalise-n4", normalisation first

@@ -52,7 +52,7 @@ from npcbook.statistics import cox_loss, fit_ridge_cox, harrell_c, out_of_fold_r
 from npcbook.store import atomic_path, project_path
 from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, TRACKS, format_number, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 train_on = True  # paper: the network is trained on; False, as in the deposited script: it stays frozen

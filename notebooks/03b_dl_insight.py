@@ -49,7 +49,7 @@ from npcbook.imaging import fit_scaling, load_network, network_path, preprocesse
 from npcbook.store import project_path
 from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 explained_patients = 4  # patients of highest risk whose scores are attributed to voxels

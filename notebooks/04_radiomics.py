@@ -78,7 +78,7 @@ from npcbook.statistics import (
 from npcbook.store import project_path
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, format_p, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 region = "tumour and nodes"  # contours used; print: tumour and nodes; also "tumour" or "nodes"

@@ -76,7 +76,7 @@ from npcbook.statistics import (
 from npcbook.store import project_path
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_number, format_p, or_dash, style_of
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 stability_patients = 40  # patients in each check of stability (recommended track)

@@ -43,7 +43,7 @@ from npcbook.imaging import predicted_mask_path, read_mask, read_volume
 from npcbook.store import atomic_path, project_path
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 patients_shown = 3  # from best to worst agreement

@@ -36,6 +36,7 @@ FIGURE_METADATA = {
 FRONT = "front.json"  # what a chapter hands to the front page
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
+ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 FILE_DPI = 300
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
@@ -156,6 +157,15 @@ class Chapter:
         """
         path = self.input_path(table, suffixes=(".csv", ".parquet"))
         return FORMATS[path.suffix][0](path)
+
+    def find(self, table: str) -> pd.DataFrame | None:
+        """Return a table as `read` does; None if its chapter had nothing to say of this cohort."""
+        writer = table.split("/")[0]
+        if (self.run_folder / writer / ABSENT).exists():
+            with (self.folder / READS).open("a") as file:
+                file.write(f"{writer}\n")
+            return None
+        return self.read(table)
 
     def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
         """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
