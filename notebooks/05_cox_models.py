@@ -441,10 +441,10 @@ for a, b in NESTED[:1]:
 # (cox-lifelines)=
 # ### The same by lifelines
 #
-# Where the likelihood has a maximum, the models of Table 2 are those of any program: here by `lifelines`. This
-# book's own fit, the last column, notices where there is no maximum, tests proportional hazards as R does, and
-# is fast enough for resampling. `lifelines` takes shorter steps here than by default, since its usual ones
-# overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
+# Where the likelihood has a maximum, the models of Table 2 are those of any program: here by `lifelines`.
+# This book's own fit, the last column, notices where there is no maximum, tests proportional hazards as R
+# does, and is fast enough for resampling. `lifelines` takes shorter steps here than by default, since its
+# usual ones overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
 
 # %%
 STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}

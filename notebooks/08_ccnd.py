@@ -684,8 +684,8 @@ chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 # ```{admonition} Try this
 # :class: tip
 # `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain. If
-# conclusions depend on the threshold, it was part of the finding. `landmark_months = 12`: more early metastases
-# fall before the landmark; a ratio that moves towards 1 owed part of its size to the first year.
+# conclusions depend on the threshold, it was part of the finding. `landmark_months = 12`: more early
+# metastases fall before the landmark; a ratio that moves towards 1 owed part of its size to the first year.
 # ```
 #
 # ## Limits and deviations

@@ -16,12 +16,15 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, ENDPOINTS, SEQUENCES
 #: What a chapter may need of a cohort, by the word it declares, as its page says it.
 NEEDS = {
     "dmfs": "distant metastases in training patients (dmfs_months, dm_event)",
+    "metastases": "at least {fewest_events} distant metastases in training patients, to learn from images",
     "covariates": "a covariate (age, sex, stage, ...) that differs between training patients",
     "images": "MR images",
     "contours": "contours of tumour and nodes on the images of at least {fewest} training patients",
+    "tested": "contours on the CET1W images of training and of validation patients, with metastases in both",
     "dose": "doses of cisplatin or nedaplatin in N1 patients (chemotherapy, ccnd_mg_m2)",
     "planted": "a planted truth, which only a simulated cohort has",
 }
+FEWEST_EVENTS = 5
 FEWEST_CONTOURED = 10  # training patients from whom a network can learn, one tenth being kept out
 TYPICAL_C = 0.75  # C-index at which the width of its limits is foretold
 
@@ -57,9 +60,11 @@ class Parts:
     def missing(self, needs: Iterable[str]) -> str:
         """Return in words what of some `NEEDS` the cohort lacks; empty if it has all."""
         lacking = [need for need in needs if need not in self.has]
-        if "images" in lacking and "contours" in lacking:
-            lacking.remove("contours")  # without images nobody asks for them
-        return ", and ".join(NEEDS[need].format(fewest=FEWEST_CONTOURED) for need in lacking)
+        # Without images nobody asks for contours, nor for many events where there are none.
+        implied = {"images": {"contours", "tested"}, "contours": {"tested"}, "dmfs": {"metastases", "tested"}}
+        said = [need for need in lacking if not any(need in implied.get(other, ()) for other in lacking)]
+        fewest = {"fewest": FEWEST_CONTOURED, "fewest_events": FEWEST_EVENTS}
+        return ", and ".join(NEEDS[need].format(**fewest) for need in said)
 
     def reading(self) -> list[str]:
         """Return what is there, and what a cohort of this size can show, a line each."""
@@ -125,16 +130,20 @@ def read_parts(folder: str | os.PathLike) -> Parts:
     }
     groups = {name: part for name in COHORTS if len(part := patients[patients["cohort"] == name])}
     some = files["image"].any(axis=1)
-    both = (files["image"] & files["contours"])[(patients["cohort"] == "training").to_numpy()]
+    both = (
+        (files["image"] & files["contours"]).groupby(patients["cohort"]).sum().reindex(COHORTS, fill_value=0)
+    )
     learnt = [
         sequence
         for sequence in SEQUENCES
-        if files["image"][sequence].sum() > some.sum() / 2 and both[sequence].sum() >= FEWEST_CONTOURED
+        if files["image"][sequence].sum() > some.sum() / 2
+        and both.loc["training", sequence] >= FEWEST_CONTOURED
     ]
     empty = (patients.isna() | (patients == "missing")).sum()
     extra = [column.name for column in COLUMNS if column.extra]
     return Parts(
-        has=frozenset(_met(patients, given, some, learnt)) | ({"planted"} if cohort.is_synthetic else set()),
+        has=frozenset(_met(patients, given, both, learnt))
+        | {need for need, met in {"planted": cohort.is_synthetic, "images": some.any()}.items() if met},
         patients={name: len(part) for name, part in groups.items()},
         events={(n, e): int(g[given[e][1]].sum()) for n, g in groups.items() for e in given},
         images={sequence: int(files["image"][sequence].sum()) for sequence in SEQUENCES},
@@ -154,15 +163,19 @@ def _files(folder: Path, patients: pd.Series) -> dict[str, pd.DataFrame]:
     }
 
 
-def _met(patients: pd.DataFrame, given: dict, some: pd.Series, learnt: list[str]) -> Iterable[str]:
-    """Yield the `NEEDS` that patients meet."""
+def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[str]) -> Iterable[str]:
+    """Yield the `NEEDS` that patients meet; `both` counts images with contours by cohort and sequence."""
     training = patients["cohort"] == "training"
-    if "DMFS" in given and patients.loc[training, given["DMFS"][1]].any():
+    happened = patients["dm_event"].where("DMFS" in given, 0).groupby(patients["cohort"]).sum()
+    events = happened.reindex(COHORTS, fill_value=0)
+    if events["training"] > 0:
         yield "dmfs"
+    if events["training"] >= FEWEST_EVENTS:
+        yield "metastases"
+    if events.min() > 0 and both["cet1w"].min() > 1 and "cet1w" in learnt:
+        yield "tested"
     if (code_covariates(patients)[training].nunique() > 1).any():
         yield "covariates"
-    if some.any():
-        yield "images"
     if learnt:
         yield "contours"
     if ((patients["n_stage"] == "N1") & (patients["ccnd_mg_m2"] > 0)).any():
