@@ -44,12 +44,12 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
 from npcbook.book import open_chapter, show_source
-from npcbook.cohort import read_truth
+from npcbook.cohort import read_parts, read_truth
 from npcbook.imaging import fit_scaling, load_network, network_path, preprocessed_path, stack_on_grid
 from npcbook.store import project_path
 from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 explained_patients = 4  # patients of highest risk whose scores are attributed to voxels
@@ -66,12 +66,18 @@ chapter = open_chapter("03b_dl_insight", run_folder=run_folder, cohort_folder=co
 
 # %%
 cohort = chapter.read("01_cohorts/cohort").set_index("patient_id")
+sequences = read_parts(cohort_folder).sequences
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
 stored = {s: chapter.read(f"02_segmentation/features_{s}").set_index("patient_id") for s in SEQUENCES}
-patients = cohort.loc[cohort.index.isin(stored["t1w"].index)]
+patients = cohort.loc[cohort.index.isin(stored[sequences[0]].index)]
 scores = chapter.read("03_dl_training/scores_recommended").set_index("patient_id").loc[patients.index]
 training, held = ((patients["cohort"] == name).to_numpy() for name in COHORTS)
-is_pooled = stored["t1w"].columns.str.startswith("bottleneck")
-columns = {"bottleneck": stored["t1w"].columns[is_pooled], "region": stored["t1w"].columns[~is_pooled]}
+held = held if held.any() else training
+is_pooled = stored[sequences[0]].columns.str.startswith("bottleneck")
+columns = {
+    "bottleneck": stored[sequences[0]].columns[is_pooled],
+    "region": stored[sequences[0]].columns[~is_pooled],
+}
 truth = read_truth(project_path(cohort_folder))
 
 
@@ -225,7 +231,8 @@ def draw_attribution(ax, sequence: str, key, title: str):
 
 # %%
 LINES = {"predicted tumour": ("#ffd92f", "dashed"), "planted infiltration": ("#66c2a5", "dotted")}
-fig, axes = plt.subplots(2, 3, figsize=(9, 6.6), layout="constrained")
+size = {"figsize": (3 * len(SEQUENCES), 6.6), "squeeze": False}
+fig, axes = plt.subplots(2, len(SEQUENCES), layout="constrained", **size)
 for column, sequence in zip(axes.T, SEQUENCES, strict=True):
     overlay = draw_attribution(column[0], sequence, sequence, "trained")
     draw_attribution(column[1], sequence, (sequence, "random"), "random weights")

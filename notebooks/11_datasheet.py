@@ -68,7 +68,7 @@ from npcbook.synthetic import (
 )
 from npcbook.words import COHORTS, MASK_LABELS, SYNTHETIC_LABEL, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 drawn_slices = 28  # slices of the pictures drawn here (print: 32)

@@ -5,6 +5,8 @@ import graphlib
 import json
 import os
 import platform
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,21 +20,26 @@ import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
-from npcbook.book.chapter import KEPT, describe_cohort
+from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
+from npcbook.cohort import Parts, check_cohort, read_parts
+from npcbook.imaging import read_volume
 from npcbook.store import (
     atomic_path,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
+    keep,
     package_versions,
     project_path,
 )
+from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
+NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
 ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.json", "site"}
 
 
@@ -56,11 +63,15 @@ class ChapterPlan:
         Chapters whose tables it reads.
     reads_cohort : bool
         Whether it reads the cohort's own files.
+    needs : tuple of str
+        Parts of the cohort without which it has nothing to say, words of `npcbook.cohort.NEEDS`: its
+        parameters cell declares them, as in ``needs="images contours"``.
     """
 
     name: str
     reads: tuple[str, ...] = ()
     reads_cohort: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def plan_chapters() -> list[ChapterPlan]:
@@ -77,7 +88,8 @@ def plan_chapters() -> list[ChapterPlan]:
     while sorter.is_active():
         ready = sorted([*ready, *sorter.get_ready()])
         name = ready.pop(0)
-        plans.append(ChapterPlan(name, reads[name], "cohort_folder =" in scripts[name]))
+        needs = tuple(" ".join(re.findall(NEEDS_DECLARED, scripts[name], re.MULTILINE)).split())
+        plans.append(ChapterPlan(name, reads[name], "cohort_folder =" in scripts[name], needs))
         sorter.done(name)
     return plans
 
@@ -192,7 +204,7 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
     ChapterFailed
         With chapter, cell, last line of the error, and the half-executed notebook's place.
     """
-    target = run_folder / "notebooks" / f"{name}.ipynb"
+    target = executed_notebook(name, run_folder)
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
@@ -216,6 +228,42 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
         said = f"{name} failed, {problem}\n  half-executed notebook: {partial}"
         raise ChapterFailed(said) from error
     partial.replace(target)
+
+
+def write_absent(name: str, lacking: str, run_folder: Path) -> None:
+    """Write the page of a chapter that has nothing to say of a cohort, and the word of it for later chapters.
+
+    Parameters
+    ----------
+    name : str
+        Chapter name.
+    lacking : str
+        What the cohort lacks, in words.
+    run_folder : pathlib.Path
+        The run. What the chapter left there before is removed, but for what it keeps for itself.
+    """
+    folder = run_folder / name
+    for path in folder.glob("*") if folder.exists() else ():
+        if path.name != KEPT:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    sentence = f"This chapter needs what the cohort does not have: {lacking}."
+    script = jupytext.read(notebook_source(name))
+    title, texts = script.cells[0].source.partition("\n")[0], [cell.source for cell in script.cells]
+    # Other pages point to the sections of this one.
+    targets = re.findall(r"^\([\w-]+\)=$", "\n".join(texts), re.MULTILINE)
+    page = nbformat.v4.new_markdown_cell("\n\n".join([title, "\n".join([*targets, sentence])]), id="cell-000")
+    script.cells = [page]
+    for path, text in (
+        (folder / ABSENT, sentence),
+        (executed_notebook(name, run_folder), nbformat.writes(script)),
+    ):
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{text}\n")
+
+
+def executed_notebook(name: str, run_folder: Path) -> Path:
+    """Return where a chapter's executed notebook lies in a run."""
+    return run_folder / "notebooks" / f"{name}.ipynb"
 
 
 @dataclass(frozen=True)
@@ -259,10 +307,49 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
     return files_fingerprint(files, relative_to=run_folder)
 
 
-def cohort_fingerprint(cohort_folder: Path) -> str:
-    """Return a fingerprint of every file of a cohort."""
-    files = [path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return files_fingerprint(files, relative_to=cohort_folder)
+def cohort_fingerprint(cohort_folder: Path, run_folder: Path | None = None) -> str:
+    """Return a fingerprint of every file of a cohort; with a run, read once while no file is touched."""
+    if run_folder is None:
+        files = [
+            path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+        ]
+        return files_fingerprint(files, relative_to=cohort_folder)
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
+
+
+def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
+    return {"fingerprint": cohort_fingerprint(Path(cohort_folder))}
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change (ns) of every file below a folder: it changes if one is touched."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def is_in_order(cohort_folder: Path, run_folder: Path) -> bool:
+    """Return whether nothing is wrong with a cohort; images are read once while no file is touched."""
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "checked.json", _count_problems, *seen)["problems"] == 0
+
+
+def _count_problems(cohort_folder: str, listed: list) -> dict[str, int]:
+    return {"problems": len(check_cohort(cohort_folder))}
+
+
+def disk_space(cohort_folder: Path, parts: Parts) -> str:
+    """Return in words how many images a first run prepares, and the space that their copies take."""
+    folder, total, found = cohort_folder, 0.0, 0
+    for sequence in parts.sequences:
+        files = [p for p in folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz") if p.exists()]
+        voxels = [read_volume(path).image.size for path in files[:: max(1, len(files) // 3)][:3]]
+        total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
+    free = shutil.disk_usage(cohort_folder).free
+    return (
+        f"{found} images: prepared copies of them take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
+    )
 
 
 def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:
@@ -307,8 +394,9 @@ def explain(manifest: Manifest, plan: ChapterPlan, state: dict[str, str], run_fo
     changed = [what for what in state | entry["state"] if state.get(what) != entry["state"].get(what)]
     if changed:
         return f"changed: {', '.join(changed)}"
-    executed = run_folder / "notebooks" / f"{plan.name}.ipynb"
-    if not executed.exists() or entry["outputs"] != left_behind(run_folder, plan.name):
+    if not executed_notebook(plan.name, run_folder).exists() or entry["outputs"] != left_behind(
+        run_folder, plan.name
+    ):
         return "what it wrote was changed or removed"
     return ""
 
@@ -339,6 +427,7 @@ def run_chapters(
     chapters: Sequence[str] | None = None,
     force: bool = False,
     dry: bool = False,
+    profile: str = "",
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Run the chapters whose stored result is missing or out of date.
@@ -355,6 +444,8 @@ def run_chapters(
         Run also what is up to date.
     dry : bool, default False
         Run nothing: say what would run, and why.
+    profile : str
+        Name of the profile that the parameters are from, for the pages.
     say : callable, default print
         Takes one line of progress.
 
@@ -381,10 +472,10 @@ def run_chapters(
         "cohort_folder": _as_parameter(cohort_folder),
     }
     with filelock.FileLock(run_folder / ".lock", timeout=0):
-        manifest = Manifest(run_folder / "manifest.json")
-        cohort = cohort_fingerprint(cohort_folder)
+        manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
+        cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
-            about = describe_cohort(cohort_folder) | {"fingerprint": cohort}
+            about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
         done = []
         for number, plan in enumerate(plans, start=1):
@@ -393,11 +484,13 @@ def run_chapters(
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
-            say(f"[{number}/{len(plans)}] {plan.name}: {_announced(why, dry)}")
+            lacking = parts.missing(plan.needs)
+            said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
+            say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             if why:
                 done.append(plan.name)
             if why and not dry:
-                seconds = _run_one(plan, own, state, run_folder, manifest)
+                seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
 
@@ -412,11 +505,17 @@ def _as_parameter(folder: Path) -> str:
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 
-def _run_one(plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest) -> float:
+def _run_one(
+    plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest, lacking: str
+) -> float:
     # Without an entry, a run killed from here on finds this chapter undone.
     manifest.update_chapter(plan.name, None)
     start = time.monotonic()
-    execute(plan.name, parameters, run_folder)
+    if lacking:
+        write_absent(plan.name, lacking, run_folder)
+    else:
+        (run_folder / plan.name / ABSENT).unlink(missing_ok=True)
+        execute(plan.name, parameters, run_folder)
     entry = {
         "state": state,
         "parameters": parameters,

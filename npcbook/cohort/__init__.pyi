@@ -6,6 +6,11 @@ from .columns import (
     covariate_names as covariate_names,
     data_dictionary as data_dictionary,
 )
+from .parts import (
+    NEEDS as NEEDS,
+    Parts as Parts,
+    read_parts as read_parts,
+)
 from .reading import (
     Cohort as Cohort,
     image_path as image_path,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed
+from npcbook.cohort.columns import COLUMNS
+from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed, _whole
 from npcbook.imaging import Volume, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
@@ -24,7 +25,9 @@ class Cohort:
     description : dict
         Contents of ``dataset_description.json``.
     patients : pandas.DataFrame
-        One row a patient, typed: text, float (age, dose, months), int (rENE and events).
+        One row a patient, typed: text, float (age, dose, months), int (rENE and events; float where some are
+        unknown). Columns that the table lacks are there and empty; unknown is NaN, of LDH and EBV DNA
+        ``missing``. Who is not eligible by the description has a reason in `exclusion`.
     """
 
     folder: Path
@@ -35,6 +38,15 @@ class Cohort:
     def is_synthetic(self) -> bool:
         """Whether the patients were simulated."""
         return bool(self.description.get("synthetic", False))
+
+    @property
+    def analysed(self) -> pd.DataFrame:
+        """The patients without a reason for `exclusion`, columns as in `COLUMNS`."""
+        rows = self.patients
+        if "exclusion" in rows:
+            rows = rows[rows["exclusion"] == ""].drop(columns="exclusion")
+        known = [column.name for column in COLUMNS if column.name in rows]
+        return _whole(rows[known].reset_index(drop=True))
 
     @property
     def has_images(self) -> bool:
@@ -110,14 +122,15 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
         )
     path = _table_path(folder)
     text = _read_text(path)
-    if problems := _table_problems(text, path.name):
+    eligibility = description.get("eligibility")
+    if problems := _table_problems(text, path.name, eligibility):
         shown = "\n".join(f"  {problem}" for problem in problems[:10])
         more = f"\n  … and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(
             f"The table of the cohort in {folder} has {len(problems)} problem(s); correct them, or list all "
             f"with 'python -m npcbook check {folder}':\n{shown}{more}"
         )
-    return Cohort(folder, description, _typed(text))
+    return Cohort(folder, description, _typed(text, eligibility))
 
 
 def _read_description(folder: Path) -> dict:
@@ -144,4 +157,6 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
         One row a patient, indexed by ``patient_id``; None for a real cohort.
     """
     path = project_path(folder) / "truth.csv"
+    if not _read_description(project_path(folder)).get("synthetic"):
+        return None
     return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id") if path.exists() else None
