@@ -452,7 +452,8 @@ chapter.takeaway(
 # with the hospital alone does less harm, since models are fitted and judged by cohort; hospitals may simply
 # have taken up a test at different times. A relation with the outcome could bias the complete-case analyses
 # of the book.
-#
+
+# %% [markdown] tags=["planted"]
 # (cohorts-difficulty)=
 # ### How difficult is it?
 #
@@ -461,7 +462,7 @@ chapter.takeaway(
 # show where the information lies: what the clinic knows, what lies inside the contour (heterogeneity), what
 # lies outside it (infiltration), and what no one sees (frailty). For real patients there is no such number.
 
-# %%
+# %% tags=["planted"]
 PARTS = {
     "linear_predictor": "everything (the best to be expected)",
     "lp_clinical": "clinical covariates",
@@ -472,7 +473,7 @@ PARTS = {
     "frailty": "frailty, which nothing shows",
 }
 
-# %%
+# %% tags=["planted"]
 without = "no truth: not a synthetic cohort" if truth is None else "not estimable"
 difficulty = pd.DataFrame(without, index=list(PARTS), columns=present)
 for name, group in groups.items():
@@ -482,19 +483,19 @@ for name, group in groups.items():
             difficulty.loc[part, name] = str(harrell_c(group["dmfs_months"], group["dm_event"], risk))
 shown = difficulty.add_prefix("C-index, ")
 shown.insert(0, "true risk from", PARTS.values())
-chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
+if truth is not None:
+    chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
 
-# %%
+# %% tags=["planted"]
 best = (f"{value} in {name}" for name, value in difficulty.loc["linear_predictor"].items())
 most = (
     "C-index of the planted risk itself, the most that a model can be expected to reach in patients whom it "
     f"was not fitted on: {' and '.join(best)}"
 )
-if truth is None:
-    most = f"The most that a model can be expected to reach in these {len(patients)} patients is not known"
-chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
+if truth is not None:
+    chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The first row is the ceiling in patients whom a model has not seen, the second that of a
 # clinical model; in its own training patients an overfitted model passes it. A row near 0.5 tells little by
 # itself where events are few. Infiltration was put outside the contour so that a network should have an
@@ -502,7 +503,8 @@ chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 # features reach across the contour, and contours are inexact. How much of it is left,
 # [chapter 03](03_dl_training.ipynb) and [chapter 04](04_radiomics.ipynb) show. Infinite follow-up would not
 # bring the first row to 1, because chance decides who with a given risk has the event.
-#
+
+# %% [markdown]
 # (cohorts-images)=
 # ### The images
 #

@@ -419,20 +419,22 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 # in points is the number to be treated for one to stay free of metastasis, if the dose is the cause. An
 # interval that holds 0 and also a difference worth having leaves the question open; that is not "no benefit".
 # A difference without limits has an arm in which nobody, or everybody, had a metastasis.
-#
+
+# %% [markdown] tags=["planted"]
 # (ccnd-coverage)=
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %%
+# %% tags=["planted"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = (
     f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); hazard ratios as logarithms."
 )
 coverage = coverage.drop(columns=["version", "command"])
-chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+if truth is not None:
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == RECOMMENDED)].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq(RECOMMENDED)]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()

@@ -139,9 +139,8 @@ def front_page(run_folder: Path) -> str:
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
     page, found = project_path("README.md").read_text(), "\n\n".join(parts)
     if not json.loads((run_folder / "manifest.json").read_text())["cohort"]["synthetic"]:
-        page = re.sub(
-            r"```{warning}\n.*?```", f"```{{warning}}\n{notice(run_folder)}\n```", page, flags=re.DOTALL
-        )
+        said = f"```{{warning}}\n{notice(run_folder)}\n```"
+        page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
         page = without_planted(page)
     return page.replace("<!-- result -->", found)
 
@@ -153,7 +152,7 @@ def without_planted(text: str) -> str:
 
 
 def _real(block: str) -> str:
-    """Return a paragraph, list or table without what is about simulated data; code and formulas as they are."""
+    """Return a paragraph, list or table without what is about simulated data; code as it is."""
     if not PLANTED.search(block) or block.lstrip().startswith(("```", "$$")):
         return block
     if block.startswith("|"):
@@ -179,6 +178,9 @@ def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
                 cell.outputs, cell.metadata["tags"] = [], ["remove-cell"]
         elif cell.cell_type == "markdown":
             cell.source = without_planted(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = without_planted(output.data["text/markdown"])
 
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
