@@ -31,6 +31,7 @@ in_short()
 
 # %%
 import textwrap
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,14 +47,13 @@ from npcbook.book import (
     small_multiples,
     widest_slice,
 )
-from npcbook.cohort import read_cohort, read_parts, read_truth
+from npcbook.cohort import image_path, read_cohort, read_parts, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import compare_groups, harrell_c, logrank, rate_at, reverse_km
 from npcbook.words import (
     COHORTS,
     DISPLAY_NAMES,
     ENDPOINTS,
-    SEQUENCES,
     format_estimate,
     format_number,
     format_p,
@@ -512,18 +512,21 @@ if truth is not None:
 # sequences, the primary tumour outlined in a solid and lymph nodes in a dashed line.
 
 # %%
-turn = patients.assign(turn=patients.groupby("center").cumcount()).sort_values(["turn", "center"])
-chosen = turn.head(patients_shown if cohort.has_images else 0)
-fig, axes = small_multiples(max(len(chosen) * 3, 1), columns=3 if len(chosen) else 1, panel_height=2.1)
+shown = [name for name, n in read_parts(cohort_folder).images.items() if n]
+places = ((image_path(cohort.folder, p, name) for name in shown) for p in patients["patient_id"])
+pictured = patients[[all(path.exists() for path in paths) for paths in places]]
+turn = pictured.assign(turn=pictured.groupby("center").cumcount()).sort_values(["turn", "center"])
+chosen, columns = turn.head(patients_shown if shown else 0), len(shown) or 1
+fig, axes = small_multiples(max(len(chosen) * columns, 1), columns=columns, panel_height=2.1)
 if not len(chosen):
-    axes[0].text(0.5, 0.5, "This cohort is a table without images.", ha="center")
+    axes[0].text(0.5, 0.5, "There is nobody with images to show.", ha="center")
     axes[0].set_axis_off()
-for i, patient in enumerate(chosen.itertuples()):
-    for ax, sequence in zip(axes[3 * i : 3 * i + 3], SEQUENCES, strict=True):
-        volume = cohort.read_volume(patient.patient_id, sequence)
-        title = f"{DISPLAY_NAMES[sequence]}, hospital {patient.center}, {patient.t_stage}{patient.n_stage}"
-        plot_slice(volume, widest_slice(volume), title=title, ax=ax)
-        ax.title.set_fontsize(8)
+for ax, (patient, sequence) in zip(axes, product(chosen.itertuples(), shown), strict=False):
+    volume = cohort.read_volume(patient.patient_id, sequence)
+    stage = "".join(code for code in (patient.t_stage, patient.n_stage) if isinstance(code, str))
+    title = f"{DISPLAY_NAMES[sequence]}, hospital {patient.center}, {stage}"
+    plot_slice(volume, widest_slice(volume), title=title, ax=ax)
+    ax.title.set_fontsize(8)
 alt = "Axial MR slices of example patients in three sequences, with the contours of the disease."
 chapter.figure("montage", fig, alt)
 

@@ -38,7 +38,7 @@ from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
 
 from npcbook.book import open_chapter, plot_roc, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names, read_truth
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
@@ -77,7 +77,7 @@ training = patients[patients["cohort"] == "training"]
 covariates = code_covariates(patients)  # 0 or 1, against the paper's reference levels
 in_training = covariates.loc[training.index]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 
 # Which models there are follows from the scores at hand: without images there is the clinical model.
 OWN = {"radiomics_combined": "rc", "dl_combined": "dc"}  # each score, and the Cox model that it enters
@@ -146,8 +146,8 @@ show_source(fit_cox_or_firth)
 def fit_model(table, fit=fit_cox_or_firth):
     """Fit the distant-metastasis model of a table of covariates to the patients in whom all are known."""
     table = table.dropna()
-    table = table[estimable_columns(table)]
-    return fit(patients.loc[table.index, TIME], patients.loc[table.index, EVENT], table)
+    outcome = patients.loc[table.index, TIME], patients.loc[table.index, EVENT]
+    return fit(*outcome, table[estimable_columns(table, *outcome)])
 
 
 clinical = covariate_names(clinical_covariates, in_training)

@@ -96,6 +96,7 @@ inputs = {
     RECOMMENDED: chapter.read("06_km/groups_recommended"),
     "score": chapter.read("05_cox_models/scores_recommended"),
 }
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 # A cohort without images has no DL score: the groups of its first model stand in.
 model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
 for column, table in inputs.items():
@@ -110,7 +111,6 @@ n_unknown = (eligible & unknown).sum()
 patients = patients[eligible & ~unknown].dropna(subset=list(inputs)).reset_index(drop=True)
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 BOTH = "both cohorts" if len(COHORTS) > 1 else "all patients"
-ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 chapter.say(f"Risk groups by {LABELS.get(model, model)}; left out for an unknown dose: {n_unknown}.")
 
 # %%

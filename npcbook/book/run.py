@@ -472,7 +472,8 @@ def run_chapters(
         "cohort_folder": _as_parameter(cohort_folder),
     }
     with filelock.FileLock(run_folder / ".lock", timeout=0):
-        manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
+        manifest = Manifest(run_folder / "manifest.json")
+        parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
@@ -484,7 +485,7 @@ def run_chapters(
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
-            lacking = parts.missing(plan.needs)
+            lacking = parts.missing(plan.needs) if plan.needs else ""
             said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             if why:
