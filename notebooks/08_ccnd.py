@@ -96,6 +96,7 @@ inputs = {
     RECOMMENDED: chapter.read("06_km/groups_recommended"),
     "score": chapter.read("05_cox_models/scores_recommended"),
 }
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 # A cohort without images has no DL score: the groups of its first model stand in.
 model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
 for column, table in inputs.items():
@@ -110,7 +111,6 @@ n_unknown = (eligible & unknown).sum()
 patients = patients[eligible & ~unknown].dropna(subset=list(inputs)).reset_index(drop=True)
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 BOTH = "both cohorts" if len(COHORTS) > 1 else "all patients"
-ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 chapter.say(f"Risk groups by {LABELS.get(model, model)}; left out for an unknown dose: {n_unknown}.")
 
 # %%
@@ -419,20 +419,22 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 # in points is the number to be treated for one to stay free of metastasis, if the dose is the cause. An
 # interval that holds 0 and also a difference worth having leaves the question open; that is not "no benefit".
 # A difference without limits has an arm in which nobody, or everybody, had a metastasis.
-#
+
+# %% [markdown] tags=["planted"]
 # (ccnd-coverage)=
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %%
+# %% tags=["planted"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = (
     f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); hazard ratios as logarithms."
 )
 coverage = coverage.drop(columns=["version", "command"])
-chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+if truth is not None:
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == RECOMMENDED)].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq(RECOMMENDED)]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()

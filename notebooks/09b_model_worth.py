@@ -36,6 +36,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
+from npcbook.cohort import judged_cohort
 from npcbook.statistics import bootstrap_limits, brier_score, fit_cox, harrell_c
 from npcbook.words import (
     COHORTS,
@@ -76,15 +77,15 @@ scores = (chapter.read(table).set_index("patient_id").loc[patients.index] for ta
 SCORES = dict(zip(TRACKS, scores, strict=True))
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
 MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
 NAME = f"the {LABELS[MAIN]} model"
 if JUDGED == "training":
     chapter.say(
-        "This cohort has no validation patients. Below, training patients are judged instead: those with "
-        "recommended scores, each from models that had not seen the patient, honestly; those with published "
-        "scores are not. The step from score to probability is fitted on the patients who are judged."
+        "This cohort has no validation patients with metastases. Training patients are judged instead: with "
+        "recommended scores, each from models that had not seen the patient, honestly; with published ones "
+        "not. The step from score to probability is fitted on the patients who are judged."
     )
 
 
@@ -133,15 +134,24 @@ show_source(bootstrap_limits)
 # %%
 from npcbook.statistics import calibrate, calibration_curve, fit_absolute_risk
 
+
+def scored(track, model, index):
+    """Return the patients who have a model's score."""
+    return index[SCORES[track].loc[index, model].notna()]
+
+
 absolute = {}
 for track, model in product(TRACKS, MODELS):
     with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
-        data = (*outcome(cohort["training"]), SCORES[track].loc[cohort["training"], model])
+        index = scored(track, model, cohort["training"])
+        data = (*outcome(index), SCORES[track].loc[index, model])
         absolute[track, model] = fit_absolute_risk(*data, horizon_months)
 
 
 def predicted_risk(track, model, index):
     """Return predicted risks of some patients by the horizon, by a model's scores of a track."""
+    if (track, model) not in absolute:
+        raise ValueError("the training patients bear no absolute risk.")
     return absolute[track, model].predict(SCORES[track].loc[index, model])
 
 
@@ -151,7 +161,7 @@ for center, part in patients.loc[cohort[JUDGED]].groupby("center"):
     places[f"{JUDGED}, centre {center}"] = part.index
 calibrations = {}
 for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
-    if (track, model) in absolute:
+    if (track, model) in absolute and len(index := scored(track, model, index)):
         data = (*outcome(index), predicted_risk(track, model, index), horizon_months)
         with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
             calibrations[track, model, place] = calibrate(*data)
@@ -192,9 +202,10 @@ for ax, track in zip(axes, TRACKS, strict=True):
     found, curve = {place: calibrations.get((track, MAIN, place)) for place in centres}, None
     parts = [result.groups.assign(cohort=place) for place, result in found.items() if result]
     with chapter.noting(f"Smooth calibration: {LABELS[MAIN]}, {track}"):
-        risk, rng = predicted_risk(track, MAIN, cohort[JUDGED]), np.random.default_rng(seed)
+        index = scored(track, MAIN, cohort[JUDGED])
+        risk, rng = predicted_risk(track, MAIN, index), np.random.default_rng(seed)
         at = np.quantile(risk, np.linspace(0.025, 0.975, 30))
-        data = (*outcome(cohort[JUDGED]), risk, horizon_months)
+        data = (*outcome(index), risk, horizon_months)
         curve = calibration_curve(*data, at=np.unique(at), n_resamples=n_resamples, rng=rng)
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, curve=curve, ax=ax)
@@ -249,7 +260,7 @@ for model, track in product(MODELS, TRACKS):
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
         with chapter.noting(f"Prediction error: {LABELS[model]}, {track}, {name}"):
-            found, limits = accuracy(track, model, cohort[name])
+            found, limits = accuracy(track, model, scored(track, model, cohort[name]))
             row[f"{name}, Brier score"] = found.brier
             ipa_of[track, model, name] = f"{format_estimate(100 * found.ipa, *(100 * limits), 1)}"
             row[f"{name}, IPA, % (95 % CI)"] = ipa_of[track, model, name]
@@ -292,10 +303,11 @@ from npcbook.statistics import decision_curve
 from npcbook.words import style_of
 
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
-index, curves = cohort[JUDGED], {}
+curves = {}
 for track in TRACKS:
+    shown = [m for m in dict.fromkeys(("clinical", "dl_combined", MAIN)) if (track, m) in absolute]
+    index = cohort[JUDGED][SCORES[track].loc[cohort[JUDGED], shown].notna().all(axis=1)]
     policies = {"Treat all": np.ones(len(index))}
-    shown = [m for m in ("clinical", "dl_combined", MAIN) if (track, m) in absolute]
     policies |= {model: predicted_risk(track, model, index) for model in shown}
     options = {
         "against": "clinical" if (track, "clinical") in absolute else "Treat all",
@@ -471,6 +483,7 @@ show_source(recalibrate)
 wanted, parts = [int(number) for number in local_events.split(",")], []
 for (name, index), track in product(GROUPS.items(), TRACKS):
     if name.startswith("centre") and (track, MAIN) in absolute:
+        index = scored(track, MAIN, index)
         data = (*outcome(index), predicted_risk(track, MAIN, index), horizon_months)
         with chapter.noting(f"Recalibration: {name}, {track}"):
             rng = np.random.default_rng(seed)
