@@ -285,6 +285,24 @@ def import_table(arguments: argparse.Namespace) -> int:
     return status
 
 
+def import_images(arguments: argparse.Namespace) -> int:
+    """Make a cohort's images and contours of a hospital's own.
+
+    SOURCE holds DICOM series with RTSTRUCT or DICOM SEG, 3D Slicer's .nrrd and .seg.nrrd, nnU-Net's imagesTr
+    and labelsTr, BIDS, or plain NIfTI. The first run writes the section images of COHORT/map.yml, a guess of
+    which series and which structure is what, says what it would do, and stops for you to look. The same
+    command given again imports as the map says: axes are turned, cropped masks pasted, one mask shared by
+    all sequences on its voxels. Nothing is resampled unless the map asks for it. The last line names a
+    contact sheet with every patient's outlines.
+    """
+    from npcbook.cohort.importing.images import import_images
+
+    asked = {"dry_run": arguments.dry_run, "map_file": arguments.map}
+    status, lines = import_images(arguments.source, Path(arguments.out).resolve(), **asked)
+    print(*lines, sep="\n")
+    return status
+
+
 def predict_patient(arguments: argparse.Namespace) -> int:
     """Apply a trained run to a new patient's three images.
 
@@ -362,6 +380,7 @@ COMMANDS = {
     "simulate": simulate,
     "check": check_cohort,
     "import-table": import_table,
+    "import-images": import_images,
     "predict": predict_patient,
     "clean": remove_results,
     "sync": sync_notebooks,
@@ -373,14 +392,16 @@ OPTIONS = (
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
     ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
+    ("import-images", "--dry-run", SWITCH | {"help": "write nothing but the map: say what would be done"}),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
     ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
-    ("import-table", "--out", {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}),
-    ("import-table", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
+    ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
+    ("import-table import-images", "--out", {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}),
+    ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
     ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
     ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
