@@ -369,6 +369,7 @@ SCENARIOS = {"default": "paper", "choices": ("paper", "null", "shift"), "help": 
 IMAGE = {"required": True, "metavar": "FILE"}
 RUN = {"required": True, "help": "the run's folder, or its name below data/runs"}
 OUT = {"required": True, "help": "folder to make; all of the result appears there, or none"}
+INTO = {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}
 PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
@@ -400,7 +401,11 @@ OPTIONS = (
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
     ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
     ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
-    ("import-table import-images", "--out", {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}),
+    (
+        "import-table import-images",
+        "--out",
+        {"required": True, "metavar": "COHORT", "help": "the cohort's folder"},
+    ),
     ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
     ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),

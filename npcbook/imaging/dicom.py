@@ -12,8 +12,8 @@ from joblib import Parallel, delayed
 from npcbook.store import progress
 
 TAGS = (
-    "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription ProtocolName "
-    "SequenceName SeriesNumber StudyDate SeriesTime ImageType EchoTime PatientID PatientName PatientSex "
+    "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription "
+    "ProtocolName SequenceName SeriesNumber StudyDate SeriesTime ImageType EchoTime PatientID PatientName PatientSex "
     "PatientAge PatientBirthDate Manufacturer ManufacturerModelName MagneticFieldStrength InstanceNumber "
     "ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames StructureSetLabel"
 ).split()
@@ -238,8 +238,8 @@ def the_series(folder: str | os.PathLike) -> Series:
     if len(found) != 1:
         names = ", ".join(f"{s.description!r} ({len(s.files)} files)" for s in found)
         raise ValueError(
-            f"{folder} holds {len(found)} image series{f': {names}' if names else ''}; give a folder with the "
-            "DICOM files of one series."
+            f"{folder} holds {len(found)} image series{f': {names}' if names else ''}; give a folder with "
+            "the DICOM files of one series."
         )
     return found[0]
 

@@ -1,5 +1,6 @@
 """What hospitals export comes back as the voxels, contours and voxel sizes that it was made from."""
 
+import gzip
 import json
 from dataclasses import dataclass
 
@@ -8,9 +9,9 @@ import highdicom as hd
 import nrrd
 import numpy as np
 import pandas as pd
-import pydicom
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -19,8 +20,8 @@ from npcbook.__main__ import main
 from npcbook.cohort.importing.contours import fill_contours, place_labels, rasterise
 from npcbook.cohort.importing.series import guess_patient, guess_series, guess_structure, split_path
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.synthetic.writer import write_cohort
-from npcbook.words import SEQUENCES
+from npcbook.synthetic.phantom import Traits, render_patient
+from npcbook.words import MASK_COLOURS, SEQUENCES
 
 GRID = (7, 26, 26)
 NAME, BIRTH = "Zhang^Xiaoming", "19610517"
@@ -42,7 +43,7 @@ class Patient:
         return Patient(self.id, self.images, {s: self.masks["t1w"] for s in SEQUENCES})
 
 
-def place(array, like=None):
+def place(array):
     picture = sitk.GetImageFromArray(array)
     picture.SetSpacing((4.5, 6.25, 7.0))
     picture.SetOrigin((-61.25, -70.5, 33.0))
@@ -51,22 +52,16 @@ def place(array, like=None):
 
 
 @pytest.fixture(scope="session")
-def patients(tmp_path_factory):
+def patients():
     """Three synthetic patients, cut to a field that is not square and laid askew."""
-    folder = write_cohort(tmp_path_factory.mktemp("cohort") / "small", patients=30, grid=GRID, workers=1)
-    ids = sorted(path.name.removeprefix("sub-") for path in folder.glob("sub-*"))[:3]
-
-    def read(path):
-        return place(sitk.GetArrayFromImage(sitk.ReadImage(path))[:, 1:25, 2:])
-
-    return [
-        Patient(
-            patient,
-            {s: read(image_path(folder, patient, s)) for s in SEQUENCES},
-            {s: read(mask_path(folder, patient, s)) for s in SEQUENCES},
-        )
-        for patient in ids
-    ]
+    made = []
+    for number, center in enumerate("123"):
+        traits = Traits(center, "T2", "N1", number, 0.5, 0.2 * number, 0.0)
+        volumes = render_patient(traits, GRID, np.random.default_rng(number))
+        images = {s: place(np.rint(v.image[:, 1:25, 2:]).astype(np.int16)) for s, v in volumes.items()}
+        masks = {s: place(v.mask[:, 1:25, 2:]) for s, v in volumes.items()}
+        made.append(Patient(f"C{center}P000{number}", images, masks))
+    return made
 
 
 @pytest.fixture
@@ -299,7 +294,7 @@ def test_dicom_with_rtstruct_comes_back(patients, out, tmp_path, capsys):
     check(out, wanted, least=0.98)
     said = capsys.readouterr().out
     assert "t2w: 3 images written, 3 with contours" in said
-    assert "sex filled from the images' headers: 3 patients." in said
+    assert "sex filled from the images' headers: 3 patients" in said
     assert "age in the table is not that of the images' headers: 1 patient" in said
     table = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str)
     assert table["sex"].tolist() == ["male"] * 3
@@ -384,18 +379,349 @@ def test_nothing_written_carries_a_name_or_a_date_of_birth(patients, tmp_path):
         assert "xiaoming" not in path.name.lower()
         content = path.read_bytes() if path.is_file() else b""
         if path.name.endswith(".gz"):
-            import gzip
-
             content = gzip.decompress(content)
         for secret in ("zhang", "xiaoming", BIRTH, "1961-05"):
             assert secret.encode() not in content.lower(), path
     # A header's free text goes, too.
     picture = sitk.Image(picture)
-    picture.SetMetaData("descrip", NAME)
+    picture.SetMetaData("PatientName", NAME)
     (tmp_path / "plain" / "H7").mkdir(parents=True)
-    sitk.WriteImage(picture, tmp_path / "plain" / "H7" / "T1.nii")
-    assert NAME.encode() in (tmp_path / "plain" / "H7" / "T1.nii").read_bytes()
+    sitk.WriteImage(picture, tmp_path / "plain" / "H7" / "T1.nrrd")
+    assert NAME.encode() in (tmp_path / "plain" / "H7" / "T1.nrrd").read_bytes()
     take(tmp_path / "plain", tmp_path / "second")
-    import gzip
-
     assert b"Zhang" not in gzip.decompress(image_path(tmp_path / "second", "P001", "t1w").read_bytes())
+
+
+# ---- contours
+
+
+def rtstruct_of(shape, picture):
+    """Return the lines (mm) where the slices of an image cut a body; `shape` gives that of one slice."""
+    lines = []
+    for k in range(picture.GetSize()[2]):
+        line = shape(picture, k)
+        if line is not None:
+            lines.append(np.asarray(line).round(3))
+    return lines
+
+
+def fine_grid():
+    picture = sitk.Image(61, 47, 30, sitk.sitkInt16)
+    picture.SetSpacing((0.9, 1.3, 2.1))
+    picture.SetOrigin((-20.0, 15.0, -40.0))
+    picture.SetDirection(OBLIQUE)
+    return picture
+
+
+def centres(picture):
+    """Return where voxels lie in mm, shape (Z, Y, X, 3)."""
+    k, j, i = np.meshgrid(*(np.arange(n) for n in picture.GetSize()[::-1]), indexing="ij")
+    steps = np.reshape(picture.GetDirection(), (3, 3)) * picture.GetSpacing()
+    return np.stack([i, j, k], axis=-1) @ steps.T + picture.GetOrigin()
+
+
+def conic(picture, k, quadratic, linear, constant):
+    """Return the ellipse where a quadric x'Qx + l'x + c = 0 (mm) meets slice k, in mm, or None."""
+    steps = np.reshape(picture.GetDirection(), (3, 3))
+    plane, start = steps[:, :2], np.array(picture.TransformIndexToPhysicalPoint((0, 0, k)))
+    q = plane.T @ quadratic @ plane
+    b = plane.T @ (2 * quadratic @ start + linear)
+    middle = -np.linalg.solve(2 * q, b)
+    rest = start @ quadratic @ start + linear @ start + constant + 0.5 * b @ middle
+    if rest >= 0:
+        return None
+    turns = np.linspace(0, 2 * np.pi, 240, endpoint=False)
+    circle = np.linalg.solve(np.linalg.cholesky(q).T, np.stack([np.cos(turns), np.sin(turns)])) * np.sqrt(
+        -rest
+    )
+    return start + (middle[:, None] + circle).T @ plane.T
+
+
+def test_a_sphere_on_an_oblique_grid_comes_out_round():
+    picture = fine_grid()
+    centre, radius = np.array(picture.TransformContinuousIndexToPhysicalPoint((30, 22, 14.3))), 17.0
+    lines = rtstruct_of(
+        lambda p, k: conic(p, k, np.eye(3), -2 * centre, centre @ centre - radius**2), picture
+    )
+    mask, notes = rasterise(lines, picture)
+    assert dice(mask, np.linalg.norm(centres(picture) - centre, axis=-1) <= radius) >= 0.995
+    assert not notes
+
+
+def test_a_tilted_cylinder_on_an_oblique_grid_comes_out_tilted():
+    picture = fine_grid()
+    centre, along = (
+        np.array(picture.TransformContinuousIndexToPhysicalPoint((30, 22, 15))),
+        np.array([0.4, 0.3, 0.87]),
+    )
+    across = np.eye(3) - np.outer(along, along) / (along @ along)
+    lines = rtstruct_of(
+        lambda p, k: conic(p, k, across, -2 * across @ centre, centre @ across @ centre - 9.0**2), picture
+    )
+    mask, _ = rasterise(lines, picture)
+    assert dice(mask, np.linalg.norm((centres(picture) - centre) @ across, axis=-1) <= 9.0) >= 0.995
+
+
+def test_holes_are_empty_whether_drawn_apart_or_by_a_keyhole():
+    def box(low, high):
+        return np.array([[low, low], [high, low], [high, high], [low, high]], dtype=float)
+
+    outer, inner = box(0.5, 8.5), box(2.5, 5.5)
+    keyhole = np.concatenate([outer[:1], inner[[0, 3, 2, 1, 0]], outer[[0, 1, 2, 3]]])
+    apart = fill_contours([outer, inner], (10, 11))
+    np.testing.assert_array_equal(fill_contours([keyhole], (10, 11)), apart)
+    assert apart.sum() == 64 - 9
+    # Traced through the centres of the outermost voxels, as some programs do.
+    assert fill_contours([box(1, 4)], (10, 11)).sum() == 16
+    assert fill_contours([np.array([[2.0, 3.0], [6.0, 3.0], [4.0, 3.0]])], (10, 11)).sum() == 5
+    assert fill_contours([box(-20, 30)], (10, 11)).all()
+
+
+def test_contours_that_cannot_be_drawn_are_refused_and_between_slices_go_to_the_nearest():
+    picture = fine_grid()
+
+    def line(k, size=4.0, tilt=0.0):
+        low, high = 20 + 0.3 * (size < 1), 20 + size
+        corners = [(low, low, k), (high, low, k), (high, high, k + tilt), (low, high, k + tilt)]
+        return np.array([picture.TransformContinuousIndexToPhysicalPoint(corner) for corner in corners])
+
+    for lines, words in (
+        ([line(-1)], "above or below"),
+        ([line(31)], "above or below"),
+        ([line(3, tilt=0.6)], "do not lie along"),
+        ([], "no closed contour"),
+        ([line(4, 0.7)], "enclose no voxel"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            rasterise(lines, picture)
+    mask, notes = rasterise([line(5.3), line(6.3)], picture)
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [5, 6]
+    assert "between slices" in notes[0]
+    # Two planes near one slice are no hole in one another.
+    mask, notes = rasterise([line(5.0), line(5.4)], picture)
+    assert mask.sum() == 25
+    assert "between slices" in notes[0]
+    mask, notes = rasterise([line(k) for k in (3, 5, 7, 9)], picture)
+    assert "every second slice" in notes[0]
+
+
+def test_labels_on_a_box_are_pasted_and_on_other_voxels_only_resampled_when_asked():
+    image = fine_grid()
+    array = np.zeros(image.GetSize()[::-1], dtype=np.uint8)
+    array[4:9, 10:20, 30:40] = 1
+    labels = sitk.GetImageFromArray(array)
+    labels.CopyInformation(image)
+    box = sitk.DICOMOrient(labels[28:45, 8:22, 2:11], "RAI")
+    box.SetOrigin(np.array(box.GetOrigin()) + 5e-3)  # rounded by a program
+    placed, said = place_labels(box, image)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(placed), array)
+    assert said == "was pasted from a box of 17 × 14 × 9 voxels"
+    assert placed.GetOrigin() == image.GetOrigin()
+    moved = sitk.Image(box)
+    moved.SetOrigin(np.array(box.GetOrigin()) + 0.4)
+    with pytest.raises(ValueError, match="resample: true"):
+        place_labels(moved, image)
+    placed, said = place_labels(moved, image, resample=True)
+    assert "resampled" in said
+    assert sitk.GetArrayFromImage(placed).any()
+    with pytest.raises(ValueError, match="outside the image"):
+        place_labels(labels, image[:35, :, :])
+
+
+# ---- what cannot be taken, and what is said
+
+
+def test_a_sequence_on_other_voxels_gets_contours_only_when_the_map_says_so(patients, out, tmp_path, capsys):
+    source = tmp_path / "export"
+    whole = [p.one_mask() for p in patients[:1]]
+    coarse = sitk.Shrink(whole[0].images["t2w"], (1, 1, 2))
+    given = [Patient(p.id, p.images | {"t2w": coarse}, p.masks) for p in whole]
+    slices = write_dicom(source, given)
+    write_rtstruct(source / "RS.dcm", slices[given[0].id, "cet1w"], traced(whole[0], "cet1w"))
+    take(source, out, status=3)
+    said = capsys.readouterr().out
+    assert "without images: 2 patients of the table" in said
+    assert "lies on other voxels" in said
+    assert image_path(out, given[0].id, "t2w").exists()
+    assert not mask_path(out, given[0].id, "t2w").exists()
+    text = (out / "map.yml").read_text("utf-8")
+    (out / "map.yml").write_text(text.replace("resample: false", "resample: true"), "utf-8")
+    assert main(["import", "images", str(source), "--out", str(out), "--dry-run"]) == 0
+    assert not mask_path(out, given[0].id, "t2w").exists()
+    assert "would be written" in capsys.readouterr().out
+    assert main(["import", "images", str(source), "--out", str(out)]) == 0
+    assert mask_path(out, given[0].id, "t2w").exists()
+    assert "resampled from" in capsys.readouterr().out
+
+
+def test_spacing_is_changed_only_when_asked(patients, out, tmp_path):
+    (tmp_path / "x").mkdir()
+    sitk.WriteImage(patients[0].images["t1w"], tmp_path / "x" / f"{patients[0].id}_T1.nii.gz")
+    take(tmp_path / "x", out, [("resample: false", "resample: true"), ("spacing:\n", "spacing: [7, 3, 3]\n")])
+    image, wanted = sitk.ReadImage(image_path(out, patients[0].id, "t1w")), patients[0].images["t1w"]
+    np.testing.assert_allclose(image.GetSpacing(), (3, 3, 7))
+    for picture in (image, wanted):
+        low = picture.TransformContinuousIndexToPhysicalPoint([-0.5] * 3)
+        np.testing.assert_allclose(low, wanted.TransformContinuousIndexToPhysicalPoint([-0.5] * 3), atol=1e-4)
+
+
+def test_contours_of_another_place_and_repeated_scans_are_told_apart(patients, out, tmp_path, capsys):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients[:1]]
+    patient = wanted[0]
+    slices = write_dicom(source, wanted)
+    elsewhere = {"study": generate_uid(), "frame": generate_uid()}
+    noise = patient.images["t1w"] * 0 + 7
+    late = {"patient": patient.id, "description": "T1 TSE tra", "StudyDate": "20230101"}
+    write_series(source / "late", noise, elsewhere, number=1, **late)
+    write_series(
+        source / "loc", noise[:, :, :3], elsewhere, patient=patient.id, description="localizer", number=2
+    )
+    write_rtstruct(source / "RS.dcm", slices[patient.id, "t2w"], traced(patient))
+    take(source, out)
+    check(out, wanted)
+    assert "taken of 2 images for t1w" in capsys.readouterr().out
+
+
+def test_a_structure_that_cannot_be_drawn_leaves_no_half_of_the_contours(patients, out, tmp_path, capsys):
+    source, patient = tmp_path / "export", patients[0].one_mask()
+    slices = write_dicom(source, [patient])
+    lines = traced(patient)
+    lines["GTVnx"] = [np.add(line, (0, 0, 500.0)) for line in lines["GTVnx"]]
+    write_rtstruct(source / "RS.dcm", slices[patient.id, "t1w"], lines)
+    take(source, out, status=3)
+    assert "structure 'GTVnx' has contours above or below the image" in capsys.readouterr().out
+    check(out, [patient], without=SEQUENCES)
+
+
+def test_slices_that_are_missing_or_doubled_are_refused(patients, out, tmp_path, capsys):
+    uids, patient = {"study": generate_uid(), "frame": generate_uid()}, patients[0]
+    for number, sequence in enumerate(SEQUENCES, start=1):
+        said = {"patient": patient.id, "description": DESCRIPTIONS[sequence], "number": number}
+        write_series(tmp_path / "x" / sequence, patient.images[sequence], uids, **said)
+    (tmp_path / "x" / "t1w" / "IM0006").unlink()
+    first = sorted((tmp_path / "x" / "t2w").iterdir())[0]
+    (first.parent / "again").write_bytes(first.read_bytes())
+    take(tmp_path / "x", out, status=3)
+    said = capsys.readouterr().out
+    assert "some are missing" in said
+    assert "lie at one place" in said
+    assert [image_path(out, patient.id, s).exists() for s in SEQUENCES] == [False, False, True]
+
+
+def test_ids_that_the_table_lacks_are_said_and_left_out(patients, out, tmp_path, capsys):
+    (tmp_path / "x").mkdir()
+    for name in (patients[0].id.lower(), "Stranger"):
+        sitk.WriteImage(patients[0].images["t1w"], tmp_path / "x" / f"{name}_T1.nii.gz")
+    take(tmp_path / "x", out)
+    assert "not in the table, left out: 1 patient of the images (Stranger)" in capsys.readouterr().out
+    assert [path.name for path in out.glob("sub-*")] == [f"sub-{patients[0].id}"]
+
+
+def test_images_that_were_not_imported_are_never_written_over(patients, out, tmp_path, capsys):
+    (tmp_path / "x").mkdir()
+    sitk.WriteImage(patients[0].images["t1w"], tmp_path / "x" / f"{patients[0].id}_T1.nii.gz")
+    path = image_path(out, patients[0].id, "t1w")
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 0
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 2
+    assert "not imported" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+
+
+def test_a_map_that_cannot_be_used_is_refused_with_all_that_is_wrong(patients, out, tmp_path, capsys):
+    write_slicer(tmp_path / "x" / patients[0].id, patients[0])
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 0
+    text = (out / "map.yml").read_text("utf-8")
+    bad = (
+        text.replace(": t2w", ": flair")
+        .replace("orientation: LPS", "orientation: up")
+        .replace("GTVnx", "GTV")
+    )
+    (out / "map.yml").write_text(bad.replace("spacing:\n", "spacing: [3, 1, 1]\n"), "utf-8")
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    for words in (
+        "flair (allowed: t1w",
+        "'up'",
+        "structures lacks 1 found now ('GTVnx')",
+        "without resample: true",
+    ):
+        assert words in said
+    assert not list(out.glob("sub-*"))
+    # --dry-run adds what is new and keeps what its user wrote.
+    (out / "map.yml").write_text(
+        text.replace("GTVnx: tumour", "GTVx: tumour").replace("GTVnd: node", "GTVnd: ignore")
+    )
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out), "--dry-run"]) == 0
+    text = (out / "map.yml").read_text("utf-8")
+    assert "GTVnx: tumour" in text
+    assert "GTVnd: ignore" in text
+
+
+def test_a_folder_without_images_is_refused(tmp_path, capsys):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "notes.txt").write_text("no image")
+    for source in (tmp_path / "x", tmp_path / "y"):
+        assert main(["import", "images", str(source), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "holds no DICOM series" in said[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_contact_sheet_has_a_picture_and_a_line_for_every_patient(patients, out, tmp_path):
+    for patient in patients:
+        write_slicer(tmp_path / "export" / patient.id, patient)
+    take(tmp_path / "export", out)
+    sheet = out / "derivatives" / "contact_sheet"
+    page = (sheet / "index.html").read_text("utf-8")
+    for patient in patients:
+        assert f'src="sub-{patient.id}.png"' in page
+        colours = np.asarray(Image.open(sheet / f"sub-{patient.id}.png").convert("RGB")).reshape(-1, 3)
+        for colour in MASK_COLOURS.values():
+            assert (colours == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=1).any()
+
+
+NAMES = {
+    "t1w": "AX T1|t1_tse_tra|T1WI|T1_Dixon_W|*/T1.nrrd|sub-*_T1w.nii.gz|横断位T1|T1WI平扫|LAVA-Flex",
+    "cet1w": "AX T1 C+|t1_tse_tra_fs_+C|T1+C|T1WI增强|CE-T1|eT1|3D VIBE C+|*_T1CE.nii.gz|T1W_SPIR_CE"
+    "|sub-*_ce-gadolinium_T1w.nii.gz",
+    "t2w": "AX T2|t2_tse_tra_fs|T2WI抑脂|*/T2.nrrd|Ax T2 PROPELLER|T2W_SPIR",
+    "ignore": "localizer|3-plane Loc|DWI b800|ADC map|T1 sag|COR T2|T1矢状位|DCE T1|冠状位T2",
+    "": "Series 5|*/1.nii.gz",
+}
+STRUCTURES = {
+    "tumour": "GTVp|GTVnx|GTV|GTV_P|GTV-T|GTVp_MR|Tumor|primary tumour|原发灶|鼻咽肿瘤|NPC|tumor_1|gtv nx",
+    "node": "GTVn|GTVnd|GTV_N|GTVln_R|LN|Nodes|lymph node|左颈淋巴结|GTVn_II_L|GTVrpn|RLN|RPLN|GTV node|N1",
+    "ignore": "PTV|CTV1|PGTVnx|PTVnx|GTVnx+5mm|ring 5mm|CTVnd",
+    "": "Brainstem|SpinalCord|Parotid_L|BODY|左腮腺|Larynx|Nerve_Optic_L|Neck|nose",
+}
+
+
+@pytest.mark.parametrize(("guess", "words"), [(guess_series, NAMES), (guess_structure, STRUCTURES)])
+def test_names_in_english_chinese_and_of_tg263_are_understood(guess, words):
+    wrong = {
+        (name, guess(name))
+        for word, names in words.items()
+        for name in names.split("|")
+        if guess(name) != word
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("paths", "patients"),
+    [
+        (["P1/T1.nrrd", "P1/Seg.seg.nrrd"], {"P1"}),
+        (["P1/T1.nrrd", "P1/T2.nrrd", "P2/T1.nrrd"], {"P1", "P2"}),
+        (["P001_T1w.nii.gz", "P001_seg.nii.gz", "P0_2_T1w.nii.gz"], {"P001", "P0_2"}),
+        (["T1/P1.nii.gz", "T1/P2.nii.gz", "T2/P1.nii.gz", "masks/P1_seg.nii.gz"], {"P1", "P2"}),
+        (["imagesTr/N_1_0000.nii.gz", "imagesTr/N_1_0001.nii.gz", "labelsTr/N_1.nii.gz"], {"N_1"}),
+        (["hospital/P1/T1.nii", "hospital/P1/T2.nii", "hospital/P2/T1.nii"], {"P1", "P2"}),
+        (["t1/张三.nii.gz", "t2/张三.nii.gz"], {"张三"}),
+    ],
+)
+def test_whose_a_file_is_is_told_from_its_path(paths, patients):
+    pattern = guess_patient(paths)
+    assert {split_path(path, pattern)[0] for path in paths} == patients

@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,49 +11,30 @@ import pandas as pd
 import SimpleITK as sitk
 from joblib import Parallel, delayed
 
-from npcbook.cohort.importing import contours, series
-from npcbook.cohort.importing.keys import key_path, read_key, safe_ids, write_key
-from npcbook.cohort.importing.mapping import as_yaml, read_section, write_section
-from npcbook.cohort.importing.series import HEADER, Item
-from npcbook.cohort.importing.sheet import write_sheet
+from npcbook.cohort.importing import contours
+from npcbook.cohort.importing.keys import read_key, write_key
+from npcbook.cohort.importing.mapping import read_section, write_section
+from npcbook.cohort.importing.patients import cohort_ids, fill_table, has_table, header_facts, some
+from npcbook.cohort.importing.rules import (
+    ALL,
+    IGNORE,
+    LABELS,
+    Rules,
+    guess_rules,
+    people,
+    plan,
+    read_rules,
+    rules_text,
+)
+from npcbook.cohort.importing.series import Item, find_items, read_image
+from npcbook.cohort.importing.sheet import write_page, write_row
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.cohort.table import _read_text, _table_path
 from npcbook.store import atomic_path, progress
 from npcbook.words import SEQUENCES
 
 LOG = "images.tsv"
-STRUCTURES = {"tumour": 1, "node": 2}
-ALL = "all"
-SERIES_WORDS, CONTOUR_WORDS = (*SEQUENCES, "ignore"), (*SEQUENCES, ALL, "ignore")
-STRUCTURE_WORDS = (*STRUCTURES, "ignore")
-FACTS = ("scanner", "field_t", "sex", "age")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What ``map.yml`` says of images.
-
-    Attributes
-    ----------
-    patient : str
-        See `npcbook.cohort.importing.series.find_items`.
-    orientation : str
-        Sides that the axes x, y, z of all images shall run to; "" to leave them.
-    resample : bool
-        Whether contours on other voxels than their image may be resampled.
-    spacing : tuple of float or None
-        Voxel size (z, y, x) in mm to resample images to.
-    series, contours, structures : dict of str to str
-        What each kind of file, set of contours and structure is, in order of preference.
-    """
-
-    patient: str
-    orientation: str
-    resample: bool
-    spacing: tuple[float, float, float] | None
-    series: dict[str, str]
-    contours: dict[str, str]
-    structures: dict[str, str]
+#: What the log says of each image; without a size it was not written.
+RECORD = dict.fromkeys("patient_id sequence series size contours structures done problem".split(), "")
 
 
 def import_images(
@@ -88,206 +68,41 @@ def import_images(
     if not source.is_dir():
         raise FileNotFoundError(f"There is no folder {source}: give the folder with the images.")
     section = read_section(map_path, "images")
-    items, patient = series.find_items(source, (section or {}).get("patient", ""))
+    items, patient = find_items(source, (section or {}).get("patient", ""))
     if section is None or dry_run:
-        guessed = _guess_rules(items, patient, section)
-        write_section(map_path, "images", _rules_text(guessed, items))
+        guessed = guess_rules(items, patient, section)
+        write_section(map_path, "images", rules_text(guessed, items))
     if section is None:
-        said = [*_plan(items, guessed), f"Look at the section images of {map_path}, correct it, and give"]
-        return 0, [*said[:-1], said[-1] + " the same command again."]
-    rules = _read_rules(read_section(map_path, "images"), items, map_path)
-    ids, said = _safe_ids(out, items)
+        look = f"Look at the section images of {map_path}, correct it, and give the same command again."
+        return 0, [*plan(items, guessed), look]
+    rules = read_rules(read_section(map_path, "images"), items, map_path)
+    ids, said = cohort_ids(out, items)
     _check_overwriting(out, ids.values())
-    records = _convert_all(items, rules, ids, None if dry_run else out)
-    said += [*_plan(items, rules), *_summary(records, dry_run)]
-    if not dry_run:
-        said += _finish(out, items, ids, records)
+    if dry_run:
+        records = _convert_all(items, rules, ids, None)
+        said += [*plan(items, rules), *_summary(records, "would be ")]
+    else:
+        said += _begin(out, ids)
+        records = _convert_all(items, rules, ids, out)
+        said += [*_summary(records), *_finish(out, records, header_facts(items, ids, rules))]
     return 3 if any(record["problem"] for record in records) else 0, said
-
-
-# ---- the rules
-
-
-def _guess_rules(items: list[Item], patient: str, section: Mapping | None) -> Rules:
-    """Return rules guessed from names; what the section says already is kept."""
-    known, images = section or {}, [item for item in items if not item.is_contours]
-    drawn = [item for item in items if item.is_contours]
-    kinds = {item.kind: series.guess_series(item.hint or item.kind) or "ignore" for item in images}
-    sets = {item.kind: series.guess_series(item.kind) for item in drawn}
-    sets = {kind: word if word in SEQUENCES else ALL for kind, word in sets.items()}
-    names = {name: _guess_structure(name, item) for item in drawn for name in item.structures}
-    kept = [known.get(name) or {} for name in ("series", "contours", "structures")]
-    merged = [
-        _by_count(guessed, items) | said for guessed, said in zip((kinds, sets, names), kept, strict=True)
-    ]
-    resample = str(known.get("resample", "false")).lower() == "true"
-    spacing = _read_spacing(known.get("spacing"))
-    return Rules(patient, known.get("orientation", "LPS"), resample, spacing, *merged)
-
-
-def _by_count(guessed: dict[str, str], items: list[Item]) -> dict[str, str]:
-    """Sort what is used before what is ignored, and the frequent before the rare."""
-    counts = _counts(items)
-    return dict(sorted(guessed.items(), key=lambda pair: (pair[1] == "ignore", -counts[pair[0]], pair[0])))
-
-
-def _counts(items: list[Item]) -> Counter:
-    return series.count_patients(items, lambda item: {item.kind, *item.structures})
-
-
-def _guess_structure(name: str, item: Item) -> str:
-    """Return what a structure is: by its name, or that of its file, or its value."""
-    kind, is_value, value = name.rpartition(" = ")
-    meaning = series.guess_structure(kind if is_value else name)
-    if meaning or not is_value:
-        return meaning or "ignore"
-    first = len(item.structures) == 1 or value == "1"
-    return "tumour" if first else "node" if value == "2" else "ignore"
-
-
-def _rules_text(rules: Rules, items: list[Item]) -> str:
-    counts = _counts(items)
-
-    def lines(words: dict[str, str]) -> list[str]:
-        return [
-            f"    {as_yaml(name)}: {word}  # {_people(counts[name])}" for name, word in words.items()
-        ] or ["    {}"]
-
-    spacing = as_yaml(list(rules.spacing)) if rules.spacing else ""
-    return "\n".join(
-        [
-            "# What the series, files and structures found in the images' folder are. Correct what stands behind a colon.",
-            "images:",
-            "  # Whose a file is: PatientID (DICOM header), or a pattern whose first group finds the id in its path.",
-            f"  patient: {as_yaml(rules.patient)}",
-            f"  # {', '.join(SERIES_WORDS)}. Of several that a patient has for one sequence, that with contours of its",
-            "  # own is taken, then the first of this list, then the earliest study and its last series.",
-            "  series:",
-            *lines(rules.series),
-            f"  # Sets of contours: {ALL} (of the images of their place), one sequence, or ignore.",
-            "  contours:",
-            *lines(rules.contours),
-            f"  # {', '.join(STRUCTURE_WORDS)}.",
-            "  structures:",
-            *lines(rules.structures),
-            "  # Sides of the patient that x, y and z run to: axes are turned and swapped, voxels stay as they are.",
-            f"  orientation: {rules.orientation}",
-            "  # true: contours on other voxels than their image are resampled (nearest neighbour), and images to",
-            "  # spacing: [z, y, x] in mm, if that is given.",
-            f"  resample: {str(rules.resample).lower()}",
-            f"  spacing: {spacing}".rstrip(),
-        ]
-    )
-
-
-def _people(n: int) -> str:
-    return f"{n} patient{'s' * (n != 1)}"
-
-
-def _read_spacing(value: object) -> tuple[float, float, float] | None:
-    if not value:
-        return None
-    try:
-        spacing = tuple(float(size) for size in value)
-    except (TypeError, ValueError):
-        spacing = ()
-    if len(spacing) != 3 or min(spacing) <= 0:
-        raise ValueError(f"map.yml, images, spacing is {value!r}: write [z, y, x] in mm, such as [3, 1, 1].")
-    return spacing
-
-
-def _read_rules(section: dict, items: list[Item], path: Path) -> Rules:
-    """Return the rules of a section; ValueError lists all that is wrong with them."""
-    problems, allowed = [], {"series": SERIES_WORDS, "contours": CONTOUR_WORDS, "structures": STRUCTURE_WORDS}
-    found = {
-        "series": {item.kind for item in items if not item.is_contours},
-        "contours": {item.kind for item in items if item.is_contours},
-        "structures": {name for item in items for name in item.structures},
-    }
-    tables = {}
-    for name, words in allowed.items():
-        table = section.get(name) or {}
-        tables[name] = table if isinstance(table, dict) else {}
-        if not isinstance(table, dict):
-            problems.append(f"{name} must hold lines 'name: word'")
-        wrong = {f"{key}: {word}" for key, word in tables[name].items() if word not in words}
-        problems += [f"{name}, {line} (allowed: {', '.join(words)})" for line in sorted(wrong)]
-        if new := sorted(found[name] - set(tables[name])):
-            shown = ", ".join(map(repr, new[:3])) + (" …" if len(new) > 3 else "")
-            problems.append(f"{name} lacks {len(new)} found now ({shown}): --dry-run adds them")
-    turn, resample = section.get("orientation", ""), str(section.get("resample", "false")).lower()
-    if (
-        turn
-        and {"".join(sorted(pair)) for pair in ("LR", "AP", "IS") if set(pair) & set(turn)}
-        != {"LR", "AP", "IS"}
-        or len(turn) not in (0, 3)
-    ):
-        problems.append(f"orientation is {turn!r}: write three of L or R, A or P, S or I, such as LPS")
-    if resample not in ("true", "false"):
-        problems.append(f"resample is {resample!r}: write true or false")
-    spacing = _read_spacing(section.get("spacing"))
-    if spacing and resample != "true":
-        problems.append("spacing is given without resample: true")
-    if problems:
-        raise ValueError(f"{path}, section images, cannot be used:\n" + "\n".join(f"  {p}" for p in problems))
-    return Rules(section.get("patient", ""), turn, resample == "true", spacing, *tables.values())
-
-
-def _plan(items: list[Item], rules: Rules) -> list[str]:
-    """Say what each kind is taken for, and how many patients have each sequence."""
-    counts, lines = _counts(items), [f"{_people(len({item.patient for item in items}))}"]
-    for name, table in (
-        ("series", rules.series),
-        ("contours", rules.contours),
-        ("structure", rules.structures),
-    ):
-        lines += [f"{name} {key!r}: {word} ({_people(counts[key])})" for key, word in table.items()]
-    for sequence in SEQUENCES:
-        kinds = {kind for kind, word in rules.series.items() if word == sequence}
-        lines.append(f"{sequence}: {_people(len({item.patient for item in items if item.kind in kinds}))}")
-    return lines
-
-
-# ---- whose they are
-
-
-def _safe_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]:
-    """Return the cohort's id of each of the hospital's, and what to say of those without one."""
-    given, known = list(dict.fromkeys(item.patient for item in items)), read_key(out)
-    try:
-        table = _read_text(_table_path(out))["patient_id"]
-    except FileNotFoundError:
-        table = None
-    known |= {patient: patient for patient in (table if table is not None else ()) if patient not in known}
-    alike = {_alike(name): safe for name, safe in known.items()}
-    ids = {name: known.get(name, alike.get(_alike(name))) for name in given}
-    lacking = [name for name, safe in ids.items() if safe is None]
-    if table is None:
-        new = safe_ids([*known, *lacking], known, new=True)
-        return {name: ids[name] or new[name] for name in given}, []
-    said = []
-    if lacking:
-        said.append(
-            f"{_people(len(lacking))} of the images are not in the table and are left out: {_some(lacking)}."
-        )
-    if without := sorted(set(table) - set(ids.values())):
-        said.append(f"{_people(len(without))} of the table have no images: {_some(without)}.")
-    return {name: safe for name, safe in ids.items() if safe is not None}, said
-
-
-def _alike(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower().lstrip("0")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _read_log(out: Path) -> pd.DataFrame:
     path = out / LOG
     if not path.exists():
-        return pd.DataFrame({"patient_id": []})
+        return pd.DataFrame(columns=list(RECORD))
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+
+
+def _write_log(out: Path, records: list[dict]) -> pd.DataFrame:
+    """Put records in the place of what the log says of their patients."""
+    before, new = _read_log(out), pd.DataFrame(records, columns=list(RECORD))
+    log = pd.concat([before[~before["patient_id"].isin(new["patient_id"])], new])
+    log = log.sort_values(["patient_id", "sequence"])
+    with atomic_path(out / LOG) as temporary:
+        log.to_csv(temporary, sep="\t", index=False)
+    return log
 
 
 def _check_overwriting(out: Path, patients: Iterable[str]) -> None:
@@ -295,12 +110,18 @@ def _check_overwriting(out: Path, patients: Iterable[str]) -> None:
     others = [patient for patient in patients if patient not in mine and (out / f"sub-{patient}").exists()]
     if others:
         raise ValueError(
-            f"{out} holds images of {_people(len(others))} that were not imported ({_some(others)}): name another "
-            "folder, or move them away."
+            f"{out} holds images of {people(len(others))} that were not imported ({some(others)}): name "
+            "another folder, or move them away."
         )
 
 
-# ---- the conversion
+def _begin(out: Path, ids: dict[str, str]) -> list[str]:
+    """Keep what an import that is stopped needs to be given again: new ids, and whose images are its own."""
+    logged = set(_read_log(out)["patient_id"])
+    _write_log(out, [RECORD | {"patient_id": safe} for safe in ids.values() if safe not in logged])
+    if has_table(out):
+        return []
+    return [f"whose id is whose (keep it apart): {write_key(out, read_key(out) | ids)}"]
 
 
 def _convert_all(items: list[Item], rules: Rules, ids: dict[str, str], out: Path | None) -> list[dict]:
@@ -314,125 +135,117 @@ def _convert_all(items: list[Item], rules: Rules, ids: dict[str, str], out: Path
 
 def _convert_patient(items: list[Item], rules: Rules, patient_id: str, out: Path | None) -> list[dict]:
     """Convert one patient's images; a sequence is written when it is whole."""
-    records, used = [], [item for item in items if item.is_contours and rules.contours[item.kind] != "ignore"]
-    read = _Reader()
+    drawn = [item for item in items if item.is_contours and rules.contours[item.kind] != IGNORE]
+    patient, records = _Patient(items, drawn, rules), []
     for sequence in SEQUENCES:
-        image, said = _choose(items, used, rules, sequence)
+        image, said = patient.choose(sequence)
         if image is None:
             continue
-        record = {"patient_id": patient_id, "sequence": sequence, "series": image.kind, "contours": ""}
-        record |= {"structures": "", "done": "", "problem": ""}
-        try:
-            picture = read(image)
-        except ValueError as error:
-            records.append(record | {"problem": f"{_shown(image)} {error}"})
-            continue
-        drawn, notes, problems = _draw_on(image, picture, used, items, rules, sequence, read)
-        mask = None if drawn is None else drawn[0]
-        picture, mask, turned = _turn(picture, mask, rules)
-        if drawn is not None:
-            record |= {"contours": drawn[1], "structures": drawn[2]}
-        record |= {"done": "; ".join([*said, *turned, *notes]), "problem": "; ".join(problems)}
+        record = RECORD | {"patient_id": patient_id, "sequence": sequence, "series": image.kind}
         records.append(record)
+        try:
+            picture = patient.picture(image)
+        except ValueError as error:
+            record["problem"] = f"{'series' if image.series else 'file'} {image.kind!r} {error}"
+            continue
+        mask, about = patient.draw(image, picture, sequence)
+        picture, mask, turned = _turn(picture, mask, rules)
+        about["done"] = "; ".join([*said, *turned, *about["done"]])
+        record |= about | {"size": contours.grid_words(picture), "problem": "; ".join(about["problem"])}
+        records[-1] = record
         if out is not None:
             _write(out, patient_id, sequence, picture, mask)
+    if out is not None:
+        write_row(out, patient_id)
     return records
 
 
-class _Reader:
-    """Reads each image of a patient once."""
+class _Patient:
+    """One patient's images and contours; each file is read once."""
 
-    def __init__(self):
-        self.pictures = {}
+    def __init__(self, items: list[Item], drawn: list[Item], rules: Rules):
+        self.items, self.drawn, self.rules = items, drawn, rules
+        self.picture, self.structures = cache(read_image), cache(_read_structures)
 
-    def __call__(self, item: Item) -> sitk.Image:
-        if item.path not in self.pictures:
-            self.pictures[item.path] = series.read_image(item)
-        return self.pictures[item.path]
+    def choose(self, sequence: str) -> tuple[Item | None, list[str]]:
+        """Return the image to take for a sequence, and what to say if there was a choice."""
+        named = frozenset().union(*(item.drawn_on for item in self.drawn))
+        order = list(self.rules.series)
+        mine = [item for item in self.items if not item.is_contours]
+        found = [item for item in mine if self.rules.series[item.kind] == sequence]
 
+        def rank(item: Item) -> tuple:
+            study, number, _ = item.series.number if item.series else ("", 0.0, "")
+            contoured = item.series is not None and item.series.uid in named
+            return (not contoured, order.index(item.kind), study, -float(number), item.path)
 
-def _shown(item: Item) -> str:
-    return f"series {item.kind!r}" if item.series else f"file {item.kind!r}"
+        said = [f"taken of {len(found)} images for {sequence}"] if len(found) > 1 else []
+        return min(found, key=rank, default=None), said
 
+    def draw(self, image: Item, picture: sitk.Image, sequence: str) -> tuple[sitk.Image | None, dict]:
+        """Return a label map on an image's voxels, and the log's words of it (lists of what was done or not).
 
-def _choose(
-    items: list[Item], drawn: list[Item], rules: Rules, sequence: str
-) -> tuple[Item | None, list[str]]:
-    """Return the image to take for a sequence, and what to say if there was a choice."""
-    named = frozenset().union(*(item.drawn_on for item in drawn))
-    order = list(rules.series)
-    found = [item for item in items if not item.is_contours and rules.series[item.kind] == sequence]
-    if len(found) < 2:
-        return next(iter(found), None), []
-
-    def rank(item: Item) -> tuple:
-        study, *last = item.series.number if item.series else ("", 0.0, "")
-        contoured = item.series is not None and item.series.uid in named
-        return (not contoured, order.index(item.kind), study, -float(last[0]), item.path)
-
-    best = min(found, key=rank)
-    return best, [f"taken of {len(found)} images for {sequence}"]
-
-
-def _draw_on(image, picture, drawn, items, rules, sequence, read):
-    """Return a label map on an image's voxels, with the kinds and structures in it, notes and problems."""
-    mine = _contours_of(image, drawn, rules, sequence)
-    masks, notes, problems, kinds, names = {}, [], [], [], []
-    for item in mine:
-        wanted = {name: own for name, own in item.structures.items() if rules.structures[name] != "ignore"}
-        if item.problem:
-            problems.append(f"contours {item.kind!r} {item.problem}")
-        for name, own in wanted.items():
+        There is no label map where a structure that is wanted cannot be drawn: one without it would say that
+        the patient has none.
+        """
+        mine, done = self._meant_for(image, sequence)
+        masks, problems = {}, [f"contours {i.kind!r} {i.problem}" for i in mine if i.problem]
+        for item, name in [(one, name) for one in mine for name in one.structures]:
+            if self.rules.structures[name] == IGNORE:
+                continue
+            if name in masks:
+                problems.append(f"structure {name!r} is in several sets of contours: ignore all but one")
             try:
-                mask, note = _structure_on(item, own, picture, items, rules, read)
+                masks[name], said = self._structure(item, item.structures[name], picture)
+                done += [f"structure {name!r} {one}" for one in said]
             except ValueError as error:
                 problems.append(f"structure {name!r} {error}")
-                continue
-            masks[name] = masks[name] | mask if name in masks else mask
-            notes += [f"{name}: {one}" for one in note]
-            kinds.append(item.kind)
-            names.append(name)
-    if not masks or not any(mask.any() for mask in masks.values()):
-        if masks:
+        if masks and not problems and not any(mask.any() for mask in masks.values()):
             problems.append("its contours are empty")
-        return None, notes, problems
-    merged = contours.draw(masks, {name: STRUCTURES[rules.structures[name]] for name in masks}, picture)
-    said = (", ".join(dict.fromkeys(kinds)), ", ".join(dict.fromkeys(names)))
-    return (merged.labels, *said), [*dict.fromkeys(notes), *merged.notes], problems
+        about = {"done": done, "problem": problems}
+        if problems or not masks:
+            return None, about
+        labels = {name: LABELS[self.rules.structures[name]] for name in masks}
+        merged, shared = contours.merge(masks, labels, picture)
+        done += ["tumour and node share voxels, which count as tumour"] * shared
+        kinds = dict.fromkeys(item.kind for item in mine)
+        return merged, about | {"contours": ", ".join(kinds), "structures": ", ".join(masks)}
+
+    def _meant_for(self, image: Item, sequence: str) -> tuple[list[Item], list[str]]:
+        """Return the sets of contours that are meant for an image, and what to say if there was a choice."""
+        own = [item for item in self.drawn if self.rules.contours[item.kind] == sequence]
+        shared = [item for item in self.drawn if self.rules.contours[item.kind] == ALL]
+        if image.series is not None:
+            named = [item for item in shared if image.series.uid in item.drawn_on]
+            shared = named or [item for item in shared if item.frame in ("", image.frame)]
+        found = own or shared
+        last = {i.kind: i for i in sorted(found, key=lambda i: i.series.number if i.series else ())}
+        said = f"the last of {len(found)} sets of contours was taken"
+        return list(last.values()), [said] if len(last) < len(found) else []
+
+    def _structure(self, item: Item, name: str, picture: sitk.Image) -> tuple[np.ndarray, list[str]]:
+        """Return one structure on an image's voxels, and what was done to bring it there."""
+        stored, notes = self.structures(item)[name], []
+        if isinstance(stored, list):
+            # Contours belong to the slices they were drawn on, which need not be those of this image.
+            images = [one for one in self.items if not one.is_contours and one.series]
+            named = [one for one in images if one.series.uid in item.drawn_on]
+            base = self.picture(named[0]) if named else picture
+            mask, notes = contours.rasterise(stored, base)
+            stored = sitk.GetImageFromArray(mask.astype(np.uint8))
+            stored.CopyInformation(base)
+        placed, done = contours.place_labels(stored, picture, resample=self.rules.resample)
+        mask = sitk.GetArrayFromImage(placed) > 0
+        return mask, [*notes, *([done] if done else []), *([] if mask.any() else ["holds no voxel"])]
 
 
-def _contours_of(image: Item, drawn: list[Item], rules: Rules, sequence: str) -> list[Item]:
-    """Return the sets of contours that are meant for an image, of a repeated kind the last."""
-    own = [item for item in drawn if rules.contours[item.kind] == sequence]
-    shared = [item for item in drawn if rules.contours[item.kind] == ALL]
-    if image.series is not None:
-        named = [item for item in shared if image.series.uid in item.drawn_on]
-        there = [item for item in shared if not item.frame or item.frame == image.frame]
-        shared = named or there
-    found = own or shared
-    last = {item.kind: item for item in sorted(found, key=lambda i: i.series.number if i.series else ())}
-    return list(last.values())
-
-
-def _structure_on(item: Item, name: str, picture, items, rules, read) -> tuple[np.ndarray, list[str]]:
-    """Return one structure on an image's voxels, and what was done to bring it there."""
-    if item.series is None or item.series.modality == "SEG":
-        maps = contours.label_maps(item.path) if item.series is None else contours.dicom_segments(item.path)
-        labels, value = maps[name]
-        placed, done = contours.place_labels(
-            sitk.Cast(labels == value, sitk.sitkUInt8), picture, resample=rules.resample
-        )
-        return sitk.GetArrayFromImage(placed) > 0, [done] if done else []
-    # Contours belong to the slices they were drawn on, which need not be those of this image.
-    bases = [one for one in items if not one.is_contours and one.series and one.series.uid in item.drawn_on]
-    base = read(bases[0]) if bases else picture
-    mask, notes = contours.rasterise(contours.read_contours(item.path)[name], base)
-    if base is picture or contours.same_grid(base, picture):
-        return mask, notes
-    labels = sitk.GetImageFromArray(mask.astype(np.uint8))
-    labels.CopyInformation(base)
-    placed, done = contours.place_labels(labels, picture, resample=rules.resample)
-    return sitk.GetArrayFromImage(placed) > 0, [*notes, *filter(None, [done])]
+def _read_structures(item: Item) -> dict[str, sitk.Image | list[np.ndarray]]:
+    """Return the structures of a set of contours: as maps of 0 and 1, or as lists of contours in mm."""
+    if item.series is None:
+        return {name: labels == value for name, (labels, value) in contours.label_maps(item.path).items()}
+    if item.series.modality == "RTSTRUCT":
+        return contours.read_contours(item.path)
+    return contours.dicom_segments(item.path)
 
 
 def _turn(picture, mask, rules: Rules) -> tuple[sitk.Image, sitk.Image | None, list[str]]:
@@ -443,22 +256,19 @@ def _turn(picture, mask, rules: Rules) -> tuple[sitk.Image, sitk.Image | None, l
         picture = sitk.DICOMOrient(picture, rules.orientation)
         mask = None if mask is None else sitk.DICOMOrient(mask, rules.orientation)
     if rules.spacing:
-        old, new = np.array(picture.GetSpacing()), np.array(rules.spacing[::-1])
-        size = np.maximum(np.rint(old * picture.GetSize() / new), 1).astype(int).tolist()
-        shift = np.reshape(picture.GetDirection(), (3, 3)) @ ((new - old) / 2)
-        place = (
-            size,
-            sitk.Transform(),
-            sitk.sitkLinear,
-            (shift + picture.GetOrigin()).tolist(),
-            new.tolist(),
-            picture.GetDirection(),
-        )
-        said.append(f"resampled from {' × '.join(f'{x:.4g}' for x in old[::-1])} mm")
-        picture = sitk.Resample(sitk.Cast(picture, sitk.sitkFloat32), *place)
-        nearest = (*place[:2], sitk.sitkNearestNeighbor, *place[3:])
-        mask = None if mask is None else sitk.Resample(mask, *nearest)
+        said.append(f"resampled from {contours.grid_words(picture)}")
+        picture = _resample(sitk.Cast(picture, sitk.sitkFloat32), rules.spacing, sitk.sitkLinear)
+        mask = None if mask is None else _resample(mask, rules.spacing, sitk.sitkNearestNeighbor)
     return picture, mask, said
+
+
+def _resample(picture: sitk.Image, spacing: tuple[float, float, float], how: int) -> sitk.Image:
+    """Return an image with voxels of another size (z, y, x) over the same field."""
+    old, new = np.array(picture.GetSpacing()), np.array(spacing[::-1])
+    size = np.maximum(np.rint(old * picture.GetSize() / new), 1).astype(int).tolist()
+    origin = np.reshape(picture.GetDirection(), (3, 3)) @ ((new - old) / 2) + picture.GetOrigin()
+    place = size, sitk.Transform(), how, origin.tolist(), new.tolist(), picture.GetDirection()
+    return sitk.Resample(picture, *place)
 
 
 def _write(out: Path, patient_id: str, sequence: str, picture: sitk.Image, mask: sitk.Image | None) -> None:
@@ -470,117 +280,29 @@ def _write(out: Path, patient_id: str, sequence: str, picture: sitk.Image, mask:
                 sitk.WriteImage(one, temporary, useCompression=True, compressionLevel=1)
 
 
-# ---- what is said and kept of it
-
-
-def _summary(records: list[dict], dry_run: bool) -> list[str]:
-    table = pd.DataFrame(records, columns=["patient_id", "sequence", "contours", "done", "problem"])
-    would, lines = "would be " if dry_run else "", []
-    whole = table[(table["problem"] == "") | (table["contours"] != "")]
-    for sequence, rows in table.groupby("sequence", sort=False):
+def _summary(records: list[dict], would: str = "") -> list[str]:
+    """Say how many images of each sequence there are, what was done to them, and what was not taken."""
+    table, lines = pd.DataFrame(records, columns=list(RECORD)), []
+    for sequence, rows in table[table["size"] != ""].groupby("sequence", sort=False):
         drawn = int((rows["contours"] != "").sum())
         lines.append(f"{sequence}: {len(rows)} images {would}written, {drawn} with contours")
+    if not lines:
+        lines.append("no image is written: none that can be read is t1w, t2w or cet1w in map.yml")
     for column, word in (("done", ""), ("problem", "not taken: ")):
-        said = table.loc[table[column] != "", ["patient_id", "sequence", column]]
-        said = said.assign(**{column: said[column].str.split("; ")}).explode(column)
-        for text, rows in said.groupby(column, sort=False):
-            first = _some([f"{a} {b}" for a, b in zip(rows["patient_id"], rows["sequence"], strict=True)])
+        said = table.assign(said=table[column].str.split("; ")).explode("said").query("said != ''")
+        for text, rows in said.groupby("said", sort=False):
+            first = some((rows["patient_id"] + " " + rows["sequence"]).tolist())
             lines.append(f"{word}{text}: {len(rows)} images ({first})")
-    return lines if len(whole) or lines else ["nothing to import: no series is t1w, t2w or cet1w in map.yml"]
+    return lines
 
 
-def _finish(out: Path, items: list[Item], ids: dict[str, str], records: list[dict]) -> list[str]:
-    """Write the log, the key of new ids, the table's empty cells, the description and the contact sheet."""
-    done, before = {record["patient_id"] for record in records}, _read_log(out)
-    log = pd.concat([before[~before["patient_id"].isin(done)], pd.DataFrame(records)])
-    with atomic_path(out / LOG) as temporary:
-        log.sort_values(["patient_id", "sequence"]).to_csv(temporary, sep="\t", index=False)
-    said = []
-    if not read_key(out) and any(name != safe for name, safe in ids.items()) or not _has_table(out):
-        said.append(f"whose id is whose (keep it apart): {write_key(out, read_key(out) | ids)}")
-    said += _fill_table(out, _facts(items, ids))
-    path = out / "dataset_description.json"
+def _finish(out: Path, records: list[dict], facts: dict[str, dict[str, str]]) -> list[str]:
+    """Write the log, the table's empty cells, a description where there is none, and the contact sheet."""
+    log = _write_log(out, records)
+    said, path = fill_table(out, facts), out / "dataset_description.json"
     if not path.exists():
         content = {"Name": out.name, "BIDSVersion": "1.10.0", "synthetic": False}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
-    sheet = write_sheet(out, log.to_dict("records"))
+    sheet = write_page(out, log.query("sequence != ''").to_dict("records"))
     return [*said, f"what was done to each image: {out / LOG}", f"look at every patient's contours: {sheet}"]
-
-
-def _has_table(out: Path) -> bool:
-    return any((out / f"participants.{suffix}").exists() for suffix in ("tsv", "csv"))
-
-
-def _facts(items: list[Item], ids: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return what the headers say of each patient, by the cohort's id."""
-    facts = {safe: {} for safe in ids.values()}
-    for item in items:
-        if item.series is None or item.is_contours or item.patient not in ids:
-            continue
-        header, mine = item.series.header, facts[ids[item.patient]]
-        field = float(header.get("MagneticFieldStrength") or 0)
-        maker, model = (header.get(f"Manufacturer{what}", "") for what in ("", "ModelName"))
-        said = {
-            "scanner": " ".join(dict.fromkeys(f"{maker} {model}".split())),
-            # Some write gauss.
-            "field_t": f"{field / 10000 if field > 100 else field:g}" if field else "",
-            "sex": {"M": "male", "F": "female"}.get(str(header.get("PatientSex", "")).upper(), ""),
-            "age": _age(header),
-        }
-        for name, value in said.items():
-            if value:
-                mine.setdefault(name, value)
-    return facts
-
-
-def _age(header: dict) -> str:
-    said = str(header.get("PatientAge", ""))
-    if said[:-1].isdigit() and said.endswith("Y"):
-        return str(int(said[:-1]))
-    dates = [
-        pd.to_datetime(header.get(name, ""), format="%Y%m%d", errors="coerce")
-        for name in ("PatientBirthDate", "StudyDate")
-    ]
-    years = (dates[1] - dates[0]).days / 365.25 if not any(map(pd.isna, dates)) else -1.0
-    return str(int(years)) if 0 < years < 120 else ""
-
-
-def _fill_table(out: Path, facts: dict[str, dict[str, str]]) -> list[str]:
-    """Fill empty cells of the table from the headers; say what was filled and what contradicts them."""
-    said = []
-    if _has_table(out):
-        path = _table_path(out)
-        table = pd.read_csv(
-            path,
-            sep="\t" if path.suffix == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
-    else:
-        path, table = out / "participants.tsv", pd.DataFrame({"patient_id": sorted(facts)})
-    for name in FACTS:
-        header = (
-            table["patient_id"]
-            .str.strip()
-            .map(lambda patient, name=name: facts.get(patient, {}).get(name, ""))
-        )
-        if not (header != "").any():
-            continue
-        column = table[name].str.strip() if name in table else pd.Series("", index=table.index)
-        empty = column.str.lower().isin(["", "n/a", "na", "nan"])
-        differs = (header != "") & ~empty & (column != header)
-        if name == "age":
-            differs &= (pd.to_numeric(column, errors="coerce") - pd.to_numeric(header)).abs() > 1.5
-        if name in ("sex", "age") and differs.any():
-            first = _some(table.loc[differs, "patient_id"].tolist())
-            said.append(
-                f"{name} in the table is not that of the images' headers: {_people(int(differs.sum()))} ({first})."
-            )
-        if filled := int((empty & (header != "")).sum()):
-            said.append(f"{name} filled from the images' headers: {_people(filled)}.")
-        table[name] = column.where(~empty, header)
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, sep="\t" if path.suffix == ".tsv" else ",", index=False)
-    return said

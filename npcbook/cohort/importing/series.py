@@ -2,22 +2,23 @@
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from npcbook.cohort.importing.contours import dicom_references, dicom_segments, label_maps, structure_names
+from npcbook.cohort.importing.contours import dicom_references, label_maps, segment_names, structure_names
 from npcbook.imaging.dicom import Series, find_series, is_dicom
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 SUFFIX = r"\.(?:nii|nii\.gz|nrrd|seg\.nrrd|mha|mhd)$"
-#: Words of file names, between anything but letters, that stand behind a patient's id.
-WORD = r"(?:ce)?t[12](?:wi?)?(?:\+?c|ce|gd)?|ce|c\+|flair|dwi|adc|dseg|seg|mask|label|contour|roi|gtv|tumou?r|node|image|img"
-#: Where in a path the patient's id may stand: the first group of the pattern that leaves fewest kinds of file.
+#: Words of file names that stand behind a patient's id.
+WORD = (
+    r"(?:ce)?t[12](?:wi?)?(?:\+?c|ce|gd)?|ce|c\+|flair|dwi|adc|d?seg|mask|label|contour|roi|gtv|tumou?r|node"
+)
+WORD += r"|image|img"
+#: Where in a path the patient's id may stand: the first group.
 PATIENT_PATTERNS = (
     r"(?:^|/)sub-([A-Za-z0-9]+)(?=[_/])",
     r"^(?:.*/)?(?:imagesT[rs]|labelsT[rs])/(.+?)(?:_\d{4})?" + SUFFIX,
@@ -39,12 +40,14 @@ ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
 T2 = r"t2(?:wi?)?|haste|propeller|blade"
 IGNORED_STRUCTURE = r"p?ctv\w*|ptv\w*|pgtv\w*|itv\w*|ring|z|avoid\w*|dose\w*"
 MARGIN = r"\d+ ?(?:mm|cm)|\+"
-NODE = r"gtv ?(?:n(?!x|p|a)\w{0,3}|r?p?ln\w*|rpn\w*)|n[dlr]?\d?|r?p?lns?\d?|nod(?:e|es|al)\d*|lymph\w*|\S*淋巴\S*"
+NODE = r"gtv ?(?:n(?!x|p|a)\w{0,3}|r?p?ln\w*|rpn\w*)|n[dlr]?\d?|r?p?lns?\d?|nod(?:e|es|al)\d*|lymph\w*"
+NODE += r"|\S*淋巴\S*"
 TUMOUR = r"gtv ?(?:p|nx|np|t|nas|prim)\w*|gtv\d?|nx|npc?|tumou?rs?\d*|primary|lesions?\d*|nasopharyn\w*"
 TUMOUR += r"|\S*(?:原发|肿瘤|鼻咽|病灶)\S*"
 
 
-@dataclass(frozen=True)
+# Each is itself alone, so that what was read of it can be kept.
+@dataclass(frozen=True, eq=False)
 class Item:
     """One image of a patient, or one set of contours.
 
@@ -124,11 +127,11 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
         )
     if series and not patient:
         patient = HEADER if all(one.patient_id for one in series) else ""
-    inside = [
-        str(path.relative_to(source).as_posix()) for path in [*pictures, *(one.files[0] for one in series)]
-    ]
+    inside = [path.relative_to(source).as_posix() for path in [*pictures, *(one.files[0] for one in series)]]
     patient = patient or guess_patient(inside)
-    items = [] if patient == HEADER and not series else _file_items(source, pictures, patient)
+    # Beside DICOM series, files may hold contours; whose they are stands in their paths alone.
+    pattern = guess_patient(inside[: len(pictures)]) if pictures and patient == HEADER else patient
+    items = _file_items(source, pictures, pattern)
     return [*items, *(_series_item(source, one, patient) for one in series)], patient
 
 
@@ -146,8 +149,8 @@ def guess_patient(paths: list[str]) -> str:
             best[pattern] = words, ids + kinds, -ids
     if not best:
         raise ValueError(
-            "Whose the files are cannot be told from their paths: put each patient's files into a folder named by "
-            "the id, or begin each file's name with the id and an underscore."
+            "Whose the files are cannot be told from their paths: put each patient's files into a folder named "
+            "by the id, or begin each file's name with the id and an underscore."
         )
     return min(best, key=best.get)
 
@@ -169,7 +172,7 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
     if series.modality in ("RTSTRUCT", "SEG"):
         kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
         try:
-            names = structure_names(path).values() if series.modality == "RTSTRUCT" else dicom_segments(path)
+            names = (structure_names if series.modality == "RTSTRUCT" else segment_names)(path).values()
             uids, frame = dicom_references(path)
         # A damaged file raises whatever its bytes happen to mean.
         except Exception as error:
@@ -224,7 +227,7 @@ def _nnunet_names(source: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _words(name: str) -> str:
-    """Return a name in lower case, its words between single spaces; a plus is a word, as is a run of Chinese."""
+    """Return a name in lower case, words between single spaces; a plus and a run of Chinese are words."""
     apart = re.sub(r"([一-鿿]+|\+)", r" \1 ", name.lower().replace("sub-*", ""))
     return f" {' '.join(re.sub(r'[^0-9a-z+一-鿿]', ' ', apart).split())} "
 
@@ -249,12 +252,6 @@ def guess_structure(name: str) -> str:
     if _says(name, IGNORED_STRUCTURE) or _says(name, MARGIN):
         return "ignore"
     return "node" if _says(name, NODE) else "tumour" if _says(name, TUMOUR) else ""
-
-
-def count_patients(items: Iterable[Item], names) -> Counter:
-    """Count the patients who have each of the names that a function gives of an item."""
-    pairs = {(item.patient, name) for item in items for name in names(item)}
-    return Counter(name for _, name in pairs)
 
 
 def read_image(item: Item) -> sitk.Image:

@@ -14,46 +14,46 @@ from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, SEQUENCES
 
 TILE = 220
 COLUMNS = [(sequence, label, name) for sequence in SEQUENCES for label, name in enumerate(MASK_COLOURS, 1)]
+PLACE = Path("derivatives") / "contact_sheet"
 TOP = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Contact sheet</title>
-<style>body{font:14px sans-serif;margin:1em}img{max-width:100%;display:block}section{border-top:1px solid #999}
-input[type=text]{width:60%}@media print{section{break-inside:avoid}}</style>
-<h1>Contact sheet</h1><p>For each sequence: the slice where the tumour is largest, and that where the nodes are.
-Orange, tumour; blue, nodes; an image without contours shows its middle slice. Tick what you have seen to be right,
-note what is not, and print the page to keep it.</p>
+<style>body{font:14px sans-serif;margin:1em}img{max-width:100%;display:block}
+section{border-top:1px solid #999}input[type=text]{width:60%}@media print{section{break-inside:avoid}}</style>
+<h1>Contact sheet</h1><p>For each sequence: the slice where the tumour is largest, and that where the nodes
+are. Orange, tumour; blue, nodes; an image without contours shows its middle slice. Tick what you have seen to
+be right, note what is not, and print the page to keep it.</p>
 """
+END = "<p>Seen by: ____________________ Date: ____________</p></html>\n"
 
 
-def write_sheet(folder: Path, records: list[dict]) -> Path:
-    """Write a picture for each patient and a page of all, and return the page.
+def write_row(folder: Path, patient: str) -> None:
+    """Write the picture of one patient; the sheet lies in ``derivatives/contact_sheet`` of the cohort."""
+    with atomic_path(folder / PLACE / f"sub-{patient}.png") as temporary:
+        draw_patient(folder, patient).save(temporary)
+
+
+def write_page(folder: Path, records: list[dict]) -> Path:
+    """Write the page that shows the pictures of all patients, and return its path.
 
     Parameters
     ----------
     folder : path
-        The cohort; the sheet goes to ``derivatives/contact_sheet`` in it.
+        The cohort.
     records : list of dict
         One an image: ``patient_id``, ``sequence``, ``series``, ``structures``, ``done``, ``problem``.
-
-    Returns
-    -------
-    pathlib.Path
-        ``index.html``.
     """
-    place, parts = folder / "derivatives" / "contact_sheet", [TOP]
+    parts = [TOP]
     for patient in sorted({record["patient_id"] for record in records}):
         mine = [record for record in records if record["patient_id"] == patient]
-        with atomic_path(place / f"sub-{patient}.png") as temporary:
-            draw_patient(folder, patient).save(temporary)
         said = "<br>".join(html.escape(_line(record)) for record in mine)
         parts.append(
             f'<section><h2><label><input type="checkbox"> {patient}</label></h2>'
             f'<img src="sub-{patient}.png" alt="Images and outlines of {patient}" loading="lazy">'
             f'<p>{said}</p><input type="text" aria-label="Remark on {patient}"></section>\n'
         )
-    with atomic_path(place / "index.html") as temporary:
-        temporary.write_text(
-            "".join([*parts, "<p>Seen by: ____________________ Date: ____________</p></html>\n"]), "utf-8"
-        )
-    return place / "index.html"
+    path = folder / PLACE / "index.html"
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join([*parts, END]), "utf-8")
+    return path
 
 
 def _line(record: dict) -> str:
