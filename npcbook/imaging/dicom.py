@@ -15,7 +15,8 @@ TAGS = (
     "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription "
     "ProtocolName SequenceName SeriesNumber StudyDate SeriesTime ImageType EchoTime PatientID PatientName "
     "PatientSex PatientAge PatientBirthDate Manufacturer ManufacturerModelName MagneticFieldStrength "
-    "InstanceNumber ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames StructureSetLabel"
+    "InstanceNumber ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames "
+    "StructureSetLabel"
 ).split()
 #: Slices may lie this far from where equal steps would put them, in parts of a step.
 UNEVEN = 0.02
