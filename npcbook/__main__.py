@@ -304,23 +304,26 @@ def import_images(arguments: argparse.Namespace) -> int:
 
 
 def predict_patient(arguments: argparse.Namespace) -> int:
-    """Apply a trained run to a new patient's three images.
+    """Apply a trained run to a new patient's images.
 
-    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and score the patient,
-    with the networks and heads of a run. OUT receives one mask per sequence on the image's own voxels,
-    scores.csv, prediction.json, and check.png to judge the masks by. The images are preprocessed as the run's
-    own were: give them as scanned. Research software: not for clinical use.
+    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, or on those of them
+    that there are, and score the patient, with the networks and heads of a run. OUT receives one mask per
+    sequence on the image's own voxels, scores.csv, prediction.json, and check.png to judge the masks by. The
+    images are preprocessed as the run's own were: give them as scanned. What lies outside of what the
+    networks saw is said. Research software: not for clinical use.
     """
     run_folder = existing_folder(arguments.run, "data/runs")
-    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
-    if missing := [path for path in files.values() if not Path(path).is_file()]:
-        raise FileNotFoundError(f"There is no image file {missing[0]}.")
-    from npcbook.imaging import check_empty, predict, read_model, write_prediction
+    given = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
+    files = {sequence: path for sequence, path in given.items() if path is not None}
+    if missing := [path for path in files.values() if not Path(path).exists()]:
+        raise FileNotFoundError(f"There is no image file or folder {missing[0]}.")
+    from npcbook.imaging import check_empty, check_mask_format, predict, read_model, write_prediction
 
     check_empty(Path(arguments.out))
+    check_mask_format(arguments.mask_format, {name: not Path(path).is_file() for name, path in files.items()})
     model = read_model(run_folder)
     prediction = predict(model, files)
-    write_prediction(arguments.out, prediction, model, files)
+    write_prediction(arguments.out, prediction, model, files, mask_format=arguments.mask_format)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
@@ -366,7 +369,9 @@ def sync_notebooks(arguments: argparse.Namespace) -> int:
 COHORT = "a folder, or a name below data/cohorts"
 PROFILES = "smoke, laptop (default), paper, or a YAML file"
 SCENARIOS = {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}
-IMAGE = {"required": True, "metavar": "FILE"}
+IMAGE = {"metavar": "PATH"}
+IMAGE_HELP = "file (NIfTI, NRRD), or folder of its DICOM series"
+MASKS = {"default": "nifti", "choices": ("nifti", "seg.nrrd", "dicom-seg"), "help": "default: nifti"}
 RUN = {"required": True, "help": "the run's folder, or its name below data/runs"}
 OUT = {"required": True, "help": "folder to make; all of the result appears there, or none"}
 INTO = {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}
@@ -408,9 +413,10 @@ OPTIONS = (
     ),
     ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
-    ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
-    ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
-    ("predict", "--cet1w", IMAGE | {"help": "contrast-enhanced T1 image, 3D NIfTI"}),
+    ("predict", "--t1w", IMAGE | {"help": f"T1-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--t2w", IMAGE | {"help": f"T2-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--cet1w", IMAGE | {"help": f"contrast-enhanced T1 image: {IMAGE_HELP}"}),
+    ("predict", "--mask-format", MASKS),
     ("predict", "--out", OUT),
     ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
 )
@@ -425,6 +431,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Another process is running this run ({error.lock_file}): wait for it.", file=sys.stderr)
     except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydicom", "highdicom"):
+            raise
+        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 130

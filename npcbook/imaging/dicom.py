@@ -265,36 +265,35 @@ def write_segmentation(
     """
     import highdicom
     import pydicom
-    from pydicom.sr.codedict import codes
 
-    made = highdicom.AlgorithmIdentificationSequence(
-        name=maker, version="1", family=codes.DCM.ArtificialIntelligence
-    )
-    kinds = (codes.SCT.Neoplasm, codes.SCT.LymphNode)
-    segments = [
-        highdicom.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=label,
-            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-            segmented_property_type=kind,
-            algorithm_type="AUTOMATIC",
-            algorithm_identification=made,
-        )
-        for number, (label, kind) in enumerate(zip(labels, kinds, strict=True), start=1)
-    ]
+    made_by = {"manufacturer": maker, "manufacturer_model_name": maker, "software_versions": "1"}
     written = highdicom.seg.Segmentation(
         source_images=[pydicom.dcmread(file) for file in series.files],
         pixel_array=mask.astype(np.uint8),
         segmentation_type="BINARY",
-        segment_descriptions=segments,
+        segment_descriptions=_describe_segments(labels, maker),
         series_instance_uid=highdicom.UID(),
         series_number=9000,
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
-        manufacturer=maker,
-        manufacturer_model_name=maker,
-        software_versions="1",
         device_serial_number="0",
         omit_empty_frames=bool(mask.any()),
+        **made_by,
     )
     written.save_as(path)
+
+
+def _describe_segments(labels: Sequence[str], maker: str) -> list:
+    """Return how DICOM describes tumour and nodes that a network drew."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    family = codes.DCM.ArtificialIntelligence
+    made = highdicom.AlgorithmIdentificationSequence(name=maker, version="1", family=family)
+    category = codes.SCT.MorphologicallyAbnormalStructure
+    drawn = {"algorithm_type": "AUTOMATIC", "algorithm_identification": made}
+    kinds = (codes.SCT.Neoplasm, codes.SCT.LymphNode)
+    return [
+        highdicom.seg.SegmentDescription(number, label, category, kind, **drawn)
+        for number, (label, kind) in enumerate(zip(labels, kinds, strict=True), start=1)
+    ]

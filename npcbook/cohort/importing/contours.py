@@ -163,21 +163,24 @@ def place_labels(labels: sitk.Image, image: sitk.Image, *, resample: bool = Fals
         moved = sitk.Resample(labels, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
         return moved, f"was resampled from {grid_words(labels)}"
     given = sitk.GetArrayFromImage(turned)
-    whole = np.zeros(image.GetSize()[::-1], dtype=given.dtype)
-    into, out_of = [], []
-    for begin, size, n in zip(start[::-1], given.shape, whole.shape, strict=True):
-        low, high = max(begin, 0), max(min(begin + size, n), 0)
-        into.append(slice(low, max(high, low)))
-        out_of.append(slice(low - begin, max(high, low) - begin))
-    whole[tuple(into)] = given[tuple(out_of)]
+    whole = _paste(given, image.GetSize()[::-1], start[::-1])
     if np.count_nonzero(whole) < np.count_nonzero(given):
         raise ValueError("has labels outside the image.")
     placed = sitk.GetImageFromArray(whole)
     placed.CopyInformation(image)
-    return (
-        placed,
-        "" if given.shape == whole.shape else f"was pasted from a box of {_size_words(labels)} voxels",
-    )
+    cropped = given.shape != whole.shape
+    return placed, f"was pasted from a box of {_size_words(labels)} voxels" if cropped else ""
+
+
+def _paste(box: np.ndarray, shape: tuple[int, ...], start: np.ndarray) -> np.ndarray:
+    """Return zeros of a shape with a box put where it starts; what lies outside is lost."""
+    whole, into, out_of = np.zeros(shape, dtype=box.dtype), [], []
+    for begin, size, n in zip(start, box.shape, shape, strict=True):
+        low, high = max(begin, 0), max(min(begin + size, n), 0)
+        into.append(slice(low, max(high, low)))
+        out_of.append(slice(low - begin, max(high, low) - begin))
+    whole[tuple(into)] = box[tuple(out_of)]
+    return whole
 
 
 def orientation(image: sitk.Image) -> str:
@@ -213,26 +216,29 @@ def label_maps(path: Path) -> dict[str, tuple[sitk.Image, int]]:
     except RuntimeError as error:
         raise ValueError("cannot be read as an image.") from error
     layers = [picture]
-    if picture.GetNumberOfComponentsPerPixel() > 1:
-        layers = [
-            sitk.VectorIndexSelectionCast(picture, i) for i in range(picture.GetNumberOfComponentsPerPixel())
-        ]
+    if (n := picture.GetNumberOfComponentsPerPixel()) > 1:
+        layers = [sitk.VectorIndexSelectionCast(picture, i) for i in range(n)]
     layers = [_as_3d(layer) for layer in layers]
-    names = sorted(key for key in picture.GetMetaDataKeys() if re.fullmatch(r"Segment\d+_Name", key))
-    if names:
-        numbers = [key.removesuffix("_Name") for key in names]
-        found = {}
-        for key, stem in zip(names, numbers, strict=True):
-            layer, value = (
-                _header_number(picture, f"{stem}_{what}", n) for what, n in (("Layer", 0), ("LabelValue", 1))
-            )
-            found[picture.GetMetaData(key).strip()] = layers[layer], value
-        return found
-    array = sitk.GetArrayViewFromImage(layers[0])
-    values = np.unique(array)
+    if stems := [key[:-5] for key in picture.GetMetaDataKeys() if re.fullmatch(r"Segment\d+_Name", key)]:
+        return dict(_segment(picture, stem, layers) for stem in sorted(stems))
+    values = np.unique(sitk.GetArrayViewFromImage(layers[0]))
     if len(values) > 256 or not np.array_equal(values, np.rint(values)):
         raise ValueError(f"holds {len(values)} different values: it is no label map.")
     return {str(int(value)): (layers[0], int(value)) for value in values if value}
+
+
+def _segment(picture: sitk.Image, stem: str, layers: list[sitk.Image]) -> tuple[str, tuple[sitk.Image, int]]:
+    """Return the name of a segment of 3D Slicer, its layer and its value there."""
+    said = {
+        key: picture.GetMetaData(f"{stem}_{key}")
+        for key in ("Layer", "LabelValue")
+        if picture.HasMetaDataKey(f"{stem}_{key}")
+    }
+    try:
+        layer, value = layers[int(said.get("Layer", 0))], int(said.get("LabelValue", 1))
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"has a header that contradicts itself ({stem}: {said}).") from error
+    return picture.GetMetaData(f"{stem}_Name").strip(), (layer, value)
 
 
 def _as_3d(picture: sitk.Image) -> sitk.Image:
@@ -242,10 +248,6 @@ def _as_3d(picture: sitk.Image) -> sitk.Image:
     if picture.GetDimension() != 3:
         raise ValueError(f"has {picture.GetDimension()} dimensions; an image has three.")
     return picture
-
-
-def _header_number(picture: sitk.Image, key: str, otherwise: int) -> int:
-    return int(picture.GetMetaData(key)) if picture.HasMetaDataKey(key) else otherwise
 
 
 def segment_names(path: Path) -> dict[int, str]:

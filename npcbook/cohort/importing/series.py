@@ -149,8 +149,8 @@ def guess_patient(paths: list[str]) -> str:
             best[pattern] = words, ids + kinds, -ids
     if not best:
         raise ValueError(
-            "Whose the files are cannot be told from their paths: put each patient's files into a folder named "
-            "by the id, or begin each file's name with the id and an underscore."
+            "Whose the files are cannot be told from their paths: put each patient's files into a folder "
+            "named by the id, or begin each file's name with the id and an underscore."
         )
     return min(best, key=best.get)
 

@@ -67,9 +67,12 @@ def draw_patient(folder: Path, patient: str) -> Image.Image:
     pen = ImageDraw.Draw(row)
     for place, (sequence, label, name) in enumerate(COLUMNS):
         path, mask = image_path(folder, patient, sequence), mask_path(folder, patient, sequence)
-        said = "no image"
-        if path.exists():
-            volume = read_volume(path, mask if mask.exists() else None)
+        try:
+            volume = read_volume(path, mask if mask.exists() else None) if path.exists() else None
+            said = "no image"
+        except (ValueError, RuntimeError):
+            volume, said = None, "cannot be read"
+        if volume is not None:
             areas = (
                 np.zeros(len(volume.image))
                 if volume.mask is None
