@@ -593,6 +593,55 @@ def test_a_structure_that_cannot_be_drawn_leaves_no_half_of_the_contours(patient
     check(out, [patient], without=SEQUENCES)
 
 
+def test_dicom_series_may_have_their_contours_in_files_beside_them(patients, out, tmp_path):
+    source, patient = tmp_path / "export", patients[0].one_mask()
+    write_dicom(source, [patient])
+    (source / "masks").mkdir()
+    sitk.WriteImage(patient.masks["t1w"], source / "masks" / f"{patient.id}_seg.nii.gz")
+    take(source, out)
+    check(out, [patient])
+
+
+def test_one_structure_of_two_observers_is_never_merged(patients, out, tmp_path, capsys):
+    source, patient = tmp_path / "export", patients[0].one_mask()
+    slices = write_dicom(source, [patient])
+    for observer in "AB":
+        said = {"StructureSetLabel": f"observer {observer}"}
+        write_rtstruct(source / f"{observer}.dcm", slices[patient.id, "t1w"], traced(patient), **said)
+    (source / "broken.dcm").write_bytes((source / "A.dcm").read_bytes()[:2000])
+    take(source, out, status=3)
+    assert "structure 'GTVnx' is in several sets of contours" in capsys.readouterr().out
+    check(out, [patient], without=SEQUENCES)
+    text = (out / "map.yml").read_text("utf-8")
+    (out / "map.yml").write_text(text.replace("observer B: all", "observer B: ignore"), "utf-8")
+    assert main(["import", "images", str(source), "--out", str(out)]) == 0
+    check(out, [patient], least=0.98)
+
+
+def test_an_import_that_was_stopped_goes_on_with_the_same_ids(patients, tmp_path, monkeypatch):
+    from npcbook.cohort.importing import images
+
+    source, out = tmp_path / "export", tmp_path / "cohort"
+    for patient in patients:
+        write_slicer(source / f"Zhang {patient.id}", patient)
+    write, written = images._write, []
+
+    def stop(*given):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(write(*given))
+
+    assert main(["import", "images", str(source), "--out", str(out)]) == 0
+    monkeypatch.setattr(images, "_write", stop)
+    assert main(["import", "images", str(source), "--out", str(out)]) == 130
+    key = (tmp_path / "cohort.key.csv").read_text("utf-8-sig")
+    monkeypatch.setattr(images, "_write", write)
+    assert main(["import", "images", str(source), "--out", str(out)]) == 0
+    assert (tmp_path / "cohort.key.csv").read_text("utf-8-sig") == key
+    named = [Patient(f"P00{n}", p.images, p.masks).one_mask() for n, p in enumerate(patients, start=1)]
+    check(out, named)
+
+
 def test_slices_that_are_missing_or_doubled_are_refused(patients, out, tmp_path, capsys):
     uids, patient = {"study": generate_uid(), "frame": generate_uid()}, patients[0]
     for number, sequence in enumerate(SEQUENCES, start=1):

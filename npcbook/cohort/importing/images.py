@@ -219,7 +219,9 @@ class _Patient:
             named = [item for item in shared if image.series.uid in item.drawn_on]
             shared = named or [item for item in shared if item.frame in ("", image.frame)]
         found = own or shared
-        last = {i.kind: i for i in sorted(found, key=lambda i: i.series.number if i.series else ())}
+        # A damaged file comes first, and so never in the place of a whole one.
+        found.sort(key=lambda item: (not item.problem, item.series.number if item.series else ()))
+        last = {item.kind: item for item in found}
         said = f"the last of {len(found)} sets of contours was taken"
         return list(last.values()), [said] if len(last) < len(found) else []
 
