@@ -1,10 +1,11 @@
 """Whose images they are, and what their headers say of the patients."""
 
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
 
-from npcbook.cohort.importing.keys import read_key, safe_ids
+from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.rules import IGNORE, Rules, people
 from npcbook.cohort.importing.series import Item
 from npcbook.cohort.table import NOT_GIVEN, _read_text, _table_path
@@ -27,8 +28,10 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
     ids = {name: known.get(name, alike.get(_alike(name))) for name in given}
     lacking = [name for name, safe in ids.items() if safe is None]
     if table is None:
-        new = safe_ids([*known, *lacking], known, new=True)
-        return {name: ids[name] or new[name] for name in given}, []
+        # New ids: those of files and headers may be names.
+        taken = set(known.values())
+        free = (safe for number in count(1) if (safe := f"P{number:03d}") not in taken)
+        return {name: safe or next(free) for name, safe in ids.items()}, []
     said = []
     if lacking:
         said.append(f"not in the table, left out: {people(len(lacking))} of the images ({some(lacking)})")
