@@ -31,10 +31,16 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups = {"": commands}
     for name, act in COMMANDS.items():
+        group, _, last = name.rpartition("-")
+        if group not in groups:
+            said = {"help": GROUPS[group], "description": GROUPS[group], "epilog": EXIT_CODES}
+            below = commands.add_parser(group, **said)
+            groups[group] = below.add_subparsers(dest="kind", required=True, metavar="KIND")
         summary, _, rest = inspect.cleandoc(act.__doc__).partition("\n\n")
         said = {"help": summary[0].lower() + summary[1:].rstrip("."), "description": rest or summary}
-        command = commands.add_parser(name, **said, epilog=EXIT_CODES)
+        command = groups[group].add_parser(last, **said, epilog=EXIT_CODES)
         for owners, flags, settings in OPTIONS:
             if name in owners.split():
                 command.add_argument(*flags.split(), **settings)
@@ -265,24 +271,59 @@ def what_runs(folder: Path) -> list[str]:
     return [*parts.reading(), f"can run: {', '.join(runs)}", *left]
 
 
-def predict_patient(arguments: argparse.Namespace) -> int:
-    """Apply a trained run to a new patient's three images.
+def import_table(arguments: argparse.Namespace) -> int:
+    """Make a cohort's table of a hospital's own.
 
-    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and score the patient,
-    with the networks and heads of a run. OUT receives one mask per sequence on the image's own voxels,
-    scores.csv, prediction.json, and check.png to judge the masks by. The images are preprocessed as the run's
-    own were: give them as scanned. Research software: not for clinical use.
+    The first run writes COHORT/map.yml, a commented guess of which column and which word of the tables means
+    what, and stops for you to look. The same command given again converts as that file says. Tables are
+    joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
+    """
+    from npcbook.cohort.importing.convert import import_table
+
+    status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
+    print(*lines, sep="\n")
+    return status
+
+
+def import_images(arguments: argparse.Namespace) -> int:
+    """Make a cohort's images and contours of a hospital's own.
+
+    SOURCE holds DICOM series with RTSTRUCT or DICOM SEG, 3D Slicer's .nrrd and .seg.nrrd, nnU-Net's imagesTr
+    and labelsTr, BIDS, or plain NIfTI. The first run writes the section images of COHORT/map.yml, a guess of
+    which series and which structure is what, says what it would do, and stops for you to look. The same
+    command given again imports as the map says: axes are turned, cropped masks pasted, one mask shared by
+    all sequences on its voxels. Nothing is resampled unless the map asks for it. The last line names a
+    contact sheet with every patient's outlines.
+    """
+    from npcbook.cohort.importing.images import import_images
+
+    asked = {"dry_run": arguments.dry_run, "map_file": arguments.map}
+    status, lines = import_images(arguments.source, Path(arguments.out).resolve(), **asked)
+    print(*lines, sep="\n")
+    return status
+
+
+def predict_patient(arguments: argparse.Namespace) -> int:
+    """Apply a trained run to a new patient's images.
+
+    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, or on those of them
+    that there are, and score the patient, with the networks and heads of a run. OUT receives one mask per
+    sequence on the image's own voxels, scores.csv, prediction.json, and check.png to judge the masks by. The
+    images are preprocessed as the run's own were: give them as scanned. What lies outside of what the
+    networks saw is said. Research software: not for clinical use.
     """
     run_folder = existing_folder(arguments.run, "data/runs")
-    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
-    if missing := [path for path in files.values() if not Path(path).is_file()]:
-        raise FileNotFoundError(f"There is no image file {missing[0]}.")
-    from npcbook.imaging import check_empty, predict, read_model, write_prediction
+    given = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
+    files = {sequence: path for sequence, path in given.items() if path is not None}
+    if missing := [path for path in files.values() if not Path(path).exists()]:
+        raise FileNotFoundError(f"There is no image file or folder {missing[0]}.")
+    from npcbook.imaging import check_empty, check_mask_format, predict, read_model, write_prediction
 
     check_empty(Path(arguments.out))
+    check_mask_format(arguments.mask_format, {name: not Path(path).is_file() for name, path in files.items()})
     model = read_model(run_folder)
     prediction = predict(model, files)
-    write_prediction(arguments.out, prediction, model, files)
+    write_prediction(arguments.out, prediction, model, files, mask_format=arguments.mask_format)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
@@ -328,17 +369,24 @@ def sync_notebooks(arguments: argparse.Namespace) -> int:
 COHORT = "a folder, or a name below data/cohorts"
 PROFILES = "smoke, laptop (default), paper, or a YAML file"
 SCENARIOS = {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}
-IMAGE = {"required": True, "metavar": "FILE"}
+IMAGE = {"metavar": "PATH"}
+IMAGE_HELP = "file (NIfTI, NRRD), or folder of its DICOM series"
+MASKS = {"default": "nifti", "choices": ("nifti", "seg.nrrd", "dicom-seg"), "help": "default: nifti"}
 RUN = {"required": True, "help": "the run's folder, or its name below data/runs"}
 OUT = {"required": True, "help": "folder to make; all of the result appears there, or none"}
+INTO = {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}
 PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
-#: What each command does.
+#: Commands of two words, such as ``import table``: what the first of them is about.
+GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
+#: What each command does; a hyphen stands between the words of one of two.
 COMMANDS = {
     "book": run_book,
     "simulate": simulate,
     "check": check_cohort,
+    "import-table": import_table,
+    "import-images": import_images,
     "predict": predict_patient,
     "clean": remove_results,
     "sync": sync_notebooks,
@@ -350,15 +398,25 @@ OPTIONS = (
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
     ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
+    ("import-images", "--dry-run", SWITCH | {"help": "write nothing but the map: say what would be done"}),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
+    ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
+    ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
+    (
+        "import-table import-images",
+        "--out",
+        {"required": True, "metavar": "COHORT", "help": "the cohort's folder"},
+    ),
+    ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
-    ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
-    ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
-    ("predict", "--cet1w", IMAGE | {"help": "contrast-enhanced T1 image, 3D NIfTI"}),
+    ("predict", "--t1w", IMAGE | {"help": f"T1-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--t2w", IMAGE | {"help": f"T2-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--cet1w", IMAGE | {"help": f"contrast-enhanced T1 image: {IMAGE_HELP}"}),
+    ("predict", "--mask-format", MASKS),
     ("predict", "--out", OUT),
     ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
 )
@@ -373,6 +431,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Another process is running this run ({error.lock_file}): wait for it.", file=sys.stderr)
     except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydicom", "highdicom"):
+            raise
+        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 130
