@@ -13,7 +13,7 @@ def nothing_runs(monkeypatch):
 
     def stop(parameters):
         given.append(parameters)
-        raise ValueError("stopped before any chapter")
+        raise FileNotFoundError("stopped before any chapter")
 
     monkeypatch.setattr(book, "sync_notebooks", list)
     monkeypatch.setattr(book, "check_parameters", stop)

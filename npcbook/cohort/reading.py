@@ -9,7 +9,7 @@ import pandas as pd
 
 from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed
 from npcbook.imaging import Volume, read_volume
-from npcbook.store import project_path
+from npcbook.store import FORMATS, project_path
 from npcbook.words import SEQUENCES
 
 
@@ -144,4 +144,4 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
         One row a patient, indexed by ``patient_id``; None for a real cohort.
     """
     path = project_path(folder) / "truth.csv"
-    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id") if path.exists() else None
+    return FORMATS[".csv"][0](path).set_index("patient_id") if path.exists() else None

@@ -29,7 +29,7 @@ from npcbook.imaging.preprocessing import preprocess
 from npcbook.imaging.prognosis import load_encoder, pooled_bottleneck
 from npcbook.imaging.trained import load_network
 from npcbook.imaging.volumes import Volume, half_precision, orient, read_geometry, read_volume, write_mask
-from npcbook.store import atomic_path, fingerprint
+from npcbook.store import FORMATS, atomic_path, fingerprint, replace_path, unfinished_prefix
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
@@ -231,7 +231,7 @@ def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
     paths = [folder / tables[name] for name in ("cutoffs", "groups", "scores")]
     if not all(path.exists() for path in paths):
         return None
-    cutoffs, groups, scores = (pd.read_csv(path, dtype={"patient_id": str}) for path in paths)
+    cutoffs, groups, scores = map(FORMATS[".csv"][0], paths)
     found = cutoffs.loc[cutoffs["model"] == "dl_combined", "cutoff"]
     # Cut-offs of earlier heads would not divide the stored scores into the stored groups.
     both = scores.merge(groups, on="patient_id", suffixes=("", "_group"))
@@ -381,7 +381,7 @@ def write_prediction(
     folder = Path(folder)
     check_empty(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=unfinished_prefix()) as temporary:
         part = Path(temporary) / "whole"
         part.mkdir()
         for sequence, result in prediction.sequences.items():
@@ -397,7 +397,7 @@ def write_prediction(
         }
         (part / "prediction.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         plot_check(prediction, model).savefig(part / "check.png", dpi=150)
-        part.replace(folder)
+        replace_path(part, folder)
 
 
 def check_empty(folder: Path) -> None:
