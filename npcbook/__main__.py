@@ -131,7 +131,7 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
         scenario=scenario,
         seed=DEFAULT_SEED if seed is None else seed,
         patients=settings["patients"],
-        grid=settings["grid"],
+        grid=tuple(settings["grid"]),
         force=force,
     )
 

@@ -459,7 +459,7 @@ def _announced(why: str, dry: bool) -> str:
 
 def _as_parameter(folder: Path) -> str:
     """Return a folder as chapters are given it: from the project's root where it lies below that."""
-    root = project_path(".")
+    root = root_folder()
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 

@@ -125,20 +125,6 @@ def test_a_cohort_of_a_version_without_marks_is_moved_aside(tmp_path):
     assert not is_own(tmp_path / "a-unmarked1")
 
 
-@pytest.mark.parametrize("grid", ["8", 8, [0, 8, 8], [8, 99999, 99999], [8, 32], [8.0, 32, 32], None])
-def test_a_grid_that_is_none_is_refused(tmp_path, grid):
-    with pytest.raises(ValueError, match="three whole numbers"):
-        write_cohort(tmp_path / "a", patients=36, grid=grid)
-    assert not any(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("patients", ["many", 40.5, 10**9, float("nan"), True, None])
-def test_a_number_of_patients_that_is_none_is_refused(tmp_path, patients):
-    with pytest.raises(ValueError, match="whole number"):
-        write_cohort(tmp_path / "a", patients=patients, grid=GRID)
-    assert not any(tmp_path.iterdir())
-
-
 def test_description_tells_how_the_cohort_was_made(written):
     description = json.loads((written / "dataset_description.json").read_text())
     assert description["synthetic"] is True
