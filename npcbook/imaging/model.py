@@ -41,7 +41,7 @@ from npcbook.imaging.volumes import (
     write_mask,
     write_segments,
 )
-from npcbook.store import atomic_path, fingerprint
+from npcbook.store import FORMATS, atomic_path, fingerprint, replace_path, unfinished_prefix
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
@@ -265,7 +265,7 @@ def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
     paths = [folder / tables[name] for name in ("cutoffs", "groups", "scores")]
     if not all(path.exists() for path in paths):
         return None
-    cutoffs, groups, scores = (pd.read_csv(path, dtype={"patient_id": str}) for path in paths)
+    cutoffs, groups, scores = map(FORMATS[".csv"][0], paths)
     found = cutoffs.loc[cutoffs["model"] == "dl_combined", "cutoff"]
     # Cut-offs of earlier heads would not divide the stored scores into the stored groups.
     both = scores.merge(groups, on="patient_id", suffixes=("", "_group"))
@@ -483,7 +483,7 @@ def write_prediction(
     check_empty(folder)
     check_mask_format(mask_format, {name: result.series for name, result in prediction.sequences.items()})
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=unfinished_prefix()) as temporary:
         part = Path(temporary) / "whole"
         part.mkdir()
         for sequence, result in prediction.sequences.items():
@@ -499,7 +499,7 @@ def write_prediction(
         }
         (part / "prediction.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         plot_check(prediction, model).savefig(part / "check.png", dpi=150)
-        part.replace(folder)
+        replace_path(part, folder)
 
 
 def check_mask_format(mask_format: str, series: Mapping[str, object | None]) -> None:
