@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     groups = {"": commands}
     for name, act in COMMANDS.items():
-        group, _, last = name.rpartition("-")
+        group, last = name.split("-") if name.partition("-")[0] in GROUPS else ("", name)
         if group not in groups:
             said = {"help": GROUPS[group], "description": GROUPS[group], "epilog": EXIT_CODES}
             below = commands.add_parser(group, **said)
