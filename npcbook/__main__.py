@@ -146,6 +146,7 @@ def run_book(arguments: argparse.Namespace) -> int:
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
     from npcbook.book.results import write_results
+    from npcbook.cohort import read_scores
     from npcbook.store import project_path
 
     start = time.monotonic()
@@ -155,11 +156,14 @@ def run_book(arguments: argparse.Namespace) -> int:
     cohort_folder = choose_cohort(arguments)
     if cohort_folder is None:
         return 3
+    scores = read_scores(cohort_folder, arguments.score)
+    for line in scores.attrs.get("said", ()):
+        say(f"own score {line}")
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     try:
-        book.run_chapters(**folders, **asked, parameters=parameters, say=say)
+        book.run_chapters(**folders, **asked, parameters=parameters, scores=scores, say=say)
         if arguments.chapters or arguments.dry_run:
             say(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
@@ -294,6 +298,7 @@ OUT = {"required": True, "help": "folder to make; all of the result appears ther
 PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
+SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
 #: What each command does.
 COMMANDS = {
     "book": run_book,
@@ -309,6 +314,7 @@ OPTIONS = (
     ("book", "--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
+    ("book", "--score", SCORE),
     ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),

@@ -143,12 +143,12 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
-    """Return what a reader of a run's page has to know first; nothing for a cohort of one's own."""
+    """Return what a reader of a run's page has to know first; nothing where patients are real."""
     own = {item.label for item in list_shown(run_folder) if item.chapter == chapter}
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
     cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
-    if not cohort["synthetic"]:
+    if not cohort["synthetic"] or (own and SYNTHETIC_LABEL not in own):
         return ""
     trial = "This is a trial run, too small for any result to mean much"
     return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")

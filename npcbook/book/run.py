@@ -16,6 +16,7 @@ from pathlib import Path
 import filelock
 import jupytext
 import nbformat
+import pandas as pd
 import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
@@ -34,6 +35,8 @@ from npcbook.store import (
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
+# In a run's folder: the risk scores that it was given.
+OWN_SCORES = "own_scores.csv"
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
 NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
@@ -310,7 +313,9 @@ def cohort_fingerprint(cohort_folder: Path) -> str:
     return files_fingerprint(files, relative_to=cohort_folder)
 
 
-def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:
+def chapter_state(
+    plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str, scores: str = ""
+) -> dict[str, str]:
     """Return a fingerprint of each thing that a chapter's result depends on.
 
     Parameters
@@ -323,6 +328,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         The run, holding what earlier chapters wrote.
     cohort : str
         The cohort's fingerprint.
+    scores : str
+        Own risk scores as text, which count for the chapters that name their file.
 
     Returns
     -------
@@ -330,7 +337,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         By name, as `explain` says it: the same values mean that the stored result still belongs.
     """
     script = notebook_source(plan.name).read_text()
-    references = [p for folder in ("published", "ibsi") for p in project_path(f"data/{folder}").glob("*.*")]
+    folders = ["published", "ibsi", *(name for name in ("real", "studies") if f"data/{name}" in script)]
+    references = [p for folder in folders for p in project_path(f"data/{folder}").rglob("*.*")]
     state = {
         "its script": fingerprint(script),
         "its parameters": fingerprint(parameters),
@@ -339,6 +347,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         "packages": fingerprint(project_path("requirements.lock"), package_versions()),
         "the cohort": cohort if plan.reads_cohort else "",
     }
+    if OWN_SCORES in script:
+        state["own risk scores"] = fingerprint(scores)
     return state | {
         f"what {name} wrote": left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads
     }
@@ -385,6 +395,7 @@ def run_chapters(
     chapters: Sequence[str] | None = None,
     force: bool = False,
     dry: bool = False,
+    scores: pd.DataFrame | None = None,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Run the chapters whose stored result is missing or out of date.
@@ -401,6 +412,8 @@ def run_chapters(
         Run also what is up to date.
     dry : bool, default False
         Run nothing: say what would run, and why.
+    scores : pandas.DataFrame, optional
+        Own risk scores (`npcbook.cohort.read_scores`), left in the run as `OWN_SCORES` for the chapters.
     say : callable, default print
         Takes one line of progress.
 
@@ -426,16 +439,18 @@ def run_chapters(
         "run_folder": _as_parameter(run_folder),
         "cohort_folder": _as_parameter(cohort_folder),
     }
+    own_scores = "" if scores is None or scores.empty else scores.to_csv()
     with filelock.FileLock(run_folder / ".lock", timeout=0):
         manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
         cohort = cohort_fingerprint(cohort_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort}
             manifest.update(versions=versions(), cohort=about)
+            write_scores(run_folder, own_scores)
         done = []
         for number, plan in enumerate(plans, start=1):
             own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
-            state = chapter_state(plan, own, run_folder, cohort)
+            state = chapter_state(plan, own, run_folder, cohort, own_scores)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
@@ -448,6 +463,15 @@ def run_chapters(
                 seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
+
+
+def write_scores(run_folder: Path, scores: str) -> None:
+    """Write own risk scores (CSV as text) into a run; without any, remove those of an earlier time."""
+    if not scores:
+        (run_folder / OWN_SCORES).unlink(missing_ok=True)
+        return
+    with atomic_path(run_folder / OWN_SCORES) as temporary:
+        temporary.write_text(scores)
 
 
 def _announced(why: str, dry: bool) -> str:

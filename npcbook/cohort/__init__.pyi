@@ -18,4 +18,5 @@ from .reading import (
     read_cohort as read_cohort,
     read_truth as read_truth,
 )
+from .scores import read_scores as read_scores
 from .table import Problem as Problem
