@@ -46,7 +46,7 @@ from npcbook.book import open_chapter, plot_roc, small_multiples
 from npcbook.statistics import auc_at, compare_c, fit_cox, harrell_c
 from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED, format_p
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 horizon_months = 60  # of the time-dependent AUC

@@ -43,6 +43,7 @@ from npcbook.words import (
     LABELS,
     MISSING,
     MODELS,
+    SUPPLIED,
     TRACKS,
     format_estimate,
     format_number,
@@ -79,6 +80,10 @@ JUDGED = COHORTS[-1]  # validation patients where there are any, else training p
 MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
 MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
 NAME = f"the {LABELS[MAIN]} model"
+OWN = [name for name in SCORES[TRACKS[1]] if name not in MODELS]  # one's own, as supplied
+LABELS = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}
+MODELS = [*MODELS, *OWN]
+LOOKS = [(model, track) for model, track in product(MODELS, TRACKS) if model in SCORES[track]]
 if JUDGED == "training":
     chapter.say(
         "This cohort has no validation patients. Below, training patients are judged instead: those with "
@@ -90,6 +95,11 @@ if JUDGED == "training":
 def outcome(index):
     """Return time and event (distant metastasis) of some patients."""
     return tuple(patients.loc[index, column].to_numpy() for column in ENDPOINTS["DMFS"])
+
+
+def scored(track, model, index):
+    """Return those of some patients who have a model's score."""
+    return index[SCORES[track].loc[index, model].notna()]
 
 
 def percent(share, decimals=1):
@@ -133,9 +143,10 @@ show_source(bootstrap_limits)
 from npcbook.statistics import calibrate, calibration_curve, fit_absolute_risk
 
 absolute = {}
-for track, model in product(TRACKS, MODELS):
+for model, track in LOOKS:
     with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
-        data = (*outcome(cohort["training"]), SCORES[track].loc[cohort["training"], model])
+        index = scored(track, model, cohort["training"])
+        data = (*outcome(index), SCORES[track].loc[index, model])
         absolute[track, model] = fit_absolute_risk(*data, horizon_months)
 
 
@@ -149,8 +160,9 @@ places = {JUDGED: cohort[JUDGED]}
 for center, part in patients.loc[cohort[JUDGED]].groupby("center"):
     places[f"{JUDGED}, centre {center}"] = part.index
 calibrations = {}
-for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
+for (model, track), (place, index) in product(LOOKS, places.items()):
     if (track, model) in absolute:
+        index = scored(track, model, index)
         data = (*outcome(index), predicted_risk(track, model, index), horizon_months)
         with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
             calibrations[track, model, place] = calibrate(*data)
@@ -160,7 +172,7 @@ for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
 def calibration_table(models, places):
     """Return one row per model, track and place; dashes where the data allow no calibration."""
     columns, rows = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"], []
-    for model, track, place in product(models, TRACKS, places):
+    for (model, track), place in product((look for look in LOOKS if look[0] in models), places):
         row = {"model": LABELS[model], "scores": track, "patients of": place}
         row |= dict.fromkeys(columns, MISSING)
         if result := calibrations.get((track, model, place)):
@@ -244,11 +256,11 @@ def accuracy(track, model, index):
 
 # %%
 rows, ipa_of = [], {}
-for model, track in product(MODELS, TRACKS):
+for model, track in LOOKS:
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
         with chapter.noting(f"Prediction error: {LABELS[model]}, {track}, {name}"):
-            found, limits = accuracy(track, model, cohort[name])
+            found, limits = accuracy(track, model, scored(track, model, cohort[name]))
             row[f"{name}, Brier score"] = found.brier
             ipa_of[track, model, name] = f"{format_estimate(100 * found.ipa, *(100 * limits), 1)}"
             row[f"{name}, IPA, % (95 % CI)"] = ipa_of[track, model, name]
@@ -291,10 +303,15 @@ from npcbook.statistics import decision_curve
 from npcbook.words import style_of
 
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
-index, curves = cohort[JUDGED], {}
+curves = {}
 for track in TRACKS:
+    shown, index = (
+        [m for m in ("clinical", "dl_combined", MAIN, *OWN) if (track, m) in absolute],
+        cohort[JUDGED],
+    )
+    for model in shown:
+        index = scored(track, model, index)
     policies = {"Treat all": np.ones(len(index))}
-    shown = [m for m in ("clinical", "dl_combined", MAIN) if (track, m) in absolute]
     policies |= {model: predicted_risk(track, model, index) for model in shown}
     options = {
         "against": "clinical" if (track, "clinical") in absolute else "Treat all",
@@ -378,11 +395,14 @@ ALL_QUESTIONS = {
     "clinical model beside the DL score": ("dl_combined", "clinical"),
     "radiomics score beside the clinical model": ("clinical", "radiomics_combined"),
 }
+ALL_QUESTIONS |= {f"{LABELS[name]} beside the clinical model": ("clinical", name) for name in OWN}
 QUESTIONS = {question: pair for question, pair in ALL_QUESTIONS.items() if {*pair} <= {*MODELS}}
 
 # %%
 rows, added = [], {}
 for (question, pair), track in product(QUESTIONS.items(), TRACKS):
+    if not {*pair} <= {*SCORES[track]}:
+        continue
     table = SCORES[track].loc[cohort[JUDGED], [*pair]].dropna()
     data, table = outcome(table.index), (table - table.mean()) / table.std()
     with chapter.noting(f"Added value: {question}, {track}"):

@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -224,6 +225,7 @@ class Chapter:
             What the figure shows, in a sentence, for readers who cannot see it; the label is added.
         """
         fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        name = re.sub(r"[^\w-]+", "_", name)  # a model may have any name
         target = self.folder / "figures" / name
         for suffix, metadata in FIGURE_METADATA.items():
             # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.tables import read_tables
-from npcbook.cohort.reading import read_cohort
+from npcbook.cohort.table import _read_text, _table_path
 from npcbook.store import project_path
 from npcbook.words import LABELS
 
@@ -51,7 +51,7 @@ def read_scores(cohort_folder: str | os.PathLike, given: Sequence[str | os.PathL
     own = project_path(cohort_folder) / SCORES_FILE
     if not given and not own.exists():
         return pd.DataFrame(index=pd.Index([], name="patient_id"))
-    patients = read_cohort(cohort_folder).patients["patient_id"]
+    patients = _read_text(_table_path(own.parent))["patient_id"]
     key = {_plain(name): safe for name, safe in read_key(own.parent).items() if safe in set(patients)}
     known = {_plain(safe): safe for safe in patients} | key
     files = [_read_file(own, known)] if own.exists() else []
