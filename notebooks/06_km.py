@@ -72,8 +72,7 @@ scores, scores_recommended = (
 training = patients[patients["cohort"] == "training"]
 MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
 OWN = [name for name in scores_recommended if name not in MODELS]  # one's own: nothing is searched for these
-LABELS = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}
-ALL = [*MODELS, *OWN]
+LABELS, ALL = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}, [*MODELS, *OWN]
 MAIN = next(model for model in ("dl_combined", *MODELS) if model in MODELS)  # what takeaways speak of
 SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
@@ -104,11 +103,9 @@ chapter.table("events", events, "Events in each cohort.")
 # **Recommended.** The scores in which no training patient is scored by a model that has seen that patient
 # ({term}`out of fold`), cut at their training median. A median needs no outcome, so that nothing is searched
 # on what is then compared; it can be fixed before the study; and with as many patients on either side no
-# group is too small to be compared further, by subgroup and by treatment. It claims nothing about where risk
-# becomes high.
-#
-# **Scores of one's own** ([chapter 05b](05b_own_scores.ipynb)) stand among the recommended groups, *as
-# supplied*: cut at their training median (that of all patients where none is for training), and not searched.
+# group is too small to be compared further. It claims nothing about where risk becomes high. Scores of one's
+# own ([chapter 05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for
+# training).
 #
 # **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a {term}`Cox
 # model` with {term}`Efron`'s ties and Wald limits; where a risk group has no events, a Wald limit means
@@ -502,8 +499,7 @@ for model in ALL:
 # the hazard ratio does not tell it: the same ratio means a large difference where metastasis is frequent and
 # a small one where it is rare. Thin steps rest on fewer than ten patients: one more event would move them
 # far, and a rate in the legend that is read off a thin curve is no firmer. In training the curves show how
-# well the model describes the patients that it and its cut-off were fitted to; only the lower panels speak of
-# others.
+# well the model describes the patients that it was fitted to; only the lower panels speak of others.
 
 # %%
 from itertools import product
@@ -576,8 +572,7 @@ chapter.table("rmst", pd.DataFrame(rows), caption)
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
 #
-# The counterpart of the paper's supplementary Figure S1: the same groups, cut for metastasis, compared for
-# death from any cause.
+# The paper's supplementary Figure S1: the same groups, cut for metastasis, compared for death from any cause.
 
 # %%
 figures = [(MAIN, RECOMMENDED), *product(MODELS, [PUBLISHED]), *product(OWN, [RECOMMENDED])]
@@ -599,8 +594,7 @@ chapter.say(
 # cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
 # training median, which needs no search. The last two use the recommended scores, in which training
 # patients are scored {term}`out of fold`: the DL head is fitted, radiomics' selection repeated and each Cox
-# model fitted without the patient's fold (the selection where there are events enough to repeat it,
-# [chapter 04](#radiomics-out-of-fold)).
+# model fitted without the patient's fold ([chapter 04](#radiomics-out-of-fold) has the exception).
 
 
 # %%
@@ -696,13 +690,11 @@ chapter.say(
 #
 # ## Limits and deviations
 #
-# - The corrected p-value covers the search for the cut-off, not the fitting of the score on the same
-#   patients.
+# - The corrected p-value covers the search for the cut-off, not the fitting of the score.
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known. The cut-off would be another in another sample
 #   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
-# - Printed numbers at risk are read from figures and are not transcribed.
 #
 # **Hands over** `cutoffs.csv`, `groups.csv` and `groups_recommended.csv` to chapters 07 to 10.

@@ -440,8 +440,8 @@ caption = (
 )
 coverage = coverage.drop(columns=["version", "command"])
 chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
-ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == RECOMMENDED)].iloc[0]
-of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq(RECOMMENDED)]
+ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
+of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()
 chapter.say(
     f"The recommended interval of the dose effect holds the truth in {ours['holds the truth, %']:.1f} % of "
@@ -495,7 +495,7 @@ def power_of(rows, track, log_hr):
 in_groups = pd.DataFrame({arm: (patients["dose_group"] == arm).astype(float) for arm in ARMS[1:]})
 interaction = []
 looks = [(PUBLISHED, BOTH), (RECOMMENDED, BOTH), (RECOMMENDED, "validation")]
-for track, whose in (look for look in looks if look[1] in WHOSE):
+for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
     rows, what, test = WHOSE[whose], f"{track} groups × dose group, {whose}", None
     with chapter.noting(f"Interaction: {what}"):
         data = time[rows], event[rows], in_groups[rows], patients.loc[rows, track]

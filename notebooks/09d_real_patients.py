@@ -46,7 +46,7 @@ from scipy.stats import chi2, norm
 
 # %%
 from npcbook.book import open_chapter, plot_calibration, plot_kaplan_meier, small_multiples
-from npcbook.cohort import read_cohort
+from npcbook.cohort import import_table, read_cohort
 from npcbook.paper import lookup, printed_wald
 from npcbook.statistics import (
     Difference,
@@ -61,6 +61,7 @@ from npcbook.statistics import (
     rate_at,
     reverse_km,
 )
+from npcbook.store import project_path
 from npcbook.words import ENDPOINTS, MISSING, format_estimate, format_hr, format_number, format_p
 
 # %% tags=["parameters"]
@@ -87,12 +88,20 @@ seed = 2023  # of all random numbers here
 #     --map data/real/radcure/map.yml --out data/cohorts/radcure
 # ```
 #
-# This page calls the same function. What the mapping changed (names of columns, dates to months from the
-# start of radiotherapy, words to codes) is listed there, and nobody may try to identify a patient.
+# This page calls the same function. The mapping says what is changed: names of columns, words to codes, dates
+# to months from the start of radiotherapy. Nobody may try to identify a patient.
 
 # %%
-chapter = open_chapter("09d_real_patients", run_folder=run_folder, cohort_folder=real_cohort)
-everyone = read_cohort(real_cohort).patients
+source, lines = project_path(real_cohort), []
+cohort = project_path(run_folder) / "09d_real_patients/cohort" if (source / "map.yml").exists() else source
+if cohort != source:
+    status, lines = import_table(sorted(source.glob("*.csv")), cohort, map_file=source / "map.yml")
+    assert status == 0, lines
+
+# %%
+chapter = open_chapter("09d_real_patients", run_folder=run_folder, cohort_folder=cohort)
+everyone = read_cohort(cohort).patients
+impossible = [f"- {line}" for line in lines if line.startswith("impossible")]
 reason = everyone["exclusion"].fillna("")
 patients = everyone[reason == ""].set_index("patient_id")
 T, N = ["T1", "T2", "T3", "T4"], ["N0", "N1", "N2", "N3"]
@@ -191,6 +200,7 @@ parts |= {"analysed": patients, "of these stage II, by T and N": patients[stage_
 steps = [(text, len(p), *(int(p[e].sum()) for _, e in ENDPOINTS.values())) for text, p in parts.items()]
 columns = ["patients", "number", "distant metastases", "deaths"]
 chapter.table("flow", pd.DataFrame(steps, columns=columns), "Patients read, left out and analysed.")
+chapter.say("\n".join(impossible) or "The import listed no impossible value.")
 
 # %%
 fig, (ax,) = small_multiples(1, panel_height=3.0)
@@ -228,8 +238,7 @@ chapter.table("differences", beside, "How these patients differ from those of th
 
 # %% [markdown]
 # The editions draw the border between T2 and T4, and N3, in other places, so that even "T2" and "N1" are not
-# wholly the same patients. Without {term}`rENE` and {term}`EBV DNA`, whatever these would have
-# explained is left in the ratios of N and T.
+# wholly the same patients. What {term}`rENE` and {term}`EBV DNA` would explain is left in those of N and T.
 #
 # ## Method
 #
@@ -348,8 +357,7 @@ chapter.takeaway(
 )
 
 # %% [markdown]
-# *How to read it.* With so few events a ratio of any size is compatible with the data. The table is here
-# because it is the comparison that one would want, and to show that it cannot be made.
+# *How to read it.* With so few events any ratio is possible: the comparison one would want cannot be made.
 #
 # (real-table-1)=
 # ### Table 1
@@ -409,8 +417,7 @@ for name, (time, event) in ENDPOINTS.items():
 chapter.table("follow_up", pd.DataFrame(rows), "Follow-up (reverse Kaplan–Meier) and survival.")
 
 # %% [markdown]
-# *How to read it.* The paper's patients are of an earlier stage, so that rates are not comparable; the row is
-# there to show by how much the cohorts differ.
+# *How to read it.* The paper's patients are of an earlier stage: rates differ for that reason alone.
 #
 # (real-groups)=
 # ### By T, N and treatment
@@ -476,8 +483,7 @@ competing = pd.DataFrame(rows).fillna(MISSING)
 chapter.table("competing", competing, f"Risk of distant metastasis by {horizon_months} months.")
 
 # %% [markdown]
-# *How to read it.* Both columns answer a question; the second is the one that a patient asks. Where many die
-# without metastasis the first is too high.
+# *How to read it.* The second column is what a patient asks; where many die of else the first is too high.
 #
 # (real-model)=
 # ### A clinical model
@@ -552,8 +558,8 @@ chapter.takeaway(
 # (real-score)=
 # ### How many patients a score of print's strength would need
 #
-# By *simulation*. The patients keep their T and N and the coefficients that these have here; a score is
-# added, unrelated to T and N, of such strength that alone it reaches the wanted {term}`C-index` among them.
+# By *simulation*. The patients keep their T and N and the coefficients of these; a score unrelated to both is
+# added, of such strength that alone it reaches the wanted {term}`C-index` among them.
 # Times to metastasis are drawn with a constant baseline hazard that gives the observed risk by the horizon,
 # and are censored at the times at which patients left in whom nothing happened. From this population studies
 # of growing size are drawn. A score *shows itself* if the likelihood ratio test beside T and N, or the
@@ -660,8 +666,8 @@ chapter.say(
 
 # %% [markdown]
 # *How to read it.* Showing that a strong score knows something takes few events; showing *how much* it is
-# worth takes many: the half-width of its C-index falls with the square root of the events. A weaker score,
-# half as far from chance, is the more likely case for any score in another hospital.
+# worth takes many: the half-width of its C-index falls with the square root of the events. The weaker score
+# stands for one that loses half of its distance from chance in another hospital.
 #
 # What these data could not give, if anything, is listed here with the reason.
 
@@ -680,17 +686,15 @@ chapter.not_estimable()
 # Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
 #
 # - `horizon_months = 36`: more patients are followed so far, so that rates have narrower limits; ratios stay.
-# - `score_c = 0.65`: a score of the strength that other hospitals tend to find; the events it takes to show
-#   itself grow with one over the square of its coefficient.
+# - `score_c = 0.65`: a weaker score; the events it takes grow with one over the square of its coefficient.
 # ```
 #
 # ## Limits and deviations
 #
-# - One hospital, one decade of radiotherapy, and a registry: what made a patient enter it is not known.
+# - One hospital, and a collection for research: what made a patient enter it is not known.
 # - Deaths are censored in DMFS, as in the paper; competing deaths are shown beside.
 # - The 7th edition's categories are taken for the paper's of the 8th as they are named.
 # - No p-value on this page is corrected for the number of comparisons.
-# - The simulated score is unrelated to T and N and acts linearly on the log hazard. One that repeats part of
-#   what T and N say would need more events.
+# - The simulated score is unrelated to T and N; one that repeats part of what they say needs more events.
 #
 # **Hands over** nothing: this chapter only compares.
