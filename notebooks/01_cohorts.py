@@ -30,6 +30,8 @@ in_short()
 # ## Setup
 
 # %%
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -77,6 +79,8 @@ patients_shown = 4  # rows of the montage
 chapter = open_chapter("01_cohorts", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort, truth = read_cohort(cohort_folder), read_truth(cohort_folder)
 everyone, patients = cohort.patients, cohort.analysed
+names = chapter.name_hospitals(everyone["center"])  # short codes where names are long
+everyone, patients = (table.assign(center=table["center"].map(names)) for table in (everyone, patients))
 reason = everyone.get("exclusion", pd.Series("", index=everyone.index))
 chapter.write("cohort", patients)
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
@@ -110,7 +114,10 @@ chapter.say("\n".join(f"- {line}." for line in read_parts(cohort_folder).reading
 # who qualify, shows none.
 
 # %%
-reasons = [f"{name}: n = {n}" for name, n in reason[reason != ""].value_counts().sort_index().items()]
+reasons = [
+    textwrap.fill(f"{name}: n = {n}", 40)
+    for name, n in reason[reason != ""].value_counts().sort_index().items()
+]
 fig, ax = plt.subplots(figsize=(6, 3.6))
 style = {"ha": "center", "fontsize": 9, "bbox": {"boxstyle": "round,pad=0.5", "fc": "white"}}
 arrow = {"arrowstyle": "->"}
@@ -121,7 +128,7 @@ ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
 ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons or ["none"]), va="center", **style | {"ha": "left"})
 for x, name in zip(np.linspace(0.22, 0.78, len(present)), present, strict=True):
     centers = groups[name]["center"].value_counts().sort_index()
-    where = ", ".join(f"{center} (n = {n})" for center, n in centers.items())
+    where = textwrap.fill(", ".join(f"{center} (n = {n})" for center, n in centers.items()), 36)
     ax.text(x, 0.1, f"{name.capitalize()}\nn = {len(groups[name])}\nhospital {where}", va="center", **style)
     ax.annotate("", (x, 0.23), (0.5, 0.41), arrowprops=arrow)
 ax.set_axis_off()
@@ -603,7 +610,7 @@ chapter.not_estimable()
 parts = (
     f"the {c} cohort had {len(g)} patients with {n_events[c]} {EVENTS.lower()}" for c, g in groups.items()
 )
-where = (f"{name} ({n})" for name, n in patients["center"].value_counts().items())
+where = (f"{name} ({(patients['center'] == code).sum()})" for name, code in names.items())
 left_out = "; ".join(reasons) or "none"
 chapter.methods(
     f"""Patients. Of {len(everyone)} patients read {len(patients)} were analysed (left out: {left_out});

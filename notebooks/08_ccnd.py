@@ -70,7 +70,7 @@ from npcbook.words import (
     format_p,
 )
 
-# %% tags=["parameters"] needs="dmfs covariates dose"
+# %% tags=["parameters"] needs="dmfs metastases covariates dose"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences

@@ -50,7 +50,7 @@ from npcbook.words import (
     format_p,
 )
 
-# %% tags=["parameters"] needs="dmfs covariates"
+# %% tags=["parameters"] needs="dmfs metastases covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # by when risks are predicted, as the paper's 5-year figures

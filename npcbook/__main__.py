@@ -1,6 +1,7 @@
 """Command line: ``python -m npcbook``."""
 
 import argparse
+import hashlib
 import inspect
 import json
 import math
@@ -60,10 +61,16 @@ def synthetic_name(scenario: str, profile: str, seed: int | None) -> str:
     return "-".join([*filter(None, words), Path(profile).stem])
 
 
-def run_name(profile: str, cohort: str) -> str:
-    """Return the name of a run: profile and cohort, without saying the profile twice."""
-    size = Path(profile).stem
-    return f"{size}-{cohort.removesuffix('-' + size)}"
+def run_name(profile: str, cohort: str | Path) -> str:
+    """Return the name of a run: profile and cohort, without saying the profile twice.
+
+    A folder elsewhere than below data/cohorts adds a hash of its place, as another may have the same name.
+    """
+    size, cohort = Path(profile).stem, Path(cohort)
+    name = f"{size}-{cohort.name.removesuffix('-' + size)}"
+    if cohort.parent == Path() or cohort.parent.parts[-2:] == ("data", "cohorts"):
+        return name
+    return f"{name}-{hashlib.blake2b(str(cohort).encode(), digest_size=3).hexdigest()}"
 
 
 @contextmanager
@@ -153,15 +160,16 @@ def run_book(arguments: argparse.Namespace) -> int:
     parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
     book.sync_notebooks()
     book.check_parameters(parameters)
-    cohort_folder = choose_cohort(arguments)
-    if cohort_folder is None:
+    cohort_folder = find_cohort(arguments)
+    run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
+    if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
     scores = read_scores(cohort_folder, arguments.score)
     for line in scores.attrs.get("said", ()):
         say(f"own score {line}")
-    run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
+    asked["profile"] = Path(arguments.profile).stem
     try:
         book.run_chapters(**folders, **asked, parameters=parameters, scores=scores, say=say)
         if arguments.chapters or arguments.dry_run:
@@ -183,13 +191,28 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def choose_cohort(arguments: argparse.Namespace) -> Path | None:
-    """Return the folder of the cohort to run on; None, its problems printed, if it has any."""
+def find_cohort(arguments: argparse.Namespace) -> Path:
+    """Return the folder of the cohort to run on, writing the synthetic one if none is named."""
     if arguments.cohort is None:
         say("synthetic cohort ...")
         return write_synthetic(arguments.profile, "paper")
-    folder = existing_folder(arguments.cohort, "data/cohorts")
-    return None if list_problems(folder, images=True) else folder
+    return existing_folder(arguments.cohort, "data/cohorts")
+
+
+def check_once(cohort_folder: Path, run_folder: Path) -> bool:
+    """Return whether a cohort is in order, printing what is wrong, or what is there and can run."""
+    from npcbook.book.run import disk_space, is_in_order
+    from npcbook.cohort import read_parts
+
+    if not is_in_order(cohort_folder, run_folder):
+        list_problems(cohort_folder, images=True)
+        return False
+    parts = read_parts(cohort_folder)
+    for line in parts.reading():
+        say(line)
+    if parts.sequences and not (run_folder / "manifest.json").exists():
+        say(disk_space(cohort_folder, parts))
+    return True
 
 
 def simulate(arguments: argparse.Namespace) -> int:
@@ -220,13 +243,30 @@ def list_problems(folder: Path, *, images: bool) -> int:
 def check_cohort(arguments: argparse.Namespace) -> int:
     """List everything that is wrong with a cohort.
 
-    List all problems of a cohort at once, each with file, row and column.
+    List all problems of a cohort at once, each with file, row and column. Without any, say what the cohort
+    holds, what one of its size can show, and which chapters can run.
     """
     folder = existing_folder(arguments.cohort, "data/cohorts")
     status = list_problems(folder, images=not arguments.no_images)
     if not status:
         print(f"nothing is wrong with {folder}")
+        print(*what_runs(folder), sep="\n")
     return status
+
+
+def what_runs(folder: Path) -> list[str]:
+    """Return what a cohort holds and can show, which chapters of the book can run, and why others cannot."""
+    from npcbook.book.run import plan_chapters
+    from npcbook.cohort import read_parts
+
+    parts, runs, reasons = read_parts(folder), [], {}
+    for plan in plan_chapters():
+        if lacking := parts.missing(plan.needs):
+            reasons.setdefault(lacking, []).append(plan.name)
+        else:
+            runs.append(plan.name)
+    left = [f"cannot run, for want of {why}: {', '.join(names)}" for why, names in reasons.items()]
+    return [*parts.reading(), f"can run: {', '.join(runs)}", *left]
 
 
 def predict_patient(arguments: argparse.Namespace) -> int:

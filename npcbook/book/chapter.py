@@ -10,7 +10,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +21,15 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import PIL.Image
 from IPython.display import Image, Markdown, display, update_display
-from matplotlib import rc_context
+from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from npcbook.book.tables import show
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, keep, project_path
-from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
+from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, hospital_codes
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -35,11 +38,13 @@ FIGURE_METADATA = {
     ".png": {"Software": None},
 }
 FRONT = "front.json"  # what a chapter hands to the front page
+HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, beside the chapters of a run
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
 ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 FILE_DPI = 300
+CJK_FONTS = ("CJK", "Droid Sans Fallback", "WenQuanYi", "SimHei", "Microsoft YaHei", "PingFang", "Heiti")
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
 
@@ -66,6 +71,29 @@ def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
 def source_label(cohort: dict) -> str:
     """Return the words that all figures and tables made from a cohort carry (see `describe_cohort`)."""
     return SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
+
+
+def use_fonts() -> None:
+    """Let figures fall back on a font with Chinese characters, where the computer has one."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    there = [name for name in sorted(installed) if any(word in name for word in CJK_FONTS)]
+    rcParams["font.family"] = [*(name for name in rcParams["font.family"] if name not in there), *there[:3]]
+
+
+@contextmanager
+def drawn_characters(say: Callable[[str], None]):
+    """Say in one line, instead of a warning each, that characters have no glyph in any font."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacking = {str(w.message).split("(")[0] for w in caught if "missing from font" in str(w.message)}
+    for warning in (w for w in caught if "missing from font" not in str(w.message)):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if lacking:
+        say(
+            f"{len(lacking)} characters are drawn as boxes, because no font on this computer has them: install "
+            "one, such as fonts-noto-cjk or fonts-droid-fallback, and run the chapter again."
+        )
 
 
 def in_short() -> None:
@@ -187,6 +215,22 @@ class Chapter:
         with atomic_path(self.folder / f"{name}{suffix}") as temporary:
             FORMATS[suffix][1](temporary, table)
 
+    def name_hospitals(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what each hospital is called from here on (`hospital_codes`); pages show the key to codes."""
+        codes = hospital_codes(names)
+        key = {code: name for name, code in codes.items() if code != name}
+        with atomic_path(self.run_folder / HOSPITALS) as temporary:
+            temporary.write_text(json.dumps(key, ensure_ascii=False))
+        return codes
+
+    def _with_key(self, caption: str, texts: Iterable[str]) -> str:
+        """Return a caption with the names of the hospitals whose codes stand in some texts."""
+        path = self.run_folder / HOSPITALS
+        key = json.loads(path.read_text()) if path.exists() else {}
+        words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
+        named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
+        return f"{caption} Hospitals: {named}." if named else caption
+
     def _list(self, kind: str, name: str, caption: str, label: str) -> None:
         """Add to the list of what the chapter shows, from which `npcbook.book.results` collects."""
         row = {"kind": kind, "name": name, "caption": caption, "label": label}
@@ -208,6 +252,8 @@ class Chapter:
             Origin of this table's data where it is not the chapter's.
         """
         label = label or self.label
+        cells = table.select_dtypes(exclude="number").to_numpy().ravel()
+        caption = self._with_key(caption, [*map(str, table.columns), *cells])
         self.write(f"tables/{name}", table)
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
@@ -224,14 +270,18 @@ class Chapter:
         alt : str
             What the figure shows, in a sentence, for readers who cannot see it; the label is added.
         """
-        fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        written = [text.get_text() for text in fig.findobj(Text) if text.get_visible()]
+        alt = self._with_key(alt, written)
+        label = textwrap.fill(self.label, 110)
+        fig.text(0.995, -0.005, label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
         name = re.sub(r"[^\w-]+", "_", name)  # a model may have any name
         target = self.folder / "figures" / name
-        for suffix, metadata in FIGURE_METADATA.items():
-            # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
-            style = {"svg.hashsalt": name, "pdf.fonttype": 42}
-            with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
-                fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+        with drawn_characters(self.say):
+            for suffix, metadata in FIGURE_METADATA.items():
+                # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
+                style = {"svg.hashsalt": name, "pdf.fonttype": 42}
+                with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
+                    fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
         # Pictures show steps of grey that lines and areas do not have.
@@ -376,6 +426,7 @@ def open_chapter(
     FileNotFoundError
         If the cohort is not there.
     """
+    use_fonts()
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
     chapter.folder.mkdir(parents=True, exist_ok=True)

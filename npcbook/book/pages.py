@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from npcbook.book.chapter import FRONT
+from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
 from npcbook.store import files_fingerprint, is_kept, project_path, stamp
@@ -33,6 +33,8 @@ All tables and figures of this run, as files; each says where its data come from
 ## Methods, with the settings of this run
 """
 
+#: Words by which a sentence is about simulated data.
+PLANTED = re.compile(r"synthetic|simulat|phantom|planted", re.IGNORECASE)
 FORMULA_SCRIPTS = re.compile(r'<script[^>]*(?:src="[^"]*mathjax/|>window\.MathJax).*?</script>')
 
 
@@ -86,8 +88,11 @@ def stage(run_folder: Path) -> Path:
         (source / "notebooks" / name).write_text(text)
     # Contributors are shown the template.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
+    synthetic = json.loads((run_folder / "manifest.json").read_text())["cohort"]["synthetic"]
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        if not synthetic:
+            leave_out_planted(notebook)
         add_notice(notebook, notice(run_folder, plan.name))
         join_code(notebook)
         fold_code(notebook)
@@ -132,7 +137,48 @@ def front_page(run_folder: Path) -> str:
         remark = "No patient data." if label == PRINT_LABEL else notice(run_folder).removeprefix(f"{label}.")
         parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
-    return project_path("README.md").read_text().replace("<!-- result -->", "\n\n".join(parts))
+    page, found = project_path("README.md").read_text(), "\n\n".join(parts)
+    if not json.loads((run_folder / "manifest.json").read_text())["cohort"]["synthetic"]:
+        page = re.sub(
+            r"```{warning}\n.*?```", f"```{{warning}}\n{notice(run_folder)}\n```", page, flags=re.DOTALL
+        )
+        page = without_planted(page)
+    return page.replace("<!-- result -->", found)
+
+
+def without_planted(text: str) -> str:
+    """Return Markdown without its sentences about simulated data, for the pages of real patients."""
+    blocks = re.split(r"\n{2,}", text)
+    return "\n\n".join(kept for block in blocks if (kept := _real(block)) or not block)
+
+
+def _real(block: str) -> str:
+    """Return a paragraph, list or table without what is about simulated data; code and formulas as they are."""
+    if not PLANTED.search(block) or block.lstrip().startswith(("```", "$$")):
+        return block
+    if block.startswith("|"):
+        return "\n".join(line for line in block.splitlines() if not PLANTED.search(line))
+    kept = []
+    for item in re.split(r"\n(?=- |\(|#)", block):
+        head, _, rest = item.partition("\n")
+        if re.match(r"\([\w-]+\)=|#+ ", item):
+            kept += [head, _real(rest)] if rest else [head]
+            continue
+        sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z*\[`{])", item)
+        kept.append(" ".join(said for said in sentences if not PLANTED.search(said)))
+    return "\n".join(item for item in kept if item.strip(" -*\n"))
+
+
+def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
+    """Leave out of an executed chapter what is about simulated data: cells tagged so, and sentences."""
+    for cell in notebook.cells:
+        if "planted" in cell.metadata.get("tags", []):
+            # Takeaways and other pages may point to the section.
+            cell.source = "\n".join(re.findall(r"^\([\w-]+\)=$", cell.source, re.MULTILINE))
+            if cell.cell_type == "code":
+                cell.outputs, cell.metadata["tags"] = [], ["remove-cell"]
+        elif cell.cell_type == "markdown":
+            cell.source = without_planted(cell.source)
 
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
@@ -143,14 +189,18 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
-    """Return what a reader of a run's page has to know first; nothing where patients are real."""
+    """Return what a reader of a run's page has to know first: whose data, and by which profile."""
     own = {item.label for item in list_shown(run_folder) if item.chapter == chapter}
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
     cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
-    if not cohort["synthetic"] or (own and SYNTHETIC_LABEL not in own):
-        return ""
+    if own and source_label(cohort) not in own:
+        return ""  # a page of other data than the run's
     trial = "This is a trial run, too small for any result to mean much"
+    if not cohort["synthetic"]:
+        profile = cohort.get("profile", "")
+        small = f" {trial}." if profile == "smoke" else ""
+        return f"{source_label(cohort)}" + (f"; profile {profile}.{small}" if profile else ".")
     return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
 
 

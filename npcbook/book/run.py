@@ -22,16 +22,19 @@ import yaml
 from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
-from npcbook.cohort import read_parts
+from npcbook.cohort import Parts, check_cohort, read_parts
+from npcbook.imaging import read_volume
 from npcbook.store import (
     atomic_path,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
+    keep,
     package_versions,
     project_path,
 )
+from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
@@ -307,10 +310,49 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
     return files_fingerprint(files, relative_to=run_folder)
 
 
-def cohort_fingerprint(cohort_folder: Path) -> str:
-    """Return a fingerprint of every file of a cohort."""
-    files = [path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return files_fingerprint(files, relative_to=cohort_folder)
+def cohort_fingerprint(cohort_folder: Path, run_folder: Path | None = None) -> str:
+    """Return a fingerprint of every file of a cohort; with a run, read once while no file is touched."""
+    if run_folder is None:
+        files = [
+            path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+        ]
+        return files_fingerprint(files, relative_to=cohort_folder)
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
+
+
+def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
+    return {"fingerprint": cohort_fingerprint(Path(cohort_folder))}
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change (ns) of every file below a folder: it changes if one is touched."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def is_in_order(cohort_folder: Path, run_folder: Path) -> bool:
+    """Return whether nothing is wrong with a cohort; images are read once while no file is touched."""
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "checked.json", _count_problems, *seen)["problems"] == 0
+
+
+def _count_problems(cohort_folder: str, listed: list) -> dict[str, int]:
+    return {"problems": len(check_cohort(cohort_folder))}
+
+
+def disk_space(cohort_folder: Path, parts: Parts) -> str:
+    """Return in words how many images a first run prepares, and the space that their copies take."""
+    folder, total, found = cohort_folder, 0.0, 0
+    for sequence in parts.sequences:
+        files = [p for p in folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz") if p.exists()]
+        voxels = [read_volume(path).image.size for path in files[:: max(1, len(files) // 3)][:3]]
+        total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
+    free = shutil.disk_usage(cohort_folder).free
+    return (
+        f"{found} images: prepared copies of them take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
+    )
 
 
 def chapter_state(
@@ -396,6 +438,7 @@ def run_chapters(
     force: bool = False,
     dry: bool = False,
     scores: pd.DataFrame | None = None,
+    profile: str = "",
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Run the chapters whose stored result is missing or out of date.
@@ -414,6 +457,8 @@ def run_chapters(
         Run nothing: say what would run, and why.
     scores : pandas.DataFrame, optional
         Own risk scores (`npcbook.cohort.read_scores`), left in the run as `OWN_SCORES` for the chapters.
+    profile : str
+        Name of the profile that the parameters are from, for the pages.
     say : callable, default print
         Takes one line of progress.
 
@@ -442,9 +487,9 @@ def run_chapters(
     own_scores = "" if scores is None or scores.empty else scores.to_csv()
     with filelock.FileLock(run_folder / ".lock", timeout=0):
         manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
-        cohort = cohort_fingerprint(cohort_folder)
+        cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
-            about = describe_cohort(cohort_folder) | {"fingerprint": cohort}
+            about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
             write_scores(run_folder, own_scores)
         done = []

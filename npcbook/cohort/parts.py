@@ -16,7 +16,7 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, ENDPOINTS, SEQUENCES
 #: What a chapter may need of a cohort, by the word it declares, as its page says it.
 NEEDS = {
     "dmfs": "distant metastases in training patients (dmfs_months, dm_event)",
-    "metastases": "at least {fewest_events} distant metastases in training patients, to learn from images",
+    "metastases": "at least {fewest_events} distant metastases in training patients",
     "covariates": "a covariate (age, sex, stage, ...) that differs between training patients",
     "images": "MR images",
     "contours": "contours of tumour and nodes on the images of at least {fewest} training patients",
@@ -166,8 +166,8 @@ def _files(folder: Path, patients: pd.Series) -> dict[str, pd.DataFrame]:
 def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[str]) -> Iterable[str]:
     """Yield the `NEEDS` that patients meet; `both` counts images with contours by cohort and sequence."""
     training = patients["cohort"] == "training"
-    happened = patients["dm_event"].where("DMFS" in given, 0).groupby(patients["cohort"]).sum()
-    events = happened.reindex(COHORTS, fill_value=0)
+    happened = patients["dm_event"] * int("DMFS" in given)
+    events = happened.groupby(patients["cohort"]).sum().reindex(COHORTS, fill_value=0)
     if events["training"] > 0:
         yield "dmfs"
     if events["training"] >= FEWEST_EVENTS:
