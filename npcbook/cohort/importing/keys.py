@@ -42,14 +42,15 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
     known : dict
         Ids that have theirs already (`read_key`); they keep it.
     new : bool
-        Whether all get new ones (P001, …), which say nothing to whom the cohort is given. Otherwise an id keeps
-        its letters and digits, as long as these differ.
+        Whether all get new ones (P001, …), which say nothing to whom the cohort is given. Otherwise an id
+        keeps its letters and digits, as long as these differ.
     """
     letters = {given: re.sub(r"[^A-Za-z0-9]", "", given) for given in ids}
     distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
     if not new and distinct and all(given.isascii() for given in ids):
         return letters
-    taken, made = set(known.values()), dict(known)
+    made = {given: safe for given, safe in known.items() if safe != letters.get(given)}
+    taken = set(made.values())
     free = (f"P{n:0{max(3, len(str(len(ids))))}d}" for n in range(1, 10**9))
     for given in ids:
         if given not in made:

@@ -27,8 +27,8 @@ def read_section(path: Path, name: str) -> dict | None:
     Returns
     -------
     dict or None
-        Every scalar as text, as it is written (``Yes``, ``01``; nothing is the empty text), so that no code of
-        the hospital turns into something else; None where there is no such section yet.
+        Every scalar as text, as it is written (``Yes``, ``01``; nothing is the empty text), so that no code
+        of the hospital turns into something else; None where there is no such section yet.
 
     Raises
     ------
