@@ -31,10 +31,16 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups = {"": commands}
     for name, act in COMMANDS.items():
+        group, _, last = name.rpartition("-")
+        if group not in groups:
+            said = {"help": GROUPS[group], "description": GROUPS[group], "epilog": EXIT_CODES}
+            below = commands.add_parser(group, **said)
+            groups[group] = below.add_subparsers(dest="kind", required=True, metavar="KIND")
         summary, _, rest = inspect.cleandoc(act.__doc__).partition("\n\n")
         said = {"help": summary[0].lower() + summary[1:].rstrip("."), "description": rest or summary}
-        command = commands.add_parser(name, **said, epilog=EXIT_CODES)
+        command = groups[group].add_parser(last, **said, epilog=EXIT_CODES)
         for owners, flags, settings in OPTIONS:
             if name in owners.split():
                 command.add_argument(*flags.split(), **settings)
@@ -269,6 +275,20 @@ def what_runs(folder: Path) -> list[str]:
     return [*parts.reading(), f"can run: {', '.join(runs)}", *left]
 
 
+def import_table(arguments: argparse.Namespace) -> int:
+    """Make a cohort's table of a hospital's own.
+
+    The first run writes COHORT/map.yml, a commented guess of which column and which word of the tables means
+    what, and stops for you to look. The same command given again converts as that file says. Tables are
+    joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
+    """
+    from npcbook.cohort.importing.record import import_table
+
+    status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
+    print(*lines, sep="\n")
+    return status
+
+
 def predict_patient(arguments: argparse.Namespace) -> int:
     """Apply a trained run to a new patient's three images.
 
@@ -339,11 +359,14 @@ PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; n
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
 SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
-#: What each command does.
+#: Commands of two words, such as ``import table``: what the first of them is about.
+GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
+#: What each command does; a hyphen stands between the words of one of two.
 COMMANDS = {
     "book": run_book,
     "simulate": simulate,
     "check": check_cohort,
+    "import-table": import_table,
     "predict": predict_patient,
     "clean": remove_results,
     "sync": sync_notebooks,
@@ -361,6 +384,9 @@ OPTIONS = (
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
+    ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
+    ("import-table", "--out", {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}),
+    ("import-table", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
     ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
     ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
