@@ -193,11 +193,10 @@ chapter.figure("overview", fig, alt)
 # cannot be: an impossible value is listed and never repaired.
 
 # %%
-left = everyone[reason != ""]
-parts = {"read: nasopharynx": everyone}
-parts |= {f"left out: {text}": part for text, part in left.groupby("exclusion")}
-parts |= {"analysed": patients, "of these stage II, by T and N": patients[stage_2]}
-steps = [(text, len(p), *(int(p[e].sum()) for _, e in ENDPOINTS.values())) for text, p in parts.items()]
+steps = [("read", len(everyone))]
+steps += [(f"left out: {text}", n) for text, n in reason[reason != ""].value_counts(sort=False).items()]
+for text, part in {"analysed": patients, "of these stage II, by T and N": patients[stage_2]}.items():
+    steps.append((text, len(part), *(int(part[event].sum()) for _, event in ENDPOINTS.values())))
 columns = ["patients", "number", "distant metastases", "deaths"]
 chapter.table("flow", pd.DataFrame(steps, columns=columns), "Patients read, left out and analysed.")
 chapter.say("\n".join(impossible) or "The import listed no impossible value.")
@@ -206,14 +205,14 @@ chapter.say("\n".join(impossible) or "The import listed no impossible value.")
 fig, (ax,) = small_multiples(1, panel_height=3.0)
 box = {"boxstyle": "round,pad=0.5", "fc": "white"}
 boxes = [(0.9, steps[0]), (0.5, steps[-2]), (0.1, steps[-1])]
-for y, (text, n, metastases, deaths) in boxes:
-    said = f"{text}\nn = {n}; {metastases} metastases, {deaths} deaths"
+for y, (text, n, *counts) in boxes:
+    said = f"{text}\nn = {n}" + (f"; {counts[0]} metastases, {counts[1]} deaths" if counts else "")
     ax.text(0.3, y, said, ha="center", va="center", fontsize=9, bbox=box)
 said = "\n".join(f"{text.removeprefix('left out: ')}: n = {n}" for text, n, *_ in steps[1:-2])
-ax.text(0.62, 0.7, f"Left out\n{said}", va="center", fontsize=8, bbox=box)
+ax.text(0.57, 0.7, f"Left out\n{said}", va="center", fontsize=8, bbox=box)
 for top, bottom in ((0.79, 0.61), (0.39, 0.21)):
     ax.annotate("", (0.3, bottom), (0.3, top), arrowprops={"arrowstyle": "->"})
-ax.annotate("", (0.6, 0.7), (0.3, 0.7), arrowprops={"arrowstyle": "->"})
+ax.annotate("", (0.55, 0.7), (0.3, 0.7), arrowprops={"arrowstyle": "->"})
 ax.set_axis_off()
 chapter.figure("flow", fig, "Flow chart: patients read, left out with the reason, analysed, and of stage II.")
 

@@ -6,6 +6,7 @@ from .columns import (
     covariate_names as covariate_names,
     data_dictionary as data_dictionary,
 )
+from .importing.record import import_table as import_table
 from .parts import (
     NEEDS as NEEDS,
     Parts as Parts,
