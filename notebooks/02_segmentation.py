@@ -328,7 +328,7 @@ for sequence in SEQUENCES:
     history.append(trained.history.assign(sequence=sequence))
     kept = chapter.folder / KEPT / f"features_{sequence}.npz"
     found = store_features(kept, path, pixels, device=training_settings.device)
-    predictions[sequence] = found.labels
+    predictions[sequence] = found.probability
     features = features_table(found)
     features.insert(0, "patient_id", patients.index)
     chapter.write(f"features_{sequence}", features, suffix=".parquet")
@@ -364,7 +364,7 @@ chapter.figure("training", fig, alt)
 # %% [markdown]
 # ## Result
 #
-# Predicted masks are brought back to the voxels of each image and compared with the contours there: Dice
+# Predictions are brought back to the voxels of each image and compared with the contours there: Dice
 # overlap, the 95th percentile of the distance between the surfaces (HD95), and the error of the volume. A
 # patient without nodes has no overlap of nodes; where the network draws some none the less, the overlap
 # is 0.
@@ -375,13 +375,13 @@ from npcbook.imaging import measure_overlap, predicted_mask_path, store_predicti
 
 jobs = [
     delayed(store_prediction)(
-        labels,
+        probability,
         preprocessed=preprocessed_path(chapter.folder, patient, sequence),
         target=predicted_mask_path(chapter.folder, patient, sequence),
         plane_mm=plane_mm,
     )
     for sequence in SEQUENCES
-    for patient, labels in zip(patients.index, predictions[sequence], strict=True)
+    for patient, probability in zip(patients.index, predictions[sequence], strict=True)
 ]
 _ = Parallel(n_jobs=-1, batch_size=8)(jobs)
 

@@ -577,7 +577,7 @@ texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
 chapter.takeaway(
     1,
     f"C-index in {WHOM[JUDGED]}, by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended)). Settings were chosen while these values could be seen.",
+    "([recommended](#cox-recommended); [cohorts not seen before](09c_other_cohorts.ipynb)).",
 )
 
 # %%

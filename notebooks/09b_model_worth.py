@@ -66,7 +66,8 @@ seed = 2023  # of all random numbers here
 # patients are scored {term}`out of fold`. The event is {term}`distant metastasis`, deaths are
 # {term}`censored <censoring>`, times are months. Everything below is judged in the validation cohort, in
 # whose patients nothing is fitted unless a section says so. It is not wholly blind: settings of networks and
-# features were chosen while its values could be seen ([chapter 03](03_dl_training.ipynb)).
+# features were chosen while its values could be seen ([chapter 03](03_dl_training.ipynb)); cohorts that
+# nobody had looked at [have a page](09c_other_cohorts.ipynb).
 
 # %%
 chapter = open_chapter("09b_model_worth", run_folder=run_folder, cohort_folder=cohort_folder)

@@ -53,7 +53,7 @@ chapter = open_chapter("09c_other_cohorts", run_folder=run_folder, cohort_folder
 # results were computed by
 #
 # ```
-# python benchmarks/studies/other_cohorts.py --seeds 201 202 … --null 301 302 …
+# python benchmarks/studies/other_cohorts.py --seeds 201 202 … --null 201 202 …
 # ```
 #
 # which takes about a quarter of an hour a cohort, and are kept in `data/studies/other_cohorts.csv`. They are

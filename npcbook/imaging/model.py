@@ -318,7 +318,7 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     found = extract_features(model.networks[sequence], pixels[None])
     if encoder := model.encoders.get(sequence):
         found = replace(found, bottleneck=pooled_bottleneck(encoder, pixels[None]))
-    volume = restore_grid(found.labels[0], volume, field_mm=field)
+    volume = restore_grid(found.probability[0], volume, field_mm=field)
     back = orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
     return SequenceResult(volume, replace(given, mask=back.mask), features)
