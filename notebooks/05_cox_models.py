@@ -521,6 +521,7 @@ def unseen(design):
     return out_of_fold_risk(Scorer, known, event, n_folds=n_folds, rng=np.random.default_rng(seed))
 
 
+# %%
 recommended = with_scores("scores_recommended")
 _, scores_recommended = all_scores(recommended)
 for name, design in inputs(recommended).items():

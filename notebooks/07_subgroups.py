@@ -50,6 +50,8 @@ from npcbook.statistics import (
     rate_at,
     rate_difference,
 )
+
+# %%
 from npcbook.words import (
     COHORTS,
     ENDPOINTS,
@@ -89,11 +91,9 @@ OWN = [name for name in score if name not in (*MODELS, "patient_id")]
 model = next(name for name in (model, *OWN, *score) if name in score and name != "patient_id")
 TRACKS = (SUPPLIED,) if model in OWN else TRACKS  # of one's own score there is one set of groups
 PUBLISHED, RECOMMENDED = TRACKS[0], TRACKS[-1]
-inputs = {
-    PUBLISHED: chapter.read("06_km/groups"),
-    RECOMMENDED: groups,
-    "score": score,
-}
+inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score": score}
+
+# %%
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}

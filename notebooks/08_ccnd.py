@@ -98,11 +98,7 @@ model = next(name for name in (model, *OWN, *score) if name in score and name !=
 TRACKS = (SUPPLIED,) if model in OWN else TRACKS  # of one's own score there is one set of groups
 PUBLISHED, RECOMMENDED = TRACKS[0], TRACKS[-1]
 patients = chapter.read("01_cohorts/cohort")
-inputs = {
-    PUBLISHED: chapter.read("06_km/groups"),
-    RECOMMENDED: groups,
-    "score": score,
-}
+inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score": score}
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")

@@ -37,6 +37,8 @@ from scipy.stats import chi2
 
 from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
 from npcbook.statistics import bootstrap_limits, brier_score, fit_cox, harrell_c
+
+# %%
 from npcbook.words import (
     COHORTS,
     ENDPOINTS,
@@ -81,6 +83,8 @@ JUDGED = COHORTS[-1]  # validation patients where there are any, else training p
 MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
 MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
 NAME = f"the {LABELS[MAIN]} model"
+
+# %%
 OWN = [name for name in SCORES[TRACKS[1]] if name not in MODELS]  # one's own, as supplied
 LABELS = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}
 MODELS = [*MODELS, *OWN]
@@ -306,10 +310,8 @@ from npcbook.words import style_of
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
 curves = {}
 for track in TRACKS:
-    shown, index = (
-        [m for m in ("clinical", "dl_combined", MAIN, *OWN) if (track, m) in absolute],
-        cohort[JUDGED],
-    )
+    shown = [m for m in ("clinical", "dl_combined", MAIN, *OWN) if (track, m) in absolute]
+    index = cohort[JUDGED]
     for model in shown:
         index = scored(track, model, index)
     policies = {"Treat all": np.ones(len(index))}

@@ -175,9 +175,9 @@ def run_book(arguments: argparse.Namespace) -> int:
         say(f"own score {line}")
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
-    asked["profile"] = Path(arguments.profile).stem
+    asked |= {"profile": Path(arguments.profile).stem, "scores": "" if scores.empty else scores.to_csv()}
     try:
-        book.run_chapters(**folders, **asked, parameters=parameters, scores=scores, say=say)
+        book.run_chapters(**folders, **asked, parameters=parameters, say=say)
         if arguments.chapters or arguments.dry_run:
             say(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0

@@ -16,7 +16,6 @@ from pathlib import Path
 import filelock
 import jupytext
 import nbformat
-import pandas as pd
 import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
@@ -437,7 +436,7 @@ def run_chapters(
     chapters: Sequence[str] | None = None,
     force: bool = False,
     dry: bool = False,
-    scores: pd.DataFrame | None = None,
+    scores: str = "",
     profile: str = "",
     say: Callable[[str], None] = print,
 ) -> list[str]:
@@ -455,8 +454,8 @@ def run_chapters(
         Run also what is up to date.
     dry : bool, default False
         Run nothing: say what would run, and why.
-    scores : pandas.DataFrame, optional
-        Own risk scores (`npcbook.cohort.read_scores`), left in the run as `OWN_SCORES` for the chapters.
+    scores : str
+        Own risk scores (`npcbook.cohort.read_scores`) as CSV; `OWN_SCORES` of the run holds them for others.
     profile : str
         Name of the profile that the parameters are from, for the pages.
     say : callable, default print
@@ -480,30 +479,26 @@ def run_chapters(
     plans = select_chapters(chapters)
     check_parameters(parameters)
     run_folder.mkdir(parents=True, exist_ok=True)
-    given = parameters | {
-        "run_folder": _as_parameter(run_folder),
-        "cohort_folder": _as_parameter(cohort_folder),
-    }
-    own_scores = "" if scores is None or scores.empty else scores.to_csv()
+    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
+    given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with filelock.FileLock(run_folder / ".lock", timeout=0):
         manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
-            write_scores(run_folder, own_scores)
+            write_scores(run_folder, scores)
         done = []
         for number, plan in enumerate(plans, start=1):
             own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
-            state = chapter_state(plan, own, run_folder, cohort, own_scores)
+            state = chapter_state(plan, own, run_folder, cohort, scores)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
             lacking = parts.missing(plan.needs)
             said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
-            if why:
-                done.append(plan.name)
+            done += [plan.name] if why else []
             if why and not dry:
                 seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
