@@ -41,6 +41,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from lifelines.utils import concordance_index
 from scipy.special import expit, logit
 from sksurv.metrics import concordance_index_censored
@@ -175,9 +176,10 @@ from npcbook.imaging import PrognosisSettings, merge_heads, train_on_metastasis
 fold = np.full(len(patients), -1)
 fold[training] = stratified_folds(event[training], 3, rng=np.random.default_rng(seed))
 trained, published, published_out_of_fold, published_heads, history = {}, {}, {}, {}, []
+device = "cuda" if torch.cuda.is_available() else "cpu"
 encoders = {s: chapter.folder / KEPT / f"{s}.safetensors" for s in SEQUENCES if train_on}
 for name, file in encoders.items():
-    settings = PrognosisSettings(**outcome_training, seed=seed)
+    settings = PrognosisSettings(**{"device": device, "seed": seed} | outcome_training)
     given = network_files[name], read_pictures(name, patients.index), event, fold
     trained[name] = found = train_on_metastasis(file, *given, settings=settings)
     published_heads[name], published[name] = found.head, found.head.risk(found.pooled)

@@ -5,7 +5,8 @@
 Writes each cohort in full, images included, runs chapters 01 to 05 on it as they stand, and notes what comes
 out. Nothing is chosen here. A cohort takes about a quarter of an hour on two cores; one that is done is not
 done again, and its large files are removed. A seed's cohort without any effect has the same pictures as its
-cohort with effects, and other outcomes: what was learnt from the pictures alone serves both. Adds its rows to `data/studies/other_cohorts.csv`.
+cohort with effects, and other outcomes: what was learnt from the pictures alone serves both. Adds its rows to
+`data/studies/other_cohorts.csv`.
 """
 
 import argparse
