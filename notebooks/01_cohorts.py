@@ -31,6 +31,7 @@ in_short()
 
 # %%
 import textwrap
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,14 +47,13 @@ from npcbook.book import (
     small_multiples,
     widest_slice,
 )
-from npcbook.cohort import read_cohort, read_parts, read_truth
+from npcbook.cohort import image_path, read_cohort, read_parts, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import compare_groups, harrell_c, logrank, rate_at, reverse_km
 from npcbook.words import (
     COHORTS,
     DISPLAY_NAMES,
     ENDPOINTS,
-    SEQUENCES,
     format_estimate,
     format_number,
     format_p,
@@ -452,7 +452,8 @@ chapter.takeaway(
 # with the hospital alone does less harm, since models are fitted and judged by cohort; hospitals may simply
 # have taken up a test at different times. A relation with the outcome could bias the complete-case analyses
 # of the book.
-#
+
+# %% [markdown] tags=["planted"]
 # (cohorts-difficulty)=
 # ### How difficult is it?
 #
@@ -461,7 +462,7 @@ chapter.takeaway(
 # show where the information lies: what the clinic knows, what lies inside the contour (heterogeneity), what
 # lies outside it (infiltration), and what no one sees (frailty). For real patients there is no such number.
 
-# %%
+# %% tags=["planted"]
 PARTS = {
     "linear_predictor": "everything (the best to be expected)",
     "lp_clinical": "clinical covariates",
@@ -472,7 +473,7 @@ PARTS = {
     "frailty": "frailty, which nothing shows",
 }
 
-# %%
+# %% tags=["planted"]
 without = "no truth: not a synthetic cohort" if truth is None else "not estimable"
 difficulty = pd.DataFrame(without, index=list(PARTS), columns=present)
 for name, group in groups.items():
@@ -482,19 +483,19 @@ for name, group in groups.items():
             difficulty.loc[part, name] = str(harrell_c(group["dmfs_months"], group["dm_event"], risk))
 shown = difficulty.add_prefix("C-index, ")
 shown.insert(0, "true risk from", PARTS.values())
-chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
+if truth is not None:
+    chapter.table("difficulty", shown, "Concordance of planted risks with distant metastasis (95 % CI).")
 
-# %%
+# %% tags=["planted"]
 best = (f"{value} in {name}" for name, value in difficulty.loc["linear_predictor"].items())
 most = (
     "C-index of the planted risk itself, the most that a model can be expected to reach in patients whom it "
     f"was not fitted on: {' and '.join(best)}"
 )
-if truth is None:
-    most = f"The most that a model can be expected to reach in these {len(patients)} patients is not known"
-chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
+if truth is not None:
+    chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The first row is the ceiling in patients whom a model has not seen, the second that of a
 # clinical model; in its own training patients an overfitted model passes it. A row near 0.5 tells little by
 # itself where events are few. Infiltration was put outside the contour so that a network should have an
@@ -502,7 +503,8 @@ chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 # features reach across the contour, and contours are inexact. How much of it is left,
 # [chapter 03](03_dl_training.ipynb) and [chapter 04](04_radiomics.ipynb) show. Infinite follow-up would not
 # bring the first row to 1, because chance decides who with a given risk has the event.
-#
+
+# %% [markdown]
 # (cohorts-images)=
 # ### The images
 #
@@ -510,18 +512,21 @@ chapter.takeaway(6, f"{most} ([difficulty](#cohorts-difficulty)).")
 # sequences, the primary tumour outlined in a solid and lymph nodes in a dashed line.
 
 # %%
-turn = patients.assign(turn=patients.groupby("center").cumcount()).sort_values(["turn", "center"])
-chosen = turn.head(patients_shown if cohort.has_images else 0)
-fig, axes = small_multiples(max(len(chosen) * 3, 1), columns=3 if len(chosen) else 1, panel_height=2.1)
+shown = [name for name, n in read_parts(cohort_folder).images.items() if n]
+places = ((image_path(cohort.folder, p, name) for name in shown) for p in patients["patient_id"])
+pictured = patients[[all(path.exists() for path in paths) for paths in places]]
+turn = pictured.assign(turn=pictured.groupby("center").cumcount()).sort_values(["turn", "center"])
+chosen, columns = turn.head(patients_shown if shown else 0), len(shown) or 1
+fig, axes = small_multiples(max(len(chosen) * columns, 1), columns=columns, panel_height=2.1)
 if not len(chosen):
-    axes[0].text(0.5, 0.5, "This cohort is a table without images.", ha="center")
+    axes[0].text(0.5, 0.5, "There is nobody with images to show.", ha="center")
     axes[0].set_axis_off()
-for i, patient in enumerate(chosen.itertuples()):
-    for ax, sequence in zip(axes[3 * i : 3 * i + 3], SEQUENCES, strict=True):
-        volume = cohort.read_volume(patient.patient_id, sequence)
-        title = f"{DISPLAY_NAMES[sequence]}, hospital {patient.center}, {patient.t_stage}{patient.n_stage}"
-        plot_slice(volume, widest_slice(volume), title=title, ax=ax)
-        ax.title.set_fontsize(8)
+for ax, (patient, sequence) in zip(axes, product(chosen.itertuples(), shown), strict=False):
+    volume = cohort.read_volume(patient.patient_id, sequence)
+    stage = "".join(code for code in (patient.t_stage, patient.n_stage) if isinstance(code, str))
+    title = f"{DISPLAY_NAMES[sequence]}, hospital {patient.center}, {stage}"
+    plot_slice(volume, widest_slice(volume), title=title, ax=ax)
+    ax.title.set_fontsize(8)
 alt = "Axial MR slices of example patients in three sequences, with the contours of the disease."
 chapter.figure("montage", fig, alt)
 

@@ -96,7 +96,7 @@ seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
 grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
 network_files = {sequence: network_path(source, sequence) for sequence in SEQUENCES}
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # (dl-probes)=
 # ## What the stored features know
 #
@@ -105,7 +105,7 @@ network_files = {sequence: network_path(source, sequence) for sequence in SEQUEN
 # correlation for the pooled bottleneck and a higher one for the disease and its surroundings say where
 # the information was lost. For a real cohort there is nothing planted, and the table says so.
 
-# %%
+# %% tags=["planted"]
 traits = ("size", "heterogeneity", "infiltration")
 probes = []
 for trait in () if truth is None else traits:
@@ -116,9 +116,9 @@ for trait in () if truth is None else traits:
         probe = RidgeCV(np.logspace(0, 5, 11)).fit(inputs[training], target[training])
         row[kind] = np.corrcoef(probe.predict(inputs[held]), target[held])[0, 1]
     probes.append(row)
-probes = probes or [{"trait": "nothing is planted in a real cohort", "bottleneck": np.nan, "region": np.nan}]
 caption = "Correlation of predicted and planted traits, validation cohort."
-chapter.table("probes", pd.DataFrame(probes), caption)
+if probes:
+    chapter.table("probes", pd.DataFrame(probes), caption)
 
 # %% [markdown]
 # (dl-attribution)=
@@ -241,9 +241,9 @@ bar = fig.colorbar(scale, ax=axes, shrink=0.7, ticks=[-1, 0, 1], label="contribu
 bar.ax.set_yticklabels(["lowers it most", "none", "raises it most"], fontsize=8)
 handles = [plt.Line2D([], [], color=c, linestyle=style, label=what) for what, (c, style) in LINES.items()]
 fig.legend(handles=handles[: 1 + bool(infiltrated)], loc="outside lower center", ncols=2, frameon=False)
-chapter.figure("attribution", fig, "Attribution of the score drawn over the three sequences, for the trained "
-               "network and for random weights, with a colour bar; lines surround the predicted tumour and "
-               "planted infiltration.")  # fmt: skip
+alt = "Attribution of the score drawn over the sequences, for the trained network and for random weights, "
+alt += f"with a colour bar; lines surround {' and '.join(list(LINES)[: 1 + bool(infiltrated)])}."
+chapter.figure("attribution", fig, alt)
 
 # %% [markdown]
 # Where the random network does as well as the trained one, the place of an attribution says nothing about
@@ -285,15 +285,15 @@ answers = [
     (trait, np.polyfit(truth[trait], truth["lp_imaging"], 1)[0], change.mean(), change.std())
     for trait, change in changes.groupby("trait", sort=False)["change"]
 ]
-answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
-answers = pd.DataFrame(answers, columns=names)
-chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
-strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
+if answers:
+    answers = pd.DataFrame(answers, columns=names)
+    chapter.table(
+        "answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients."
+    )
+    strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
+    text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
 answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation"""
-if not planted_in:
-    text = f"What the score of these {len(patients)} patients answers to cannot be asked: nothing is planted"
-chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
+    chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
 
 # %%
 if truth is not None:

@@ -565,7 +565,6 @@ chapter.table("c_index", c_table, "C-index of each signature for distant metasta
 # feature measures heterogeneity, and what a perfect measurement of it alone would be worth in validation.
 
 # %%
-known = pd.DataFrame([{"signature": "all", "planted": "unknown: nothing was planted in this cohort"}])
 if truth is not None:
     latents = truth[["size", "heterogeneity", "infiltration", "lp_clinical"]]
     varying = latents.loc[:, latents.nunique() > 1].rank()
@@ -579,7 +578,7 @@ if truth is not None:
     known.loc["C of heterogeneity itself", "heterogeneity"] = or_dash(worth)
     known = known.fillna("–").rename(columns={"lp_clinical": "clinical risk"})
     known = known.rename_axis("signature").reset_index()
-chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
+    chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
 
 # %% [markdown]
 # (radiomics-out-of-fold)=

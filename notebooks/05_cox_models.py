@@ -38,7 +38,7 @@ from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
 
 from npcbook.book import open_chapter, plot_roc, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names, read_scores, read_truth
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort, read_scores, read_truth
 from npcbook.paper import lookup
 from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
@@ -77,7 +77,7 @@ training = patients[patients["cohort"] == "training"]
 covariates = code_covariates(patients)  # 0 or 1, against the paper's reference levels
 in_training = covariates.loc[training.index]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 
 # Which models there are follows from the scores at hand: without images there is the clinical model.
 OWN = {"radiomics_combined": "rc", "dl_combined": "dc"}  # each score, and the Cox model that it enters
@@ -146,8 +146,8 @@ show_source(fit_cox_or_firth)
 def fit_model(table, fit=fit_cox_or_firth):
     """Fit the distant-metastasis model of a table of covariates to the patients in whom all are known."""
     table = table.dropna()
-    table = table[estimable_columns(table)]
-    return fit(patients.loc[table.index, TIME], patients.loc[table.index, EVENT], table)
+    outcome = patients.loc[table.index, TIME], patients.loc[table.index, EVENT]
+    return fit(*outcome, table[estimable_columns(table, *outcome)])
 
 
 clinical = covariate_names(clinical_covariates, in_training)
@@ -528,9 +528,7 @@ for name, design in inputs(recommended).items():
     scores_recommended.loc[training.index, name] = np.nan
     with chapter.noting(f"Out of fold: {LABELS[name]}"):
         scores_recommended.loc[training.index, name] = unseen(design)
-given = (
-    chapter.run_folder / "own_scores.csv"
-)  # one's own scores, as supplied ([chapter 05b](05b_own_scores.ipynb))
+given = chapter.run_folder / "own_scores.csv"  # one's own, as supplied: chapter 05b
 own = read_scores(cohort_folder, [given] if given.exists() else []).reindex(patients.index)
 chapter.write("scores_recommended", scores_recommended.join(own).reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
@@ -615,7 +613,7 @@ if seen and unseen_c:
         "([recommended](#cox-recommended)).",
     )
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The step from the first to the second column is what judging the published scores on
 # their own training patients adds ({term}`optimism`), nothing else being changed; for the other models,
 # whose method stays, it is the step from the first to the third. The second and third differ by the head and
@@ -630,7 +628,7 @@ if seen and unseen_c:
 # {term}`oracle`'s) is the ceiling for any model on new patients; chance and censoring keep it below 1. A real
 # cohort has no such table.
 
-# %%
+# %% tags=["planted"]
 truth = read_truth(cohort_folder)
 PLANTED = {
     "linear_predictor": "everything planted",
@@ -638,11 +636,10 @@ PLANTED = {
     "lp_clinical": "clinical part",
     "lp_imaging": "imaging part",
 }
-oracle = pd.DataFrame({"planted": ["unknown: not a synthetic cohort"]})
 planted = {}
 ceiling = f"What could at best be reached is unknown: nothing is planted in the {len(patients)} patients"
 
-# %%
+# %% tags=["planted"]
 if truth is not None:
     truth = truth.assign(visible=truth["lp_clinical"] + truth["lp_imaging"])
     planted = {(c, column): performance(truth, c, column) for c in COHORTS for column in PLANTED}
@@ -650,7 +647,7 @@ if truth is not None:
     oracle = pd.DataFrame({"planted": PLANTED.values()} | {f"{cohort}, C": c[cohort] for cohort in COHORTS})
     ceiling = or_dash(planted[JUDGED, "linear_predictor"]["c_index"] or "none, as nothing was planted")
     ceiling = f"The ceiling, for a score that knows everything which was planted, is {ceiling} in {JUDGED}"
-chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
+    chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
 chapter.takeaway(5, f"{ceiling} ([what was planted](#cox-planted)).")
 FRONT = "dl_combined" if "dl_combined" in ROWS else MAIN
 told = f"patients that it learnt from with a C-index of {c_of['training', FRONT]}"
@@ -662,12 +659,12 @@ chapter.front_page(
     f"{or_dash(best[FRONT])}{beside} ([Cox models](notebooks/05_cox_models.ipynb)).", position=4
 )  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most
 # that a model can hope for. The planted hazard ratios of Table 2 are read off the clinical part. They hold
 # *given* the images and what nothing shows; a Cox model without those is expected between 1 and the truth.
 
-# %%
+# %% tags=["planted"]
 if truth is not None:
     for cohort, measure in ((c, m) for c in COHORTS for m in PRINTED):
         value = planted[cohort, "linear_predictor"][measure]

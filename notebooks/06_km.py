@@ -37,7 +37,7 @@ from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
 from npcbook.book import open_chapter, show_source, small_multiples
-from npcbook.cohort import read_truth
+from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
 from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED, TRACKS, or_dash
@@ -76,7 +76,7 @@ LABELS, ALL = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}, [*MODELS,
 MAIN = next(model for model in ("dl_combined", *MODELS) if model in MODELS)  # what takeaways speak of
 SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 events = patients.groupby("cohort")[[pair[1] for pair in ENDPOINTS.values()]].sum().reset_index()
 events = events.rename(columns={"dm_event": "distant metastases", "os_event": "deaths"})

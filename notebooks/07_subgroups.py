@@ -38,7 +38,7 @@ from lifelines import CoxPHFitter
 from statsmodels.stats.multitest import multipletests
 
 from npcbook.book import axis_start, open_chapter, plot_forest, plot_kaplan_meier, show_source
-from npcbook.cohort import read_truth
+from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import (
     detectable_ratio,
@@ -95,7 +95,7 @@ inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score":
 
 # %%
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})

@@ -99,6 +99,7 @@ TRACKS = (SUPPLIED,) if model in OWN else TRACKS  # of one's own score there is 
 PUBLISHED, RECOMMENDED = TRACKS[0], TRACKS[-1]
 patients = chapter.read("01_cohorts/cohort")
 inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score": score}
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
@@ -111,7 +112,6 @@ n_unknown = (eligible & unknown).sum()
 patients = patients[eligible & ~unknown].dropna(subset=list(inputs)).reset_index(drop=True)
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 BOTH = "both cohorts" if len(COHORTS) > 1 else "all patients"
-ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 chapter.say(f"Risk groups by {LABELS.get(model, model)}; left out for an unknown dose: {n_unknown}.")
 
 # %%
@@ -422,20 +422,22 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 # in points is the number to be treated for one to stay free of metastasis, if the dose is the cause. An
 # interval that holds 0 and also a difference worth having leaves the question open; that is not "no benefit".
 # A difference without limits has an arm in which nobody, or everybody, had a metastasis.
-#
+
+# %% [markdown] tags=["planted"]
 # (ccnd-coverage)=
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %%
+# %% tags=["planted"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = (
     f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); hazard ratios as logarithms."
 )
 coverage = coverage.drop(columns=["version", "command"])
-chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+if truth is not None:
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()

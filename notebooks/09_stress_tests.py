@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 
 from npcbook.book import open_chapter, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox, harrell_c, rate_at, univariable_cox
 from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
@@ -65,7 +65,7 @@ patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
 tables = ("05_cox_models/scores", "06_km/groups_recommended")
 scores, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] for t in tables)
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
 supplied = chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
 scores = scores.join(supplied[[name for name in supplied if name not in (*MODELS, *scores)]])  # one's own
@@ -76,6 +76,11 @@ MAIN = [model for model in ("dl_combined", "dc") if model in MODELS] or MODELS[-
 def outcome(index, time="dmfs_months", event="dm_event"):
     """Return time and event (distant metastasis) of some patients."""
     return patients.loc[index, time].to_numpy(), patients.loc[index, event].to_numpy()
+
+
+def scored(name, model):
+    """Return the patients of a cohort who have a model's score."""
+    return cohort[name][scores.loc[cohort[name], model].notna()]
 
 
 # %%
@@ -335,7 +340,8 @@ rows = []
 for model in MODELS:
     row = {"model": LABELS[model]}
     for name in COHORTS:
-        found, data = {}, (*outcome(cohort[name]), scores.loc[cohort[name], model])
+        index = scored(name, model)
+        found, data = {}, (*outcome(index), scores.loc[index, model])
         for label, estimate in {"Harrell": harrell_c, "Uno": uno_c}.items():
             with chapter.noting(f"{label}'s C: {LABELS[model]}, {name}"):
                 found[label] = estimate(*data, tau=horizon_months)
@@ -361,7 +367,9 @@ from sksurv.util import Surv
 
 differences = []
 for name, model in product(COHORTS, MODELS):
-    (time, event), risk = outcome(cohort[name]), scores.loc[cohort[name], model].to_numpy()
+    (time, event), risk = outcome(scored(name, model)), scores.loc[scored(name, model), model].to_numpy()
+    if not event.any():
+        continue
     survival, library = Surv.from_arrays(event == 1, time), np.nan
     with chapter.noting(f"scikit-survival's C: {LABELS[model]}, {name}"):
         library = concordance_index_ipcw(survival, survival, risk, tau=horizon_months)[0]
@@ -397,7 +405,9 @@ for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
     for model in MAIN:
         row[f"C-index, {LABELS[model]}"] = MISSING
         with chapter.noting(f"C-index: {LABELS[model]}, {name}, {text}"):
-            row[f"C-index, {LABELS[model]}"] = str(harrell_c(time, event, scores.loc[cohort[name], model]))
+            index = scored(name, model)
+            c = harrell_c(*outcome(index, *columns), scores.loc[index, model])
+            row[f"C-index, {LABELS[model]}"] = str(c)
     rows.append(row)
 definitions = pd.DataFrame(rows)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")

@@ -36,6 +36,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
+from npcbook.cohort import judged_cohort
 from npcbook.statistics import bootstrap_limits, brier_score, fit_cox, harrell_c
 
 # %%
@@ -79,7 +80,7 @@ scores = (chapter.read(table).set_index("patient_id").loc[patients.index] for ta
 SCORES = dict(zip(TRACKS, scores, strict=True))
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
-JUDGED = COHORTS[-1]  # validation patients where there are any, else training patients
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
 MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
 NAME = f"the {LABELS[MAIN]} model"
@@ -91,20 +92,15 @@ MODELS = [*MODELS, *OWN]
 LOOKS = [(model, track) for model, track in product(MODELS, TRACKS) if model in SCORES[track]]
 if JUDGED == "training":
     chapter.say(
-        "This cohort has no validation patients. Below, training patients are judged instead: those with "
-        "recommended scores, each from models that had not seen the patient, honestly; those with published "
-        "scores are not. The step from score to probability is fitted on the patients who are judged."
+        "This cohort has no validation patients with metastases. Training patients are judged instead: with "
+        "recommended scores, each from models that had not seen the patient, honestly; with published ones "
+        "not. The step from score to probability is fitted on the patients who are judged."
     )
 
 
 def outcome(index):
     """Return time and event (distant metastasis) of some patients."""
     return tuple(patients.loc[index, column].to_numpy() for column in ENDPOINTS["DMFS"])
-
-
-def scored(track, model, index):
-    """Return those of some patients who have a model's score."""
-    return index[SCORES[track].loc[index, model].notna()]
 
 
 def percent(share, decimals=1):
@@ -147,6 +143,12 @@ show_source(bootstrap_limits)
 # %%
 from npcbook.statistics import calibrate, calibration_curve, fit_absolute_risk
 
+
+def scored(track, model, index):
+    """Return the patients who have a model's score."""
+    return index[SCORES[track].loc[index, model].notna()]
+
+
 absolute = {}
 for model, track in LOOKS:
     with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
@@ -157,6 +159,8 @@ for model, track in LOOKS:
 
 def predicted_risk(track, model, index):
     """Return predicted risks of some patients by the horizon, by a model's scores of a track."""
+    if (track, model) not in absolute:
+        raise ValueError("the training patients bear no absolute risk.")
     return absolute[track, model].predict(SCORES[track].loc[index, model])
 
 
@@ -166,8 +170,7 @@ for center, part in patients.loc[cohort[JUDGED]].groupby("center"):
     places[f"{JUDGED}, centre {center}"] = part.index
 calibrations = {}
 for (model, track), (place, index) in product(LOOKS, places.items()):
-    if (track, model) in absolute:
-        index = scored(track, model, index)
+    if (track, model) in absolute and len(index := scored(track, model, index)):
         data = (*outcome(index), predicted_risk(track, model, index), horizon_months)
         with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
             calibrations[track, model, place] = calibrate(*data)
@@ -208,9 +211,10 @@ for ax, track in zip(axes, TRACKS, strict=True):
     found, curve = {place: calibrations.get((track, MAIN, place)) for place in centres}, None
     parts = [result.groups.assign(cohort=place) for place, result in found.items() if result]
     with chapter.noting(f"Smooth calibration: {LABELS[MAIN]}, {track}"):
-        risk, rng = predicted_risk(track, MAIN, cohort[JUDGED]), np.random.default_rng(seed)
+        index = scored(track, MAIN, cohort[JUDGED])
+        risk, rng = predicted_risk(track, MAIN, index), np.random.default_rng(seed)
         at = np.quantile(risk, np.linspace(0.025, 0.975, 30))
-        data = (*outcome(cohort[JUDGED]), risk, horizon_months)
+        data = (*outcome(index), risk, horizon_months)
         curve = calibration_curve(*data, at=np.unique(at), n_resamples=n_resamples, rng=rng)
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, curve=curve, ax=ax)
@@ -310,10 +314,8 @@ from npcbook.words import style_of
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
 curves = {}
 for track in TRACKS:
-    shown = [m for m in ("clinical", "dl_combined", MAIN, *OWN) if (track, m) in absolute]
-    index = cohort[JUDGED]
-    for model in shown:
-        index = scored(track, model, index)
+    shown = [m for m in dict.fromkeys(("clinical", "dl_combined", MAIN, *OWN)) if (track, m) in absolute]
+    index = cohort[JUDGED][SCORES[track].loc[cohort[JUDGED], shown].notna().all(axis=1)]
     policies = {"Treat all": np.ones(len(index))}
     policies |= {model: predicted_risk(track, model, index) for model in shown}
     options = {
@@ -493,6 +495,7 @@ show_source(recalibrate)
 wanted, parts = [int(number) for number in local_events.split(",")], []
 for (name, index), track in product(GROUPS.items(), TRACKS):
     if name.startswith("centre") and (track, MAIN) in absolute:
+        index = scored(track, MAIN, index)
         data = (*outcome(index), predicted_risk(track, MAIN, index), horizon_months)
         with chapter.noting(f"Recalibration: {name}, {track}"):
             rng = np.random.default_rng(seed)

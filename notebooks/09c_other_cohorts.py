@@ -37,7 +37,7 @@ from npcbook.book import open_chapter
 from npcbook.store import project_path
 from npcbook.words import LABELS, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 

@@ -91,8 +91,8 @@ def drawn_characters(say: Callable[[str], None]):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if lacking:
         say(
-            f"{len(lacking)} characters are drawn as boxes, because no font on this computer has them: install "
-            "one, such as fonts-noto-cjk or fonts-droid-fallback, and run the chapter again."
+            f"{len(lacking)} characters are drawn as boxes: no font of this computer has them: install one, "
+            "such as fonts-noto-cjk or fonts-droid-fallback, and run the chapter again."
         )
 
 
@@ -216,7 +216,7 @@ class Chapter:
             FORMATS[suffix][1](temporary, table)
 
     def name_hospitals(self, names: Iterable[str]) -> dict[str, str]:
-        """Return what each hospital is called from here on (`hospital_codes`); pages show the key to codes."""
+        """Return what each hospital is called from here on (`hospital_codes`); pages show the key."""
         codes = hospital_codes(names)
         key = {code: name for name, code in codes.items() if code != name}
         with atomic_path(self.run_folder / HOSPITALS) as temporary:

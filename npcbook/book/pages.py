@@ -88,7 +88,7 @@ def stage(run_folder: Path) -> Path:
         (source / "notebooks" / name).write_text(text)
     # Contributors are shown the template.
     shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
-    synthetic = json.loads((run_folder / "manifest.json").read_text())["cohort"]["synthetic"]
+    synthetic = is_synthetic(run_folder)
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
         if not synthetic:
@@ -138,10 +138,9 @@ def front_page(run_folder: Path) -> str:
         parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
     page, found = project_path("README.md").read_text(), "\n\n".join(parts)
-    if not json.loads((run_folder / "manifest.json").read_text())["cohort"]["synthetic"]:
-        page = re.sub(
-            r"```{warning}\n.*?```", f"```{{warning}}\n{notice(run_folder)}\n```", page, flags=re.DOTALL
-        )
+    if not is_synthetic(run_folder):
+        said = f"```{{warning}}\n{notice(run_folder)}\n```"
+        page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
         page = without_planted(page)
     return page.replace("<!-- result -->", found)
 
@@ -153,7 +152,7 @@ def without_planted(text: str) -> str:
 
 
 def _real(block: str) -> str:
-    """Return a paragraph, list or table without what is about simulated data; code and formulas as they are."""
+    """Return a paragraph, list or table without what is about simulated data; code as it is."""
     if not PLANTED.search(block) or block.lstrip().startswith(("```", "$$")):
         return block
     if block.startswith("|"):
@@ -179,6 +178,9 @@ def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
                 cell.outputs, cell.metadata["tags"] = [], ["remove-cell"]
         elif cell.cell_type == "markdown":
             cell.source = without_planted(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = without_planted(output.data["text/markdown"])
 
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
@@ -186,6 +188,13 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
     alt = markup.escape(f"{figure['alt']} {label}.", quote=True)
     image = f'<img src="results/figures/{figure["file"]}.svg" alt="{alt}">'
     return f'<figure class="front">{image}</figure>\n\n{figure["text"]}'
+
+
+def is_synthetic(run_folder: Path) -> bool:
+    """Return whether a run analysed simulated patients; one without a manifest counts as such."""
+    path = run_folder / "manifest.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    return record.get("cohort", {}).get("synthetic", True)
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
@@ -198,9 +207,9 @@ def notice(run_folder: Path, chapter: str = "") -> str:
         return ""  # a page of other data than the run's
     trial = "This is a trial run, too small for any result to mean much"
     if not cohort["synthetic"]:
-        profile = cohort.get("profile", "")
-        small = f" {trial}." if profile == "smoke" else ""
-        return f"{source_label(cohort)}" + (f"; profile {profile}.{small}" if profile else ".")
+        profile = cohort.get("profile")
+        said = [f"{source_label(cohort)}."] + ([f"Profile {profile}."] if profile else [])
+        return " ".join([*said, f"{trial}."] if profile == "smoke" else said)
     return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
 
 

@@ -325,7 +325,7 @@ def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
 
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change (ns) of every file below a folder: it changes if one is touched."""
+    """Return name, size and time of change (ns) of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
@@ -349,7 +349,7 @@ def disk_space(cohort_folder: Path, parts: Parts) -> str:
         total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
     free = shutil.disk_usage(cohort_folder).free
     return (
-        f"{found} images: prepared copies of them take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"{found} images: prepared copies take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
         f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
     )
 
@@ -482,7 +482,8 @@ def run_chapters(
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with filelock.FileLock(run_folder / ".lock", timeout=0):
-        manifest, parts = Manifest(run_folder / "manifest.json"), read_parts(cohort_folder)
+        manifest = Manifest(run_folder / "manifest.json")
+        parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
@@ -495,7 +496,7 @@ def run_chapters(
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
-            lacking = parts.missing(plan.needs)
+            lacking = parts.missing(plan.needs) if plan.needs else ""
             said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             done += [plan.name] if why else []

@@ -5,6 +5,7 @@ from .columns import (
     code_covariates as code_covariates,
     covariate_names as covariate_names,
     data_dictionary as data_dictionary,
+    judged_cohort as judged_cohort,
 )
 from .importing.record import import_table as import_table
 from .parts import (

@@ -122,6 +122,15 @@ def covariate_names(text: str, coded: pd.DataFrame | None = None) -> list[str]:
     return [name for name in wanted if name in coded] or (list(coded) if names else [])
 
 
+def judged_cohort(patients: pd.DataFrame) -> str:
+    """Return the cohort in which models are judged: validation, or training where no metastasis is in it.
+
+    Training patients are then judged by scores of models that had not seen them.
+    """
+    new = patients["cohort"] == "validation"
+    return "validation" if (patients.loc[new, "dm_event"] == 1).any() else "training"
+
+
 def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
     """Code the candidate covariates of the paper's Table 2 against its reference levels.
 

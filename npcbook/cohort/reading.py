@@ -54,7 +54,7 @@ class Cohort:
         return any(self.folder.glob("sub-*"))
 
     def read_volume(self, patient_id: str, sequence: str) -> Volume:
-        """Read one sequence of one patient with its contours.
+        """Read one sequence of one patient with its contours, if somebody drew them.
 
         Parameters
         ----------
@@ -74,7 +74,8 @@ class Cohort:
             If a file is missing or does not fit (see `npcbook.imaging.read_volume`).
         """
         place = self.folder, patient_id, sequence
-        return read_volume(image_path(*place), mask_path(*place))
+        drawn = mask_path(*place)
+        return read_volume(image_path(*place), drawn if drawn.exists() else None)
 
 
 def image_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:

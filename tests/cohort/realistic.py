@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,26 @@ LONG = "Department of Radiation Oncology, St. Bartholomew's and the Royal London
 ALL = ("dmfs_months", "dm_event", "os_months", "os_event")
 
 
+@cache
+def _drawn(n, seed):
+    # Where patients are few, events are more frequent than in print, so that there are some.
+    spec = specification(patients=n, event_rate_multiplier=3.0 if n < 1000 else 1.0)
+    return simulate_table(spec, np.random.default_rng(seed))[0]
+
+
 def patients(n=120, seed=1, events=None):
     """Return a simulated table of `n` patients; with `events`, so many metastases by cohort."""
-    table, _ = simulate_table(specification(patients=n), np.random.default_rng(seed))
+    table = _drawn(n, seed).copy()
     for cohort, wanted in (events or {}).items():
         had = table.index[(table["cohort"] == cohort) & (table["dm_event"] == 1)]
         table.loc[had[wanted:], "dm_event"] = 0
     return table
 
 
-def registry():
-    """Return 3,000 patients of all stages without rENE, dose, WHO type or a validation cohort."""
+def registry(n=3000):
+    """Return patients of all stages without rENE, dose, WHO type or a validation cohort."""
     gone = ["cohort", "rene", "ccnd_mg_m2", "who_type", "ldh", "ebv_dna"]
-    table = patients(3000).drop(columns=gone).astype(object)
+    table = patients(n).drop(columns=gone).astype(object)
     rng = np.random.default_rng(2)
     table["t_stage"] = rng.choice(["T1", "T2", "T3", "T4"], len(table), p=[0.3, 0.2, 0.3, 0.2])
     table["n_stage"] = rng.choice(["N0", "N1", "N2", "N3"], len(table), p=[0.15, 0.3, 0.4, 0.15])
@@ -80,7 +88,7 @@ def without(*names, n=120, **options):
 
 COHORTS = {
     "registry": (registry, {"eligibility": "any"}),
-    "stage2-of-registry": (lambda: registry().iloc[:400], {"eligibility": "stage II"}),
+    "stage2-of-registry": (lambda: registry(400), {"eligibility": "stage II"}),
     "no-validation": (lambda: patients().query("cohort == 'training'"), {}),
     "two-events": (lambda: patients(30, events={"training": 2, "validation": 0}), {}),
     "five-and-none": (lambda: patients(events={"training": 5, "validation": 0}), {}),
@@ -89,7 +97,7 @@ COHORTS = {
     "no-laboratory": (without("ldh", "ebv_dna"), {}),
     "no-os": (without("os_months", "os_event", "sex"), {}),
     "os-only": (without("dmfs_months", "dm_event"), {}),
-    "t2n0": (lambda: patients(600).query("t_stage == 'T2' and n_stage == 'N0'").assign(rene=0), {}),
+    "t2n0": (lambda: patients(900).query("t_stage == 'T2' and n_stage == 'N0'").assign(rene=0), {}),
     "no-chemotherapy": (lambda: patients().assign(chemotherapy="none", ccnd_mg_m2=0), {}),
     "one-of-validation": (one_of_validation, {}),
     "validation-only": (lambda: patients().query("cohort == 'validation'"), {}),
