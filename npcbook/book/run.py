@@ -482,14 +482,13 @@ def run_chapters(
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with filelock.FileLock(run_folder / ".lock", timeout=0):
-        manifest = Manifest(run_folder / "manifest.json")
+        manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
             write_scores(run_folder, scores)
-        done = []
         for number, plan in enumerate(plans, start=1):
             own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
             state = chapter_state(plan, own, run_folder, cohort, scores)
