@@ -38,7 +38,7 @@ from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
 
 from npcbook.book import open_chapter, plot_roc, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names, judged_cohort, read_truth
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort, read_scores, read_truth
 from npcbook.paper import lookup
 from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
@@ -521,13 +521,16 @@ def unseen(design):
     return out_of_fold_risk(Scorer, known, event, n_folds=n_folds, rng=np.random.default_rng(seed))
 
 
+# %%
 recommended = with_scores("scores_recommended")
 _, scores_recommended = all_scores(recommended)
 for name, design in inputs(recommended).items():
     scores_recommended.loc[training.index, name] = np.nan
     with chapter.noting(f"Out of fold: {LABELS[name]}"):
         scores_recommended.loc[training.index, name] = unseen(design)
-chapter.write("scores_recommended", scores_recommended.reset_index())
+given = chapter.run_folder / "own_scores.csv"  # one's own, as supplied: chapter 05b
+own = read_scores(cohort_folder, [given] if given.exists() else []).reindex(patients.index)
+chapter.write("scores_recommended", scores_recommended.join(own).reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 
 # %% [markdown]

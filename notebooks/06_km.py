@@ -40,7 +40,7 @@ from npcbook.book import open_chapter, show_source, small_multiples
 from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS, or_dash
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED, TRACKS, or_dash
 
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -71,6 +71,8 @@ scores, scores_recommended = (
 )
 training = patients[patients["cohort"] == "training"]
 MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
+OWN = [name for name in scores_recommended if name not in MODELS]  # one's own: nothing is searched for these
+LABELS, ALL = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}, [*MODELS, *OWN]
 MAIN = next(model for model in ("dl_combined", *MODELS) if model in MODELS)  # what takeaways speak of
 SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
@@ -101,8 +103,9 @@ chapter.table("events", events, "Events in each cohort.")
 # **Recommended.** The scores in which no training patient is scored by a model that has seen that patient
 # ({term}`out of fold`), cut at their training median. A median needs no outcome, so that nothing is searched
 # on what is then compared; it can be fixed before the study; and with as many patients on either side no
-# group is too small to be compared further, by subgroup and by treatment. It claims nothing about where risk
-# becomes high.
+# group is too small to be compared further. It claims nothing about where risk becomes high. Scores of one's
+# own ([chapter 05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for
+# training).
 #
 # **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a {term}`Cox
 # model` with {term}`Efron`'s ties and Wald limits; where a risk group has no events, a Wald limit means
@@ -191,13 +194,13 @@ def risk_groups(table, thresholds):
     """Return high or low for every patient and model (high: above the cut-off), nothing without a score."""
     high = {model: np.where(table[model] > cut, "high", "low") for model, cut in thresholds.items()}
     high = pd.DataFrame(high, index=table.index).where(table[list(high)].notna())
-    return high.reindex(columns=MODELS)
+    return high.reindex(columns=ALL)
 
 
 # %%
 groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
 chapter.write("groups", groups.reset_index())
-medians = scores_recommended.loc[training.index].median().dropna()
+medians = scores_recommended.loc[training.index if len(training) else patients.index].median().dropna()
 groups_recommended = risk_groups(scores_recommended, medians)
 chapter.write("groups_recommended", groups_recommended.reset_index())
 chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
@@ -327,11 +330,11 @@ compared = {}
 columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
 columns += ["HR (95 % CI)", "planted", "log-rank p", "corrected p", "proportional hazards p"]
 for track, table in GROUPS.items():
-    known = [model for model in MODELS if table[model].notna().any()]
+    known = [model for model in ALL if table[model].notna().any()]
     keys = [(model, cohort, outcome) for outcome in ENDPOINTS for model in known for cohort in COHORTS]
     compared[track] = {(m, c, o): high_against_low(table, c, m, o) for m, c, o in keys}
     for (model, cohort, outcome), result in compared[track].items():
-        if outcome == "DMFS":
+        if outcome == "DMFS" and model in MODELS:
             record_hr(cohort, model, result, track)
     shown = pd.DataFrame([ratio_row(track, *key, result) for key, result in compared[track].items()])
     name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
@@ -430,10 +433,10 @@ from npcbook.words import style_of
 
 def draw_row(cohort, track, axes):
     """Draw the curves of all models in one cohort, side by side."""
-    known = [model for model in MODELS if (model, cohort, "DMFS") in compared[track]]
+    known = [model for model in ALL if (model, cohort, "DMFS") in compared[track]]
     data = {model: patients_of(cohort, model, "DMFS", track) for model in known}
     lowest = min((axis_start(*of_model) for of_model in data.values()), default=0.0)
-    for model, ax in zip(MODELS, axes, strict=True):
+    for model, ax in zip(MODELS if track == PUBLISHED else ALL, axes, strict=True):
         ax.set_title(LABELS[model], fontsize=9)
         if model in data:
             hr = compared[track][model, cohort, "DMFS"]["hr"]
@@ -444,9 +447,10 @@ def draw_row(cohort, track, axes):
 
 # %% tags=["hide-input"]
 for track in TRACKS:
-    fig, axes = small_multiples(2 * len(MODELS), columns=len(MODELS), width=9.5, panel_height=2.4)
+    n = len(MODELS if track == PUBLISHED else ALL)
+    fig, axes = small_multiples(len(COHORTS) * n, columns=n, width=9.5, panel_height=2.4)
     for i, cohort in enumerate(COHORTS):
-        draw_row(cohort, track, axes[i * len(MODELS) : (i + 1) * len(MODELS)])
+        draw_row(cohort, track, axes[i * n : (i + 1) * n])
     for group in ("low", "high"):
         axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
     fig.suptitle(f"Scores and cut-offs {track}; months", x=0.01, ha="left", fontsize=10)
@@ -467,7 +471,7 @@ def draw(model, outcome, track=PUBLISHED):
     """Draw the curves of both cohorts with what was estimated from them, training above validation."""
     fig, axes = small_multiples(len(COHORTS), panel_height=5.4)
     for ax, cohort in zip(axes, COHORTS, strict=True):
-        ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} {track}", loc="left")
+        ax.set_title(f"{cohort.capitalize()}: {LABELS[model]} {'' if model in OWN else track}", loc="left")
         if (model, cohort, outcome) not in compared[track]:
             ax.text(0.5, 0.5, "no cut-off, hence no groups", ha="center", transform=ax.transAxes)
             continue
@@ -486,8 +490,8 @@ def draw(model, outcome, track=PUBLISHED):
 
 # %%
 draw(MAIN, "DMFS", RECOMMENDED)
-for model in MODELS:
-    draw(model, "DMFS")
+for model in ALL:
+    draw(model, "DMFS", RECOMMENDED if model in OWN else PUBLISHED)
 
 # %% [markdown]
 # *How to read it.* Look at the vertical distance at the broken line, and at how many patients each curve
@@ -495,8 +499,7 @@ for model in MODELS:
 # the hazard ratio does not tell it: the same ratio means a large difference where metastasis is frequent and
 # a small one where it is rare. Thin steps rest on fewer than ten patients: one more event would move them
 # far, and a rate in the legend that is read off a thin curve is no firmer. In training the curves show how
-# well the model describes the patients that it and its cut-off were fitted to; only the lower panels speak of
-# others.
+# well the model describes the patients that it was fitted to; only the lower panels speak of others.
 
 # %%
 from itertools import product
@@ -545,13 +548,13 @@ def restricted_means(cohort, model, track):
 
 # %%
 rows = []
-for track, model, cohort in product(TRACKS, MODELS, COHORTS):
+for track, model, cohort in product(TRACKS, ALL, COHORTS):
     if (model, cohort, "DMFS") not in compared[track]:
         continue
     mean = restricted_means(cohort, model, track)
     # Without an event there is nothing from which to tell how far the mean may be off.
     text = {g: f"{m:1}" if m.se > 0 else format_number(m.value, 1) for g, m in mean.items()}
-    row = {"track": track, "model": LABELS[model], "cohort": cohort}
+    row = {"track": SUPPLIED if model in OWN else track, "model": LABELS[model], "cohort": cohort}
     row |= {f"{group} risk, months": text.get(group, MISSING) for group in ("high", "low")}
     row["difference"] = MISSING
     if len(mean) == 2:
@@ -569,11 +572,10 @@ chapter.table("rmst", pd.DataFrame(rows), caption)
 # (km-figure-s1)=
 # ### Overall survival (Fig. S1)
 #
-# The counterpart of the paper's supplementary Figure S1: the same groups, cut for metastasis, compared for
-# death from any cause.
+# The paper's supplementary Figure S1: the same groups, cut for metastasis, compared for death from any cause.
 
 # %%
-figures = [(MAIN, RECOMMENDED), *((model, PUBLISHED) for model in MODELS)]
+figures = [(MAIN, RECOMMENDED), *product(MODELS, [PUBLISHED]), *product(OWN, [RECOMMENDED])]
 for model, track in figures if "OS" in ENDPOINTS else ():
     draw(model, "OS", track)
 died = patients["os_event"] == 1
@@ -592,8 +594,7 @@ chapter.say(
 # cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
 # training median, which needs no search. The last two use the recommended scores, in which training
 # patients are scored {term}`out of fold`: the DL head is fitted, radiomics' selection repeated and each Cox
-# model fitted without the patient's fold (the selection where there are events enough to repeat it,
-# [chapter 04](#radiomics-out-of-fold)).
+# model fitted without the patient's fold ([chapter 04](#radiomics-out-of-fold) has the exception).
 
 
 # %%
@@ -626,7 +627,7 @@ best = {(m, c): result["hr"] for (m, c, outcome), result in results.items() if o
 
 # %%
 rows = []
-for model in MODELS:
+for model in ALL:
     rows.append({
         "model": LABELS[model],
         "training, optimised cut": or_dash(best.get((model, "training"))),
@@ -689,13 +690,11 @@ chapter.say(
 #
 # ## Limits and deviations
 #
-# - The corrected p-value covers the search for the cut-off, not the fitting of the score on the same
-#   patients.
+# - The corrected p-value covers the search for the cut-off, not the fitting of the score.
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known. The cut-off would be another in another sample
 #   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
-# - Printed numbers at risk are read from figures and are not transcribed.
 #
 # **Hands over** `cutoffs.csv`, `groups.csv` and `groups_recommended.csv` to chapters 07 to 10.

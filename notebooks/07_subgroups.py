@@ -50,7 +50,20 @@ from npcbook.statistics import (
     rate_at,
     rate_difference,
 )
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, TRACKS, format_hr, format_p, or_dash
+
+# %%
+from npcbook.words import (
+    COHORTS,
+    ENDPOINTS,
+    LABELS,
+    MISSING,
+    MODELS,
+    SUPPLIED,
+    TRACKS,
+    format_hr,
+    format_p,
+    or_dash,
+)
 
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -72,14 +85,15 @@ horizon_months = 60  # 5-year rates
 # %%
 chapter = open_chapter("07_subgroups", run_folder=run_folder, cohort_folder=cohort_folder)
 patients = chapter.read("01_cohorts/cohort")
-PUBLISHED, RECOMMENDED = TRACKS
-inputs = {
-    PUBLISHED: chapter.read("06_km/groups"),
-    RECOMMENDED: chapter.read("06_km/groups_recommended"),
-    "score": chapter.read("05_cox_models/scores_recommended"),
-}
-# A cohort without images has no DL score: the groups of its first model stand in.
-model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
+groups, score = chapter.read("06_km/groups_recommended"), chapter.read("05_cox_models/scores_recommended")
+# A cohort without images has no DL score: a score of one's own, or the first model, stands in.
+OWN = [name for name in score if name not in (*MODELS, "patient_id")]
+model = next(name for name in (model, *OWN, *score) if name in score and name != "patient_id")
+TRACKS = (SUPPLIED,) if model in OWN else TRACKS  # of one's own score there is one set of groups
+PUBLISHED, RECOMMENDED = TRACKS[0], TRACKS[-1]
+inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score": score}
+
+# %%
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
@@ -304,8 +318,8 @@ for look in LOOKS:
     t2n0_hr[look] = found[0] if found else "not estimable"
 chapter.takeaway(
     3,
-    f"T2N0 disease: HR {t2n0_hr[PUBLISHED, JUDGED]} in {JUDGED} by published and "
-    f"{t2n0_hr[RECOMMENDED, JUDGED]} by recommended groups, {t2n0_hr[RECOMMENDED, WHOLE]} in all "
+    f"T2N0 disease: HR {' and '.join(f'{t2n0_hr[track, JUDGED]} {track}' for track in TRACKS)} in {JUDGED}, "
+    f"{t2n0_hr[RECOMMENDED, WHOLE]} {RECOMMENDED} in all "
     "patients ([forest plots](#subgroups-forest)). An interval that holds both 1 and large ratios says that "
     "the data cannot tell, not that the score fails.",
 )

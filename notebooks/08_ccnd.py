@@ -61,6 +61,8 @@ from npcbook.words import (
     ENDPOINTS,
     LABELS,
     MISSING,
+    MODELS,
+    SUPPLIED,
     SYNTHETIC_LABEL,
     TRACKS,
     format_hr,
@@ -89,16 +91,15 @@ seed = 2023  # of the bootstrap
 
 # %%
 chapter = open_chapter("08_ccnd", run_folder=run_folder, cohort_folder=cohort_folder)
-PUBLISHED, RECOMMENDED = TRACKS
+groups, score = chapter.read("06_km/groups_recommended"), chapter.read("05_cox_models/scores_recommended")
+# A cohort without images has no DL score: a score of one's own, or the first model, stands in.
+OWN = [name for name in score if name not in (*MODELS, "patient_id")]
+model = next(name for name in (model, *OWN, *score) if name in score and name != "patient_id")
+TRACKS = (SUPPLIED,) if model in OWN else TRACKS  # of one's own score there is one set of groups
+PUBLISHED, RECOMMENDED = TRACKS[0], TRACKS[-1]
 patients = chapter.read("01_cohorts/cohort")
-inputs = {
-    PUBLISHED: chapter.read("06_km/groups"),
-    RECOMMENDED: chapter.read("06_km/groups_recommended"),
-    "score": chapter.read("05_cox_models/scores_recommended"),
-}
+inputs = {PUBLISHED: chapter.read("06_km/groups"), RECOMMENDED: groups, "score": score}
 ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
-# A cohort without images has no DL score: the groups of its first model stand in.
-model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
@@ -366,7 +367,7 @@ if (truth := read_truth(cohort_folder)) is not None:
 def difference_of(track, whose, rows):
     """Return the difference of rates: as observed by published groups, weighted by recommended ones."""
     risk = patients.loc[rows, track].iloc[0]
-    if track == PUBLISHED:
+    if track == PUBLISHED != RECOMMENDED:
         data = (column[rows] for column in (time, event, patients["dose_group"]))
         return rate_difference(*data, horizon_months, first=ARMS[2], second=ARMS[0])
     found = resampled[whose]
@@ -388,7 +389,7 @@ for risk, track, whose in product(RISKS[::-1], TRACKS, WHOSE):
     row["difference (95 % CI)"] = f"{gap:1%}" if gap else MISSING
     differences.append(row | ({} if truth is None else {"planted": patients.loc[rows, "planted"].mean()}))
 differences = pd.DataFrame(differences)
-how = {PUBLISHED: "published, as observed", RECOMMENDED: "recommended, weighted"}
+how = {PUBLISHED: "published, as observed", RECOMMENDED: f"{RECOMMENDED}, weighted"}
 shown = differences.drop(columns=["low", "high"]).replace({"groups": how})
 chapter.table("differences", shown, "DMFS, high dose less radiotherapy alone, percentage points.")
 gap_of = differences.set_index(["risk group", "groups", "patients"])
@@ -402,8 +403,10 @@ for track in TRACKS:
     )
 sentence = (
     f"High-risk patients, DMFS at {horizon_months} months with more than {threshold_mg_m2:g} mg/m² less that "
-    f"with radiotherapy alone: by the published groups {told[PUBLISHED]}; by a score that had not "
-    f"seen the patients, dose groups made alike, {told[RECOMMENDED]}"
+    f"with radiotherapy alone: by the {'published groups' if len(TRACKS) > 1 else 'score as supplied'} "
+    f"{told[PUBLISHED]}"
+    + f"; by a score that had not seen the patients, dose groups made alike, {told[RECOMMENDED]}"
+    * (len(TRACKS) > 1)
 )
 alone = gap_of["difference (95 % CI)"].get(("high", RECOMMENDED, "validation"))
 alone = f"; in validation alone {alone}" if alone else ""
@@ -435,8 +438,8 @@ caption = (
 coverage = coverage.drop(columns=["version", "command"])
 if truth is not None:
     chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
-ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == RECOMMENDED)].iloc[0]
-of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq(RECOMMENDED)]
+ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
+of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()
 chapter.say(
     f"The recommended interval of the dose effect holds the truth in {ours['holds the truth, %']:.1f} % of "
@@ -490,7 +493,7 @@ def power_of(rows, track, log_hr):
 in_groups = pd.DataFrame({arm: (patients["dose_group"] == arm).astype(float) for arm in ARMS[1:]})
 interaction = []
 looks = [(PUBLISHED, BOTH), (RECOMMENDED, BOTH), (RECOMMENDED, "validation")]
-for track, whose in (look for look in looks if look[1] in WHOSE):
+for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
     rows, what, test = WHOSE[whose], f"{track} groups × dose group, {whose}", None
     with chapter.noting(f"Interaction: {what}"):
         data = time[rows], event[rows], in_groups[rows], patients.loc[rows, track]

@@ -67,6 +67,8 @@ scores, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] fo
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
+supplied = chapter.read("05_cox_models/scores_recommended").set_index("patient_id").loc[patients.index]
+scores = scores.join(supplied[[name for name in supplied if name not in (*MODELS, *scores)]])  # one's own
 MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
 MAIN = [model for model in ("dl_combined", "dc") if model in MODELS] or MODELS[-1:]  # told in detail
 

@@ -38,12 +38,15 @@ from scipy.stats import chi2
 from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
 from npcbook.cohort import judged_cohort
 from npcbook.statistics import bootstrap_limits, brier_score, fit_cox, harrell_c
+
+# %%
 from npcbook.words import (
     COHORTS,
     ENDPOINTS,
     LABELS,
     MISSING,
     MODELS,
+    SUPPLIED,
     TRACKS,
     format_estimate,
     format_number,
@@ -81,6 +84,12 @@ JUDGED = judged_cohort(patients)  # validation, or training where validation has
 MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
 MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
 NAME = f"the {LABELS[MAIN]} model"
+
+# %%
+OWN = [name for name in SCORES[TRACKS[1]] if name not in MODELS]  # one's own, as supplied
+LABELS = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}
+MODELS = [*MODELS, *OWN]
+LOOKS = [(model, track) for model, track in product(MODELS, TRACKS) if model in SCORES[track]]
 if JUDGED == "training":
     chapter.say(
         "This cohort has no validation patients with metastases. Training patients are judged instead: with "
@@ -141,7 +150,7 @@ def scored(track, model, index):
 
 
 absolute = {}
-for track, model in product(TRACKS, MODELS):
+for model, track in LOOKS:
     with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
         index = scored(track, model, cohort["training"])
         data = (*outcome(index), SCORES[track].loc[index, model])
@@ -160,7 +169,7 @@ places = {JUDGED: cohort[JUDGED]}
 for center, part in patients.loc[cohort[JUDGED]].groupby("center"):
     places[f"{JUDGED}, centre {center}"] = part.index
 calibrations = {}
-for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
+for (model, track), (place, index) in product(LOOKS, places.items()):
     if (track, model) in absolute and len(index := scored(track, model, index)):
         data = (*outcome(index), predicted_risk(track, model, index), horizon_months)
         with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
@@ -171,7 +180,7 @@ for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
 def calibration_table(models, places):
     """Return one row per model, track and place; dashes where the data allow no calibration."""
     columns, rows = ["slope (95 % CI)", "expected", "observed", "O/E (95 % CI)", "ICI"], []
-    for model, track, place in product(models, TRACKS, places):
+    for (model, track), place in product((look for look in LOOKS if look[0] in models), places):
         row = {"model": LABELS[model], "scores": track, "patients of": place}
         row |= dict.fromkeys(columns, MISSING)
         if result := calibrations.get((track, model, place)):
@@ -256,7 +265,7 @@ def accuracy(track, model, index):
 
 # %%
 rows, ipa_of = [], {}
-for model, track in product(MODELS, TRACKS):
+for model, track in LOOKS:
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
         with chapter.noting(f"Prediction error: {LABELS[model]}, {track}, {name}"):
@@ -305,7 +314,7 @@ from npcbook.words import style_of
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
 curves = {}
 for track in TRACKS:
-    shown = [m for m in dict.fromkeys(("clinical", "dl_combined", MAIN)) if (track, m) in absolute]
+    shown = [m for m in dict.fromkeys(("clinical", "dl_combined", MAIN, *OWN)) if (track, m) in absolute]
     index = cohort[JUDGED][SCORES[track].loc[cohort[JUDGED], shown].notna().all(axis=1)]
     policies = {"Treat all": np.ones(len(index))}
     policies |= {model: predicted_risk(track, model, index) for model in shown}
@@ -391,11 +400,14 @@ ALL_QUESTIONS = {
     "clinical model beside the DL score": ("dl_combined", "clinical"),
     "radiomics score beside the clinical model": ("clinical", "radiomics_combined"),
 }
+ALL_QUESTIONS |= {f"{LABELS[name]} beside the clinical model": ("clinical", name) for name in OWN}
 QUESTIONS = {question: pair for question, pair in ALL_QUESTIONS.items() if {*pair} <= {*MODELS}}
 
 # %%
 rows, added = [], {}
 for (question, pair), track in product(QUESTIONS.items(), TRACKS):
+    if not {*pair} <= {*SCORES[track]}:
+        continue
     table = SCORES[track].loc[cohort[JUDGED], [*pair]].dropna()
     data, table = outcome(table.index), (table - table.mean()) / table.std()
     with chapter.noting(f"Added value: {question}, {track}"):

@@ -156,6 +156,7 @@ def run_book(arguments: argparse.Namespace) -> int:
     continues where it was.
     """
     from npcbook.book import run as book
+    from npcbook.cohort import read_scores
     from npcbook.store import locked, project_path
 
     start = time.monotonic()
@@ -166,12 +167,20 @@ def run_book(arguments: argparse.Namespace) -> int:
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
     if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
+    scores = read_scores(cohort_folder, arguments.score)
+    for line in scores.attrs.get("said", ()):
+        say(f"own score {line}")
     with locked(cohort_folder, reading=True), locked(run_folder):
-        return make_book(arguments, run_folder, cohort_folder, parameters, start)
+        return make_book(arguments, run_folder, cohort_folder, parameters, scores, start)
 
 
 def make_book(
-    arguments: argparse.Namespace, run_folder: Path, cohort_folder: Path, parameters: dict, start: float
+    arguments: argparse.Namespace,
+    run_folder: Path,
+    cohort_folder: Path,
+    parameters: dict,
+    scores,
+    start: float,
 ) -> int:
     """Run the chapters, collect the results and build the pages of a run that nobody else writes to."""
     from npcbook.book import run as book
@@ -180,7 +189,7 @@ def make_book(
 
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
-    asked["profile"] = Path(arguments.profile).stem
+    asked |= {"profile": Path(arguments.profile).stem, "scores": "" if scores.empty else scores.to_csv()}
     try:
         book.run_chapters(**folders, **asked, parameters=parameters, say=say)
         if arguments.chapters or arguments.dry_run:
@@ -287,7 +296,7 @@ def import_table(arguments: argparse.Namespace) -> int:
     what, and stops for you to look. The same command given again converts as that file says. Tables are
     joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
     """
-    from npcbook.cohort.importing.convert import import_table
+    from npcbook.cohort.importing.record import import_table
 
     status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
     print(*lines, sep="\n")
@@ -451,6 +460,7 @@ INTO = {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}
 PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
+SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
 #: Commands of two words, such as ``import table``: what the first of them is about.
 GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
 #: What each command does; a hyphen stands between the words of one of two.
@@ -471,6 +481,7 @@ OPTIONS = (
     ("book", "--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
+    ("book", "--score", SCORE),
     ("import-images", "--dry-run", SWITCH | {"help": "write nothing but the map: say what would be done"}),
     ("book clean", "--dry-run", SWITCH | {"help": "do nothing: say what would be done"}),
     ("verify-run", "run", A_RUN),

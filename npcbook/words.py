@@ -37,6 +37,8 @@ SYNTHETIC_LABEL = "Synthetic cohort: not clinical evidence"
 #: Two ways to a result, never mixed; and what a value can be: by one of them, or what was planted.
 TRACKS = ("as published", "recommended")
 SOURCES = (*TRACKS, "truth")
+#: The way to a risk score of one's own: nothing was fitted here, and how it was made is not known.
+SUPPLIED = "as supplied"
 
 PRINT_LABEL = "From print: the paper's own numbers"
 
@@ -71,7 +73,7 @@ STYLES = {
 }
 STRONG = [BLUE, VERMILION, GREEN, GREY, "black"]  # for points of series without a meaning of their own
 SPARE = [(PINK, SOLID), (PALETTE[5], DASHED), (PALETTE[9], DASH_DOT), (BLUE, DOTTED), (VERMILION, LONG)]
-LABELS = {
+_LABELS = {
     "low": "Low risk",
     "high": "High risk",
     "radiotherapy": "Radiotherapy alone",
@@ -87,6 +89,17 @@ LABELS = {
     "dc": "DC",
     "truth": "Planted truth",
 }
+
+
+class Labels(dict):
+    """What is called how; what has no entry, as a risk score of one's own, by its own name."""
+
+    def __missing__(self, key: str) -> str:
+        """Return the key."""
+        return key
+
+
+LABELS = Labels(_LABELS)
 # Contours of masks on images: light enough for a grey picture, and apart for the colour-blind.
 MASK_COLOURS = {"tumour": VERMILION, "nodes": PALETTE[9]}
 

@@ -274,6 +274,7 @@ class Chapter:
         alt = self._with_key(alt, written)
         label = textwrap.fill(self.label, 110)
         fig.text(0.995, -0.005, label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        name = re.sub(r"[^\w-]+", "_", name)  # a model may have any name
         target = self.folder / "figures" / name
         with drawn_characters(self.say):
             for suffix, metadata in FIGURE_METADATA.items():

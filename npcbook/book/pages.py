@@ -215,6 +215,8 @@ def notice(run_folder: Path, chapter: str = "") -> str:
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
     cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
+    if own and source_label(cohort) not in own:
+        return ""  # a page of other data than the run's
     trial = "This is a trial run, too small for any result to mean much"
     if not cohort["synthetic"]:
         profile = cohort.get("profile")

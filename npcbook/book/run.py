@@ -44,6 +44,8 @@ from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
+# In a run's folder: the risk scores that it was given.
+OWN_SCORES = "own_scores.csv"
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
 NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
@@ -365,7 +367,9 @@ def disk_space(cohort_folder: Path, parts: Parts) -> str:
     )
 
 
-def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:
+def chapter_state(
+    plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str, scores: str = ""
+) -> dict[str, str]:
     """Return a fingerprint of each thing that a chapter's result depends on.
 
     Parameters
@@ -378,6 +382,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         The run, holding what earlier chapters wrote.
     cohort : str
         The cohort's fingerprint.
+    scores : str
+        Own risk scores as text, which count for the chapters that name their file.
 
     Returns
     -------
@@ -385,7 +391,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         By name, as `explain` says it: the same values mean that the stored result still belongs.
     """
     script = notebook_source(plan.name).read_text()
-    references = [p for folder in ("published", "ibsi") for p in project_path(f"data/{folder}").glob("*.*")]
+    folders = ["published", "ibsi", *(name for name in ("real", "studies") if f"data/{name}" in script)]
+    references = [p for folder in folders for p in project_path(f"data/{folder}").rglob("*.*")]
     state = {
         "its script": fingerprint(script),
         "its parameters": fingerprint(parameters),
@@ -394,6 +401,8 @@ def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort:
         "packages": fingerprint(project_path("requirements.lock"), package_versions()),
         "the cohort": cohort if plan.reads_cohort else "",
     }
+    if OWN_SCORES in script:
+        state["own risk scores"] = fingerprint(scores)
     return state | {
         f"what {name} wrote": left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads
     }
@@ -475,6 +484,7 @@ def run_chapters(
     chapters: Sequence[str] | None = None,
     force: bool = False,
     dry: bool = False,
+    scores: str = "",
     profile: str = "",
     say: Callable[[str], None] = print,
 ) -> list[str]:
@@ -492,6 +502,8 @@ def run_chapters(
         Run also what is up to date.
     dry : bool, default False
         Run nothing: say what would run, and why.
+    scores : str
+        Own risk scores (`npcbook.cohort.read_scores`) as CSV; `OWN_SCORES` of the run holds them for others.
     profile : str
         Name of the profile that the parameters are from, for the pages.
     say : callable, default print
@@ -516,34 +528,40 @@ def run_chapters(
     sync_notebooks()
     plans = select_chapters(chapters)
     check_parameters(parameters)
-    given = parameters | {
-        "run_folder": _as_parameter(run_folder),
-        "cohort_folder": _as_parameter(cohort_folder),
-    }
+    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
+    given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with locked(cohort_folder, reading=True), locked(run_folder):
         claim(run_folder, "npcbook.book")
-        manifest = Manifest(run_folder / "manifest.json")
+        manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
-        done = []
+            write_scores(run_folder, scores)
         for number, plan in enumerate(plans, start=1):
             own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
-            state = chapter_state(plan, own, run_folder, cohort)
+            state = chapter_state(plan, own, run_folder, cohort, scores)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
             lacking = parts.missing(plan.needs) if plan.needs else ""
             said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
-            if why:
-                done.append(plan.name)
+            done += [plan.name] if why else []
             if why and not dry:
                 seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
+
+
+def write_scores(run_folder: Path, scores: str) -> None:
+    """Write own risk scores (CSV as text) into a run; without any, remove those of an earlier time."""
+    if not scores:
+        (run_folder / OWN_SCORES).unlink(missing_ok=True)
+        return
+    with atomic_path(run_folder / OWN_SCORES) as temporary:
+        temporary.write_text(scores)
 
 
 def _announced(why: str, dry: bool) -> str:

@@ -7,6 +7,7 @@ from .columns import (
     data_dictionary as data_dictionary,
     judged_cohort as judged_cohort,
 )
+from .importing.record import import_table as import_table
 from .parts import (
     NEEDS as NEEDS,
     Parts as Parts,
@@ -19,4 +20,5 @@ from .reading import (
     read_cohort as read_cohort,
     read_truth as read_truth,
 )
+from .scores import read_scores as read_scores
 from .table import Problem as Problem

@@ -91,7 +91,7 @@ def run(folder, name):
 @pytest.fixture(autouse=True)
 def _only_numbers(monkeypatch):
     """Leave out what is drawn and shown: other tests draw, and a notebook shows."""
-    monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
+    monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda self, name, fig, alt: plt.close(fig))
     monkeypatch.setattr("npcbook.book.chapter.display", lambda *args, **kwargs: None)
     monkeypatch.setattr("npcbook.book.chapter.update_display", lambda *args, **kwargs: None)
     # The face first: looked up after the room is patched, it would keep the replacement for good.
@@ -250,3 +250,88 @@ def test_a_real_cohort_has_no_truth(tmp_path):
         values = run(tmp_path, name)["chapter"].values
         assert "truth" not in {row["track"] for row in values}
     assert "truth" not in set(read(tmp_path, "05_cox_models/values")["track"])
+
+
+def give_own_scores(folder, *, only_tables=False):
+    """Leave three scores of one's own in a run: a good one, it turned round, and one that some lack."""
+    df = read(folder, "01_cohorts/cohort")
+    risk = df["dm_event"] + 0.7 * np.random.default_rng(5).normal(size=len(df))
+    own = pd.DataFrame(
+        {"patient_id": df["patient_id"], "our risk": risk, "turned": -risk, "张 score": risk**2}
+    )
+    own.loc[[3, 120], "张 score"] = np.nan  # one of each cohort
+    write(folder, "own_scores", own)
+    df[["patient_id"]].to_csv(folder / "cohort/participants.csv", index=False)
+    if only_tables:
+        for name in ("03_dl_training", "04_radiomics"):
+            (folder / "run" / name / "absent.txt").write_text("no images\n")
+    return own
+
+
+def test_one_s_own_scores_stand_beside_the_book_s_models_as_supplied(folder):
+    own = give_own_scores(folder)
+    for name in ("05_cox_models", "05b_own_scores", "06_km", "09_stress_tests", "09b_model_worth"):
+        run(folder, name)
+    scores = read(folder, "05_cox_models/scores_recommended").set_index("patient_id")
+    np.testing.assert_allclose(scores["our risk"], own["our risk"])
+    assert "our risk" not in read(folder, "05_cox_models/scores")
+    table = read(folder, "05b_own_scores/tables/own_scores").set_index(["score", "cohort"])
+    inside = (read(folder, "01_cohorts/cohort")["cohort"] == "validation").to_numpy()
+    cohort = read(folder, "01_cohorts/cohort")[inside]
+    expected = harrell_c(cohort["dmfs_months"], cohort["dm_event"], own["our risk"][inside])
+    assert table.loc[("our risk", "validation"), "C-index (95 % CI)"] == str(expected)
+    assert expected.c > 0.6
+    assert table.loc[("张 score", "training"), "patients"] == 87
+    # Cut at the training median, whatever the outcomes; no cut-off is searched.
+    groups = read(folder, "06_km/groups_recommended")
+    np.testing.assert_array_equal(
+        groups["our risk"], np.where(own["our risk"] > own["our risk"][~inside].median(), "high", "low")
+    )
+    assert groups["张 score"].isna().sum() == 2
+    assert set(read(folder, "06_km/cutoffs")["model"]) <= {
+        "dl_combined",
+        "radiomics_combined",
+        "clinical",
+        "rc",
+        "dc",
+    }
+    shown = read(folder, "06_km/tables/hazard_ratios_recommended")
+    assert "our risk (as supplied)" in set(shown["model"])
+    calibration = read(folder, "09b_model_worth/tables/calibration").set_index("model")
+    assert calibration.loc["our risk (as supplied)", "slope (95 % CI)"] != "–"
+
+
+def test_a_score_that_ranks_the_wrong_way_is_told_and_not_turned_round(folder, monkeypatch):
+    give_own_scores(folder)
+    run(folder, "05_cox_models")
+    said = []
+    monkeypatch.setattr("npcbook.book.chapter.Chapter.say", lambda self, text: said.append(text))
+    run(folder, "05b_own_scores")
+    (wrong,) = (text for text in said if "turned ranks the wrong way in validation" in text)
+    assert "not turned round" in wrong
+    assert not [text for text in said if "our risk ranks the wrong way" in text]
+    table = read(folder, "05b_own_scores/tables/own_scores").set_index(["score", "cohort"])
+    assert float(table.loc[("turned", "validation"), "C-index (95 % CI)"].split()[0]) < 0.5
+
+
+def test_one_s_own_score_alone_carries_the_analysis_of_a_table(tmp_path):
+    simulate(tmp_path, synthetic=False)
+    give_own_scores(tmp_path, only_tables=True)
+    for name in ("05_cox_models", "05b_own_scores", "06_km"):
+        run(tmp_path, name)
+    for name in ("07_subgroups", "08_ccnd"):
+        variables = run(tmp_path, name)
+        assert variables["model"] == "our risk"
+        assert {row["track"] for row in variables["chapter"].values}.isdisjoint(
+            {"recommended", "as supplied"}
+        )
+    assert set(read(tmp_path, "07_subgroups/subgroups")["track"]) == {"as supplied"}
+
+
+def test_without_one_s_own_scores_nothing_changes(folder):
+    for name in ("05_cox_models", "05b_own_scores"):
+        chapter = run(folder, name)["chapter"]
+    assert re.search(r"\d", chapter.takeaways[1])
+    assert list(read(folder, "05_cox_models/scores")) == list(
+        read(folder, "05_cox_models/scores_recommended")
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import numpy as np
+import pandas as pd
 import papermill
 import PIL.Image
 import pytest
@@ -379,9 +380,20 @@ def test_every_result_page_is_labelled_synthetic(visits):
             assert SYNTHETIC_LABEL in visits[f"notebooks/{plan.name}.html"]["text"], plan.name
 
 
+def test_the_page_of_real_patients_is_labelled_as_such_and_nowhere_synthetic(visits, smoke_run):
+    text = visits["notebooks/09d_real_patients.html"]["text"]
+    assert SYNTHETIC_LABEL not in text
+    assert "trial run" not in text
+    for words in ("CC BY 4.0", "RADCURE", "evidence about the DL score"):
+        assert words in text
+    shown = pd.read_csv(smoke_run / "09d_real_patients/shown.csv")
+    assert set(shown["label"]).isdisjoint({SYNTHETIC_LABEL})
+
+
 def test_a_trial_run_says_so_below_every_title(html):
     print_only = {"notebooks/00_printed_numbers", "notebooks/00b_printed_sentences"}
-    for page in {"README", *(f"notebooks/{plan.name}" for plan in book.plan_chapters())} - print_only:
+    real = {"notebooks/09d_real_patients"}
+    for page in {"README", *(f"notebooks/{plan.name}" for plan in book.plan_chapters())} - print_only - real:
         assert "This is a trial run, too small" in (html / f"{page}.html").read_text(), page
     for page in print_only:
         assert "no patient data" in (html / f"{page}.html").read_text()
