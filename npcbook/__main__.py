@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     groups = {"": commands}
     for name, act in COMMANDS.items():
-        group, last = name.split("-") if name.partition("-")[0] in GROUPS else ("", name)
+        group, _, last = name.partition("-")
+        if group not in GROUPS:
+            group, last = "", name
         if group not in groups:
             said = {"help": GROUPS[group], "description": GROUPS[group], "epilog": EXIT_CODES}
             below = commands.add_parser(group, **said)
@@ -467,7 +469,7 @@ SWITCH = {"action": "store_true"}
 SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
 #: Commands of two words, such as ``import table``: what the first of them is about.
 GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
-#: What each command does; a hyphen stands between the words of one of two.
+#: What each command does; a hyphen stands behind the first of two words that `GROUPS` has.
 COMMANDS = {
     "book": run_book,
     "simulate": simulate,

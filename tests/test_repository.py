@@ -192,7 +192,8 @@ def test_the_viewers_library_comes_with_its_licences():
 
 
 def test_help_of_every_command_explains_itself(capsys):
-    for command in ([], ["book"], ["simulate"], ["check"], ["predict"], ["clean"], ["sync"]):
+    one = ["book", "simulate", "check", "predict", "verify-run", "clean", "sync"]
+    for command in ([], *([name] for name in one), ["import", "table"], ["import", "images"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])
         assert stop.value.code == 0

@@ -321,7 +321,7 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
         cutoff = model.cutoffs.get(track) if name == "combined" else None
         group = "" if cutoff is None else "high" if value > cutoff else "low"
         rows.append({"track": track, "score": name, "value": value, "cutoff": cutoff, "risk_group": group})
-    scores = pd.DataFrame(rows)
+    scores = pd.DataFrame(rows).astype({"cutoff": float})
     return Prediction(sequences, scores, _reading(scores), _notes(model, sequences, features))
 
 
@@ -432,7 +432,7 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
     whole = len(sequences) == len(model.networks)
     if not whole:
         given = " and ".join(DISPLAY_NAMES[sequence] for sequence in sequences)
-        notes.append(f"Only {given} was given: there is no combined score, and so no risk group.")
+        notes.append(f"Given is only {given}: there is no combined score, and so no risk group.")
     for name in ("combined",) if whole else sequences:
         head, columns = model.heads["recommended", name]
         scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
@@ -442,7 +442,7 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
                 f"training patients' mean, and count as {FARTHEST:g}: these images differ from what the run "
                 "has learnt from."
             )
-    if missing := [track for track in TRACKS if track not in model.cutoffs]:
+    if whole and (missing := [track for track in TRACKS if track not in model.cutoffs]):
         notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads.")
     return (*notes, NOTICE)
 

@@ -254,7 +254,8 @@ def test_one_or_two_sequences_are_scored_by_their_own_heads(run, tmp_path, capsy
     run_folder, cohort, scores = run
     files = {s: path for s, path in files_of(cohort, 5).items() if s != "t2w"}
     assert main(command(run_folder, files, tmp_path / "out")) == 0
-    assert "Only T1W and CET1W was given: there is no combined score" in capsys.readouterr().out
+    assert "Given is only T1W and CET1W: there is no combined score" in (said := capsys.readouterr().out)
+    assert "None" not in said
     found = pd.read_csv(tmp_path / "out" / "scores.csv").set_index(["track", "score"])["value"]
     assert sorted(found.index.get_level_values("score").unique()) == ["cet1w", "t1w"]
     for track, table in scores.items():
