@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import stat
 import symtable
 import sys
 import tempfile
@@ -118,12 +119,13 @@ def read_outside_text(path: str | os.PathLike, limit: str) -> str:
 def check_regular(path: Path) -> None:
     """Raise if there is no such file, or if it is a folder, a pipe or a device, which cannot be read whole."""
     try:
-        if not path.exists():
-            raise FileNotFoundError(f"There is no file {path}.")
-        if not path.is_file():
-            raise ValueError(f"{path} is no file but a folder, pipe or device: give a file.")
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no file {path}.") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is no file but a folder, pipe or device: give a file.")
 
 
 def read_json(path: str | os.PathLike) -> dict:

@@ -22,6 +22,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from npcbook.book.tables import show
+from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, keep, project_path
@@ -46,17 +47,16 @@ def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
 
     Raises
     ------
-    FileNotFoundError
-        If the cohort is not there.
+    FileNotFoundError, ValueError
+        If the cohort is not there, or its description is wrong.
     """
     folder = project_path(cohort_folder)
-    path = folder / "dataset_description.json"
-    if not path.exists():
+    if not (folder / "dataset_description.json").exists():
         raise FileNotFoundError(
             f"There is no cohort in {folder} (no dataset_description.json): make the synthetic one with "
             f"'python -m npcbook simulate', or point cohort_folder at your own."
         )
-    about = json.loads(path.read_text())
+    about = read_description(folder)
     wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
     return {"folder": folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
 

@@ -11,6 +11,7 @@ from .reading import (
     image_path as image_path,
     mask_path as mask_path,
     read_cohort as read_cohort,
+    read_description as read_description,
     read_truth as read_truth,
 )
 from .table import Problem as Problem

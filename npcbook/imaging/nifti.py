@@ -102,7 +102,7 @@ def _content_problems(header: np.void, path: str):
     """Yield what is wrong with shape, type and scale."""
     dims, code = header["dim"], int(header["datatype"])
     if not (3 <= dims[0] <= 7 and (dims[4 : dims[0] + 1] == 1).all() and (dims[1:4] > 1).all()):
-        yield f"its dimensions are {dims[1 : max(3, min(7, dims[0])) + 1].tolist()}, and three above 1 are needed"
+        yield f"it has {dims[0]} dimensions, {dims[1:].tolist()}, and three above 1 are needed"
         return
     check_limit("voxels", int(np.prod(dims[1:4], dtype=np.int64)), path)
     if code not in _TYPES:

@@ -207,8 +207,9 @@ def preprocess_files(
     Returns
     -------
     pandas.DataFrame
-        One row a file: ``source``, ``problem`` (empty if it went well). A file that cannot be preprocessed
-        is reported here and has no target; the others are not held up by it.
+        One row a file: ``source``, ``problem`` (empty if it went well), ``extremes`` (see `Volume`), ``share``
+        and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and has no
+        target; the others are not held up by it.
 
     Raises
     ------
@@ -223,15 +224,16 @@ def preprocess_files(
     _check_order(order)
     jobs = (delayed(_keep_preprocessed)(source, target, order) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
-    problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
-    return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
+    found = list(progress(run(jobs), total=len(files), description="preprocessing images"))
+    columns = ["source", "problem", "extremes", "share", "levels"]
+    return pd.DataFrame([(str(source), *f) for (source, _), f in zip(files, found, strict=True)], columns=columns)
 
 
-def _keep_preprocessed(source: Path, target: Path, order: str) -> str:
+def _keep_preprocessed(source: Path, target: Path, order: str) -> tuple[str, int, float, int]:
     try:
-        keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
+        volume = keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return f"{type(error).__name__}: {error}", 0, np.nan, 0
+    return "", volume.extremes, *check_head(volume)
