@@ -117,7 +117,7 @@ def read_outside_text(path: str | os.PathLike, limit: str) -> str:
 
 
 def check_regular(path: Path) -> None:
-    """Raise if there is no such file, or if it is a folder, a pipe or a device, which cannot be read whole."""
+    """Raise if there is no such file, or if it is a folder, a pipe or a device, not to be read whole."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -129,7 +129,7 @@ def check_regular(path: Path) -> None:
 
 
 def read_json(path: str | os.PathLike) -> dict:
-    """Read a description (JSON) that someone else wrote; ValueError if it is none (see `read_outside_text`)."""
+    """Read a description (JSON) that someone else wrote, or raise as `read_outside_text` does."""
     text = read_outside_text(path, "bytes of a description")
     try:
         content = json.loads(text)

@@ -20,13 +20,14 @@ import PIL.Image
 from IPython.display import Image, Markdown, display, update_display
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from npcbook.book.tables import show
 from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, keep, project_path
-from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
+from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, as_cell, without_html
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -88,6 +89,17 @@ def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
     picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+def show_dollars(fig: Figure) -> None:
+    """Let a figure show a ``$`` as it is: the book's labels hold no formulas, and a hospital's name may."""
+    for ax in fig.axes:
+        # Labels of ticks get their text when they are asked for.
+        ax.get_xticklabels(), ax.get_yticklabels()
+    for text in fig.findobj(Text):
+        # Of a scale's own labels, powers of ten are formulas.
+        if "$" in text.get_text() and "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
 
 
 @dataclass
@@ -197,7 +209,8 @@ class Chapter:
             Origin of this table's data where it is not the chapter's.
         """
         label = label or self.label
-        self.write(f"tables/{name}", table)
+        # What a chapter reads again stays as it is; what a reader opens in a spreadsheet holds no formula.
+        self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
 
@@ -214,6 +227,7 @@ class Chapter:
             What the figure shows, in a sentence, for readers who cannot see it; the label is added.
         """
         fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        show_dollars(fig)
         target = self.folder / "figures" / name
         for suffix, metadata in FIGURE_METADATA.items():
             # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
@@ -276,11 +290,11 @@ class Chapter:
 
     def say(self, text: str) -> None:
         """Show a sentence with numbers (Markdown) where it was computed: in JupyterLab and on the page."""
-        display(Markdown(text))
+        display(Markdown(without_html(text)))
 
     def takeaway(self, position: int, text: str) -> None:
         """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`."""
-        self.takeaways[position] = " ".join(text.split())
+        self.takeaways[position] = without_html(" ".join(text.split()))
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)
 
@@ -323,7 +337,7 @@ class Chapter:
             Its place among the sentences of all chapters (equal places: by chapter); a later sentence of
             this chapter for the same place replaces the earlier.
         """
-        self._hand_over(f"sentence {position}", " ".join(text.split()))
+        self._hand_over(f"sentence {position}", without_html(" ".join(text.split())))
 
     def front_figure(self, name: str, text: str) -> None:
         """Hand one of the chapter's figures to the front page, with the sentence to stand below it."""

@@ -17,7 +17,7 @@ from npcbook.book.chapter import FRONT
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
 from npcbook.store import files_fingerprint, is_kept, project_path, stamp
-from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, as_markdown, without_html
 
 DOWNLOADS = """# Results to take away
 
@@ -130,7 +130,10 @@ def front_page(run_folder: Path) -> str:
     parts = ["## What was found"]
     for label, group in groupby(sorted(sentences, key=lambda s: s[0]), key=lambda s: s[1]):
         remark = "No patient data." if label == PRINT_LABEL else notice(run_folder).removeprefix(f"{label}.")
-        parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
+        parts += [
+            f"**{as_markdown(label)}.** {remark.strip()}".strip(),
+            "\n".join(f"- {text}" for _, _, text in group),
+        ]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
     return project_path("README.md").read_text().replace("<!-- result -->", "\n\n".join(parts))
 
@@ -139,7 +142,7 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
     """Return a figure that a chapter handed over as HTML, small enough for a telephone."""
     alt = markup.escape(f"{figure['alt']} {label}.", quote=True)
     image = f'<img src="results/figures/{figure["file"]}.svg" alt="{alt}">'
-    return f'<figure class="front">{image}</figure>\n\n{figure["text"]}'
+    return f'<figure class="front">{image}</figure>\n\n{without_html(figure["text"])}'
 
 
 def notice(run_folder: Path, chapter: str = "") -> str:
@@ -151,7 +154,9 @@ def notice(run_folder: Path, chapter: str = "") -> str:
     if not cohort["synthetic"]:
         return ""
     trial = "This is a trial run, too small for any result to mean much"
-    return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
+    return f"{SYNTHETIC_LABEL}." + (
+        f" {trial}; {as_markdown(cohort['remark'])}." if cohort.get("remark") else ""
+    )
 
 
 def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
@@ -237,7 +242,7 @@ def beside(marks: dict) -> list[nbformat.NotebookNode]:
 
 def downloads_page(run_folder: Path) -> str:
     """Return the page (MyST) that offers everything in a run's results."""
-    parts = [DOWNLOADS, (run_folder / "results" / "methods.txt").read_text()]
+    parts = [DOWNLOADS, without_html((run_folder / "results" / "methods.txt").read_text())]
     for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
         entries = [
             f"<li>{markup.escape(item.caption)} <em>{markup.escape(item.label)}.</em> "

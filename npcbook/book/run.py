@@ -27,6 +27,7 @@ from npcbook.store import (
     imported_modules,
     package_versions,
     project_path,
+    read_outside_text,
 )
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
@@ -155,7 +156,7 @@ def read_profile(name: str) -> dict:
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
         raise FileNotFoundError(f"There is no profile {name!r}: choose one of {known}, or give a YAML file.")
-    return yaml.safe_load(path.read_text()) or {}
+    return yaml.safe_load(read_outside_text(path, "bytes of a description")) or {}
 
 
 def declared_parameters(name: str) -> set[str]:

@@ -99,7 +99,7 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
     FileNotFoundError
         If the description or the table is not there.
     ValueError
-        If the description or the table is wrong; the message lists the first problems and how to see all of them.
+        If the description or the table is wrong; the message lists the first problems and how to see all.
     """
     folder = project_path(folder)
     description = read_description(folder)
@@ -145,7 +145,9 @@ def description_problems(description: dict) -> list[str]:
         'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
         'has a "Remark" that is not a line of text: write one, or leave it out.': remark != ""
         and not _is_line(remark),
-        'has a "Complete" that is neither true nor false.': not isinstance(description.get("Complete", True), bool),
+        'has a "Complete" that is neither true nor false.': not isinstance(
+            description.get("Complete", True), bool
+        ),
         "was not written to its end (interrupted): write the cohort again, the synthetic one with 'python -m "
         "npcbook simulate'.": description.get("Complete") is False,
     }
@@ -153,7 +155,7 @@ def description_problems(description: dict) -> list[str]:
 
 
 def _is_line(text: object) -> bool:
-    is_short = isinstance(text, str) and 0 < len(text.strip()) and len(text) <= 200
+    is_short = isinstance(text, str) and len(text.strip()) > 0 and len(text) <= 200
     return is_short and len(text.splitlines()) == 1 and not CONTROLS.search(text)
 
 

@@ -76,7 +76,7 @@ def read_text_table(path: Path, separator: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        Spaces trimmed; its index is the line in the file less 2.
+        Spaces trimmed, and single within a cell; its index is the line in the file less 2.
 
     Raises
     ------
@@ -91,11 +91,13 @@ def read_text_table(path: Path, separator: str) -> pd.DataFrame:
     try:
         for row in reader:
             if any(row):
-                rows.append([cell.strip() for cell in row])
+                rows.append([" ".join(cell.split()) for cell in row])
                 lines.append(reader.line_num - 2)
                 _check_row(path, lines[-1], rows)
     except csv.Error as error:
-        raise ValueError(f"{path}, row {reader.line_num}: {error}; close the quotes, or double them.") from error
+        raise ValueError(
+            f"{path}, row {reader.line_num}: {error}; close the quotes, or double them."
+        ) from error
     if not rows:
         raise ValueError(f"{path} is empty: write a header and a row for each patient.")
     return pd.DataFrame(rows[1:], columns=rows[0], index=lines[1:], dtype=str)
@@ -189,7 +191,11 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
         first = _row(ids.index[ids == ids[i]][0])
         yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
     for i in ids.index[ids.str.len() > LONGEST_ID]:
-        yield i, "patient_id", f"has {len(ids[i])} letters; at most {LONGEST_ID} are allowed in a file's name."
+        yield (
+            i,
+            "patient_id",
+            f"has {len(ids[i])} letters; at most {LONGEST_ID} are allowed in a file's name.",
+        )
     for i in ids.index[~ids.str.fullmatch(r"[A-Za-z0-9]*")]:
         yield i, "patient_id", f"{ids[i]!r} has other than letters and digits."
 

@@ -1,7 +1,7 @@
 """A NIfTI file looked at before it is read.
 
-SimpleITK fills what a cut-off file lacks with zeros, takes a size of 0 or NaN for 1 mm, zeroes voxels that are
-not numbers and ignores a transform that it does not like, all without an error. Here each of these is one.
+SimpleITK fills what a cut-off file lacks with zeros, takes a size of 0 or NaN for 1 mm, zeroes voxels that
+are not numbers and ignores a transform that it does not like, all without an error. Here each of these is one.
 """
 
 import gzip
@@ -31,7 +31,18 @@ _FIELDS = {
     "magic": ("S4", 344),
 }
 #: The numbers that NIfTI-1 knows and an image or contours can hold.
-_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
 _HEADER_BYTES, _FIRST_VOXEL = 348, 352
 TOLERANCE = 0.01  # of a size, or of a direction cosine
 SIZES_MM = (0.01, 100.0)
@@ -51,8 +62,8 @@ def check_nifti(path: str | os.PathLike) -> None:
     ------
     ValueError
         If the file is cut off, longer than its header says, larger than the limit of voxels, not three-
-        dimensional, of an unusual type; if sizes, qform and sform disagree or leave open how the image lies in the
-        patient; or if stored values are not finite, or of another type than the header says.
+        dimensional, of an unusual type; if sizes, qform and sform disagree or leave open how the image lies
+        in the patient; or if stored values are not finite, or of another type than the header says.
     """
     state = Path(path).stat()
     _check(os.fspath(path), state.st_mtime_ns, state.st_size)
@@ -130,14 +141,14 @@ def _geometry_problems(header: np.void):
     for name, transform in used.items():
         lengths = np.linalg.norm(transform[:, :3], axis=0)
         if not np.allclose(lengths, sizes, rtol=TOLERANCE):
-            yield f"its {name} has voxels of {' × '.join(f'{x:g}' for x in lengths)} mm, and its sizes are {sizes}"
+            yield f"its {name} has voxels of {lengths.tolist()} mm, and its sizes are {sizes.tolist()}"
             return
         turn = transform[:, :3] / sizes
         if np.abs(turn.T @ turn - np.eye(3)).max() > TOLERANCE:
             yield f"the axes of its {name} are not at right angles"
         if not (np.abs(transform[:, 3]) < FARTHEST_MM).all():
             yield f"its {name} puts the first voxel at {transform[:, 3].tolist()} mm"
-    if len(used) == 2 and np.abs((found["qform"] - found["sform"]) / [*sizes, 1]).max() > 2 * TOLERANCE:
+    if len(used) == 2 and np.abs((found["qform"] - found["sform"]) / [*sizes, 5]).max() > 2 * TOLERANCE:
         yield "its qform and its sform say different things of how it lies in the patient"
 
 

@@ -72,8 +72,9 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
 
     Notes
     -----
-    Padding and stray voxels are set aside first (`without_extremes`). N4 takes logarithms and z-scores are negative for half the head. In the published order the z-scores are
-    therefore raised until the darkest voxel is zero, corrected, and lowered again.
+    Padding and stray voxels are set aside first (`without_extremes`). N4 takes logarithms and z-scores are
+    negative for half the head. In the published order the z-scores are therefore raised until the darkest
+    voxel is zero, corrected, and lowered again.
     """
     _check_order(order)
     volume = without_extremes(volume)
@@ -106,8 +107,8 @@ def check_head(volume: Volume) -> tuple[float, int]:
     Raises
     ------
     ValueError
-        If values are not finite; if the head is nearly nothing or nearly all of the image; if a few voxels are so
-        far from the others that these hardly differ, or there are too few different values.
+        If values are not finite; if the head is nearly nothing or nearly all of the image; if a few voxels are
+        so far from the others that these hardly differ, or there are too few different values.
     """
     if not np.isfinite(volume.image).all():
         raise ValueError("the bias field or the normalisation has no finite result: check the image.")
@@ -117,8 +118,9 @@ def check_head(volume: Volume) -> tuple[float, int]:
     levels = len(np.unique(np.round(values, 1)))
     if not HEAD_SHARE[0] <= share <= HEAD_SHARE[1] or high - low < HEAD_SPREAD or levels < HEAD_LEVELS:
         raise ValueError(
-            f"what stands out covers {share:.1%} of the image and has {levels} grey levels over {high - low:.1f} "
-            f"standard deviations; that is no head: look at the image, crop it, or correct what outshines it."
+            f"what stands out covers {share:.1%} of the image and has {levels} grey levels over "
+            f"{high - low:.1f} standard deviations; that is no head: look at the image, crop it, or correct what "
+            f"outshines it."
         )
     return share, levels
 
@@ -207,8 +209,8 @@ def preprocess_files(
     Returns
     -------
     pandas.DataFrame
-        One row a file: ``source``, ``problem`` (empty if it went well), ``extremes`` (see `Volume`), ``share``
-        and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and has no
+        One row a file: ``source``, ``problem`` (empty if it went well), ``extremes`` (see `Volume`),
+        ``share`` and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and has no
         target; the others are not held up by it.
 
     Raises
@@ -226,7 +228,9 @@ def preprocess_files(
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
     found = list(progress(run(jobs), total=len(files), description="preprocessing images"))
     columns = ["source", "problem", "extremes", "share", "levels"]
-    return pd.DataFrame([(str(source), *f) for (source, _), f in zip(files, found, strict=True)], columns=columns)
+    return pd.DataFrame(
+        [(str(source), *f) for (source, _), f in zip(files, found, strict=True)], columns=columns
+    )
 
 
 def _keep_preprocessed(source: Path, target: Path, order: str) -> tuple[str, int, float, int]:

@@ -141,14 +141,16 @@ def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
     dimensions, components = reader.GetDimension(), reader.GetNumberOfComponents()
     if dimensions != 3 or components != 1 or min(reader.GetSize()) < 2:
         raise ValueError(
-            f"{path} has {dimensions} dimensions, a size of {reader.GetSize()} and {components} values a voxel; "
-            f"a single three-dimensional image of more than one slice is needed: split or convert it."
+            f"{path} has {dimensions} dimensions, a size of {reader.GetSize()} and {components} values a "
+            f"voxel; a single three-dimensional image of more than one slice is needed: split or convert it."
         )
     check_limit("voxels", int(np.prod(reader.GetSize(), dtype=np.int64)), path)
     sizes, turn = np.array(reader.GetSpacing()), np.reshape(reader.GetDirection(), (3, 3))
     far = not (np.abs(reader.GetOrigin()) < FARTHEST_MM).all()
     if far or not ((sizes >= SIZES_MM[0]) & (sizes <= SIZES_MM[1])).all():
-        raise ValueError(f"{path} has voxels of {sizes} mm, the first at {reader.GetOrigin()}: convert it again.")
+        raise ValueError(
+            f"{path} has voxels of {sizes} mm, the first at {reader.GetOrigin()}: convert it again."
+        )
     if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-2):
         raise ValueError(f"{path} has axes that are not at right angles ({turn.tolist()}): resample it.")
     return reader
@@ -260,8 +262,9 @@ def without_extremes(volume: Volume) -> Volume:
     Notes
     -----
     Padding is a single negative value, or the highest that a type of number holds, farther from all others
-    than these are from one another. Stray are voxels beyond the range of 99 % of the others by more than three
-    times that range. One such voxel moves Otsu's threshold, mean and deviation of the head more than the head.
+    than these are from one another. Stray are voxels beyond the range of 99 % of the others by more than
+    three times that range. One such voxel moves Otsu's threshold, and mean and deviation of the head, more
+    than the head does.
     """
     image = volume.image
     kept, ends = image.ravel(), (image.min(), image.max())
@@ -280,7 +283,9 @@ def without_extremes(volume: Volume) -> Volume:
 
 def store_volume(path: str | os.PathLike, volume: Volume) -> None:
     """Write a preprocessed image in half precision, quick to read again (its mask stays with the cohort)."""
-    place = {name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction", "extremes")}
+    place = {
+        name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction", "extremes")
+    }
     _check_finite(half_precision(volume), "The preprocessed image")
     np.savez(path, image=volume.image.astype(np.float16), **place)
 
