@@ -90,9 +90,8 @@ def read_settings(profile: str) -> dict:
     if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
         raise ValueError(f"The profile {profile} does not hold names with values: {remedy}")
     for name, value in settings.items():
-        if isinstance(value, dict) or (
-            isinstance(value, list) and any(isinstance(v, list | dict) for v in value)
-        ):
+        # A list of values is one part, and anything deeper is none that a chapter takes.
+        if isinstance(value, dict) or (isinstance(value, list) and {*map(type, value)} & {list, dict}):
             raise ValueError(f"The profile {profile} has a {name} of several parts: {remedy}")
     return as_number(settings)
 
@@ -103,7 +102,8 @@ def check_sizes(profile: str, patients: object, grid: object) -> None:
 
     if type(patients) is not int or not 30 <= patients <= LIMITS["rows"]:
         raise ValueError(
-            f"The profile {profile} has patients: {patients}; a whole number from 30 to {LIMITS['rows']:,} is needed."
+            f"The profile {profile} has patients: {str(patients)[:60]}; a whole number from 30 to "
+            f"{LIMITS['rows']:,} is needed."
         )
     sides = grid if isinstance(grid, list | tuple) and len(grid) == 3 else [None]
     if (
@@ -111,8 +111,8 @@ def check_sizes(profile: str, patients: object, grid: object) -> None:
         or math.prod(sides) > LIMITS["voxels"]
     ):
         raise ValueError(
-            f"The profile {profile} has grid: {str(grid)[:60]}; three whole numbers of voxels (z, y, x) from 4 to "
-            f"1024, with at most {LIMITS['voxels']:,} voxels in all, are needed, such as [8, 32, 32]."
+            f"The profile {profile} has grid: {str(grid)[:60]}; three whole numbers (z, y, x), 4 to 1024, "
+            f"with at most {LIMITS['voxels']:,} voxels in all, are needed, such as [8, 32, 32]."
         )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import image_path, mask_path, read_description
-from npcbook.cohort.table import Problem, _read_text, _row, _table_path, _table_problems
+from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path, _table_problems
 from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
@@ -39,7 +39,8 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     try:
         table = _read_text(path)
     except ValueError as error:
-        return [*problems, Problem(None, "", path.name, f"cannot be read as a table: {_from(folder, error)}")]
+        said = _from(folder, error).removeprefix(f"{path.name} ")
+        return [*problems, Problem(None, "", path.name, said)]
     problems += _table_problems(table, path.name)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
         problems += _image_problems(folder, table)
@@ -61,7 +62,7 @@ def _from(folder: Path, error: Exception | str) -> str:
 
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
-    wanted = table["patient_id"] != ""
+    wanted = table["patient_id"].str.fullmatch(PATIENT_ID)  # others name no files
     if "exclusion" in table:
         wanted &= table["exclusion"] == ""
     rows = [(_row(i), table["patient_id"][i]) for i in table.index[wanted]]
@@ -116,7 +117,8 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
         ]
         absent = [(path, message) for path, message in missing if not path.exists()]
         for path, message in absent or _volume_problems(image, mask):
-            problems.append(Problem(row, "", str(path.relative_to(folder)), _from(folder, message)))
+            file = str(path.relative_to(folder))
+            problems.append(Problem(row, "", file, _from(folder, message).removeprefix(f"{file} ")))
     return problems
 
 
@@ -128,7 +130,7 @@ def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
             if path == image:
                 check_head(normalise(without_extremes(volume)))
         except (ValueError, RuntimeError, OSError) as error:
-            return [(path, f"cannot be used: {error}")]
+            return [(path, str(error))]
     found = []
     # The second time on the mask's own voxels: another geometry must not hide wrong labels.
     for picture in (image, mask):

@@ -14,7 +14,8 @@ import pandas as pd
 from npcbook.cohort.columns import COLUMNS, TINY, Column
 from npcbook.store import check_limit, read_outside_text
 
-LONGEST_ID = 64
+LONGEST_ID = 64  # names of files end with it
+PATIENT_ID = f"[A-Za-z0-9]{{1,{LONGEST_ID}}}"
 NOT_GIVEN = ("", "n/a", "NA", "nan", "NaN")
 
 
@@ -113,6 +114,8 @@ def _check_row(path: Path, line: int, rows: list[list[str]]) -> None:
             f"{path}, row {_row(line)} has {len(row)} cells and the header {len(header)}: write one for each "
             f"column, with quotes around a text that holds the separator."
         )
+    if len(header) == 1:
+        raise ValueError(f"{path} has one column: a .tsv has tabs between its columns, a .csv has commas.")
     if len(rows) == 1 and (twice := [name for name, n in Counter(header).items() if n > 1]):
         raise ValueError(f"{path} has columns named twice ({', '.join(map(repr, twice))}): keep one of each.")
 
@@ -190,14 +193,9 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
     for i in ids.index[ids.duplicated() & (ids != "")]:
         first = _row(ids.index[ids == ids[i]][0])
         yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
-    for i in ids.index[ids.str.len() > LONGEST_ID]:
-        yield (
-            i,
-            "patient_id",
-            f"has {len(ids[i])} letters; at most {LONGEST_ID} are allowed in a file's name.",
-        )
-    for i in ids.index[~ids.str.fullmatch(r"[A-Za-z0-9]*")]:
-        yield i, "patient_id", f"{ids[i]!r} has other than letters and digits."
+    for i in ids.index[~ids.str.fullmatch(PATIENT_ID) & (ids != "")]:
+        shown = repr(ids[i]) if len(ids[i]) <= LONGEST_ID else f"{ids[i][:10]!r}…, {len(ids[i])} letters,"
+        yield i, "patient_id", f"{shown} has other than letters and digits, or more than {LONGEST_ID}."
 
 
 def _contradictions(table: pd.DataFrame) -> _Found:

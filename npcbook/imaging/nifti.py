@@ -1,7 +1,7 @@
 """A NIfTI file looked at before it is read.
 
 SimpleITK fills what a cut-off file lacks with zeros, takes a size of 0 or NaN for 1 mm, zeroes voxels that
-are not numbers and ignores a transform that it does not like, all without an error. Here each of these is one.
+are not numbers and ignores a transform that it does not like, all without an error. Here each is one.
 """
 
 import gzip
@@ -83,7 +83,8 @@ def _check(path: str, *_state: int) -> None:
             stored = file.read(skipped + wanted)
             longer = bool(file.read(1))
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({error}): copy it again.") from error
+        reason = str(getattr(error, "strerror", None) or error).partition(" 0x")[0]
+        raise ValueError(f"{path} cannot be read ({reason}): copy it again.") from error
     if longer or len(stored) < skipped + wanted:
         there = "more" if longer else f"{max(0, len(stored) - skipped):,}"
         raise ValueError(f"{path} should hold {wanted:,} bytes of voxels and holds {there}: copy it again.")

@@ -16,7 +16,7 @@ from npcbook.store import keep, progress
 ORDERS = ("n4-normalise", "normalise-n4")
 #: A head covers this share of its image, and its middle 98 % spread over this many standard deviations and
 #: this many different values; else something that is no head decides.
-HEAD_SHARE = (0.02, 0.98)
+HEAD_SHARE = (0.05, 0.98)
 HEAD_SPREAD, HEAD_LEVELS = 1.0, 16
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 
@@ -39,14 +39,28 @@ def normalise(volume: Volume) -> Volume:
     Volume
         Mean 0 and standard deviation 1 over `head_mask`; background ends below.
 
+    Raises
+    ------
+    ValueError
+        If there is no head, or it has fewer different values than a scanner gives.
+
     Notes
     -----
     Mean and deviation are taken inside the head, so that they do not depend on how much air the field of
     view holds.
     """
-    inside = volume.image[head_mask(volume.image)].astype(np.float64)
+    inside = _within_head(volume.image)
     scaled = (volume.image - inside.mean()) / inside.std()
     return replace(volume, image=scaled.astype(np.float32))
+
+
+def _within_head(image: np.ndarray) -> np.ndarray:
+    values = image[head_mask(image)].astype(np.float64)
+    if (levels := len(np.unique(values))) < HEAD_LEVELS:
+        raise ValueError(
+            f"what stands out has {levels} different values; that is no head: look at the image."
+        )
+    return values
 
 
 def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
@@ -78,6 +92,7 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
     """
     _check_order(order)
     volume = without_extremes(volume)
+    _within_head(volume.image)  # as stored: the bias field makes many values of one
     if order == "n4-normalise":
         result = normalise(correct_bias(volume))
     else:
@@ -107,8 +122,8 @@ def check_head(volume: Volume) -> tuple[float, int]:
     Raises
     ------
     ValueError
-        If values are not finite; if the head is nearly nothing or nearly all of the image; if a few voxels are
-        so far from the others that these hardly differ, or there are too few different values.
+        If values are not finite; if the head is nearly nothing or nearly all of the image; if a few voxels
+        are so far from the others that these hardly differ, or there are too few different values.
     """
     if not np.isfinite(volume.image).all():
         raise ValueError("the bias field or the normalisation has no finite result: check the image.")
@@ -119,8 +134,8 @@ def check_head(volume: Volume) -> tuple[float, int]:
     if not HEAD_SHARE[0] <= share <= HEAD_SHARE[1] or high - low < HEAD_SPREAD or levels < HEAD_LEVELS:
         raise ValueError(
             f"what stands out covers {share:.1%} of the image and has {levels} grey levels over "
-            f"{high - low:.1f} standard deviations; that is no head: look at the image, crop it, or correct what "
-            f"outshines it."
+            f"{high - low:.1f} standard deviations; that is no head: look at the image, crop it, or correct "
+            "what outshines it."
         )
     return share, levels
 
@@ -210,8 +225,8 @@ def preprocess_files(
     -------
     pandas.DataFrame
         One row a file: ``source``, ``problem`` (empty if it went well), ``extremes`` (see `Volume`),
-        ``share`` and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and has no
-        target; the others are not held up by it.
+        ``share`` and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and
+        has no target; the others are not held up by it.
 
     Raises
     ------

@@ -132,6 +132,8 @@ def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
         check_nifti(path)
     elif path.suffix.lower() in (".hdr", ".img"):
         raise ValueError(f"{path} is half of a pair of files: convert it to NIfTI in one file (.nii.gz).")
+    # What ITK warns of is looked at here, with what follows from it.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(os.fspath(path))
     try:
@@ -247,7 +249,7 @@ def half_precision(volume: Volume) -> Volume:
 
 
 def without_extremes(volume: Volume) -> Volume:
-    """Set padding and stray voxels to the nearest value of the picture itself; most images stay as they are.
+    """Set padding to the darkest and stray voxels to the nearest value of the picture; most images stay so.
 
     Parameters
     ----------
@@ -277,6 +279,8 @@ def without_extremes(volume: Volume) -> Volume:
     reach = REACH * (high - low)
     kept = kept[(kept >= low - reach) & (kept <= high + reach)] if reach else kept
     clipped = np.clip(image, kept.min(), kept.max())
+    if ends[1] in PADDING and kept.max() < ends[1]:
+        clipped[image == ends[1]] = kept.min()
     changed = int((clipped != image).sum())
     return replace(volume, image=clipped, extremes=volume.extremes + changed) if changed else volume
 
