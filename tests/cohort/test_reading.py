@@ -38,6 +38,15 @@ def test_a_table_comes_back_as_it_was_written(place, data):
     assert table.to_numpy().tolist() == [[" ".join(cell.split()) for cell in row] for row in rows]
 
 
+def refusal(read) -> str | None:
+    """Return what is said where something is refused; any other error than ValueError comes through."""
+    try:
+        read()
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 @FEW
 @given(
     st.one_of(
