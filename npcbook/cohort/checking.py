@@ -8,7 +8,15 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import image_path, mask_path, read_description
-from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path, _table_problems
+from npcbook.cohort.table import (
+    PATIENT_ID,
+    Problem,
+    _analysed,
+    _read_text,
+    _row,
+    _table_path,
+    _table_problems,
+)
 from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
@@ -23,7 +31,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
         Cohort folder, absolute or from the project's root.
     images : bool
         Whether to open every image and contour too, and to compare which way the images of a sequence run.
-        A cohort without any ``sub-`` folder is taken as a table only, and its images are not missed.
+        Images and contours that are not there are no problem: `npcbook.cohort.parts.read_parts` counts them.
 
     Returns
     -------
@@ -41,9 +49,12 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     except ValueError as error:
         said = _from(folder, error).removeprefix(f"{path.name} ")
         return [*problems, Problem(None, "", path.name, said)]
-    problems += _table_problems(table, path.name)
+    eligibility = None if problems else read_description(folder).get("eligibility")
+    problems += _table_problems(table, path.name, eligibility)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
-        problems += _image_problems(folder, table)
+        # Other ids name no files.
+        wanted = _analysed(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
+        problems += _image_problems(folder, table[wanted])
     return problems
 
 
@@ -62,10 +73,7 @@ def _from(folder: Path, error: Exception | str) -> str:
 
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
-    wanted = table["patient_id"].str.fullmatch(PATIENT_ID)  # others name no files
-    if "exclusion" in table:
-        wanted &= table["exclusion"] == ""
-    rows = [(_row(i), table["patient_id"][i]) for i in table.index[wanted]]
+    rows = [(_row(i), table["patient_id"][i]) for i in table.index]
     found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
         delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
     )
@@ -111,12 +119,10 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
     problems = []
     for sequence, suffix in SEQUENCES.items():
         image, mask = image_path(folder, patient_id, sequence), mask_path(folder, patient_id, sequence)
-        missing = [
-            (image, f"the image of {suffix} is missing."),
-            (mask, f"the contours of sequence {suffix} are missing."),
-        ]
-        absent = [(path, message) for path, message in missing if not path.exists()]
-        for path, message in absent or _volume_problems(image, mask):
+        found = _volume_problems(image, mask) if image.exists() else []
+        if mask.exists() and not image.exists():
+            found = [(image, f"there are contours, but the image of {suffix} is missing.")]
+        for path, message in found:
             file = str(path.relative_to(folder))
             problems.append(Problem(row, "", file, _from(folder, message).removeprefix(f"{file} ")))
     return problems
@@ -124,7 +130,8 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
 
 def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
     """Return each problem as the file to blame and why."""
-    for path in (image, mask):
+    contoured = mask.exists()
+    for path in (image, mask)[: 1 + contoured]:
         try:
             volume = read_volume(path)
             if path == image:
@@ -133,7 +140,7 @@ def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
             return [(path, str(error))]
     found = []
     # The second time on the mask's own voxels: another geometry must not hide wrong labels.
-    for picture in (image, mask):
+    for picture in (image, mask) if contoured else ():
         try:
             volume = read_volume(picture, mask)
         except ValueError as error:
