@@ -136,6 +136,9 @@ contoured = contoured.loc[patients.index]
 JUDGED = "validation" if contoured[patients["cohort"] == "validation"].any(axis=None) else "training"
 prepared = {"images": len(report), "failed": len(failed), "patients that take part": len(patients)}
 prepared["first reason"] = failed["problem"].iloc[0] if len(failed) else "none failed"
+prepared["with padding or stray voxels set aside"] = int((report["extremes"] > 0).sum())
+prepared["head, smallest share of an image"] = report["share"].min()
+prepared["fewest grey levels of a head (0.1 SD)"] = report["levels"].where(report["problem"] == "").min()
 chapter.table("preprocessing", pd.DataFrame([prepared]), "Images preprocessed.")
 
 # %% [markdown]

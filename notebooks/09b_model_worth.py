@@ -48,6 +48,7 @@ from npcbook.words import (
     MODELS,
     SUPPLIED,
     TRACKS,
+    as_markdown,
     format_estimate,
     format_number,
     format_p,
@@ -469,7 +470,7 @@ for a, b in same:
     if (a, MAIN) in c_by and (b, MAIN) in c_by:
         first, second = c_by[a, MAIN], c_by[b, MAIN]
         test = Difference.of(first.c - second.c, np.hypot(first.se, second.se))
-        text = f"{a} less {b}: {test:3}, p {format_p(test.p_value)}"
+        text = f"{as_markdown(a)} less {as_markdown(b)}: {test:3}, p {format_p(test.p_value)}"
         texts.append(f"{text}; a true difference of {test.detectable:.2f} is found with a power of 80 %")
 chapter.say(f"Differences of the C-index of {NAME}. {'. '.join(texts) or 'None could be estimated'}.")
 
@@ -518,7 +519,7 @@ for (centre, track), part in update.groupby(["centre", "scores"]):
     said = (
         f"{name} {f'from {found[0]} events' if len(found) else 'never'}" for name, found in enough.items()
     )
-    texts.append(f"{centre}, scores {track}: {', '.join(said)}")
+    texts.append(f"{as_markdown(centre)}, scores {track}: {', '.join(said)}")
 chapter.say(f"An update is better than none, on average: {'; '.join(texts) or 'not estimable'}.")
 
 # %% [markdown]

@@ -31,6 +31,7 @@ in_short()
 
 # %%
 import base64
+import html
 import json
 
 import numpy as np
@@ -168,7 +169,7 @@ chapter.takeaway(
 )
 
 # %%
-HTML(f"""<p><strong>{chapter.label}</strong></p>
+HTML(f"""<p><strong>{html.escape(chapter.label)}</strong></p>
 <div id="mri-viewer"><p>The viewer works in the built book, with scripts allowed; the picture above shows
 the same patients.</p></div>
 <script src="../viewer/niivue.js"></script><script src="../viewer/volumes.js"></script>

@@ -85,6 +85,8 @@ def yaml_errors(what: str, remedy: str):
     """Turn what YAML cannot read into a ValueError of one line."""
     try:
         yield
+    except RecursionError as error:
+        raise ValueError(f"{what} (it is nested too deeply): {remedy}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
@@ -99,9 +101,33 @@ def read_settings(profile: str) -> dict:
     remedy = "write a line NAME: VALUE for each parameter."
     with yaml_errors(f"The profile {profile} is not valid YAML", remedy):
         settings = book.read_profile(profile)
-    if not isinstance(settings, dict):
-        raise ValueError(f"The profile {profile} holds {settings!r}: {remedy}")
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+        raise ValueError(f"The profile {profile} does not hold names with values: {remedy}")
+    for name, value in settings.items():
+        # A list of values is one part, and anything deeper is none that a chapter takes.
+        if isinstance(value, dict) or (isinstance(value, list) and {*map(type, value)} & {list, dict}):
+            raise ValueError(f"The profile {profile} has a {name} of several parts: {remedy}")
     return as_number(settings)
+
+
+def check_sizes(profile: str, patients: object, grid: object) -> None:
+    """Raise ValueError unless a synthetic cohort can be made of so many patients and voxels."""
+    from npcbook.store import LIMITS
+
+    if type(patients) is not int or not 30 <= patients <= LIMITS["rows"]:
+        raise ValueError(
+            f"The profile {profile} has patients: {str(patients)[:60]}; a whole number from 30 to "
+            f"{LIMITS['rows']:,} is needed."
+        )
+    sides = grid if isinstance(grid, list | tuple) and len(grid) == 3 else [None]
+    if (
+        not all(type(side) is int and 4 <= side <= 1024 for side in sides)
+        or math.prod(sides) > LIMITS["voxels"]
+    ):
+        raise ValueError(
+            f"The profile {profile} has grid: {str(grid)[:60]}; three whole numbers (z, y, x), 4 to 1024, "
+            f"with at most {LIMITS['voxels']:,} voxels in all, are needed, such as [8, 32, 32]."
+        )
 
 
 def read_overrides(items: list[str]) -> dict:
@@ -141,6 +167,7 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
             f"The profile {profile} lacks {' and '.join(missing)}, which a synthetic cohort needs: add, say, "
             f"'patients: 120' and 'grid: [8, 32, 32]', or give a cohort of your own."
         )
+    check_sizes(profile, settings["patients"], settings["grid"])
     return write_cohort(
         f"data/cohorts/{synthetic_name(scenario, profile, seed)}",
         scenario=scenario,

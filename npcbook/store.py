@@ -7,8 +7,10 @@ import json
 import linecache
 import multiprocessing
 import os
+import re
 import shutil
 import sqlite3
+import stat
 import symtable
 import sys
 import tempfile
@@ -37,6 +39,16 @@ NUMERICAL_PACKAGES = [
     *"scipy SimpleITK statsmodels torch".split(),
 ]
 SECONDS_BETWEEN_LINES = 10.0
+#: What a file from outside may hold at most, so that none takes all memory or hours; see `check_limit`.
+LIMITS = {
+    "bytes of a table": 1 << 25,
+    "rows": 100_000,
+    "columns": 5_000,
+    "cells": 1_000_000,
+    "letters in a cell": 2_000,
+    "bytes of a description": 1 << 20,
+    "voxels": 1 << 26,
+}
 # Read once: to read it means to set it, for all threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
@@ -220,6 +232,84 @@ def replace_path(source: Path, target: Path) -> None:
                     "same command again."
                 ) from error
             time.sleep(seconds)
+
+
+def check_limit(what: str, found: int, path: str | os.PathLike) -> None:
+    """Raise ValueError if a file holds more than it may; ``NPCBOOK_LIMITS=4`` allows four times `LIMITS`.
+
+    Parameters
+    ----------
+    what : str
+        Key of `LIMITS`.
+    found : int
+        How much the file holds, or says it does.
+    path : str or path
+        The file.
+    """
+    factor = os.environ.get("NPCBOOK_LIMITS", "1")
+    if not factor.isdecimal() or not int(factor):
+        raise ValueError(f"NPCBOOK_LIMITS is {factor!r}; it must be a whole number such as 4.")
+    if found > (most := LIMITS[what] * int(factor)):
+        raise ValueError(
+            f"{path} has {found:,} {what}, and at most {most:,} are read: is it the right file? If so, set "
+            f"NPCBOOK_LIMITS={int(factor) * -(-found // most)} in the environment."
+        )
+
+
+def read_outside_text(path: str | os.PathLike, limit: str) -> str:
+    """Read a text file that someone else wrote: a regular file, of limited size, in UTF-8, without controls.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    limit : str
+        Key of `LIMITS` for its size.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, or not such a file; the message names the file and the line.
+    """
+    path = Path(path)
+    check_regular(path)
+    check_limit(limit, path.stat().st_size, path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path} is not UTF-8 (line {line}): save it in that encoding.") from error
+    if found := CONTROLS.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"{path} has a control character ({found[0]!r}, line {line}): remove it.")
+    return text
+
+
+def check_regular(path: Path) -> None:
+    """Raise if there is no such file, or if it is a folder, a pipe or a device, not to be read whole."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no file {path}.") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is no file but a folder, pipe or device: give a file.")
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """Read a description (JSON) that someone else wrote, or raise as `read_outside_text` does."""
+    text = read_outside_text(path, "bytes of a description")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{path} is not valid JSON: {reason}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {type(content).__name__}, and an object {{…}} is needed.")
+    return content
 
 
 @contextmanager
@@ -499,6 +589,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
+#: Characters without a meaning in text: NUL and the other controls but tab, line feed and carriage return.
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 #: What counts by its value where a chapter's function names it.
 VALUES = (bool, int, float, str, tuple, list, dict, Path, np.ndarray, pd.DataFrame, pd.Series)
 #: How a result is read and written, by the suffix of its file.

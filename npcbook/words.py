@@ -1,6 +1,11 @@
-"""The vocabulary: cohorts, sequences, models, tracks, what they are called and drawn in, numbers as text."""
+"""The vocabulary: cohorts, sequences, models, tracks, what they are called and drawn in, numbers as text.
+
+Also how text from outside (a hospital's or a cohort's name, a reason) is written so that it stays text: in
+HTML by `html.escape` where tables and pages are made, in Markdown and in spreadsheets by the functions here.
+"""
 
 import math
+import re
 from collections.abc import Iterable
 from unicodedata import east_asian_width
 
@@ -107,6 +112,27 @@ MASK_COLOURS = {"tumour": VERMILION, "nodes": PALETTE[9]}
 def style_of(key: str, position: int = 0) -> tuple[str, object]:
     """Return colour and line style of a group or model; unknown keys take the palette's by position."""
     return STYLES.get(key, SPARE[position % len(SPARE)])
+
+
+def as_markdown(text: object) -> str:
+    """Return text from outside as Markdown that shows it as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>()#!|$~^&])", r"\\\1", " ".join(str(text).split()))
+
+
+def without_html(markdown: str) -> str:
+    """Return Markdown of the book without tags and pictures, which no sentence of the book has."""
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", markdown).replace("![", r"!\[")
+
+
+def as_cell(value: object) -> object:
+    """Return a cell for a spreadsheet: text that one would take for a formula begins with ``'``."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("=", "+", "-", "@", "|", "%")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return value if len(value.strip()) == 1 else f"'{value}"
+    return value
 
 
 MISSING = "–"

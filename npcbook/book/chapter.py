@@ -26,10 +26,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from npcbook.book.tables import show
+from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path
-from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, hospital_codes
+from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, as_cell, hospital_codes, without_html
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -53,17 +54,16 @@ def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
 
     Raises
     ------
-    FileNotFoundError
-        If the cohort is not there.
+    FileNotFoundError, ValueError
+        If the cohort is not there, or its description is wrong.
     """
     folder = project_path(cohort_folder)
-    path = folder / "dataset_description.json"
-    if not path.exists():
+    if not (folder / "dataset_description.json").exists():
         raise FileNotFoundError(
             f"There is no cohort in {folder} (no dataset_description.json): make the synthetic one with "
             f"'python -m npcbook simulate', or point cohort_folder at your own."
         )
-    about = json.loads(path.read_text())
+    about = read_description(folder)
     wanted = {"name": "Name", "synthetic": "synthetic", "remark": "Remark"}
     return {"folder": folder.name} | {ours: about.get(theirs) for ours, theirs in wanted.items()}
 
@@ -118,6 +118,17 @@ def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
     picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+def show_dollars(fig: Figure) -> None:
+    """Let a figure show a ``$`` as it is: the book's labels hold no formulas, and a hospital's name may."""
+    for ax in fig.axes:
+        # Labels of ticks get their text when they are asked for.
+        ax.get_xticklabels(), ax.get_yticklabels()
+    for text in fig.findobj(Text):
+        # Of a scale's own labels, powers of ten are formulas.
+        if "$" in text.get_text() and "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
 
 
 @dataclass
@@ -254,7 +265,8 @@ class Chapter:
         label = label or self.label
         cells = table.select_dtypes(exclude="number").to_numpy().ravel()
         caption = self._with_key(caption, [*map(str, table.columns), *cells])
-        self.write(f"tables/{name}", table)
+        # What a chapter reads again stays as it is; what a reader opens in a spreadsheet holds no formula.
+        self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
 
@@ -275,6 +287,7 @@ class Chapter:
         label = textwrap.fill(self.label, 110)
         fig.text(0.995, -0.005, label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
         name = re.sub(r"[^\w-]+", "_", name)  # a model may have any name
+        show_dollars(fig)
         target = self.folder / "figures" / name
         with drawn_characters(self.say):
             for suffix, metadata in FIGURE_METADATA.items():
@@ -338,11 +351,11 @@ class Chapter:
 
     def say(self, text: str) -> None:
         """Show a sentence with numbers (Markdown) where it was computed: in JupyterLab and on the page."""
-        display(Markdown(text))
+        display(Markdown(without_html(text)))
 
     def takeaway(self, position: int, text: str) -> None:
         """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`."""
-        self.takeaways[position] = " ".join(text.split())
+        self.takeaways[position] = without_html(" ".join(text.split()))
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)
 
@@ -388,7 +401,7 @@ class Chapter:
             Its place among the sentences of all chapters (equal places: by chapter); a later sentence of
             this chapter for the same place replaces the earlier.
         """
-        self._hand_over(f"sentence {position}", " ".join(text.split()))
+        self._hand_over(f"sentence {position}", without_html(" ".join(text.split())))
 
     def front_figure(self, name: str, text: str) -> None:
         """Hand one of the chapter's figures to the front page, with the sentence to stand below it."""

@@ -18,7 +18,7 @@ from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
 from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
-from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, as_markdown, without_html
 
 DOWNLOADS = """# Results to take away
 
@@ -146,8 +146,15 @@ def front_page(run_folder: Path) -> str:
     ]
     parts = ["## What was found"]
     for label, group in groupby(sorted(sentences, key=lambda s: s[0]), key=lambda s: s[1]):
-        remark = "No patient data." if label == PRINT_LABEL else notice(run_folder).removeprefix(f"{label}.")
-        parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
+        remark = (
+            "No patient data."
+            if label == PRINT_LABEL
+            else notice(run_folder).removeprefix(f"{as_markdown(label)}.")
+        )
+        parts += [
+            f"**{as_markdown(label)}.** {remark.strip()}".strip(),
+            "\n".join(f"- {text}" for _, _, text in group),
+        ]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
     page, found = project_path("README.md").read_text(), "\n\n".join(parts)
     if not is_synthetic(run_folder):
@@ -199,7 +206,7 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
     """Return a figure that a chapter handed over as HTML, small enough for a telephone."""
     alt = markup.escape(f"{figure['alt']} {label}.", quote=True)
     image = f'<img src="results/figures/{figure["file"]}.svg" alt="{alt}">'
-    return f'<figure class="front">{image}</figure>\n\n{figure["text"]}'
+    return f'<figure class="front">{image}</figure>\n\n{without_html(figure["text"])}'
 
 
 def is_synthetic(run_folder: Path) -> bool:
@@ -220,9 +227,11 @@ def notice(run_folder: Path, chapter: str = "") -> str:
     trial = "This is a trial run, too small for any result to mean much"
     if not cohort["synthetic"]:
         profile = cohort.get("profile")
-        said = [f"{source_label(cohort)}."] + ([f"Profile {profile}."] if profile else [])
+        said = [f"{as_markdown(source_label(cohort))}."]
+        said += [f"Profile {as_markdown(profile)}."] if profile else []
         return " ".join([*said, f"{trial}."] if profile == "smoke" else said)
-    return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
+    remark = f" {trial}; {as_markdown(cohort['remark'])}." if cohort.get("remark") else ""
+    return f"{SYNTHETIC_LABEL}.{remark}"
 
 
 def add_notice(notebook: nbformat.NotebookNode, text: str) -> None:
@@ -308,7 +317,7 @@ def beside(marks: dict) -> list[nbformat.NotebookNode]:
 
 def downloads_page(run_folder: Path) -> str:
     """Return the page (MyST) that offers everything in a run's results."""
-    parts = [DOWNLOADS, (run_folder / "results" / "methods.txt").read_text()]
+    parts = [DOWNLOADS, without_html((run_folder / "results" / "methods.txt").read_text())]
     for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
         entries = [
             f"<li>{markup.escape(item.caption)} <em>{markup.escape(item.label)}.</em> "

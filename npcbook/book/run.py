@@ -34,6 +34,7 @@ from npcbook.store import (
     locked,
     package_versions,
     project_path,
+    read_outside_text,
     read_record,
     replace_path,
     root_folder,
@@ -181,7 +182,7 @@ def read_profile(name: str) -> dict:
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
         raise FileNotFoundError(f"There is no profile {name!r}: choose one of {known}, or give a YAML file.")
-    return yaml.safe_load(path.read_text()) or {}
+    return yaml.safe_load(read_outside_text(path, "bytes of a description")) or {}
 
 
 def declared_parameters(name: str) -> set[str]:

@@ -91,7 +91,8 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     df = df.reset_index(drop=True)
     df = df.loc[:, (df.notna() & df.ne("")).any()] if len(df) else df
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
-    attributes = f'class="dataframe" style="{TABLE_STYLE}"'
+    # The scripts that draw formulas leave a table's dollar signs alone.
+    attributes = f'class="dataframe tex2jax_ignore mathjax_ignore" style="{TABLE_STYLE}"'
     title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
     table.name = name

@@ -18,6 +18,7 @@ from .reading import (
     image_path as image_path,
     mask_path as mask_path,
     read_cohort as read_cohort,
+    read_description as read_description,
     read_truth as read_truth,
 )
 from .scores import read_scores as read_scores

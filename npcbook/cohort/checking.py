@@ -1,19 +1,15 @@
 """Everything that is wrong with a cohort on disk, at once."""
 
-import gzip
-import json
 import os
-import zlib
 from pathlib import Path
 from statistics import multimode
 
 import pandas as pd
 from joblib import Parallel, delayed
 
-from npcbook.cohort.reading import _read_description, image_path, mask_path
+from npcbook.cohort.reading import image_path, mask_path, read_description
 from npcbook.cohort.table import (
-    ANY,
-    STAGE_II,
+    PATIENT_ID,
     Problem,
     _analysed,
     _read_text,
@@ -21,7 +17,7 @@ from npcbook.cohort.table import (
     _table_path,
     _table_problems,
 )
-from npcbook.imaging import read_geometry, read_volume
+from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
 
@@ -50,33 +46,30 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
         return [*problems, Problem(None, "", "participants.tsv", str(error))]
     try:
         table = _read_text(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        return [*problems, Problem(None, "", path.name, f"cannot be read as a table: {error}")]
-    eligibility = None if problems else _read_description(folder).get("eligibility")
+    except ValueError as error:
+        said = _from(folder, error).removeprefix(f"{path.name} ")
+        return [*problems, Problem(None, "", path.name, said)]
+    eligibility = None if problems else read_description(folder).get("eligibility")
     problems += _table_problems(table, path.name, eligibility)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
-        problems += _image_problems(
-            folder, table[_analysed(table, eligibility) & (table["patient_id"] != "")]
-        )
+        # Other ids name no files.
+        wanted = _analysed(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
+        problems += _image_problems(folder, table[wanted])
     return problems
 
 
 def _description_problems(folder: Path) -> list[Problem]:
     name = "dataset_description.json"
     try:
-        description = _read_description(folder)
-    except FileNotFoundError as error:
-        return [Problem(None, "", name, str(error))]
-    except json.JSONDecodeError as error:
-        return [Problem(None, "", name, f"is not valid JSON: {error}")]
-    said = {
-        'has no "Name": give the cohort one.': not description.get("Name"),
-        'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
-        "says that writing the cohort was interrupted: write it again.": description.get("Complete") is False,
-        f'has another "eligibility" than "{STAGE_II}" or "{ANY}".': description.get("eligibility", ANY)
-        not in (STAGE_II, ANY),
-    }
-    return [Problem(None, "", name, message) for message, wrong in said.items() if wrong]
+        read_description(folder)
+    except (FileNotFoundError, ValueError) as error:
+        return [Problem(None, "", name, _from(folder, error).removeprefix(f"{name} "))]
+    return []
+
+
+def _from(folder: Path, error: Exception | str) -> str:
+    """Return what an error says on one line, with paths from the cohort's folder."""
+    return " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
 
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
@@ -100,8 +93,8 @@ def _look_at_patient(folder: Path, row: int, patient_id: str) -> tuple[list[Prob
 def _orientation(path: Path) -> str:
     """Return which way an image's axes run; empty for a file that is absent or no image."""
     try:
-        return read_geometry(path)[0] if path.exists() else ""
-    except RuntimeError:
+        return read_geometry(path)[0]
+    except (FileNotFoundError, ValueError):
         return ""
 
 
@@ -130,8 +123,8 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
         if mask.exists() and not image.exists():
             found = [(image, f"there are contours, but the image of {suffix} is missing.")]
         for path, message in found:
-            file, shown = str(path.relative_to(folder)), message.replace(f"{folder}{os.sep}", "")
-            problems.append(Problem(row, "", file, shown))
+            file = str(path.relative_to(folder))
+            problems.append(Problem(row, "", file, _from(folder, message).removeprefix(f"{file} ")))
     return problems
 
 
@@ -140,13 +133,11 @@ def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
     contoured = mask.exists()
     for path in (image, mask)[: 1 + contoured]:
         try:
-            # The NIfTI reader fills what a cut-off file lacks with zeros and says nothing.
-            with gzip.open(path) as file:
-                while file.read(1 << 20):
-                    pass
-            read_volume(path)
-        except (ValueError, RuntimeError, OSError, EOFError, zlib.error) as error:
-            return [(path, f"cannot be read: {' '.join(str(error).split())}")]
+            volume = read_volume(path)
+            if path == image:
+                check_head(normalise(without_extremes(volume)))
+        except (ValueError, RuntimeError, OSError) as error:
+            return [(path, str(error))]
     found = []
     # The second time on the mask's own voxels: another geometry must not hide wrong labels.
     for picture in (image, mask) if contoured else ():

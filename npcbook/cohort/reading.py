@@ -1,6 +1,5 @@
 """A cohort on disk: one table, three MR sequences a patient, and their contours, in BIDS names."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS
-from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed, _whole
+from npcbook.cohort.table import ANY, STAGE_II, _read_text, _table_path, _table_problems, _typed, _whole
 from npcbook.imaging import Volume, read_volume
-from npcbook.store import FORMATS, project_path
+from npcbook.store import CONTROLS, FORMATS, project_path, read_json
 from npcbook.words import SEQUENCES
 
 
@@ -113,14 +112,10 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
     FileNotFoundError
         If the description or the table is not there.
     ValueError
-        If the table is wrong; the message lists the first problems and how to see all of them.
+        If the description or the table is wrong; the message lists the first problems and how to see all.
     """
     folder = project_path(folder)
-    description = _read_description(folder)
-    if description.get("Complete") is False:
-        raise ValueError(
-            f"The cohort in {folder} was not written to its end: run 'python -m npcbook simulate'."
-        )
+    description = read_description(folder)
     path = _table_path(folder)
     text = _read_text(path)
     eligibility = description.get("eligibility")
@@ -134,14 +129,50 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
     return Cohort(folder, description, _typed(text, eligibility))
 
 
-def _read_description(folder: Path) -> dict:
-    path = folder / "dataset_description.json"
+def read_description(folder: str | os.PathLike) -> dict:
+    """Read what a cohort says of itself, ``dataset_description.json``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it is wrong; the message lists how.
+    """
+    path = project_path(folder) / "dataset_description.json"
     if not path.exists():
         raise FileNotFoundError(
             f'There is no {path}: a cohort folder needs one, with at least a Name and "synthetic": true or '
             f"false (see data/README.md)."
         )
-    return json.loads(path.read_text())
+    description = read_json(path)
+    if problems := description_problems(description):
+        raise ValueError(f"{path} {'; it '.join(problems)}")
+    return description
+
+
+def description_problems(description: dict) -> list[str]:
+    """Return what is wrong with a cohort's description, as ends of sentences."""
+    name, remark = description.get("Name"), description.get("Remark", "")
+    said = {
+        'has no "Name": give the cohort one.': name is None or name == "",
+        'has a "Name" that is not a line of at most 200 letters: write one.': name not in (None, "")
+        and not _is_line(name),
+        'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
+        'has a "Remark" that is not a line of text: write one, or leave it out.': remark != ""
+        and not _is_line(remark),
+        'has a "Complete" that is neither true nor false.': not isinstance(
+            description.get("Complete", True), bool
+        ),
+        f'has another "eligibility" than "{STAGE_II}" or "{ANY}".': description.get("eligibility", ANY)
+        not in (STAGE_II, ANY),
+        "was not written to its end (interrupted): write the cohort again, the synthetic one with 'python -m "
+        "npcbook simulate'.": description.get("Complete") is False,
+    }
+    return [message for message, wrong in said.items() if wrong]
+
+
+def _is_line(text: object) -> bool:
+    is_short = isinstance(text, str) and len(text.strip()) > 0 and len(text) <= 200
+    return is_short and len(text.splitlines()) == 1 and not CONTROLS.search(text)
 
 
 def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
@@ -158,6 +189,6 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
         One row a patient, indexed by ``patient_id``; None for a real cohort.
     """
     path = project_path(folder) / "truth.csv"
-    if not _read_description(project_path(folder)).get("synthetic"):
+    if not read_description(folder).get("synthetic"):
         return None
     return FORMATS[".csv"][0](path).set_index("patient_id") if path.exists() else None

@@ -1,6 +1,9 @@
 """The table of a cohort, read as text and checked against its columns."""
 
+import csv
+import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +12,11 @@ import numpy as np
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, TINY, Column
+from npcbook.store import check_limit, read_outside_text
 from npcbook.words import COHORTS, ENDPOINTS
 
+LONGEST_ID = 64  # names of files end with it
+PATIENT_ID = f"[A-Za-z0-9]{{1,{LONGEST_ID}}}"
 NOT_GIVEN = ("", "n/a", "NA", "nan", "NaN")
 
 
@@ -48,14 +54,71 @@ def _table_path(folder: Path) -> Path:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """Read the table as text, spaces trimmed, so that a code is judged as it was written."""
-    separator = "\t" if path.suffix == ".tsv" else ","
-    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    table.columns = table.columns.str.strip()
-    table = table.apply(lambda values: values.str.strip()).replace(list(NOT_GIVEN), "")
+    """Read the table as text, spaces trimmed, so that a code is judged as it was written.
+
+    Its index is the line in the file less 2; ValueError, naming the line, if it is no table.
+    """
+    table = read_text_table(path, "\t" if path.suffix == ".tsv" else ",")
+    table = table.replace(list(NOT_GIVEN), "")
     for column in {"ldh", "ebv_dna"} & set(table):
         table[column] = table[column].replace("", "missing")
     return table
+
+
+def read_text_table(path: Path, separator: str) -> pd.DataFrame:
+    """Read a table as text, refusing what pandas would guess: rows of another length, columns named twice.
+
+    Parameters
+    ----------
+    path : path
+        Text file (see `npcbook.store.read_outside_text`), with a header.
+    separator : str
+        Between cells.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        Spaces trimmed, and single within a cell; its index is the line in the file less 2.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, is larger than `npcbook.store.LIMITS`, or is no table; the message names the line.
+    """
+    text = read_outside_text(path, "bytes of a table")
+    check_limit("rows", text.count("\n"), path)
+    check_limit("columns", text.partition("\n")[0].count(separator) + 1, path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if any(row):
+                rows.append([" ".join(cell.split()) for cell in row])
+                lines.append(reader.line_num - 2)
+                _check_row(path, lines[-1], rows)
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, row {reader.line_num}: {error}; close the quotes, or double them."
+        ) from error
+    if not rows:
+        raise ValueError(f"{path} is empty: write a header and a row for each patient.")
+    return pd.DataFrame(rows[1:], columns=rows[0], index=lines[1:], dtype=str)
+
+
+def _check_row(path: Path, line: int, rows: list[list[str]]) -> None:
+    """Raise ValueError if the last row has another length than the header, or the header is none."""
+    header, row = rows[0], rows[-1]
+    check_limit("cells", len(rows) * len(header), path)
+    check_limit("letters in a cell", max(map(len, row)), f"{path}, row {_row(line)},")
+    if len(row) != len(header):
+        raise ValueError(
+            f"{path}, row {_row(line)} has {len(row)} cells and the header {len(header)}: write one for each "
+            f"column, with quotes around a text that holds the separator."
+        )
+    if len(header) == 1:
+        raise ValueError(f"{path} has one column: a .tsv has tabs between its columns, a .csv has commas.")
+    if len(rows) == 1 and (twice := [name for name, n in Counter(header).items() if n > 1]):
+        raise ValueError(f"{path} has columns named twice ({', '.join(map(repr, twice))}): keep one of each.")
 
 
 #: Endpoints, their time and event, of which a cohort has one or both.
@@ -83,7 +146,7 @@ def _typed(text: pd.DataFrame, eligibility: str | None = None) -> pd.DataFrame:
     if reasons.ne("").any() or "exclusion" in table:
         given = table.get("exclusion", pd.Series("", table.index))
         table["exclusion"] = given.mask(given == "", reasons)
-    return _whole(table)
+    return _whole(table).reset_index(drop=True)
 
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
@@ -216,8 +279,9 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
     for i in ids.index[ids.duplicated() & (ids != "")]:
         first = _row(ids.index[ids == ids[i]][0])
         yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
-    for i in ids.index[~ids.str.fullmatch(r"[A-Za-z0-9]*")]:
-        yield i, "patient_id", f"{ids[i]!r} has other than letters and digits."
+    for i in ids.index[~ids.str.fullmatch(PATIENT_ID) & (ids != "")]:
+        shown = repr(ids[i]) if len(ids[i]) <= LONGEST_ID else f"{ids[i][:10]!r}…, {len(ids[i])} letters,"
+        yield i, "patient_id", f"{shown} has other than letters and digits, or more than {LONGEST_ID}."
 
 
 def _contradictions(table: pd.DataFrame) -> _Found:

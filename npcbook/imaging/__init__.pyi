@@ -39,8 +39,10 @@ from .novelty import intensity_levels as intensity_levels, summarise as summaris
 from .overlap import measure_overlap as measure_overlap
 from .preprocessing import (
     ORDERS as ORDERS,
+    check_head as check_head,
     intensity_landmarks as intensity_landmarks,
     match_landmarks as match_landmarks,
+    normalise as normalise,
     predicted_mask_path as predicted_mask_path,
     preprocess as preprocess,
     preprocess_files as preprocess_files,
@@ -78,4 +80,5 @@ from .volumes import (
     read_geometry as read_geometry,
     read_mask as read_mask,
     read_volume as read_volume,
+    without_extremes as without_extremes,
 )

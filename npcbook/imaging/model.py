@@ -297,7 +297,7 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
         If a file is missing.
     ValueError
         If no image is given or two are the same, or one is no image, holds no head, is not finite, or covers
-        another field than the images that the networks learnt from.
+        another field than the images that the networks learnt from; or if a score comes out as no number.
 
     Notes
     -----
@@ -318,6 +318,8 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
         if name not in sequences and not (name == "combined" and len(sequences) == len(model.networks)):
             continue
         value = float(head.risk(features[columns].to_numpy(float)[None])[0])
+        if not np.isfinite(value):
+            raise ValueError(f"The score {name}, {track}, is not a number ({value}): check the three images.")
         cutoff = model.cutoffs.get(track) if name == "combined" else None
         group = "" if cutoff is None else "high" if value > cutoff else "low"
         rows.append({"track": track, "score": name, "value": value, "cutoff": cutoff, "risk_group": group})
@@ -428,6 +430,11 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
         if not (result.volume.mask == 1).any():
             shown = DISPLAY_NAMES[sequence]
             notes.append(f"No tumour was found on {shown}; its features are those of the whole picture.")
+        if stray := result.volume.extremes:
+            notes.append(
+                f"{stray} voxels of {DISPLAY_NAMES[sequence]} are padding or lie far outside all others, and "
+                "count as the nearest that do not: look at the image."
+            )
         notes += result.novelty
     whole = len(sequences) == len(model.networks)
     if not whole:

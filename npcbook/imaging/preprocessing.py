@@ -10,10 +10,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from npcbook.imaging.bias import bias_field, head_mask
-from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume
+from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume, without_extremes
 from npcbook.store import keep, progress
 
 ORDERS = ("n4-normalise", "normalise-n4")
+#: A head covers this share of its image, and its middle 98 % spread over this many standard deviations and
+#: this many different values; else something that is no head decides.
+HEAD_SHARE = (0.05, 0.98)
+HEAD_SPREAD, HEAD_LEVELS = 1.0, 16
 LANDMARKS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 
 
@@ -35,14 +39,28 @@ def normalise(volume: Volume) -> Volume:
     Volume
         Mean 0 and standard deviation 1 over `head_mask`; background ends below.
 
+    Raises
+    ------
+    ValueError
+        If there is no head, or it has fewer different values than a scanner gives.
+
     Notes
     -----
     Mean and deviation are taken inside the head, so that they do not depend on how much air the field of
     view holds.
     """
-    inside = volume.image[head_mask(volume.image)].astype(np.float64)
+    inside = _within_head(volume.image)
     scaled = (volume.image - inside.mean()) / inside.std()
     return replace(volume, image=scaled.astype(np.float32))
+
+
+def _within_head(image: np.ndarray) -> np.ndarray:
+    values = image[head_mask(image)].astype(np.float64)
+    if (levels := len(np.unique(values))) < HEAD_LEVELS:
+        raise ValueError(
+            f"what stands out has {levels} different values; that is no head: look at the image."
+        )
+    return values
 
 
 def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
@@ -64,20 +82,62 @@ def preprocess(volume: Volume, *, order: str = "n4-normalise") -> Volume:
     Raises
     ------
     ValueError
-        If `order` is neither.
+        If `order` is neither, or if what was found cannot be a head (see `check_head`).
 
     Notes
     -----
-    N4 takes logarithms and z-scores are negative for half the head. In the published order the z-scores are
-    therefore raised until the darkest voxel is zero, corrected, and lowered again.
+    Padding and stray voxels are set aside first (`without_extremes`). N4 takes logarithms and z-scores are
+    negative for half the head. In the published order the z-scores are therefore raised until the darkest
+    voxel is zero, corrected, and lowered again.
     """
     _check_order(order)
+    volume = without_extremes(volume)
+    _within_head(volume.image)  # as stored: the bias field makes many values of one
     if order == "n4-normalise":
-        return normalise(correct_bias(volume))
-    scaled = normalise(volume)
-    lift = scaled.image.min()
-    corrected = correct_bias(replace(scaled, image=scaled.image - lift))
-    return replace(corrected, image=corrected.image + lift)
+        result = normalise(correct_bias(volume))
+    else:
+        scaled = normalise(volume)
+        lift = scaled.image.min()
+        corrected = correct_bias(replace(scaled, image=scaled.image - lift))
+        result = replace(corrected, image=corrected.image + lift)
+    check_head(result)
+    return result
+
+
+def check_head(volume: Volume) -> tuple[float, int]:
+    """Check that what stands out of an image can be a head.
+
+    Parameters
+    ----------
+    volume : Volume
+        In standard deviations, as `preprocess` makes it.
+
+    Returns
+    -------
+    share : float
+        Of the voxels that lie in the head, 0 to 1.
+    levels : int
+        Different values that they have, in steps of a tenth of a standard deviation.
+
+    Raises
+    ------
+    ValueError
+        If values are not finite; if the head is nearly nothing or nearly all of the image; if a few voxels
+        are so far from the others that these hardly differ, or there are too few different values.
+    """
+    if not np.isfinite(volume.image).all():
+        raise ValueError("the bias field or the normalisation has no finite result: check the image.")
+    inside = head_mask(volume.image)
+    share, values = float(inside.mean()), volume.image[inside]
+    low, high = np.percentile(values, (1, 99))
+    levels = len(np.unique(np.round(values, 1)))
+    if not HEAD_SHARE[0] <= share <= HEAD_SHARE[1] or high - low < HEAD_SPREAD or levels < HEAD_LEVELS:
+        raise ValueError(
+            f"what stands out covers {share:.1%} of the image and has {levels} grey levels over "
+            f"{high - low:.1f} standard deviations; that is no head: look at the image, crop it, or correct "
+            "what outshines it."
+        )
+    return share, levels
 
 
 def _check_order(order: str) -> None:
@@ -98,7 +158,8 @@ def intensity_landmarks(volume: Volume) -> np.ndarray:
     numpy.ndarray, shape (11,)
         1st percentile, deciles and 99th percentile within `head_mask`, rising.
     """
-    return np.percentile(volume.image[head_mask(volume.image)], LANDMARKS)
+    image = without_extremes(volume).image
+    return np.percentile(image[head_mask(image)], LANDMARKS)
 
 
 def match_landmarks(volume: Volume, standard: np.ndarray) -> Volume:
@@ -163,8 +224,9 @@ def preprocess_files(
     Returns
     -------
     pandas.DataFrame
-        One row a file: ``source``, ``problem`` (empty if it went well). A file that cannot be preprocessed
-        is reported here and has no target; the others are not held up by it.
+        One row a file: ``source``, ``problem`` (empty if it went well), ``extremes`` (see `Volume`),
+        ``share`` and ``levels`` (see `check_head`). A file that cannot be preprocessed is reported here and
+        has no target; the others are not held up by it.
 
     Raises
     ------
@@ -179,15 +241,18 @@ def preprocess_files(
     _check_order(order)
     jobs = (delayed(_keep_preprocessed)(source, target, order) for source, target in files)
     run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
-    problems = list(progress(run(jobs), total=len(files), description="preprocessing images"))
-    return pd.DataFrame({"source": [str(source) for source, _ in files], "problem": problems})
+    found = list(progress(run(jobs), total=len(files), description="preprocessing images"))
+    columns = ["source", "problem", "extremes", "share", "levels"]
+    return pd.DataFrame(
+        [(str(source), *f) for (source, _), f in zip(files, found, strict=True)], columns=columns
+    )
 
 
-def _keep_preprocessed(source: Path, target: Path, order: str) -> str:
+def _keep_preprocessed(source: Path, target: Path, order: str) -> tuple[str, int, float, int]:
     try:
-        keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
+        volume = keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return f"{type(error).__name__}: {error}", 0, np.nan, 0
+    return "", volume.extremes, *check_head(volume)

@@ -8,9 +8,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from npcbook.imaging.nifti import FARTHEST_MM, SIZES_MM, check_nifti
+from npcbook.store import check_limit, check_regular
 from npcbook.words import MASK_LABELS
 
 GEOMETRY_TOLERANCE = 1e-3
+#: How many times the range of nearly all voxels a voxel may lie beyond it, and still be part of the picture.
+REACH = 3.0
+NEARLY_ALL = (0.5, 99.5)
+PADDING = (255, 4095, 32767, 65535, 2.0**31, 2.0**32)  # as single precision holds the highest of each type
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Volume:
         Centre of the first voxel (x, y, z) in mm, towards the patient's left, back and head.
     direction : tuple of float
         Direction cosines of the axes x, y, z, as SimpleITK orders the nine.
+    extremes : int
+        How many voxels `without_extremes` set to the nearest value that belongs to the picture.
     """
 
     image: np.ndarray
@@ -36,6 +44,7 @@ class Volume:
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    extremes: int = 0
 
     @property
     def extent(self) -> tuple[float, float, float]:
@@ -59,7 +68,8 @@ def to_sitk(array: np.ndarray, volume: Volume) -> sitk.Image:
 
 def from_sitk(picture: sitk.Image) -> Volume:
     """Return a SimpleITK image as a volume without a mask."""
-    image = sitk.GetArrayFromImage(picture).astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what does not fit is found as not finite
+        image = sitk.GetArrayFromImage(picture).astype(np.float32, copy=False)
     spacing = tuple(float(size) for size in reversed(picture.GetSpacing()))
     return Volume(image, None, spacing, picture.GetOrigin(), picture.GetDirection())
 
@@ -99,8 +109,7 @@ def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | No
     """
     stored = Path(image_path).suffix == ".npz"
     volume = load_volume(image_path) if stored else from_sitk(_read(image_path))
-    if not np.isfinite(volume.image).all():
-        raise ValueError(f"{image_path} has voxels that are not finite numbers: replace them before use.")
+    _check_finite(volume, image_path)
     if mask_path is None:
         return volume
     labels = _read(mask_path)
@@ -109,15 +118,56 @@ def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | No
 
 
 def _read(path: str | os.PathLike) -> sitk.Image:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no image file {path}.")
-    picture = sitk.ReadImage(os.fspath(path))
-    if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:
+    reader = _open(path)
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
+
+
+def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
+    """Look at a file and at what its header says, before any memory is taken for its voxels."""
+    path = Path(path)
+    check_regular(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        check_nifti(path)
+    elif path.suffix.lower() in (".hdr", ".img"):
+        raise ValueError(f"{path} is half of a pair of files: convert it to NIfTI in one file (.nii.gz).")
+    # What ITK warns of is looked at here, with what follows from it.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
+    dimensions, components = reader.GetDimension(), reader.GetNumberOfComponents()
+    if dimensions != 3 or components != 1 or min(reader.GetSize()) < 2:
         raise ValueError(
-            f"{path} has {picture.GetDimension()} dimensions and {picture.GetNumberOfComponentsPerPixel()} "
-            f"values a voxel; a single three-dimensional image is needed: split or convert it."
+            f"{path} has {dimensions} dimensions, a size of {reader.GetSize()} and {components} values a "
+            f"voxel; a single three-dimensional image of more than one slice is needed: split or convert it."
         )
-    return picture
+    check_limit("voxels", int(np.prod(reader.GetSize(), dtype=np.int64)), path)
+    sizes, turn = np.array(reader.GetSpacing()), np.reshape(reader.GetDirection(), (3, 3))
+    far = not (np.abs(reader.GetOrigin()) < FARTHEST_MM).all()
+    if far or not ((sizes >= SIZES_MM[0]) & (sizes <= SIZES_MM[1])).all():
+        raise ValueError(
+            f"{path} has voxels of {sizes} mm, the first at {reader.GetOrigin()}: convert it again."
+        )
+    if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-2):
+        raise ValueError(f"{path} has axes that are not at right angles ({turn.tolist()}): resample it.")
+    return reader
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return SimpleITK's last sentence, without the places in its own code."""
+    line = [line for line in str(error).splitlines() if line.strip()][-1]
+    return line.rpartition("): ")[2].removeprefix("sitk::ERROR: ").strip(" .")
+
+
+def _check_finite(volume: Volume, path) -> None:
+    if not np.isfinite(volume.image).all():
+        raise ValueError(f"{path} has voxels that are not finite numbers: replace them before use.")
 
 
 def _check_same_voxels(volume: Volume, labels: Volume, image_path, mask_path) -> None:
@@ -203,12 +253,10 @@ def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, flo
 
     Raises
     ------
-    RuntimeError
-        From SimpleITK, if the file is missing or no three-dimensional image.
+    FileNotFoundError, ValueError
+        As of `read_volume`.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    reader.ReadImageInformation()
+    reader = _open(path)
     turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
     sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
     return turn, tuple(n * size for n, size in sizes)
@@ -224,12 +272,53 @@ def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
 
 def half_precision(volume: Volume) -> Volume:
     """Round a preprocessed image as `store_volume` does: half precision keeps three digits of a z-score."""
-    return replace(volume, image=volume.image.astype(np.float16).astype(np.float32))
+    with np.errstate(over="ignore"):  # what does not fit is found as not finite
+        return replace(volume, image=volume.image.astype(np.float16).astype(np.float32))
+
+
+def without_extremes(volume: Volume) -> Volume:
+    """Set padding to the darkest and stray voxels to the nearest value of the picture; most images stay so.
+
+    Parameters
+    ----------
+    volume : Volume
+        As scanned.
+
+    Returns
+    -------
+    Volume
+        The same if it has no such voxel; `Volume.extremes` says how many there were.
+
+    Notes
+    -----
+    Padding is a single negative value, or the highest that a type of number holds, farther from all others
+    than these are from one another. Stray are voxels beyond the range of 99 % of the others by more than
+    three times that range. One such voxel moves Otsu's threshold, and mean and deviation of the head, more
+    than the head does.
+    """
+    image = volume.image
+    kept, ends = image.ravel(), (image.min(), image.max())
+    for padding, is_end in ((ends[0], ends[0] < 0), (ends[1], ends[1] in PADDING)):
+        rest = kept[kept != padding] if is_end else kept[:0]
+        if len(rest):
+            low, high = np.percentile(rest, NEARLY_ALL)
+            kept = rest if min(abs(low - padding), abs(high - padding)) > high - low else kept
+    low, high = np.percentile(kept, NEARLY_ALL)
+    reach = REACH * (high - low)
+    kept = kept[(kept >= low - reach) & (kept <= high + reach)] if reach else kept
+    clipped = np.clip(image, kept.min(), kept.max())
+    if ends[1] in PADDING and kept.max() < ends[1]:
+        clipped[image == ends[1]] = kept.min()
+    changed = int((clipped != image).sum())
+    return replace(volume, image=clipped, extremes=volume.extremes + changed) if changed else volume
 
 
 def store_volume(path: str | os.PathLike, volume: Volume) -> None:
     """Write a preprocessed image in half precision, quick to read again (its mask stays with the cohort)."""
-    place = {name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction")}
+    place = {
+        name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction", "extremes")
+    }
+    _check_finite(half_precision(volume), "The preprocessed image")
     np.savez(path, image=volume.image.astype(np.float16), **place)
 
 
@@ -237,4 +326,4 @@ def load_volume(path: str | os.PathLike) -> Volume:
     """Read an image that `store_volume` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         place = (tuple(stored[name].tolist()) for name in ("spacing", "origin", "direction"))
-        return Volume(stored["image"].astype(np.float32), None, *place)
+        return Volume(stored["image"].astype(np.float32), None, *place, extremes=int(stored["extremes"]))

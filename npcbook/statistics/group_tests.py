@@ -5,7 +5,8 @@ All are scipy's but Fisher's beyond 2 x 2, for which scipy draws tables at rando
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import gammaln
 
-LARGEST_ENUMERATION = 50_000_000
+#: Numbers held at once, and gone through in all (a step costs as much as so many lines of them), at most:
+#: some twenty seconds.
+MOST_AT_ONCE, MOST_NUMBERS, STEP = 20_000_000, 300_000_000, 6000
+TOO_LARGE = "the table has too many cells and patients for Fisher's exact test; use another."
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def _compositions(rows: np.ndarray, total: int) -> np.ndarray:
         sizes = high - low + 1
         repeat = np.repeat(np.arange(len(left)), sizes)
         taken = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + low[repeat]
+        if len(repeat) * len(rows) > MOST_AT_ONCE:
+            raise ValueError(TOO_LARGE)
         ways, left = np.column_stack([ways[repeat], taken]), left[repeat] - taken
     return ways
 
@@ -85,11 +91,15 @@ def _log_choose(n, k):
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
 
-def _probability_above(rows: np.ndarray, columns: np.ndarray, threshold: float) -> float:
-    """Return the probability of all tables with these margins more probable than exp(`threshold`)."""
+def _probability_above(rows: np.ndarray, columns: np.ndarray, threshold: float, done: Counter) -> float:
+    """Return the probability of all tables with these margins more probable than exp(`threshold`).
+
+    What is gone through is counted in `done`; ValueError is raised where it becomes too much.
+    """
     ways = _compositions(rows, columns[0])
-    if len(ways) > LARGEST_ENUMERATION:
-        raise ValueError(f"table of {rows.sum()} patients is too large for Fisher's exact test; use another.")
+    done["numbers"] += (STEP + len(ways)) * len(rows)
+    if done["numbers"] > MOST_NUMBERS:
+        raise ValueError(TOO_LARGE)
     log_p = _log_choose(rows, ways).sum(axis=-1) - _log_choose(rows.sum(), columns[0])
     # A table is at most as probable as its first column.
     likely = log_p > threshold
@@ -97,7 +107,7 @@ def _probability_above(rows: np.ndarray, columns: np.ndarray, threshold: float) 
     if len(columns) == 2:
         return float(np.exp(log_p).sum())
     left = zip(rows - ways, threshold - log_p, strict=True)
-    return float(np.exp(log_p) @ np.array([_probability_above(r, columns[1:], t) for r, t in left]))
+    return float(np.exp(log_p) @ np.array([_probability_above(r, columns[1:], t, done) for r, t in left]))
 
 
 def fisher_exact(table: ArrayLike) -> GroupTest:
@@ -131,7 +141,7 @@ def fisher_exact(table: ArrayLike) -> GroupTest:
         rows, columns = counts.sum(axis=1), counts.sum(axis=0)
         observed = stats.random_table(rows, columns).logpmf(counts)
         # Tables as probable as the observed one count as at least as extreme, whatever the rounding.
-        p_value = 1 - _probability_above(rows, np.sort(columns), observed + 1e-7)
+        p_value = 1 - _probability_above(rows, np.sort(columns), observed + 1e-7, Counter())
     return GroupTest(min(max(p_value, 0.0), 1.0), "Fisher exact")
 
 
@@ -145,7 +155,8 @@ def compare_groups(values: ArrayLike, group: ArrayLike, *, kind: str) -> GroupTe
     group : array-like, shape (n,)
         Group labels; two or more, none missing.
     kind : {"continuous", "categorical"}
-        Categorical: Fisher if a count of less than 5 is expected, else Pearson. Continuous: Mann-Whitney
+        Categorical: Fisher if a count of less than 5 is expected, else Pearson (also where the table is too
+        large to enumerate, which the method then says). Continuous: Mann-Whitney
         (normal approximation, corrected for ties and continuity) for two groups, Kruskal-Wallis for more.
 
     Returns
@@ -171,7 +182,12 @@ def compare_groups(values: ArrayLike, group: ArrayLike, *, kind: str) -> GroupTe
     if kind == "categorical":
         table = pd.crosstab(frame["value"], frame["group"]).to_numpy()
         chi2 = pearson_chi2(table)
-        return fisher_exact(table) if chi2.smallest_expected < 5 else chi2
+        if chi2.smallest_expected >= 5:
+            return chi2
+        try:
+            return fisher_exact(table)
+        except ValueError:  # many hospitals, say
+            return replace(chi2, method=f"{chi2.method} (too large for Fisher)")
     samples = [sample.to_numpy(dtype=float) for _, sample in frame.groupby("group", sort=True)["value"]]
     if len(samples) == 2:
         test, method = stats.mannwhitneyu(*samples, method="asymptotic"), "Mann-Whitney"

@@ -1,6 +1,7 @@
 """Tests of Table 1 equal R's `stats`."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,14 @@ def test_the_test_follows_the_kind_of_value():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_many_hospitals_do_not_hang():
+    rng = np.random.default_rng(3)
+    hospital, level = rng.integers(0, 12, 150), rng.integers(0, 4, 150)
+    start = time.process_time()
+    test = compare_groups(level, hospital, kind="categorical")
+    assert test.method.endswith("(too large for Fisher)")
+    assert time.process_time() - start < 40
+    with pytest.raises(ValueError, match="too many cells"):
+        fisher_exact(pd.crosstab(level, hospital))
