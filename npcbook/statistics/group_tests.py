@@ -15,8 +15,8 @@ from scipy import stats
 from scipy.special import gammaln
 
 #: Numbers held at once, and gone through in all (a step costs as much as so many lines of them), at most:
-#: some twenty seconds.
-MOST_AT_ONCE, MOST_NUMBERS, STEP = 20_000_000, 300_000_000, 6000
+#: some four seconds a test, of which a table of hospitals has many.
+MOST_AT_ONCE, MOST_NUMBERS, STEP = 20_000_000, 60_000_000, 6000
 TOO_LARGE = "the table has too many cells and patients for Fisher's exact test; use another."
 
 
