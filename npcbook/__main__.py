@@ -287,7 +287,7 @@ def import_table(arguments: argparse.Namespace) -> int:
     what, and stops for you to look. The same command given again converts as that file says. Tables are
     joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
     """
-    from npcbook.cohort.importing.convert import import_table
+    from npcbook.cohort.importing.record import import_table
 
     status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
     print(*lines, sep="\n")

@@ -49,7 +49,8 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
     distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
     if not new and distinct and all(given.isascii() for given in ids):
         return letters
-    taken, made = set(known.values()), dict(known)
+    made = {given: safe for given, safe in known.items() if safe != letters.get(given)}
+    taken = set(made.values())
     free = (f"P{n:0{max(3, len(str(len(ids))))}d}" for n in range(1, 10**9))
     for given in ids:
         if given not in made:

@@ -1,0 +1,180 @@
+"""A hospital's tables as text, whatever program wrote them."""
+
+import csv
+import io
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+#: What leaves a cell empty, whatever the column; compared without regard to case.
+NOT_GIVEN = {*"na n/a n.a. nan null . #n/a #na #ref! #value! #div/0! <na> nat".split(), "[not available]"}
+ENCODINGS = ["gb18030", "big5", "shift_jis", "cp1252"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table as it was read.
+
+    Attributes
+    ----------
+    name : str
+        File name, with ``#sheet`` where the file has several.
+    table : pandas.DataFrame
+        Cells as text, trimmed, full-width letters made plain, empty where nothing is known.
+    decimal : str
+        ``","`` or ``"."``: what stands before the decimals.
+    said : str
+        How it was read: encoding, separator, rows.
+    """
+
+    name: str
+    table: pd.DataFrame
+    decimal: str
+    said: str
+
+
+def read_tables(files: list) -> list[Source]:
+    """Read every table of the files.
+
+    Parameters
+    ----------
+    files : list of str or path
+        ``.xlsx`` (each sheet is a table), or text with any separator, encoding and decimal sign.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        If a file holds no table that can be read.
+    """
+    sources = [source for file in files for source in _read_file(Path(file))]
+    names = [source.name for source in sources]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"Two files are called {', '.join(sorted(twice))}: give each its own name.")
+    return sources
+
+
+def plain(text: object) -> str:
+    """Return text without what only looks different: full-width letters, hard spaces, line breaks."""
+    return " ".join(unicodedata.normalize("NFKC", str(text)).replace("\u200b", "").split())
+
+
+def _read_file(path: Path) -> list[Source]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    data = path.read_bytes()
+    if data.startswith(b"PK\x03\x04"):
+        return _read_workbook(path)
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise ValueError(f"{path.name} is a workbook of Excel before 2007: save it as .xlsx or .csv.")
+    text, encoding = _decode(data, path.name)
+    separator = _separator(text)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(f"{path.name} cannot be read as a table: {error}.") from error
+    spoken = {"\t": "tab", " ": "space"}.get(separator, separator)
+    return [_source(path.name, rows, f"text ({encoding}), cells separated by {spoken}", separator == ";")]
+
+
+def _decode(data: bytes, name: str) -> tuple[str, str]:
+    """Return a file's text and its encoding: Unicode if it is any, else what its characters look like."""
+    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    encoding = next((marks[mark] for mark in marks if data.startswith(mark)), "")
+    if not encoding and (zeros := data[:2000].count(0)) > len(data[:2000]) / 4:
+        encoding = "utf-16-le" if data[1:2000:2].count(0) > zeros / 2 else "utf-16-be"
+    try:
+        text = data.decode(encoding or "utf-8")
+    except UnicodeDecodeError:
+        from charset_normalizer import from_bytes  # costs a tenth of a second, seldom needed
+
+        best = from_bytes(data, cp_isolation=ENCODINGS).best()
+        if best is None:
+            raise ValueError(
+                f"The characters of {name} are in no encoding that is known here: save it as UTF-8 or .xlsx."
+            ) from None
+        text, encoding = str(best), best.encoding
+    if "\0" in text:
+        raise ValueError(f"{name} is no text: give a table as .xlsx, .csv or .tsv.")
+    return text, encoding or "utf-8"
+
+
+def _separator(text: str) -> str:
+    """Return the separator that cuts most of the first lines into the same number of cells, above one."""
+    lines = [line for line in text.splitlines()[:50] if line.strip() and not line.startswith("#")]
+
+    def fits(separator: str) -> tuple[int, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        usual = max(set(counts), key=lambda count: (counts.count(count), count), default=1)
+        return (counts.count(usual), usual) if usual > 1 else (0, 0)
+
+    return max("\t;,|", key=fits)
+
+
+def _read_workbook(path: Path) -> list[Source]:
+    try:
+        sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, keep_default_na=False)
+    except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
+        raise ValueError(f"{path.name} cannot be read as a workbook of Excel: {error}.") from error
+    filled = {name: sheet for name, sheet in sheets.items() if sheet.size}
+    if not filled:
+        raise ValueError(f"{path.name} holds no table.")
+    found = []
+    for name, sheet in filled.items():
+        rows = [[_cell(value) for value in row] for row in sheet.itertuples(index=False)]
+        title = f"{path.name}#{name}" if len(filled) > 1 else path.name
+        found.append(_source(title, rows, f"sheet {name}", comma=False))
+    return found
+
+
+def _cell(value: object) -> str:
+    """Return a cell of a workbook as text: a date in its ISO form, 3.0 as 3."""
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d}" if hasattr(value, "year") else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
+    rows = [[plain(cell) for cell in row] for row in rows if not (row and row[0].startswith("#"))]
+    rows = [row for row in rows if any(row)]
+    if len(rows) < 2:
+        raise ValueError(
+            f"{name} holds no table: it needs a line of column names and a row for each patient."
+        )
+    # A title, or who exported it and when, stands above the column names in few cells.
+    filled = [sum(cell != "" for cell in row) for row in rows[:20]]
+    top = next(i for i, count in enumerate(filled) if count > 0.6 * max(filled))
+    width = max(map(len, rows))
+    names = _unique([*rows[top], *[""] * (width - len(rows[top]))])
+    cells = [[*row, *[""] * (width - len(row))] for row in rows[top + 1 :]]
+    table = pd.DataFrame(cells, columns=names, dtype=str)
+    table = table.mask(table.apply(lambda column: column.str.lower().isin(NOT_GIVEN)), "")
+    table = table.loc[(table != "").any(axis=1), [c for c in table if c or (table[c] != "").any()]]
+    decimal = "," if comma or _decimal_commas(table) else "."
+    above = f", {top} line(s) above the column names left out" if top else ""
+    written = f"decimals after a {'comma' if decimal == ',' else 'point'}"
+    said = f"{said}; {len(table)} rows, {table.shape[1]} columns, {written}{above}"
+    return Source(name, table.reset_index(drop=True), decimal, said)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return column names of which none is empty or stands twice."""
+    found = []
+    for place, name in enumerate(names, start=1):
+        name, n = name or f"column {place}", 2
+        given = name
+        while name in found:
+            name, n = f"{given} ({n})", n + 1
+        found.append(name)
+    return found
+
+
+def _decimal_commas(table: pd.DataFrame) -> bool:
+    """Return whether numbers of a table carry a decimal comma: one that thousands would not have."""
+    cells = table.stack()
+    comma = cells.str.fullmatch(r"[<>≤≥]?\s*[+-]?\d+,(\d{1,2}|\d{4,})|[<>]?\d{1,3}(\.\d{3})+,\d+").sum()
+    point = cells.str.fullmatch(r"[<>≤≥]?\s*[+-]?\d+\.(\d{1,2}|\d{4,})|[<>]?\d{1,3}(,\d{3})+\.\d+").sum()
+    return comma > point
