@@ -216,14 +216,14 @@ def convert_times(conversion: Conversion) -> None:
     end = last = _last(conversion, times.get("last"))
     none = pd.Series(False, index=last.index)
     if spec := times.get("death"):
-        death, dead = _event(conversion, spec, "death", OS + DMFS)
+        death, dead = _event(conversion, spec, "death", OS + DMFS, last)
         end = death.where(dead == 1, death.fillna(last) if spec.get("unit") else last)
         none = dead.notna() & ~(end > 0)
         conversion.find("last visit after death", (dead == 1) & (last > death + TOLERANCE), *OS, *DMFS)
         conversion.find("no follow-up after time zero", none, *OS, *DMFS)
         conversion.columns |= {"os_months": end.mask(dead.isna()).round(3), "os_event": dead}
     if spec := times.get("metastasis"):
-        when, event = _event(conversion, spec, "metastasis", DMFS)
+        when, event = _event(conversion, spec, "metastasis", DMFS, end)
         months = when.where(event == 1, when.fillna(end) if spec.get("unit") else end)
         conversion.find("metastasis at time zero or before", (event == 1) & (when <= 0), *DMFS)
         conversion.find("metastasis after death or the last visit", months > end + TOLERANCE, *DMFS)
@@ -247,9 +247,15 @@ def _months(conversion: Conversion, column: str, unit: str, rests: tuple) -> pd.
     return (conversion.dates(column, *rests) - conversion.zero).dt.days / DAYS_PER_MONTH
 
 
-def _event(conversion: Conversion, spec: dict, name: str, rests: tuple) -> tuple[pd.Series, pd.Series]:
-    """Return the months to an event and whether it happened: 1, 0, or NaN where that is not known."""
-    months, is_date = _months(conversion, spec["when"], spec.get("unit", ""), rests), not spec.get("unit")
+def _event(
+    conversion: Conversion, spec: dict, name: str, rests: tuple, end: pd.Series
+) -> tuple[pd.Series, pd.Series]:
+    """Return the months to an event and whether it happened: 1, 0, or NaN where that is not known.
+
+    An event of which the map names no time has that of the end of follow-up.
+    """
+    months = _months(conversion, spec["when"], spec.get("unit", ""), rests) if "when" in spec else end
+    is_date = "when" in spec and not spec.get("unit")
     if "event" not in spec:
         return months, months.notna().astype(float)
     text, levels = conversion.text(spec["event"]), spec.get("levels") or {}

@@ -175,8 +175,11 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         return [
             f'{start}, above: "?"{f", levels: {as_yaml(levels)}" if levels else ""}}}  {said}; the limit?'
         ]
-    if column.is_number or "levels" not in entry:
-        return [f"{start}}}  {said}"]
+    if not column.levels:
+        levels = {value: guess_level(value, entry.get("levels", {}), {}) for value in text.unique() if value}
+        known = {value: level for value, level in levels.items() if level != "?"}
+        explained = f", levels: {as_yaml(known)}" if "levels" in entry and known else ""
+        return [f"{start}{explained}}}  {said}"]
     allowed = ", ".join(filter(None, entry["levels"]))
     return [f"    {name}:  # {allowed}{others}", *_levels(found[0], text, entry["levels"], "from")]
 
@@ -238,7 +241,7 @@ def _times(guess: _Guess) -> list[str]:
         lines.append(f"    {event}:")
         if times:
             lines += _when(guess, times, as_yaml(times[0]))
-        else:
+        elif event == "metastasis":
             lines.append('      when: "?"  # no column looks like its time')
         if codes:
             text, others = guess.take(codes)

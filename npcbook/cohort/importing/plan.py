@@ -95,8 +95,10 @@ def _time_problems(section: dict) -> Iterator[str]:
             continue
         yield from _unknown_keys(entry, KEYS["last" if name == "last" else "event"], f"times, {name}")
         yield from _unit_problems(entry, f"times, {name}")
-        if entry.get("when", "?") in ("?", ""):
+        if entry.get("when", "?" if name != "death" else "-") in ("?", ""):
             yield f"times, {name}: 'when' must name the column of its date or length, or take {name} out."
+        if name == "death" and "when" not in entry and not (times.get("last") and entry.get("event")):
+            yield "times, death: give 'when', or 'event' and times, last: death is then at the last visit."
         elif name != "last" and "unit" in entry and "event" not in entry:
             yield f"times, {name}: a length needs 'event', the column that says whether it happened."
 
