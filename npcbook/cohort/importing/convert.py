@@ -120,7 +120,8 @@ class Conversion:
 
     def levels(self, text: pd.Series, levels: dict[str, str], allowed: list[str], place: str) -> pd.Series:
         """Return cells in the cohort's words; values that the map does not explain are questions."""
-        meant = text.map(lambda value: levels.get(value, "?" if value else ""))
+        own = {*allowed, ""}  # words that need no translation
+        meant = text.map(lambda value: levels.get(value, value if value in own else "?"))
         unknown = text.str.casefold().isin(dictionary()["unknown"])
         meant = meant.mask((meant == "?") & (unknown | ~self.analysed), "")
         open_ = text[~meant.isin([*allowed, ""]) & self.analysed]

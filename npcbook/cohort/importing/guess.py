@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, Column
+from npcbook.cohort.importing.convert import DMFS, OS
 from npcbook.cohort.importing.dates import is_date_column, read_dates
 from npcbook.cohort.importing.join import TABLE, Joined, join
 from npcbook.cohort.importing.mapping import as_yaml
@@ -21,6 +22,7 @@ from npcbook.cohort.importing.values import (
 )
 
 MOST_LEVELS = 60
+EVENTS = ("metastasis", "death")
 HEAD = """\
 # The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
 # patients who are left out needs none. What is impossible in the table is listed by the next run, and nothing
@@ -144,7 +146,7 @@ def guess_map(sources: list[Source], name: str) -> str:
     guess = _Guess(join(sources, chosen))
     exclude, left = _exclude(guess)
     guess = _Guess(Joined(left, guess.joined.decimal, guess.joined.said), guess.used)
-    columns = [line for column in COLUMNS for line in _column(guess, column)]
+    columns = [line for c in COLUMNS if c.name not in OS + DMFS for line in _column(guess, c)]
     lines = [HEAD, "table:", f"  name: {as_yaml(name)}  # as the pages call the cohort", "  files:", *files]
     lines += [f"    # {said}" for said in guess.joined.said]
     lines += ["  ids: letters", "  eligibility: any  # or stage II: the others are left out, as in the paper"]
@@ -232,7 +234,7 @@ def _times(guess: _Guess) -> list[str]:
 
     if last := when(words["last"]):
         lines += ["    last:", *_when(guess, last, as_yaml(last[:1]))]
-    for event in ("metastasis", "death"):
+    for event in EVENTS:
         entry = words[event]
         times = when([*entry["when"], *entry["event"]])
         codes = guess.find(entry["event"], lambda c: not guess.holds_dates(c) and not lengths(c))
@@ -254,6 +256,8 @@ def _times(guess: _Guess) -> list[str]:
             empty = f"        '': {'' if said else 0}  # {(text == '').sum()} empty"
             lines += [f"{found[0]}  # 1 it happened, 0 it did not{others}", *found[1:]]
             lines += [empty] if (text == "").any() else []
+    if not any(line.strip().startswith(EVENTS) for line in lines):
+        lines.append("    # No column looks like metastasis or death: one of the two is needed.")
     return lines
 
 

@@ -89,6 +89,8 @@ def _unit_problems(entry: dict, place: str) -> Iterator[str]:
 def _time_problems(section: dict) -> Iterator[str]:
     times = dict(_entries(section, "times"))
     yield from _unknown_keys(times, KEYS["times"], "times")
+    if not {"death", "metastasis"} & set(times):
+        yield "times: neither metastasis nor death; write one, such as 'death: {when: COLUMN, event: COLUMN}'."
     for name in ("last", "metastasis", "death"):
         entry = times.get(name)
         if not isinstance(entry, dict):

@@ -75,7 +75,7 @@ def read_numbers(text: pd.Series, decimal: str) -> Numbers:
         bare = bare.str.replace(r"(?<=\d),(?=\d)", ".", regex=True)
     parts = bare.str.extract(_CELL.pattern, flags=re.IGNORECASE).fillna("")
     parts = parts.where(bare.str.fullmatch(_CELL), "")
-    sign, low, high, _, tail = (parts[i] for i in range(5))
+    sign, low, high, plus, tail = (parts[i] for i in range(5))
     tails = tail[low != ""].str.casefold()
     usual = tails[tails != ""].mode()
     unit = "" if usual.empty else usual[0]
@@ -86,6 +86,7 @@ def read_numbers(text: pd.Series, decimal: str) -> Numbers:
     done = {
         "with a comma or point between thousands": grouped & values.notna(),
         "ranges taken as their middle": (high != "") & values.notna(),
+        "with a + taken as the number before it": (plus != "") & values.notna(),
     }
     said = [f"{mask.sum()} {what}" for what, mask in done.items() if mask.any()]
     unreadable = values.isna() & (text != "") & ~unknown
