@@ -221,6 +221,8 @@ def check_once(cohort_folder: Path, run_folder: Path) -> bool:
     parts = read_parts(cohort_folder)
     for line in parts.reading():
         say(line)
+    if not (run_folder / "manifest.json").exists():
+        tell_doubts(cohort_folder)
     if parts.sequences and not (run_folder / "manifest.json").exists():
         say(disk_space(cohort_folder, parts))
     return True
@@ -238,27 +240,39 @@ def simulate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def list_problems(folder: Path, *, images: bool) -> int:
-    """Print every problem of a cohort; return 3 if there is any, else 0."""
+def list_problems(folder: Path, *, images: bool, every: bool = False) -> int:
+    """Print the problems of a cohort by kind, or every one; return 3 if there is any, else 0."""
     from npcbook.cohort.checking import check_cohort
+    from npcbook.cohort.doubts import in_short
 
     problems = check_cohort(folder, images=images)
-    for problem in problems:
-        print(problem)
+    for line in map(str, problems) if every else in_short(problems):
+        print(line)
+    tell_doubts(folder, images=images, every=every)
     if problems:
         rows = "; the table's header is row 1" if any(problem.row for problem in problems) else ""
         print(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {folder}{rows}", file=sys.stderr)
     return 3 if problems else 0
 
 
+def tell_doubts(folder: Path, *, images: bool = True, every: bool = False) -> None:
+    """Print what is likely a mistake in a cohort, by kind or each."""
+    from npcbook.cohort.doubts import find_doubts, in_short
+
+    doubts = find_doubts(folder, images=images)
+    for line in map(str, doubts) if every else in_short(doubts):
+        say(f"look: {line}")
+
+
 def check_cohort(arguments: argparse.Namespace) -> int:
     """List everything that is wrong with a cohort.
 
-    List all problems of a cohort at once, each with file, row and column. Without any, say what the cohort
+    List all problems of a cohort at once, one line a kind, with file, row and column of the first. A line
+    that begins with "look:" is likely a mistake, but stops nothing. Without any problem, say what the cohort
     holds, what one of its size can show, and which chapters can run.
     """
     folder = existing_folder(arguments.cohort, "data/cohorts")
-    status = list_problems(folder, images=not arguments.no_images)
+    status = list_problems(folder, images=not arguments.no_images, every=arguments.all)
     if not status:
         print(f"nothing is wrong with {folder}")
         print(*what_runs(folder), sep="\n")
@@ -479,6 +493,7 @@ OPTIONS = (
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
+    ("check", "--all", SWITCH | {"help": "a line for each problem"}),
     ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
     ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
     (

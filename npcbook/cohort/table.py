@@ -124,7 +124,8 @@ def _table_problems(table: pd.DataFrame, file: str, eligibility: str | None = No
         checked = {c: table if c.required else kept for c in COLUMNS if c.name in table}
         cells = [cell for c, rows in checked.items() for cell in _bad_cells(rows[c.name], c)]
         cells += [*_bad_ids(table), *_contradictions(kept), *_gaps(kept), *_beyond(kept, eligibility)]
-        found += [*_no_follow_up(kept), *sorted(cells, key=lambda cell: cell[0])]
+        cells += _misread(table)
+        found += [*_no_follow_up(kept), *_wrong_units(kept), *sorted(cells, key=lambda cell: cell[0])]
     return [Problem(i if i is None else _row(i), column, file, message) for i, column, message in found]
 
 
@@ -232,3 +233,32 @@ def _contradictions(table: pd.DataFrame) -> _Found:
         ("ccnd_mg_m2", (dose > 0) & no_platinum, no_drug),
     ):
         yield from ((i, column, message) for i in table.index[bad])
+
+
+#: Months that more than half of a cohort's patients never pass.
+LONGEST_MEDIAN = {"dmfs_months": 240, "os_months": 240, "rt_end_months": 12}
+#: Words that deny a reason, and would be taken for one.
+NO_REASON = {"no", "n", "0", "0.0", "none", "false", "nein", "non", "included", "否", "无", "未排除"}
+
+
+def _wrong_units(table: pd.DataFrame) -> _Found:
+    """Yield times that can only be days."""
+    for name, longest in LONGEST_MEDIAN.items():
+        if name in table and (median := _numbers(table[name]).median()) > longest:
+            said = f"half of the patients have more than {median:.0f} months: these look like days"
+            yield None, name, f"{said}; divide them by 30.4375."
+
+
+def _misread(table: pd.DataFrame) -> _Found:
+    """Yield what would be read without a word as something else than was meant."""
+    text = table.reindex(columns=["exclusion", "chemotherapy", "ccnd_mg_m2"], fill_value="")
+    for i in text.index[text["exclusion"].str.casefold().isin(NO_REASON)]:
+        said = f"is {text['exclusion'][i]!r}, and any text leaves the patient out"
+        yield i, "exclusion", f"{said}: leave the cell empty for those to analyse."
+    given = (text["exclusion"] == "") & (text["chemotherapy"] == "cisplatin_nedaplatin")
+    for i in text.index[given & (_numbers(text["ccnd_mg_m2"]) == 0)]:
+        yield (
+            i,
+            "ccnd_mg_m2",
+            "is 0, yet chemotherapy has cisplatin or nedaplatin: leave an unknown dose empty.",
+        )

@@ -1,15 +1,12 @@
 """Tables as hospitals have them become exactly the participants that were meant, or say why they cannot."""
 
 import json
-import re
 import stat
 
 import pandas as pd
 import pytest
-import yaml
 
 from npcbook.__main__ import main
-from npcbook.cohort.checking import check_cohort
 from npcbook.cohort.importing.dates import read_dates
 from npcbook.cohort.importing.guess import read_name
 from npcbook.cohort.importing.keys import key_path, read_key
@@ -22,20 +19,17 @@ TODAY = pd.Timestamp(2024, 6, 30)
 
 @pytest.fixture
 def hospital(tmp_path):
-    """Write files, import them with the guess of the first run and some edits, and return what comes of it."""
+    """Write files, import them by the first run's guess and some edits, and return what comes of it."""
 
-    def run(files, edits=(), *, options=()):
-        paths = []
+    def run(files, edits=()):
         for name, content in files.items():
-            path = tmp_path / name
             if isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                with pd.ExcelWriter(path) as book:
-                    for sheet, table in content.items():
-                        table.to_excel(book, sheet_name=sheet, index=False)
-            paths.append(path)
-        out = tmp_path / "cohort"
+                (tmp_path / name).write_bytes(content)
+                continue
+            with pd.ExcelWriter(tmp_path / name) as book:
+                for sheet, table in content.items():
+                    table.to_excel(book, sheet_name=sheet, index=False)
+        paths, out = [tmp_path / name for name in files], tmp_path / "cohort"
         if not (out / "map.yml").exists():
             assert import_table(paths, out, today=TODAY)[0] == 0
         text = (out / "map.yml").read_text("utf-8")
@@ -43,7 +37,7 @@ def hospital(tmp_path):
             assert text.count(old) == 1, (old, text)
             text = text.replace(old, new)
         (out / "map.yml").write_text(text, "utf-8")
-        return out, *import_table(paths, out, today=TODAY, **dict(options))
+        return out, *import_table(paths, out, today=TODAY)
 
     return run
 
@@ -53,10 +47,12 @@ def participants(out):
 
 
 ENGLISH = b"""\
-Patient ID,Age at diagnosis,Sex,Primary site,T stage,N stage,M stage,Histology,Chemo,RT Start,Distant,Date Distant,\
-Vital status,Date of Death,Last FU,LDH (U/L),EBV DNA,Notes
-A-1,62.6,M,Nasopharynx,cT2a,n1,M0,WHO III,Cisplatin x3,2/20/2010,Yes,2/20/2011,Dead,2/20/2012,2/20/2012,"1,200",<500,
-A-2,45,F,nasopharynx,T3 (2),N3a,M0,WHO II,none,3/1/2010,,,Alive,,3/1/2015,180,"12,000",x
+Patient ID,Age at diagnosis,Sex,Primary site,T stage,N stage,M stage,Histology,Chemo,RT Start,\
+Distant,Date Distant,Vital status,Date of Death,Last FU,LDH (U/L),EBV DNA,Notes
+A-1,62.6,M,Nasopharynx,cT2a,n1,M0,WHO III,Cisplatin x3,2/20/2010,\
+Yes,2/20/2011,Dead,2/20/2012,2/20/2012,"1,200",<500,
+A-2,45,F,nasopharynx,T3 (2),N3a,M0,WHO II,none,3/1/2010,\
+,,Alive,,3/1/2015,180,"12,000",x
 ,,,,,,,,,,,,,,,,,
 A-3,50,male,Nasopharynx,T1,N0,M0,WHO III,Carboplatin,3/4/2010,,,Alive,,3/13/2015,NA,0,
 A-4,51,Female,Larynx,T4b,N2c,M0,SCC,none,4/4/2010,,,Alive,,4/13/2015,200,,
@@ -86,7 +82,8 @@ def test_an_english_table_with_commas(hospital):
 
 GERMAN = """\
 Export vom 3.5.2024;;;;;;;;;
-PatNr;Geschlecht;Alter;T-Stadium;N-Stadium;Chemotherapie;Beginn RT;Fernmetastase;Datum Fernmetastase;Letzte Kontrolle;Verstorben;Todesdatum
+PatNr;Geschlecht;Alter;T-Stadium;N-Stadium;Chemotherapie;Beginn RT;Fernmetastase;Datum Fernmetastase;\
+Letzte Kontrolle;Verstorben;Todesdatum
 0017;weiblich;45,5;T1;N1;Nein;1.2.2015;nein;;15.2.2020;nein;
 0018;männlich;61,25;pT2;N0;Cisplatin;3.2.2015;ja;1.6.2016;3.3.2017;ja;4.3.2017
 """
@@ -96,7 +93,8 @@ def test_a_german_table_with_semicolons_decimal_commas_and_days_first(hospital):
     out, status, _ = hospital({"klinik.csv": GERMAN.encode("cp1252")})
     assert status == 0
     assert participants(out) == [
-        "patient_id|center|cohort|age|sex|t_stage|n_stage|chemotherapy|dmfs_months|dm_event|os_months|os_event|exclusion",
+        "patient_id|center|cohort|age|sex|t_stage|n_stage|chemotherapy|dmfs_months|dm_event|os_months|os_event"
+        "|exclusion",
         "0017|1|training|45.5|female|T1|N1|none|60.452|0|60.452|0|",
         "0018|1|training|61.25|male|T2|N0|cisplatin_nedaplatin|15.901|1|24.969|1|",
     ]
@@ -104,8 +102,9 @@ def test_a_german_table_with_semicolons_decimal_commas_and_days_first(hospital):
 
 
 CHINESE = """\
-住院号,姓名,性别,年龄（岁）,病理类型,T分期,N分期,化疗方案,顺铂累积剂量,血浆EBV DNA,放疗开始日期,远处转移(0=无 1=有),远处转移日期,末次随访日期,死亡,死亡日期,是否排除
-ZY2010-001,张三,男,４５,未分化型非角化癌,T2,N1,顺铂,200,阳性,2010年3月1日,1,2012年3月1日,2013年3月1日,是,2013年3月1日,否
+住院号,姓名,性别,年龄\uff08岁\uff09,病理类型,T分期,N分期,化疗方案,顺铂累积剂量,\
+血浆EBV DNA,放疗开始日期,远处转移(0=无 1=有),远处转移日期,末次随访日期,死亡,死亡日期,是否排除
+ZY2010-001,张三,男,\uff14\uff15,未分化型非角化癌,T2,N1,顺铂,200,阳性,2010年3月1日,1,2012年3月1日,2013年3月1日,是,2013年3月1日,否
 ZY2010-002,李四,女,52,分化型非角化癌,T1,N1,单纯放疗,0,阴性,2010年4月15日,0,,2016年4月15日,否,,否
 ZY2010-003,王五,男,60,角化性鳞癌,T2,N0,奈达铂,240,不详,2010年5月1日,0,,2015年5月1日,否,,失访
 """
@@ -115,8 +114,8 @@ def test_a_chinese_table_in_gb18030(hospital):
     out, status, lines = hospital({"病历.csv": CHINESE.encode("gb18030")})
     assert status == 0, lines
     assert participants(out) == [
-        "patient_id|center|cohort|age|sex|who_type|t_stage|n_stage|ebv_dna|chemotherapy|ccnd_mg_m2|dmfs_months|dm_event"
-        "|os_months|os_event|exclusion",
+        "patient_id|center|cohort|age|sex|who_type|t_stage|n_stage|ebv_dna|chemotherapy|ccnd_mg_m2|dmfs_months"
+        "|dm_event|os_months|os_event|exclusion",
         "ZY2010001|1|training|45|male|III|T2|N1|detectable|cisplatin_nedaplatin|200|24.016|1|36.008|1|",
         "ZY2010002|1|training|52|female|II|T1|N1|undetectable|none|0|72.016|0|72.016|0|",
         "ZY2010003|1|training|||||||||||||失访",
@@ -125,7 +124,8 @@ def test_a_chinese_table_in_gb18030(hospital):
 
 
 UNICODE = """\
-Case\tHospital\tGroup\tGender (1=male, 2=female)\tDOB\tcT\tcN\tENE\tTreatment start\tDMFS status\tDMFS (days)\tOS status\tOS (days)\tRT end date
+Case\tHospital\tGroup\tGender (1=male, 2=female)\tDOB\tcT\tcN\tENE\t\
+Treatment start\tDMFS status\tDMFS (days)\tOS status\tOS (days)\tRT end date
 7\tWest\ttrain\t1\t5-Jan-1960\t1\t1\tGrade 1\t5-Jan-2010\tno\t1461\talive\t1461\t20-Feb-10
 8\tEast\ttest\t2\t5-Jan-1970\t2\t0\tno\t5-Jan-2010\tyes\t365\tdead\t731\t2010-02-20
 """
@@ -135,7 +135,8 @@ def test_a_unicode_export_with_lengths_in_days_and_birthdays(hospital):
     out, status, lines = hospital({"export.txt": UNICODE.encode("utf-16")})
     assert status == 0, lines
     assert participants(out) == [
-        "patient_id|center|cohort|age|sex|t_stage|n_stage|rene|dmfs_months|dm_event|os_months|os_event|rt_end_months|exclusion",
+        "patient_id|center|cohort|age|sex|t_stage|n_stage|rene|dmfs_months|dm_event|os_months|os_event"
+        "|rt_end_months|exclusion",
         "7|West|training|50.001|male|T1|N1|1|48|0|48|0|1.511|",
         "8|East|validation|40|female|T2|N0|0|11.992|1|24.016|1|1.511|",
     ]
@@ -176,7 +177,8 @@ def test_sheets_and_files_joined_by_id_with_dates_as_excels_numbers(hospital):
     out, status, lines = hospital({"clinic.xlsx": workbook(), "labs.xlsx": {"Labs": labs()}})
     assert status == 0, lines
     assert participants(out) == [
-        "patient_id|center|cohort|age|sex|t_stage|n_stage|ldh|dmfs_months|dm_event|os_months|os_event|exclusion",
+        "patient_id|center|cohort|age|sex|t_stage|n_stage|ldh|dmfs_months|dm_event|os_months|os_event"
+        "|exclusion",
         "001|1|training|40|female|T2|N0|normal|59.86|0|59.86|0|",
         "002|1|training|50.5|male|T1|N1||15.113|1|58.875|0|",
         "003|1|training|60|male|T2|N1|abnormal|57.988|0|57.988|1|",
@@ -202,3 +204,266 @@ def test_a_registry_with_lengths_in_days_and_no_dates(hospital):
         "r2|1|training|female|T1|N1|13.142|1|26.283|1|",
         "r3|1|training|female|T2|N0|2.957|0|2.957|0|",
     ]
+
+
+DATES = """\
+id,RT start,Distant metastasis date,Death date,Last visit,T
+a,1/2/2010,,,3/4/2015,1
+b,1/2/2010,1/1/2010,,3/4/2015,1
+c,1/2/2010,5/5/2014,3/4/2014,3/4/2014,2
+d,1/2/2010,,31/31/2014,3/4/2015,2
+e,1/2/2010,,,3/4/2029,2
+f,1/2/2010,,3/4/2014,3/4/2015,2
+g,,,,3/4/2015,2
+"""
+KINDS = {
+    "metastasis at time zero or before": "b",
+    "metastasis after death or the last visit": "c",
+    "Death date is no date": "d",
+    "Last visit lies in the future": "e",
+    "last visit after death": "f",
+    "no follow-up after time zero": "g",
+}
+
+
+def test_dates_that_could_be_read_either_way_are_asked_and_nothing_is_written(hospital):
+    out, status, lines = hospital({"a.csv": DATES.replace("31/31", "3/4").encode()})
+    assert status == 3
+    assert sum("day-first or month-first?" in line for line in lines) == 4
+    assert sorted(path.name for path in out.iterdir()) == ["map.yml"]
+    assert not key_path(out).exists()
+
+
+def order(policy):
+    columns = ["RT start", "Distant metastasis date", "Death date", "Last visit"]
+    dates = "".join(f"    {column}: day-first\n" for column in columns)
+    return [('  impossible: "?"', f"  dates:\n{dates}  impossible: {policy}")]
+
+
+def test_impossible_values_are_listed_with_ids_and_wait_for_an_answer(hospital):
+    out, status, lines = hospital({"a.csv": DATES.encode()}, order('"?"'))
+    assert status == 3
+    for kind, patient in KINDS.items():
+        assert f"impossible: {kind}: 1 ({patient})" in lines
+    assert not (out / "participants.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "event", "months"),
+    [("exclude", 1, "", ""), ("missing", 7, "", ""), ("keep", 7, "1", "-1.018")],
+)
+def test_impossible_values_are_treated_as_the_map_says(hospital, policy, left, event, months):
+    out, status, _ = hospital({"a.csv": DATES.encode()}, order(policy))
+    assert status == 0
+    table = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table = table.set_index("patient_id")
+    assert (table["exclusion"] == "").sum() == left
+    assert tuple(table.loc["b", ["dm_event", "dmfs_months"]]) == (event, months)
+    assert table["os_months"]["a"] == "61.996"
+    if policy == "exclude":
+        assert table["exclusion"]["b"] == "impossible: metastasis at time zero or before"
+    record = (out / "import.md").read_text("utf-8")
+    assert all(f"{kind}: 1 ({patient})" in record for kind, patient in KINDS.items())
+
+
+def test_whose_the_ids_are_stays_outside_the_cohort_for_its_owner_alone(hospital):
+    out, status, lines = hospital({"clinic.csv": ENGLISH.replace(b"A-", "张-".encode())}, NO_LABS)
+    assert status == 0
+    assert read_key(out) == {f"张-{n}": f"P00{n}" for n in range(1, 6)}
+    assert key_path(out).parent == out.parent
+    assert stat.S_IMODE(key_path(out).stat().st_mode) == 0o600
+    assert any("never give it away" in line for line in lines)
+    assert "张" not in "".join(path.read_text("utf-8") for path in out.iterdir())
+
+
+NO_LABS = [
+    (f'{name}: {{from: {column}, above: "?"', f"{name}: {{from: {column}, above: 1")
+    for name, column in (("ldh", "LDH (U/L)"), ("ebv_dna", "EBV DNA"))
+]
+
+
+def test_what_the_map_says_is_kept_with_the_cohort_and_a_second_import_replaces_the_first(hospital):
+    out, _, _ = hospital({"clinic.csv": ENGLISH}, NO_LABS)
+    description = json.loads((out / "dataset_description.json").read_text("utf-8"))
+    assert description["synthetic"] is False
+    assert description["eligibility"] == "any"
+    assert description["SourceDatasets"][0]["File"] == "clinic.csv"
+    before = participants(out)
+    out, status, _ = hospital({"clinic.csv": ENGLISH}, [("        F: female", "        F: ")])
+    assert status == 0
+    assert participants(out) == [row.replace("|45|female|", "|45||") for row in before]
+    (out / "dataset_description.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="was not imported"):
+        hospital({"clinic.csv": ENGLISH})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("from: Sex", "from: Sax", "did you mean 'Sex'?"),
+        ("    age:", "    agee:", "there is no 'agee' (did you mean age?)"),
+        ("ids: letters\n", "ids: mine\n", "ids is 'mine'; it must be one of letters, new"),
+        ("id: Patient ID", "id: Patient", "there is no column 'Patient' for id"),
+        ("zero: RT Start", "begin: RT Start", "times: there is no 'begin'"),
+        ("        M: male", "        M: man", "'man' is no level"),
+    ],
+)
+def test_a_map_that_cannot_be_followed_says_where_and_what_is_meant(hospital, old, new, said):
+    try:
+        _, status, lines = hospital({"clinic.csv": ENGLISH}, [*NO_LABS, (old, new)])
+        assert status == 3
+    except ValueError as error:
+        lines = str(error).splitlines()
+    assert any(said in line for line in lines)
+
+
+def test_tables_that_cannot_be_joined_or_read_are_refused_in_a_sentence(hospital):
+    with pytest.raises(ValueError, match="none of its ids"):
+        hospital({"clinic.csv": ENGLISH, "other.csv": b"id,LDH\n77,1\n78,2\n"})
+    with pytest.raises(ValueError, match="save it as"):
+        hospital({"old.xls": b"\xd0\xcf\x11\xe0" + bytes(100)})
+    with pytest.raises(ValueError, match="No column looks like patients' ids"):
+        hospital({"no.csv": b"a,b\n1,2\n3,4\n"})
+    with pytest.raises(ValueError, match="is no text"):
+        hospital({"binary.csv": b"\x00\x01\x02" * 10 + b"a,b,c,d" * 40})
+
+
+def test_sheets_of_the_same_columns_are_hospitals(hospital):
+    sheet = pd.DataFrame({"ID": ["x1", "x2"], "Sex": ["M", "F"], "OS (months)": [10, 60.5], "Death": [1, 0]})
+    other = sheet.assign(ID=["y1", "y2"])
+    out, status, _ = hospital({"all.xlsx": {"North": sheet, "South": other}})
+    assert status == 0
+    assert participants(out)[1:] == [
+        "x1|North|training|male|10|1|",
+        "x2|North|training|female|60.5|0|",
+        "y1|South|training|male|10|1|",
+        "y2|South|training|female|60.5|0|",
+    ]
+
+
+def test_the_command_line_stops_for_the_user_to_look_and_then_converts(tmp_path, capsys):
+    (tmp_path / "r.csv").write_bytes(REGISTRY.replace(b"0;;", b"0;0;"))
+    command = ["import", "table", str(tmp_path / "r.csv"), "--out", str(tmp_path / "c")]
+    assert main(command) == 0
+    assert "give the same command again" in capsys.readouterr().out
+    assert main(command) == 0
+    assert len(participants(tmp_path / "c")) == 4
+
+
+def test_a_section_of_the_map_is_replaced_and_the_others_keep_their_text(tmp_path):
+    path = tmp_path / "map.yml"
+    write_section(path, "images", "# of images\nimages:\n  Yes: no  # mine\n\n  x: 01\n")
+    images = path.read_text()
+    write_section(path, "table", "table:\n  a: 1\n")
+    write_section(path, "table", "# about the table\ntable:\n  b: 2\n")
+    assert path.read_text().startswith(images)
+    assert read_section(path, "images") == {"Yes": "no", "x": "01"}
+    assert read_section(path, "table") == {"b": "2"}
+    assert (
+        replace_section("table:\n  a: 1\nimages:\n  b: 2\n", "table", "table: {}")
+        == "table: {}\n\nimages:\n  b: 2\n"
+    )
+    path.write_text("table: [")
+    with pytest.raises(ValueError, match="is not valid YAML"):
+        read_section(path, "table")
+
+
+@pytest.mark.parametrize(
+    ("cells", "order", "first"),
+    [
+        ("2/20/2010 1/2/2010", "month-first", "2010-02-20"),
+        ("20.2.2010 1.2.2010", "day-first", "2010-02-20"),
+        ("1.2.2010", "day-first", "2010-02-01"),
+        ("1/2/2010", "?", None),
+        ("20/1/2010 1/20/2010", "?", None),
+        ("2010-02-20T10:00:00", "", "2010-02-20"),
+        ("20100220", "", "2010-02-20"),
+        ("2010年2月20日", "", "2010-02-20"),
+        ("2010年2月", "", "2010-02-15"),
+        ("40229", "", "2010-02-20"),
+        ("20-Feb-10", "", "2010-02-20"),
+        ("20-Feb-1962", "", "1962-02-20"),
+        ("30.2.2010", "day-first", None),
+    ],
+)
+def test_dates_are_read_in_the_form_of_their_column(cells, order, first):
+    read = read_dates(pd.Series(cells.split()), today=TODAY)
+    assert read.order == order
+    assert read.values[0] == pd.Timestamp(first) if first else pd.isna(read.values[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "number"),
+    [
+        ("1,200", ".", 1200),
+        ("1.200", ",", 1200),
+        ("1.200,5", ",", 1200.5),
+        ("45,5", ",", 45.5),
+        ("45,5", ".", None),
+        ("45 years", ".", 45),
+        ("1.2e3", ".", 1200),
+        ("1.2×10^3", ".", 1200),
+        ("65-69", ".", 67),
+        ("<500", ".", 500),
+        ("90+", ".", 90),
+        ("unknown", ".", None),
+        ("12a,b", ".", 12),
+    ],
+)
+def test_numbers_are_read_by_the_decimal_sign_of_their_table(cell, decimal, number):
+    value = read_numbers(pd.Series([cell]), decimal).values[0]
+    assert pd.isna(value) if number is None else value == number
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (
+            "sex",
+            {"M": "male", "weiblich": "female", "女": "female", "1": "?", "unknown": "", "0: Male": "male"},
+        ),
+        (
+            "t_stage",
+            {"cT2": "T2", "pT1a": "T1", "T3 (2)": "T3", "t4b": "T4", "2": "T2", "TX": "", "Tis": "?"},
+        ),
+        ("n_stage", {"N3a": "N3", "n2c": "N2", "0": "N0", "N1": "N1", "NX": ""}),
+        (
+            "who_type",
+            {
+                "NPC: Type 3 (WHO IIB)": "III",
+                "NPC, Type 2 (WHO IIA)": "II",
+                "WHO I": "I",
+                "WHO II-III": "II-III",
+                "Non-keratinizing carcinoma, undifferentiated": "III",
+                "Non-keratinising, differentiated": "II",
+                "Nonkeratinizing carcinoma": "II-III",
+                "Keratinizing squamous cell carcinoma": "I",
+                "非角化性未分化型癌": "III",
+                "分化型非角化癌": "II",
+                "角化性鳞癌": "I",
+                "8082": "III",
+                "Paraganglioma": "?",
+            },
+        ),
+        (
+            "chemotherapy",
+            {
+                "RT alone": "none",
+                "Cisplatin weekly": "cisplatin_nedaplatin",
+                "卡铂": "other",
+                "ChemoRT": "unspecified",
+            },
+        ),
+    ],
+)
+def test_words_of_hospitals_are_understood_or_asked_about(column, words):
+    patterns = dictionary()["columns"][column]["levels"]
+    assert {word: guess_level(word, patterns, {}) for word in words} == words
+
+
+def test_names_of_columns_are_compared_without_units_and_words_that_say_little():
+    assert read_name("Overall Survival (Months)")[1] == "months"
+    assert "overallsurvival" in read_name("Overall Survival (Months)")[0]
+    assert read_name("随访时间(月)")[1] == "months"
+    assert "age" in read_name("Age at diagnosis")[0]
+    assert read_name("OS_days") == (["osdays", "osdays", "os", "os"], "days")

@@ -273,8 +273,8 @@ def settle(conversion: Conversion) -> None:
     policy = conversion.section.get("impossible", "?")
     if conversion.impossible and policy not in POLICIES:
         conversion.questions.append(
-            f"impossible: there are impossible values (listed above). Write {', '.join(POLICIES)}: leave their "
-            f"cells empty, leave the patients out, or leave all as it is."
+            f"impossible: there are impossible values, listed above. Write {', '.join(POLICIES)}: their "
+            f"cells are left empty, the patients are left out, or all stays as it is."
         )
     for found in conversion.impossible:
         if policy == "exclude":

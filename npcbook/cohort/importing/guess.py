@@ -28,10 +28,11 @@ HEAD = """\
 # patients who are left out needs none. What is impossible in the table is listed by the next run, and nothing
 # is repaired. Also understood:
 #   ids: letters (your own without signs) or new (P001, ...: best where the cohort is given away)
-#   columns: {value: NAME} is one value for all; {from: COLUMN, unit: days}; {from: COLUMN, above: LIMIT} makes
-#     a class of numbers by a limit: a number, a column that holds it, or {hospital: number, ...}
+#   columns: {value: NAME} is one value for all; {from: COLUMN, unit: days}; {from: COLUMN, above: LIMIT} is a
+#     class of numbers by a limit: a number, a column that holds it, or {hospital: number, ...}
 #   exclude: those with one of 'values: [...]', with none of 'except: [...]', or 'below:' or 'above:' a number
-#   times: last: a list is the latest of them; an event without 'event:' has happened where its date is there
+#   times: last: a list is the latest of them; an event without 'event:' has happened where its date is there;
+#     a death without 'when:' was at the end of follow-up
 #   dates: {COLUMN: day-first or month-first}; also: {NAME: COLUMN} takes a column over as it is
 #   licence: and source: say in the cohort's description where the table is from"""
 

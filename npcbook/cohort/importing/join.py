@@ -81,7 +81,7 @@ def _by_id(source: Source, options: dict, said: list[str]) -> pd.DataFrame:
     if len(twice) and which not in ("first", "last"):
         raise ValueError(
             f"{place}: {len(twice)} id(s) stand in several rows ({', '.join(twice[:3])}, …): write "
-            f"'repeated: first' or 'repeated: last' beside id to take one row, or give one row for each patient."
+            f"'repeated: first' or 'repeated: last' beside id to take one of them."
         )
     if len(twice):
         said.append(f"{source.name}: {len(twice)} id(s) stand in several rows; the {which} was taken.")

@@ -90,7 +90,7 @@ def _time_problems(section: dict) -> Iterator[str]:
     times = dict(_entries(section, "times"))
     yield from _unknown_keys(times, KEYS["times"], "times")
     if not {"death", "metastasis"} & set(times):
-        yield "times: neither metastasis nor death; write one, such as 'death: {when: COLUMN, event: COLUMN}'."
+        yield "times: neither metastasis nor death: write one, 'death: {when: COLUMN, event: COLUMN}'."
     for name in ("last", "metastasis", "death"):
         entry = times.get(name)
         if not isinstance(entry, dict):

@@ -70,17 +70,17 @@ def import_table(
     if conversion.questions:
         told = list(dict.fromkeys(conversion.questions))
         return 3, [*found, *told, f"Nothing was written: answer {len(told)} question(s) in {path}."]
-    texts = {
-        "map.yml": path.read_text("utf-8"),
-        "participants.json": json.dumps(data_dictionary(), indent=2, ensure_ascii=False) + "\n",
-        "import.md": "\n".join(_record(conversion, participants, sources, found)) + "\n",
-        "dataset_description.json": _description(out, section, files),
-        "participants.tsv": participants.to_csv(sep="\t", index=False, lineterminator="\n"),
-    }
     write_key(out, key)
-    for name, text in texts.items():
-        with atomic_path(out / name) as temporary:
-            temporary.write_text(text, "utf-8")
+    _write(
+        out,
+        {
+            "map.yml": path.read_text("utf-8"),
+            "participants.json": json.dumps(data_dictionary(), indent=2, ensure_ascii=False) + "\n",
+            "import.md": "\n".join(_record(conversion, participants, sources, found)) + "\n",
+            "dataset_description.json": _description(out, section, files),
+            "participants.tsv": participants.to_csv(sep="\t", index=False, lineterminator="\n"),
+        },
+    )
     left = (participants["exclusion"] == "").sum()
     return 0, [
         *found,
@@ -88,6 +88,13 @@ def import_table(
         f"{key_path(out)} says whose the ids are: it lies outside the cohort's folder. Keep it where it is "
         f"safe, and never give it away with the cohort.",
     ]
+
+
+def _write(out: Path, texts: dict[str, str]) -> None:
+    """Write files of the cohort, each whole, in their order."""
+    for name, text in texts.items():
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(text, "utf-8")
 
 
 def _check_place(out: Path) -> None:

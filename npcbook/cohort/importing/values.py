@@ -60,8 +60,8 @@ def read_numbers(text: pd.Series, decimal: str) -> Numbers:
     ----------
     text : pandas.Series of str
         Cells. Understood are 1,200 and 1.200,5 by the table's decimal sign, 1.2e3, 1.2×10^3, 45 years, 90+,
-        <500, and 65-69 (the middle). One unit may stand behind the numbers; where there are several, what the rarer
-        ones stand behind cannot be read.
+        <500, and 65-69 (the middle). One unit may stand behind the numbers; where there are several, what the
+        rarer ones stand behind cannot be read.
     decimal : {".", ","}
         What stands before the decimals.
 

@@ -1,0 +1,191 @@
+"""What nothing forbids in a cohort, but what is seldom meant; and problems told in few lines."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from npcbook.cohort.reading import image_path, mask_path
+from npcbook.cohort.table import Problem, _read_text, _row, _table_path
+from npcbook.imaging import Volume, read_geometry, read_volume
+from npcbook.store import project_path
+from npcbook.words import SEQUENCES
+
+#: A field is another one where it is this many times as large as that of the middle patient, or as small.
+OTHER_FIELD = 1.4
+#: Patients whose voxels are looked at: a wrong export is wrong in all, or in all of a hospital.
+LOOKED_AT = 40
+FEWEST_LEVELS = 5
+TABLES = (".xlsx", ".xls", ".csv", ".tsv", ".txt")
+OWN_TABLES = {"participants.tsv", "participants.csv", "scores.csv", "features.csv", "truth.csv"}
+
+
+def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Problem]:
+    """List what is likely a mistake in a cohort, though the book can run on it.
+
+    Parameters
+    ----------
+    folder : str or path
+        Cohort folder, absolute or from the project's root.
+    images : bool
+        Whether to look at images too: at the headers of all, and at the voxels of some patients.
+
+    Returns
+    -------
+    list of Problem
+        Tables to import, times in years, folders that belong to no patient, fields of another size, copies,
+        labels that look exchanged, images of few grey levels. What cannot be read is left to `check_cohort`.
+    """
+    folder = project_path(folder)
+    found = list(_tables_to_import(folder))
+    try:
+        table = _read_text(_table_path(folder))
+        patients = pd.Series(table.index, index=table["patient_id"]).map(_row).drop("", errors="ignore")
+    except (FileNotFoundError, ValueError, KeyError):
+        return found
+    found += [*_years(table), *_strange_folders(folder, set(patients.index))]
+    if images:
+        found += [*_copies(folder, patients), *_fields(folder, patients), *_voxels(folder, patients)]
+    return found
+
+
+def in_short(problems: list[Problem]) -> list[str]:
+    """Return one line for each kind of problem: the first, and where the others are.
+
+    Two problems are of a kind where only their row, patient, and what is quoted or counted differ.
+    """
+    kinds = defaultdict(list)
+    for problem in problems:
+        file = re.sub(r"sub-[A-Za-z0-9]+", "sub", problem.file)
+        kinds[file, problem.column, re.sub(r"'[^']*'|\d+(\.\d+)?|[TN]\d\b", "…", problem.message)].append(
+            problem
+        )
+    lines = []
+    for first, *others in kinds.values():
+        places = list(dict.fromkeys(f"row {p.row}" if p.row else p.file for p in others))
+        shown = ", ".join(places[:3]) + (", …" if len(places) > 3 else "")
+        lines.append(f"{first} ({len(others)} more like it: {shown})" if others else str(first))
+    return lines
+
+
+def _tables_to_import(folder: Path) -> Iterator[Problem]:
+    """Yield tables as a hospital's program writes them, which a command makes participants of."""
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    ours = next((name for name in ("participants.tsv", "participants.csv") if name in names), "")
+    others = sorted(n for n in names - OWN_TABLES if n.endswith(TABLES) and not n.startswith((".", "README")))
+    if ours:
+        others = [ours] if _is_foreign(folder / ours) else []
+    if others:
+        files = " ".join(str(folder / name) for name in others)
+        said = "is a table as it was exported" if len(others) == 1 else "are tables as they were exported"
+        remedy = f"'python -m npcbook import table {files} --out ANOTHER_FOLDER' makes participants of it."
+        yield Problem(None, "", ", ".join(others), f"{said}: {remedy}")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether a table has another encoding or separator than a cohort's."""
+    data = path.read_bytes()
+    try:
+        header = data.decode("utf-8-sig").partition("\n")[0]
+    except UnicodeDecodeError:
+        return True
+    own = "\t" if path.suffix == ".tsv" else ","
+    return "\0" in header or any(header.count(other) > header.count(own) for other in {*"\t;,"} - {own})
+
+
+def _years(table: pd.DataFrame) -> Iterator[Problem]:
+    for name in {"dmfs_months", "os_months"} & set(table):
+        months = pd.to_numeric(table[name], errors="coerce").dropna()
+        if len(months) > 20 and months.max() < 24:
+            said = (
+                f"no patient has more than {months.max():.1f} months: are these years? Multiply them by 12."
+            )
+            yield Problem(None, name, "participants", said)
+
+
+def _strange_folders(folder: Path, patients: set[str]) -> Iterator[Problem]:
+    """Yield folders of nobody in the table, and folders of images that lack ``sub-`` in their name."""
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if path.name.startswith("sub-"):
+            if path.name.removeprefix("sub-") not in patients:
+                yield Problem(None, "", path.name, "has no row in the table: its images are not used.")
+        elif path.name != "derivatives" and (path.name in patients or next(path.rglob("*.nii*"), None)):
+            said = (
+                f"is not looked into: a patient's folder is called sub-<patient_id>, such as sub-{path.name}."
+            )
+            yield Problem(None, "", path.name, said)
+
+
+def _images(folder: Path, patients: pd.Series) -> Iterator[tuple[str, int, str, Path]]:
+    for patient, row in patients.items():
+        for sequence in SEQUENCES:
+            if (path := image_path(folder, patient, sequence)).is_file():
+                yield patient, row, sequence, path
+
+
+def _copies(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield images whose content is another's: gzip ends with a checksum and the size of what it holds."""
+    seen = {}
+    for _, row, _, path in _images(folder, patients):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 8))
+            end = file.read()
+        name = str(path.relative_to(folder))
+        if end in seen:
+            yield Problem(row, "", name, f"is a copy of '{seen[end]}': export it again.")
+        else:
+            seen[end] = name
+
+
+def _fields(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield images whose field is far larger or smaller than those of most patients."""
+    found = defaultdict(list)
+    for _, row, sequence, path in _images(folder, patients):
+        try:
+            found[sequence].append((row, path, read_geometry(path)[1]))
+        except (RuntimeError, ValueError):
+            continue
+    for images in found.values():
+        usual = np.median([extent for *_, extent in images], axis=0)
+        for row, path, extent in images:
+            ratio = np.divide(extent, usual, where=usual > 0, out=np.ones(3))
+            if not np.all((ratio < OTHER_FIELD) & (ratio > 1 / OTHER_FIELD)):
+                here, most = (" x ".join(f"{length:.0f}" for length in e) for e in (extent, usual))
+                said = f"its field is {here} mm, and {most} mm in the middle patient, so that the networks"
+                file = str(path.relative_to(folder))
+                yield Problem(row, "", file, f"{said} see it stretched: cut or pad it to the same field.")
+
+
+def _voxels(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield images of few grey levels, and contours whose node lies where the tumour is expected."""
+    contoured = [
+        place for place in _images(folder, patients) if mask_path(folder, place[0], place[2]).is_file()
+    ]
+    for patient, row, sequence, path in contoured[:: max(1, len(contoured) // LOOKED_AT)]:
+        contours = mask_path(folder, patient, sequence)
+        try:
+            volume = read_volume(path, contours)
+        except (RuntimeError, ValueError):
+            continue
+        inside = volume.image[volume.mask > 0]
+        levels = len(np.unique(inside))
+        if levels < FEWEST_LEVELS < len(inside) / 4:  # fewer voxels may well be alike
+            said = f"has {levels} grey level(s) within the contours: is it a mask, or an export of few bits?"
+            yield Problem(row, "", str(path.relative_to(folder)), said)
+        if _looks_exchanged(volume):
+            said = "label 1 (tumour) lies further from the middle than label 2 (node): are they exchanged?"
+            yield Problem(row, "", str(contours.relative_to(folder)), said)
+
+
+def _looks_exchanged(volume: Volume) -> bool:
+    """Return whether the node lies in the middle, from left to right, and the tumour beside it."""
+    tumour, node = (np.argwhere(volume.mask == label)[:, 2] for label in (1, 2))
+    if not len(tumour) or not len(node):
+        return False
+    middle, width = (volume.mask.shape[2] - 1) / 2, volume.mask.shape[2]
+    aside = [np.abs(columns - middle).mean() / width for columns in (tumour, node)]
+    return bool(aside[0] > aside[1] + 0.05)
