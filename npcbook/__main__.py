@@ -259,6 +259,8 @@ def check_once(cohort_folder: Path, run_folder: Path) -> bool:
     parts = read_parts(cohort_folder)
     for line in parts.reading():
         say(line)
+    if not (run_folder / "manifest.json").exists():
+        tell_doubts(cohort_folder)
     if parts.sequences and not (run_folder / "manifest.json").exists():
         say(disk_space(cohort_folder, parts))
     return True
@@ -279,24 +281,33 @@ def simulate(arguments: argparse.Namespace) -> int:
 def list_problems(folder: Path, *, images: bool, every: bool = False) -> int:
     """Print the problems of a cohort by kind, or every one; return 3 if there is any, else 0."""
     from npcbook.cohort.checking import check_cohort
-    from npcbook.cohort.doubts import find_doubts, in_short
+    from npcbook.cohort.doubts import in_short
 
     tell = (lambda found: map(str, found)) if every else in_short
     problems = check_cohort(folder, images=images)
-    doubts = find_doubts(folder, images=images)
-    for line in [*tell(problems), *(f"look: {line}" for line in tell(doubts))]:
+    for line in map(str, problems) if every else in_short(problems):
         print(line)
+    tell_doubts(folder, images=images, every=every)
     if problems:
         rows = "; the table's header is row 1" if any(problem.row for problem in problems) else ""
         print(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {folder}{rows}", file=sys.stderr)
     return 3 if problems else 0
 
 
+def tell_doubts(folder: Path, *, images: bool = True, every: bool = False) -> None:
+    """Print what is likely a mistake in a cohort, by kind or each."""
+    from npcbook.cohort.doubts import find_doubts, in_short
+
+    doubts = find_doubts(folder, images=images)
+    for line in map(str, doubts) if every else in_short(doubts):
+        say(f"look: {line}")
+
+
 def check_cohort(arguments: argparse.Namespace) -> int:
     """List everything that is wrong with a cohort.
 
     List all problems of a cohort at once, one line a kind, with file, row and column of the first. A line
-    that begins with "look:" is likely a mistake, but stops nothing. Without problems, say what the cohort
+    that begins with "look:" is likely a mistake, but stops nothing. Without any problem, say what the cohort
     holds, what one of its size can show, and which chapters can run.
     """
     folder = existing_folder(arguments.cohort, "data/cohorts")

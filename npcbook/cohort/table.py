@@ -187,8 +187,8 @@ def _table_problems(table: pd.DataFrame, file: str, eligibility: str | None = No
         checked = {c: table if c.required else kept for c in COLUMNS if c.name in table}
         cells = [cell for c, rows in checked.items() for cell in _bad_cells(rows[c.name], c)]
         cells += [*_bad_ids(table), *_contradictions(kept), *_gaps(kept), *_beyond(kept, eligibility)]
-        found += [*_no_follow_up(kept), *_wrong_units(table)]
-        found += sorted([*cells, *_misread(table)], key=lambda cell: cell[0])
+        cells += _misread(table)
+        found += [*_no_follow_up(kept), *_wrong_units(kept), *sorted(cells, key=lambda cell: cell[0])]
     return [Problem(i if i is None else _row(i), column, file, message) for i, column, message in found]
 
 

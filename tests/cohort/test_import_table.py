@@ -9,7 +9,7 @@ import pytest
 from npcbook.__main__ import main
 from npcbook.cohort.importing.dates import read_dates
 from npcbook.cohort.importing.guess import read_name
-from npcbook.cohort.importing.keys import key_path, read_key
+from npcbook.cohort.importing.keys import key_path, read_key, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
 from npcbook.cohort.importing.values import dictionary, guess_level, read_numbers
@@ -282,6 +282,18 @@ NO_LABS = [
 ]
 
 
+def test_ids_and_scanners_of_images_that_lie_there_already_are_kept(hospital, tmp_path):
+    (tmp_path / "cohort" / "sub-P007").mkdir(parents=True)
+    write_key(tmp_path / "cohort", {"A0001": "P007"})
+    (tmp_path / "cohort" / "participants.tsv").write_text("patient_id\tscanner\tage\nP007\tOurs\t70\n")
+    out, status, _ = hospital({"clinic.csv": ENGLISH.replace(b"A-1,", b"a-0001,")}, NO_LABS)
+    assert status == 0
+    table = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str, keep_default_na=False)
+    assert list(table["patient_id"]) == ["P007", "P001", "P002", "P003", "P004"]
+    assert list(table["scanner"]) == ["Ours", "", "", "", ""]
+    assert table["age"][0] == "62.6"
+
+
 def test_what_the_map_says_is_kept_with_the_cohort_and_a_second_import_replaces_the_first(hospital):
     out, _, _ = hospital({"clinic.csv": ENGLISH}, NO_LABS)
     description = json.loads((out / "dataset_description.json").read_text("utf-8"))
@@ -293,6 +305,7 @@ def test_what_the_map_says_is_kept_with_the_cohort_and_a_second_import_replaces_
     assert status == 0
     assert participants(out) == [row.replace("|45|female|", "|45||") for row in before]
     (out / "dataset_description.json").write_text("{}")
+    key_path(out).unlink()
     with pytest.raises(FileExistsError, match="was not imported"):
         hospital({"clinic.csv": ENGLISH})
 

@@ -40,18 +40,20 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
     ids : list of str
         Unique ids, in the order of the table.
     known : dict
-        Ids that have theirs already (`read_key`); they keep it.
+        Ids that have theirs already (`read_key`) and keep it, also where signs or zeros before them differ.
     new : bool
         Whether all get new ones (P001, …), which say nothing to whom the cohort is given. Otherwise an id
         keeps its letters and digits, as long as these differ.
     """
     letters = {given: re.sub(r"[^A-Za-z0-9]", "", given) for given in ids}
     distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
-    if not new and distinct and all(given.isascii() for given in ids):
+    if not new and not known and distinct and all(given.isascii() for given in ids):
         return letters
-    taken, made = set(known.values()), dict(known)
+    alike, taken = {_alike(given): safe for given, safe in known.items()}, set(known.values())
     free = (f"P{n:0{max(3, len(str(len(ids))))}d}" for n in range(1, 10**9))
-    for given in ids:
-        if given not in made:
-            made[given] = next(safe for safe in free if safe not in taken)
-    return {given: made[given] for given in ids}
+    made = {given: known.get(given, alike.get(_alike(given))) for given in ids}
+    return {given: safe or next(new for new in free if new not in taken) for given, safe in made.items()}
+
+
+def _alike(given: str) -> str:
+    return "".join(filter(str.isalnum, given)).lower().lstrip("0")

@@ -64,13 +64,16 @@ def import_table(
         raise ValueError("\n".join([f"{path} cannot be followed:", *(f"  {line}" for line in problems)]))
     conversion = Conversion(joined, section, today or pd.Timestamp.today().normalize())
     participants = convert(conversion)
-    key = safe_ids(list(participants.index), read_key(out), new=section.get("ids") == "new")
+    # Ids under which images lie already stay as they are; else the map may still change its mind.
+    known = read_key(out) if any(out.glob("sub-*")) else {}
+    key = safe_ids(list(participants.index), known, new=section.get("ids") == "new")
     participants.insert(0, "patient_id", participants.index.map(key))
+    participants = _keep_scanners(out, participants)
     found = _impossible_lines(conversion, participants["patient_id"])
     if conversion.questions:
         told = list(dict.fromkeys(conversion.questions))
         return 3, [*found, *told, f"Nothing was written: answer {len(told)} question(s) in {path}."]
-    write_key(out, key)
+    write_key(out, known | key)
     _write(
         out,
         {
@@ -100,9 +103,20 @@ def _write(out: Path, texts: dict[str, str]) -> None:
 def _check_place(out: Path) -> None:
     """Refuse a folder with a table that somebody else made."""
     description = out / "dataset_description.json"
-    made = description.exists() and COMMAND in description.read_text("utf-8")
+    made = key_path(out).exists() or (description.exists() and COMMAND in description.read_text("utf-8"))
     if not made and any((out / f"participants.{end}").exists() for end in ("tsv", "csv")):
         raise FileExistsError(f"{out} holds a participants table that was not imported: give another folder.")
+
+
+def _keep_scanners(out: Path, participants: pd.DataFrame) -> pd.DataFrame:
+    """Return the participants with what images' headers have told of scanners before."""
+    if not (out / "participants.tsv").exists():
+        return participants
+    before = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str, keep_default_na=False)
+    before = before.set_index("patient_id").filter(["scanner", "field_t"])
+    told = before[before.columns.difference(participants.columns)].reindex(participants["patient_id"])
+    kept = {name: values.fillna("").to_numpy() for name, values in told.items()}
+    return participants.assign(**kept, exclusion=participants["exclusion"])
 
 
 def _first_run(path: Path, sources: list[Source], name: str) -> list[str]:
