@@ -505,10 +505,24 @@ for track, kind, fitted in zip(TRACKS, columns, (published_heads, heads), strict
     for name, of in models.items():
         both[track, name] = fitted[name], [f"{s}/{column}" for s in of for column in columns[kind]]
 by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
+
+# %% [markdown]
+# Whoever uses the model should be told when a patient is unlike those it learnt from. What these are like is
+# kept with it: middle and spread of the network's features and of the normalised intensities.
+
+# %%
+from npcbook.imaging import intensity_levels, summarise
+
+typical = {}
+for sequence, table in stored.items():
+    levels = intensity_levels(read_pictures(sequence, patients.index[training]))
+    typical[sequence] = {"intensities": summarise(levels), "features": summarise(table[training])}
+
+# %%
 about = store_model(
     chapter.folder / "model", heads=both, networks=network_files, encoders=encoders, seen=seen,
-    training_images=images, cutoffs=cutoffs, label=chapter.label, synthetic=chapter.is_synthetic,
-    run=run.name,
+    training_images=images, cutoffs=cutoffs, typical=typical, label=chapter.label,
+    synthetic=chapter.is_synthetic, run=run.name,
     patients=by_center.reset_index().to_dict("records"),
 )  # fmt: skip
 

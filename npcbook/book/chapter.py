@@ -28,7 +28,7 @@ from matplotlib.text import Text
 from npcbook.book.tables import show
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import FORMATS, atomic_path, keep, project_path
+from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path
 from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, hospital_codes
 
 # Without dates and versions in the files, the same data give the same bytes.
@@ -357,7 +357,10 @@ class Chapter:
         try:
             yield
         except ValueError as error:
-            self.notes[estimate] = str(error)
+            fault = (
+                "" if is_refusal(error) else "an error in the program, not in the data, please report it: "
+            )
+            self.notes[estimate] = f"{fault}{error}"
 
     def not_estimable(self) -> None:
         """Show which estimates the data did not allow, and why; nothing if there are none."""
@@ -429,7 +432,8 @@ def open_chapter(
     use_fonts()
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     chapter = Chapter(name, project_path(run_folder), label)
-    chapter.folder.mkdir(parents=True, exist_ok=True)
+    claim(chapter.run_folder, "npcbook.book")
+    chapter.folder.mkdir(exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", FRONT, READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
     for shown in ("tables", "figures"):

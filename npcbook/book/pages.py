@@ -3,6 +3,7 @@
 import html as markup
 import json
 import lzma
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import yaml
 from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
-from npcbook.store import files_fingerprint, is_kept, project_path, stamp
+from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
 DOWNLOADS = """# Results to take away
@@ -35,6 +36,8 @@ All tables and figures of this run, as files; each says where its data come from
 
 #: Words by which a sentence is about simulated data.
 PLANTED = re.compile(r"synthetic|simulat|phantom|planted", re.IGNORECASE)
+# Jupyter Book, in a process that ends with the one that started it.
+BUILD = "import npcbook.store; from jupyter_book.cli.main import main; main()"
 FORMULA_SCRIPTS = re.compile(r'<script[^>]*(?:src="[^"]*mathjax/|>window\.MathJax).*?</script>')
 
 
@@ -77,17 +80,17 @@ def stage(run_folder: Path) -> Path:
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
     for old in source.glob("[!_]*/"):
-        shutil.rmtree(old)
+        remove(old)
     pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
     for name in ("_config.yml", "_toc.yml", "notebooks/references.bib", *pages):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
-    shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
+    copy_tree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     (source / "README.md").write_text(front_page(run_folder))
     for name, text in api_pages().items():
         (source / "notebooks" / name).write_text(text)
     # Contributors are shown the template.
-    shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
+    copy_tree(project_path("notebooks/template"), source / "notebooks" / "template")
     synthetic = is_synthetic(run_folder)
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
@@ -100,6 +103,15 @@ def stage(run_folder: Path) -> Path:
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder's files; unlike by shutil, the copies of what nobody may write to may be written to."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def api_pages() -> dict[str, str]:
@@ -337,9 +349,10 @@ def build_pages(run_folder: Path) -> Path:
     if is_kept(html, key):
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
-    shutil.rmtree(source / "_build", ignore_errors=True)
-    command = [Path(sys.executable).parent / "jupyter-book", "build", source, "-W", "-n", "--keep-going"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    remove(source / "_build")
+    command = [sys.executable, "-c", BUILD, "build", str(source), "-W", "-n", "--keep-going"]
+    environment = os.environ | {PARENT: str(os.getpid())}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
@@ -351,10 +364,10 @@ def build_pages(run_folder: Path) -> Path:
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    shutil.copytree(run_folder / "results", html / "results")
-    shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
+    copy_tree(run_folder / "results", html / "results")
+    copy_tree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
-        shutil.copytree(site, html, dirs_exist_ok=True)
+        copy_tree(site, html)
     (packed,) = (html / "viewer").glob("niivue-*.js.xz")
     (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
     packed.unlink()

@@ -2,7 +2,6 @@
 
 import ast
 import graphlib
-import json
 import os
 import platform
 import re
@@ -13,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import jupytext
 import nbformat
 import papermill
@@ -24,14 +22,23 @@ from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
 from npcbook.cohort import Parts, check_cohort, read_parts
 from npcbook.imaging import read_volume
 from npcbook.store import (
+    PARENT,
     atomic_path,
+    check_kept,
+    claim,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
     keep,
+    locked,
     package_versions,
     project_path,
+    read_record,
+    replace_path,
+    root_folder,
+    stamp,
+    write_record,
 )
 from npcbook.words import SEQUENCES
 
@@ -110,6 +117,11 @@ def notebook_source(name: str) -> Path:
     return project_path(f"notebooks/{name}.py")
 
 
+def notebook_path(name: str) -> Path:
+    """Return where the notebook derived from a chapter's script lies: beside it, or where data lie apart."""
+    return root_folder() / "notebooks" / f"{name}.ipynb"
+
+
 def derive_notebook(name: str) -> str:
     """Return the notebook (JSON text) that a chapter's script stands for, without outputs.
 
@@ -133,7 +145,7 @@ def derive_notebook(name: str) -> str:
 
 def stale_notebooks() -> list[Path]:
     """Return the notebooks that are missing or not what their scripts stand for."""
-    paths = [notebook_source(plan.name).with_suffix(".ipynb") for plan in plan_chapters()]
+    paths = [notebook_path(plan.name) for plan in plan_chapters()]
     return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
 
 
@@ -174,8 +186,7 @@ def read_profile(name: str) -> dict:
 
 def declared_parameters(name: str) -> set[str]:
     """Return the names that a chapter's parameters cell declares."""
-    notebook = notebook_source(name).with_suffix(".ipynb")
-    return set(papermill.inspect_notebook(str(notebook)))
+    return set(papermill.inspect_notebook(str(notebook_path(name))))
 
 
 def check_parameters(parameters: dict) -> None:
@@ -210,9 +221,11 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
+    # The kernel ends with this process, however that ends.
+    os.environ[PARENT] = str(os.getpid())
     try:
         papermill.execute_notebook(
-            notebook_source(name).with_suffix(".ipynb"),
+            notebook_path(name),
             partial,
             parameters=parameters,
             cwd=project_path("."),
@@ -229,7 +242,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             problem = f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"
         said = f"{name} failed, {problem}\n  half-executed notebook: {partial}"
         raise ChapterFailed(said) from error
-    partial.replace(target)
+    replace_path(partial, target)
+    stamp(target, name)
 
 
 def write_absent(name: str, lacking: str, run_folder: Path) -> None:
@@ -261,6 +275,7 @@ def write_absent(name: str, lacking: str, run_folder: Path) -> None:
     ):
         with atomic_path(path) as temporary:
             temporary.write_text(f"{text}\n")
+    stamp(executed_notebook(name, run_folder), name)
 
 
 def executed_notebook(name: str, run_folder: Path) -> Path:
@@ -275,14 +290,12 @@ class Manifest:
     path: Path
 
     def read(self) -> dict:
-        """Return the record, empty if there is none."""
-        return json.loads(self.path.read_text()) if self.path.exists() else {"chapters": {}}
+        """Return the record; an empty one if there is none, or it is not what was written."""
+        return {"chapters": {}} | read_record(self.path)
 
     def update(self, **entries) -> None:
         """Merge entries into the record and write it whole."""
-        record = self.read() | entries
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(record, indent=1, sort_keys=True, default=str) + "\n")
+        write_record(self.path, self.read() | entries)
 
     def update_chapter(self, name: str, entry: dict | None) -> None:
         """Set, or with None remove, one chapter's entry."""
@@ -403,11 +416,46 @@ def explain(manifest: Manifest, plan: ChapterPlan, state: dict[str, str], run_fo
     changed = [what for what in state | entry["state"] if state.get(what) != entry["state"].get(what)]
     if changed:
         return f"changed: {', '.join(changed)}"
-    if not executed_notebook(plan.name, run_folder).exists() or entry["outputs"] != left_behind(
-        run_folder, plan.name
-    ):
-        return "what it wrote was changed or removed"
-    return ""
+    return f"changed or removed: {wrong}" if (wrong := _damages(run_folder, plan.name)) else ""
+
+
+def check_chapter(run_folder: Path, name: str) -> dict[str, str]:
+    """Return of every file that a chapter left, by its place in the run, whether it is as it was."""
+    executed = check_kept(run_folder / "notebooks" / f"{name}.ipynb")
+    said = {f"notebooks/{file}": state for file, state in executed.items()}
+    # Before any chapter's folder has a seal, its seal is missing.
+    left = check_kept(run_folder / name)
+    return said | {f"{name}/{file}" if file != f"{name}.key" else file: state for file, state in left.items()}
+
+
+def _damages(run_folder: Path, name: str) -> str:
+    wrong = [file for file, state in check_chapter(run_folder, name).items() if state != "ok"]
+    return ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+
+
+def verify_run(run_folder: Path) -> dict[str, str]:
+    """Return of every artefact of a run, by its place there, whether it is as it was made.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        The run.
+
+    Returns
+    -------
+    dict
+        See `npcbook.store.check_kept`; a chapter that has not run is ``missing``.
+    """
+    record = read_record(run_folder / "manifest.json")
+    there = (run_folder / "manifest.json").exists()
+    said = {"manifest.json": "ok" if record else "damaged" if there else "missing"}
+    for plan in plan_chapters():
+        ran = plan.name in record.get("chapters", {})
+        said |= check_chapter(run_folder, plan.name) if ran or not record else {plan.name: "missing"}
+    for place in ("results", "pages/_build/html"):
+        if (run_folder / place).exists() or (run_folder / f"{place}.key").exists():
+            said |= {f"{place}/{file}": state for file, state in check_kept(run_folder / place).items()}
+    return said
 
 
 def select_chapters(names: Sequence[str] | None) -> list[ChapterPlan]:
@@ -472,16 +520,18 @@ def run_chapters(
         If a parameter or chapter does not exist.
     ChapterFailed
         If a chapter stops; later ones are not run.
-    filelock.Timeout
-        If another process is running the same run.
+
+    Notes
+    -----
+    Another process that runs the same run, or writes the cohort, is waited for.
     """
     sync_notebooks()
     plans = select_chapters(chapters)
     check_parameters(parameters)
-    run_folder.mkdir(parents=True, exist_ok=True)
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
-    with filelock.FileLock(run_folder / ".lock", timeout=0):
+    with locked(cohort_folder, reading=True), locked(run_folder):
+        claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
@@ -515,18 +565,26 @@ def write_scores(run_folder: Path, scores: str) -> None:
 
 
 def _announced(why: str, dry: bool) -> str:
-    return f"would run ({why})" if why and dry else "running ..." if why else "unchanged"
+    damage = f" ({why})" if why.startswith("changed or removed") else ""
+    return f"would run ({why})" if why and dry else f"running ...{damage}" if why else "unchanged"
 
 
 def _as_parameter(folder: Path) -> str:
     """Return a folder as chapters are given it: from the project's root where it lies below that."""
-    root = project_path(".")
+    root = root_folder()
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 
 def _run_one(
     plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest, lacking: str
 ) -> float:
+    for name in plan.reads:
+        # A chapter that has not run says so itself, in words of what is missing.
+        if (run_folder / f"{name}.key").exists() and (wrong := _damages(run_folder, name)):
+            raise ChapterFailed(
+                f"{plan.name} was not run: of what {name} left for it, something was changed or removed "
+                f"({wrong}). Make it again first: add {name} to --chapters."
+            )
     # Without an entry, a run killed from here on finds this chapter undone.
     manifest.update_chapter(plan.name, None)
     start = time.monotonic()
@@ -535,10 +593,10 @@ def _run_one(
     else:
         (run_folder / plan.name / ABSENT).unlink(missing_ok=True)
         execute(plan.name, parameters, run_folder)
+    stamp(run_folder / plan.name, fingerprint(state))
     entry = {
         "state": state,
         "parameters": parameters,
-        "outputs": left_behind(run_folder, plan.name),
         "seconds": round(time.monotonic() - start, 1),
     }
     manifest.update_chapter(plan.name, entry)

@@ -10,7 +10,7 @@ import pandas as pd
 from npcbook.cohort.columns import COLUMNS
 from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed, _whole
 from npcbook.imaging import Volume, read_volume
-from npcbook.store import project_path
+from npcbook.store import FORMATS, project_path
 from npcbook.words import SEQUENCES
 
 
@@ -160,4 +160,4 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
     path = project_path(folder) / "truth.csv"
     if not _read_description(project_path(folder)).get("synthetic"):
         return None
-    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id") if path.exists() else None
+    return FORMATS[".csv"][0](path).set_index("patient_id") if path.exists() else None
