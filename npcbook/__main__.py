@@ -185,7 +185,6 @@ def run_book(arguments: argparse.Namespace) -> int:
     continues where it was.
     """
     from npcbook.book import run as book
-    from npcbook.cohort import read_scores
     from npcbook.store import locked, project_path
 
     start = time.monotonic()
@@ -196,11 +195,8 @@ def run_book(arguments: argparse.Namespace) -> int:
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
     if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
-    scores = read_scores(cohort_folder, arguments.score)
-    for line in scores.attrs.get("said", ()):
-        say(f"own score {line}")
     with locked(cohort_folder, reading=True), locked(run_folder):
-        return make_book(arguments, run_folder, cohort_folder, parameters, scores, start)
+        return make_book(arguments, run_folder, cohort_folder, parameters, start)
 
 
 def make_book(
@@ -215,7 +211,11 @@ def make_book(
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
     from npcbook.book.results import write_results
+    from npcbook.cohort import read_scores
 
+    scores = read_scores(cohort_folder, arguments.score)
+    for line in scores.attrs.get("said", ()):
+        say(f"own score {line}")
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     asked |= {"profile": Path(arguments.profile).stem, "scores": "" if scores.empty else scores.to_csv()}
@@ -340,7 +340,7 @@ def import_table(arguments: argparse.Namespace) -> int:
     what, and stops for you to look. The same command given again converts as that file says. Tables are
     joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
     """
-    from npcbook.cohort.importing.record import import_table
+    from npcbook.cohort import import_table
 
     status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
     print(*lines, sep="\n")
