@@ -200,12 +200,7 @@ def run_book(arguments: argparse.Namespace) -> int:
 
 
 def make_book(
-    arguments: argparse.Namespace,
-    run_folder: Path,
-    cohort_folder: Path,
-    parameters: dict,
-    scores,
-    start: float,
+    arguments: argparse.Namespace, run_folder: Path, cohort_folder: Path, parameters: dict, start: float
 ) -> int:
     """Run the chapters, collect the results and build the pages of a run that nobody else writes to."""
     from npcbook.book import run as book
@@ -283,7 +278,6 @@ def list_problems(folder: Path, *, images: bool, every: bool = False) -> int:
     from npcbook.cohort.checking import check_cohort
     from npcbook.cohort.doubts import in_short
 
-    tell = (lambda found: map(str, found)) if every else in_short
     problems = check_cohort(folder, images=images)
     for line in map(str, problems) if every else in_short(problems):
         print(line)
