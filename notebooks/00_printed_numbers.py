@@ -47,7 +47,7 @@ from npcbook.words import COHORTS, MODELS, format_ci
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
-largest_arm = 4  # most events tried in each arm of the T2N0 subgroup (Fig. 4)
+largest_arm = 4  # 1 to 30; most events tried in each arm of the T2N0 subgroup (Fig. 4)
 
 # %%
 chapter = open_chapter("00_printed_numbers", run_folder=run_folder)

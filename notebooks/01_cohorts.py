@@ -60,8 +60,8 @@ from npcbook.words import (
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # months; survival is printed at 5 years (Table 1)
-patients_shown = 4  # rows of the montage
+horizon_months = 60  # 1 to last follow-up, months; survival is printed at 5 years (Table 1)
+patients_shown = 4  # 1 to all patients; rows of the montage
 
 # %% [markdown]
 # ## Data

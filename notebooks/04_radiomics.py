@@ -81,10 +81,10 @@ from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, f
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-region = "tumour and nodes"  # contours used; print: tumour and nodes; also "tumour" or "nodes"
-contours = "manual"  # print: manual; "predicted" takes the network's of chapter 02
-bin_width = 25.0  # print: 25; here in hundredths of a standard deviation
-workers = 2  # processes
+region = "tumour and nodes"  # one of STRUCTURES: "tumour and nodes" (print), "tumour" or "nodes"
+contours = "manual"  # "manual" (print) or "predicted"; the latter takes the network's of chapter 02
+bin_width = 25.0  # 0.1 to 10000; print: 25; here in hundredths of a standard deviation
+workers = 2  # 1 to 256; processes
 
 # %% [markdown]
 # ## Data

@@ -79,9 +79,9 @@ from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_number, format_p, or_
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-stability_patients = 40  # patients in each check of stability (recommended track)
-resamples = 20  # bootstrap samples in which the selection is repeated (recommended track)
-workers = 2  # processes
+stability_patients = 40  # 2 to all patients; patients in each check of stability (recommended track)
+resamples = 20  # 1 or more; bootstrap samples in which the selection is repeated (recommended track)
+workers = 2  # 1 to 256; processes
 
 # %% [markdown]
 # ## Data

@@ -55,9 +55,9 @@ from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, TRACKS, format_hr
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
-age_cut = 0  # years; 0 takes the training median (the paper does not say where it divides)
-horizon_months = 60  # 5-year rates
+model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+age_cut = 0  # 0 to 120, years; 0 takes the training median (the paper does not say where it divides)
+horizon_months = 60  # 1 to last follow-up, months; 5-year rates
 
 # %% [markdown]
 # ## Data
@@ -89,8 +89,8 @@ chapter.table("arms", counts, "Patients and distant metastases by cohort and ris
 
 # %%
 FACTORS = ["Age", "Sex", "rENE", "EBV DNA", "Clinical stage"]
-age_cut = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
-patients["Age"] = np.where(patients["age"] > age_cut, f"> {age_cut:g} years", f"≤ {age_cut:g} years")
+divided_at = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
+patients["Age"] = np.where(patients["age"] > divided_at, f"> {divided_at:g} years", f"≤ {divided_at:g} years")
 patients["Sex"] = patients["sex"].str.capitalize()
 patients["rENE"] = np.where(patients["rene"] > 0, "With", "Without")
 patients["EBV DNA"] = patients["ebv_dna"].where(patients["ebv_dna"] != "missing").str.capitalize()

@@ -70,12 +70,12 @@ from npcbook.words import (
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
-threshold_mg_m2 = 160  # highest dose of the low-dose group; the paper's threshold, its median
-horizon_months = 60  # 5-year rates
-landmark_months = 6  # recommended track: after most chemotherapy; adjuvant cycles may last longer
-n_bootstraps = 200  # recommended track: limits of the weighted rates
-seed = 2023  # of the bootstrap
+model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+threshold_mg_m2 = 160  # 1 to 1000; highest dose of the low-dose group; the paper's threshold, its median
+horizon_months = 60  # 1 to last follow-up, months; 5-year rates
+landmark_months = 6  # 0 to last follow-up; recommended track: after most chemotherapy
+n_bootstraps = 200  # 1 or more; recommended track: limits of the weighted rates
+seed = 2023  # 0 or more; of the bootstrap
 
 # %% [markdown]
 # ## Data

@@ -44,12 +44,12 @@ from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # survival rates and Uno's C, as the paper's 5-year figures
-clinical_covariates = "t2,rene_g1,rene_g2,female"  # the paper's clinical model: T category, rENE and sex
-n_repeats = 500  # random scores whose best cut-off is searched
-n_resamples = 100  # bootstrap samples for optimism
-n_permutations = 100  # of the outcomes
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to last follow-up, months; survival rates and Uno's C, as the paper's 5-year figures
+clinical_covariates = "t2,rene_g1,rene_g2,female"  # names of COVARIATES; the paper's clinical model
+n_repeats = 500  # 1 or more; random scores whose best cut-off is searched
+n_resamples = 100  # 1 or more; bootstrap samples for optimism
+n_permutations = 100  # 1 or more; of the outcomes
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data

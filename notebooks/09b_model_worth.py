@@ -52,11 +52,11 @@ from npcbook.words import (
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # by when risks are predicted, as the paper's 5-year figures
-thresholds = "5,10,20"  # per cent: predicted risks from which one might treat
-local_events = "5,10,20,40,80"  # metastases at a new centre from which predictions are updated
-n_resamples = 300  # bootstrap samples, and samples of a new centre
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to last follow-up, months; by when risks are predicted, as the paper's 5-year figures
+thresholds = "5,10,20"  # numbers, 0.1 to 99, per cent; predicted risks from which one might treat
+local_events = "5,10,20,40,80"  # whole numbers, 1 to 10000; metastases at a centre, to update predictions by
+n_resamples = 300  # 1 or more; bootstrap samples, and samples of a new centre
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data

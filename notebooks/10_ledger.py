@@ -42,7 +42,7 @@ from npcbook.words import LABELS, PRINT_LABEL, format_number
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
 cohort_folder = "data/cohorts/synthetic-laptop"  # the cohort that the run analysed
-absolute_limits = "auto"  # axis of the figure: "auto", or two numbers such as "0.4,1"
+absolute_limits = "auto"  # "auto" or 2 numbers, 0 to 1, such as 0.4,1; axis of the figure
 
 # %%
 chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_folder)

@@ -71,10 +71,10 @@ from npcbook.words import COHORTS, MASK_LABELS, SYNTHETIC_LABEL, format_number
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-drawn_slices = 28  # slices of the pictures drawn here (print: 32)
-drawn_voxels = 144  # voxels of their rows and columns (print: 192)
-probed_patients = 90  # patients drawn for the probes
-seed = 1  # of the patients drawn here
+drawn_slices = 28  # 4 to 64; slices of the pictures drawn here (print: 32)
+drawn_voxels = 144  # 16 to 512; voxels of their rows and columns (print: 192)
+probed_patients = 90  # 10 to 5000; patients drawn for the probes
+seed = 1  # 0 or more; of the patients drawn here
 
 # %% [markdown]
 # ## Data

@@ -46,7 +46,7 @@ from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-patients_shown = 3  # from best to worst agreement
+patients_shown = 3  # 1 to all patients; from best to worst agreement
 
 # %%
 chapter = open_chapter("13_viewer", run_folder=run_folder, cohort_folder=cohort_folder)

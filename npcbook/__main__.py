@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
-def existing_folder(name: str, below: str) -> Path:
+def existing_folder(name: str, below: str | Path) -> Path:
     """Return a folder given as a path or as a name below ``data/cohorts`` or ``data/runs``."""
     folder = Path(name).resolve()
     if not folder.is_dir():
@@ -49,7 +49,7 @@ def existing_folder(name: str, below: str) -> Path:
 
         folder = project_path(Path(below) / name)
     if not folder.is_dir():
-        kind = below.removeprefix("data/").removesuffix("s")
+        kind = Path(below).name.removesuffix("es" if str(below).endswith("branches") else "s")
         raise FileNotFoundError(f"There is no {kind} {folder}: give its folder, or a name below {below}.")
     return folder
 
@@ -141,7 +141,8 @@ def run_book(arguments: argparse.Namespace) -> int:
     """Run the chapters that need it and build the pages.
 
     Run the chapters whose inputs, parameters or code changed, then build the pages. Stopped at any moment, it
-    continues where it was.
+    continues where it was. Where a parameter (-p) differs from what the stored run was made with, that run
+    stays as it is, and a branch of it is run.
     """
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
@@ -149,13 +150,18 @@ def run_book(arguments: argparse.Namespace) -> int:
     from npcbook.store import project_path
 
     start = time.monotonic()
-    parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
+    overrides = read_overrides(arguments.parameter)
+    parameters = read_settings(arguments.profile) | overrides
     book.sync_notebooks()
     book.check_parameters(parameters)
     cohort_folder = choose_cohort(arguments)
     if cohort_folder is None:
         return 3
+    book.check_parameters(parameters, cohort_folder)
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
+    given = {} if arguments.dry_run else overrides
+    run_folder, settings = choose_branch(run_folder, arguments.branch, given)
+    parameters = parameters | settings | overrides
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     try:
@@ -172,6 +178,21 @@ def run_book(arguments: argparse.Namespace) -> int:
     say(f"tables, figures and methods: {results}")
     say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
+
+
+def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:
+    """Return the run to work in (itself, a named branch, or one for `overrides`), and what it changes."""
+    from npcbook.book import branches
+    from npcbook.book.run import plan_chapters
+
+    if name:
+        run_folder = existing_folder(name, run_folder / branches.BRANCHES)
+    changed = {p.name: branches.changed_parameters(run_folder, p.name, overrides) for p in plan_chapters()}
+    if first := next(filter(changed.get, changed), None):
+        changes = {key: value for each in changed.values() for key, value in each.items()}
+        run_folder = branches.open_branch(run_folder, first, changes)
+        say(f"the stored run stays as it is; its branch: {run_folder.name}")
+    return run_folder, branches.branch_parameters(run_folder)
 
 
 def say(line: str) -> None:
@@ -309,6 +330,7 @@ OPTIONS = (
     ("book", "--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
+    ("book", "--branch", {"metavar": "NAME", "help": "run this branch of the run (data/runs/RUN/branches)"}),
     ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),

@@ -73,7 +73,7 @@ def test_a_chapter_has_the_parts_every_chapter_has(plan):
         for cell, source in zip(notebook["cells"], sources, strict=True)
         if "parameters" in cell["metadata"].get("tags", [])
     ]
-    names = book.declared_parameters(plan.name)
+    names = set(book.read_declared(plan.name))
     assert {"cohort_folder", "run_folder"} - names <= ({"cohort_folder"} if plan.name[:2] == "00" else set())
     assert len(names) <= 8
     assert len(parameters.splitlines()) <= 20

@@ -27,6 +27,7 @@ from .pages import (
     expected_pages as expected_pages,
     front_page as front_page,
 )
+from .parameters import WrongParameter as WrongParameter, check_chapter as check_chapter
 from .results import (
     Shown as Shown,
     list_shown as list_shown,
@@ -36,7 +37,6 @@ from .results import (
 from .run import (
     ChapterFailed as ChapterFailed,
     ChapterPlan as ChapterPlan,
-    UnknownParameter as UnknownParameter,
     derive_notebook as derive_notebook,
     read_profile as read_profile,
     run_chapters as run_chapters,

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import filelock
@@ -19,6 +20,7 @@ import yaml
 from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import KEPT, describe_cohort
+from npcbook.book.parameters import check_names, check_values, read_declared
 from npcbook.store import (
     atomic_path,
     code_fingerprint,
@@ -33,11 +35,7 @@ from npcbook.store import (
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
-ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.json", "site"}
-
-
-class UnknownParameter(ValueError):
-    """A parameter that no chapter declares."""
+ONLY_SHOWN = {"figures", "shown.csv", "takeaways.csv", "methods.txt", "front.json", "site"}
 
 
 class ChapterFailed(RuntimeError):
@@ -158,21 +156,20 @@ def read_profile(name: str) -> dict:
     return yaml.safe_load(path.read_text()) or {}
 
 
-def declared_parameters(name: str) -> set[str]:
-    """Return the names that a chapter's parameters cell declares."""
-    notebook = notebook_source(name).with_suffix(".ipynb")
-    return set(papermill.inspect_notebook(str(notebook)))
+def check_parameters(parameters: dict, cohort_folder: Path | None = None) -> None:
+    """Raise `WrongParameter` for a name or value that neither a chapter nor the simulation can take.
 
-
-def check_parameters(parameters: dict) -> None:
-    """Raise `UnknownParameter` for a name that neither a chapter nor the simulation knows."""
-    known = set(SIMULATION_SETTINGS).union(*(declared_parameters(plan.name) for plan in plan_chapters()))
-    unknown = sorted(set(parameters) - known)
-    if unknown:
-        raise UnknownParameter(
-            f"No chapter has a parameter named {', '.join(map(repr, unknown))}; "
-            f"known are: {', '.join(sorted(known))}."
-        )
+    Parameters
+    ----------
+    parameters : dict
+        Values by name; each goes to every chapter that declares the name.
+    cohort_folder : pathlib.Path, optional
+        The cohort, which sets some limits.
+    """
+    declared = {plan.name: read_declared(plan.name) for plan in plan_chapters()}
+    check_names(parameters, {*SIMULATION_SETTINGS, *chain(*declared.values())}, "The book")
+    for each in declared.values():
+        check_values(each, parameters, cohort_folder)
 
 
 def execute(name: str, parameters: dict, run_folder: Path) -> None:
@@ -365,8 +362,8 @@ def run_chapters(
 
     Raises
     ------
-    UnknownParameter, ValueError
-        If a parameter or chapter does not exist.
+    ValueError
+        If a chapter does not exist, or a parameter cannot be what was given (`WrongParameter`).
     ChapterFailed
         If a chapter stops; later ones are not run.
     filelock.Timeout
@@ -374,7 +371,7 @@ def run_chapters(
     """
     sync_notebooks()
     plans = select_chapters(chapters)
-    check_parameters(parameters)
+    check_parameters(parameters, cohort_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
     given = parameters | {
         "run_folder": _as_parameter(run_folder),
@@ -388,7 +385,7 @@ def run_chapters(
             manifest.update(versions=versions(), cohort=about)
         done = []
         for number, plan in enumerate(plans, start=1):
-            own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
+            own = {name: given[name] for name in read_declared(plan.name).keys() & given.keys()}
             state = chapter_state(plan, own, run_folder, cohort)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
@@ -419,7 +416,7 @@ def _run_one(plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path,
     execute(plan.name, parameters, run_folder)
     entry = {
         "state": state,
-        "parameters": parameters,
+        "parameters": {name: item.default for name, item in read_declared(plan.name).items()} | parameters,
         "outputs": left_behind(run_folder, plan.name),
         "seconds": round(time.monotonic() - start, 1),
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from npcbook.book import run as book
+from npcbook.book import branches, chapter, run as book
+from npcbook.book.parameters import WrongParameter
 
 ROOT = Path(__file__).parents[2]
 HEADER = """\
@@ -141,10 +142,107 @@ def test_a_dry_run_says_what_would_run_and_why(project):
 
 def test_unknown_parameters_and_chapters_are_errors(project):
     book.sync_notebooks()
-    with pytest.raises(book.UnknownParameter, match=r"'factro'.*factor"):
+    with pytest.raises(WrongParameter, match=r"'factro'.*factor"):
         run(project, parameters={"factro": 3})
     with pytest.raises(ValueError, match=r"no chapter '99'.*01_first"):
         run(project, chapters=["99"])
+
+
+def content(folder):
+    """Return every file of a run but its branches, by path."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {p: p.read_bytes() for p in paths if branches.BRANCHES not in p.relative_to(folder).parts}
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Open chapters as a notebook with these variables would; what is put out is in the list `shown`."""
+    shown = []
+    monkeypatch.setattr(chapter, "display", lambda item, **options: shown.append(item))
+    monkeypatch.setattr(chapter, "update_display", lambda item, **options: shown.append(item))
+
+    def open_with(name, **variables):
+        variables |= {"open_chapter": chapter.open_chapter, "name": name}
+        call = "open_chapter(name, run_folder=run_folder, cohort_folder=globals().get('cohort_folder'))"
+        return eval(call, variables)
+
+    open_with.shown = shown
+    return open_with
+
+
+@pytest.mark.book
+def test_a_changed_parameter_makes_a_branch_and_leaves_the_run_as_it_is(project, opened):
+    run(project)
+    folder = project / "data/runs/r"
+    before = content(folder)
+    again = opened("02_second", run_folder="data/runs/r")
+    assert again.run_folder == folder
+    assert opened.shown == []
+    again.write("sums", again.read("01_first/numbers") + 1)
+    first = opened("01_first", run_folder="data/runs/r", cohort_folder="data/cohorts/c", factor=3)
+    assert first.run_folder.parent == folder / "branches"
+    assert "`factor` 2 → 3" in opened.shown[0].data
+    assert first.run_folder.name in opened.shown[0].data
+    first.write("numbers", first.read("02_second/sums") * 3)
+    assert {path: text for path, text in content(folder).items() if path.name != ".reads"} == {
+        path: text for path, text in before.items() if path.name != ".reads"
+    }
+    # A later chapter reads the stored run and says so, or the branch if that is its run.
+    opened.shown.clear()
+    assert opened("02_second", run_folder="data/runs/r").read("01_first/numbers")["x"].tolist() == [2]
+    assert "reads the stored run `r`, not its branches (01_first-" in opened.shown[0].data
+    second = opened("02_second", run_folder=first.run_folder)
+    assert second.read("01_first/numbers")["x"].tolist() == [9]
+    assert "This chapter reads and writes the branch `01_first-" in opened.shown[1].data
+    # The same change finds the same branch; a run that has changed since is branched anew.
+    assert opened("01_first", run_folder="data/runs/r", factor=3).run_folder == first.run_folder
+    assert (first.folder / "numbers.csv").exists()
+    book.Manifest(folder / "manifest.json").update(note=1)
+    opened("01_first", run_folder="data/runs/r", factor=3)
+    assert (first.folder / "numbers.csv").read_text() == "x\n2\n"
+
+
+def test_a_wrong_parameter_changes_nothing(project, opened):
+    edit(project, "01_first", "factor = 2", "factor = 2  # 1 to 9; of the numbers")
+    with pytest.raises(
+        WrongParameter, match=r"^factor is 10; it must be a whole number from 1 to 9, such as 2"
+    ):
+        opened("01_first", run_folder="data/runs/r", factor=10)
+    with pytest.raises(WrongParameter, match="factor is '3'"):
+        run(project, parameters={"factor": "3"})
+    assert not (project / "data/runs").exists()
+
+
+def test_a_run_of_another_cohort_is_noticed_at_once(project, opened):
+    folder = project / "data/runs/r"
+    folder.mkdir(parents=True)
+    book.Manifest(folder / "manifest.json").update(cohort={"folder": "b"})
+    with pytest.raises(
+        WrongParameter, match="analysed the cohort 'b', and cohort_folder is 'data/cohorts/c'"
+    ):
+        opened("01_first", run_folder="data/runs/r", cohort_folder="data/cohorts/c")
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp_path, opened, monkeypatch):
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path))
+    numbers = {"table4.training.c_index.dc": 0.9, "table4.validation.c_index.dc": 0.8}
+    stored = chapter.Chapter("a", tmp_path / "r", "label")
+    for published_id, value in numbers.items():
+        stored.record(published_id, value)
+    stored.takeaway(1, "C is **0.9** ([table](#t)).")
+    (tmp_path / "r" / "manifest.json").write_text(json.dumps({"chapters": {"a": {"parameters": {"x": 1}}}}))
+    branch = chapter.Chapter("a", branches.open_branch(tmp_path / "r", "a", {"x": 2}), "label")
+    opened.shown.clear()
+    branch.record("table4.training.c_index.dc", 0.7, low=0.6, high=0.8)
+    branch.record("table4.validation.c_index.dc", 0.8)
+    branch.record("table4.training.c_index.dc", 0.95, track="truth")
+    branch.takeaway(1, "C is **0.7** ([table](#t)).")
+    table = opened.shown[-1].data
+    assert table["what"].tolist() == ["DC: C-index, training", "DC: C-index, training", "In short, 1"]
+    assert table["track"].tolist()[:2] == ["as published", "truth"]
+    assert table["stored run"].tolist() == ["0.90", "–", "C is 0.9."]
+    assert table["here"].tolist() == ["0.70 (0.60–0.80)", "0.95", "C is 0.7."]
 
 
 DRIVER = """
