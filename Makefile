@@ -23,8 +23,7 @@ test: $(READY)
 	$(RUN) -m pytest
 
 lab: $(READY)
-	$(RUN) -m npcbook sync
-	.venv/bin/jupyter lab --notebook-dir notebooks
+	$(RUN) -m npcbook lab
 
 lint: $(READY)
 	.venv/bin/ruff format --check .

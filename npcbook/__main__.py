@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import shutil
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -290,20 +291,38 @@ def remove_results(arguments: argparse.Namespace) -> int:
 def sync_notebooks(arguments: argparse.Namespace) -> int:
     """Derive the notebooks from their scripts.
 
-    Write notebooks/*.ipynb from notebooks/*.py. Nothing ever flows back.
+    Write notebooks/*.ipynb from notebooks/*.py. A notebook that was changed by hand is not written over: say
+    whether to keep the change (it goes into the script) or to discard it.
     """
-    from npcbook.book import run as book
+    from npcbook.book import notebooks
 
+    if arguments.keep:
+        for path in notebooks.keep_edits():
+            print(f"wrote {path.name}")
     if not arguments.check:
-        for path in book.sync_notebooks():
+        for path in notebooks.sync_notebooks(discard=arguments.discard):
             print(f"wrote {path.name}")
         return 0
-    stale = book.stale_notebooks()
+    stale = notebooks.stale_notebooks()
     for path in stale:
         print(
             f"{path.name} is not what {path.stem}.py stands for: run python -m npcbook sync", file=sys.stderr
         )
     return 1 if stale else 0
+
+
+def open_lab(arguments: argparse.Namespace) -> int:
+    """Open the chapters in JupyterLab.
+
+    Lay out copies of the notebooks in data/lab, which are yours to change and which nothing writes over, and
+    open JupyterLab on data, where runs and cohorts are too.
+    """
+    from npcbook.book import lay_out_lab
+
+    folder, said = lay_out_lab()
+    print(*said, sep="\n" if said else "")
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.parent}"]
+    return subprocess.call([*command, f"--LabApp.default_url=/lab/tree/{folder.name}", *arguments.options])
 
 
 COHORT = "a folder, or a name below data/cohorts"
@@ -323,6 +342,7 @@ COMMANDS = {
     "predict": predict_patient,
     "clean": remove_results,
     "sync": sync_notebooks,
+    "lab": open_lab,
 }
 #: Options: the commands that have it, its flags, and what argparse is told of it.
 OPTIONS = (
@@ -342,6 +362,13 @@ OPTIONS = (
     ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
     ("predict", "--cet1w", IMAGE | {"help": "contrast-enhanced T1 image, 3D NIfTI"}),
     ("predict", "--out", OUT),
+    (
+        "sync",
+        "--keep",
+        SWITCH | {"help": "put what was changed in notebooks (or data/lab) into their scripts"},
+    ),
+    ("sync", "--discard", SWITCH | {"help": "drop what was changed in notebooks"}),
+    ("lab", "options", {"nargs": "*", "metavar": "OPTION", "help": "for JupyterLab; write -- before them"}),
     ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
 )
 

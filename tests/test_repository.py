@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from npcbook.__main__ import main
-from npcbook.book import run as book
+from npcbook.book import notebooks, run as book
 from npcbook.book.pages import api_pages, toc_files
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def test_every_dependency_is_pinned():
 
 
 def test_notebooks_are_what_their_scripts_stand_for():
-    assert book.stale_notebooks() == []
+    assert notebooks.stale_notebooks() == []
     scripts = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
     assert scripts == {plan.name for plan in book.plan_chapters()}
     assert {f"notebooks/{name}" for name in scripts} < set(toc_files())
@@ -191,7 +191,7 @@ def test_the_viewers_library_comes_with_its_licences():
 
 
 def test_help_of_every_command_explains_itself(capsys):
-    for command in ([], ["book"], ["simulate"], ["check"], ["predict"], ["clean"], ["sync"]):
+    for command in ([], ["book"], ["simulate"], ["check"], ["predict"], ["clean"], ["sync"], ["lab"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])
         assert stop.value.code == 0

@@ -21,6 +21,14 @@ from .figures import (
     small_multiples as small_multiples,
     widest_slice as widest_slice,
 )
+from .notebooks import (
+    EditedNotebook as EditedNotebook,
+    derive_notebook as derive_notebook,
+    keep_edits as keep_edits,
+    lay_out_lab as lay_out_lab,
+    stale_notebooks as stale_notebooks,
+    sync_notebooks as sync_notebooks,
+)
 from .pages import (
     BuildFailed as BuildFailed,
     build_pages as build_pages,
@@ -37,10 +45,7 @@ from .results import (
 from .run import (
     ChapterFailed as ChapterFailed,
     ChapterPlan as ChapterPlan,
-    derive_notebook as derive_notebook,
     read_profile as read_profile,
     run_chapters as run_chapters,
-    stale_notebooks as stale_notebooks,
-    sync_notebooks as sync_notebooks,
 )
 from .tables import Table as Table, show as show

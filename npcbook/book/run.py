@@ -13,13 +13,12 @@ from itertools import chain
 from pathlib import Path
 
 import filelock
-import jupytext
-import nbformat
 import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import KEPT, describe_cohort
+from npcbook.book.notebooks import notebook_source, sync_notebooks
 from npcbook.book.parameters import check_names, check_values, read_declared
 from npcbook.store import (
     atomic_path,
@@ -87,47 +86,6 @@ def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
     if any(isinstance(node, ast.Attribute) and node.attr == "recorded_values" for node in nodes):
         found |= {other for other, script in scripts.items() if ".record(" in script}
     return tuple(sorted((found & scripts.keys()) - {name}))
-
-
-def notebook_source(name: str) -> Path:
-    """Return the percent script that is the source of a chapter."""
-    return project_path(f"notebooks/{name}.py")
-
-
-def derive_notebook(name: str) -> str:
-    """Return the notebook (JSON text) that a chapter's script stands for, without outputs.
-
-    Parameters
-    ----------
-    name : str
-        Chapter name.
-
-    Returns
-    -------
-    str
-        The ``.ipynb`` file's content; the same script always gives the same text.
-    """
-    notebook = jupytext.read(notebook_source(name))
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number:03d}"
-    # The pairing is one-way, so the notebook must not carry the setting that would write back.
-    notebook.metadata.pop("jupytext", None)
-    return nbformat.writes(notebook) + "\n"
-
-
-def stale_notebooks() -> list[Path]:
-    """Return the notebooks that are missing or not what their scripts stand for."""
-    paths = [notebook_source(plan.name).with_suffix(".ipynb") for plan in plan_chapters()]
-    return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
-
-
-def sync_notebooks() -> list[Path]:
-    """Write the notebooks that are out of date beside their scripts, and return their paths."""
-    stale = stale_notebooks()
-    for path in stale:
-        with atomic_path(path) as temporary:
-            temporary.write_text(derive_notebook(path.stem))
-    return stale
 
 
 def read_profile(name: str) -> dict:

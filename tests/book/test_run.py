@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from npcbook.book import branches, chapter, run as book
+from npcbook.book import branches, chapter, notebooks, run as book
 from npcbook.book.parameters import WrongParameter
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +142,7 @@ def test_a_dry_run_says_what_would_run_and_why(project):
 
 
 def test_unknown_parameters_and_chapters_are_errors(project):
-    book.sync_notebooks()
+    notebooks.sync_notebooks()
     with pytest.raises(WrongParameter, match=r"'factro'.*factor"):
         run(project, parameters={"factro": 3})
     with pytest.raises(ValueError, match=r"no chapter '99'.*01_first"):
@@ -271,11 +272,61 @@ def test_a_killed_run_continues_and_ends_the_same(project, after):
 
 
 def test_a_derived_notebook_has_no_outputs_and_no_way_back(project):
-    book.sync_notebooks()
+    notebooks.sync_notebooks()
     notebook = json.loads((project / "notebooks/01_first.ipynb").read_text())
     assert "jupytext" not in notebook["metadata"]
     assert notebook["metadata"]["kernelspec"]["language"] == "python"
     assert all(not cell.get("outputs") for cell in notebook["cells"])
-    assert book.stale_notebooks() == []
+    assert notebooks.stale_notebooks() == []
     edit(project, "01_first", "1 * factor", "5")
-    assert [path.name for path in book.stale_notebooks()] == ["01_first.ipynb"]
+    assert [path.name for path in notebooks.stale_notebooks()] == ["01_first.ipynb"]
+
+
+def change(path, old, new, output=None):
+    """Change a notebook as JupyterLab would save it."""
+    notebook = nbformat.read(path, as_version=4)
+    (cell,) = [cell for cell in notebook.cells if old in cell.source]
+    cell.source = cell.source.replace(old, new)
+    if output:
+        cell.outputs = [nbformat.v4.new_output("stream", text=output)]
+    nbformat.write(notebook, path)
+
+
+def test_a_notebook_changed_by_hand_is_not_written_over(project):
+    notebooks.sync_notebooks()
+    path, script = (project / f"notebooks/01_first.{suffix}" for suffix in ("ipynb", "py"))
+    # Having been run is no change.
+    change(path, "1 * factor", "1 * factor", output="8")
+    edit(project, "01_first", "1 * factor", "factor * 1")
+    assert notebooks.sync_notebooks() == [path]
+    change(path, "factor * 1", "factor * 5")
+    edit(project, "01_first", "import time\n", "import time  # of day\n")
+    with pytest.raises(notebooks.EditedNotebook, match=r"01_first\.ipynb.* sync --keep.* sync --discard"):
+        run(project)
+    assert "factor * 5" in path.read_text()
+    assert notebooks.sync_notebooks(discard=True) == [path]
+    assert "factor * 5" not in path.read_text()
+    change(path, "factor * 1", "factor * 5")
+    before = script.read_text()
+    assert notebooks.keep_edits() == [script]
+    assert script.read_text() == before.replace("factor * 1", "factor * 5")
+    assert notebooks.stale_notebooks() == []
+
+
+def test_copies_for_jupyterlab_keep_what_a_reader_changed(project):
+    folder, said = notebooks.lay_out_lab()
+    assert said == []
+    assert {path.name for path in folder.glob("*.ipynb")} == {f"{name}.ipynb" for name in CHAPTERS}
+    change(folder / "01_first.ipynb", "factor = 2", "factor = 3", output="3")
+    change(folder / "02_second.ipynb", "x + 1", "x + 1", output="4")
+    assert notebooks.lay_out_lab()[1] == ["01_first.ipynb keeps your changes"]
+    assert '"4"' in (folder / "02_second.ipynb").read_text()
+    for name, old in (("01_first", "1 * factor"), ("02_second", "x + 1"), ("03_third", "[7]")):
+        edit(project, name, old, f"{old} ")
+    (said,) = notebooks.lay_out_lab()[1]
+    assert "01_first.ipynb keeps your changes; its chapter is another now" in said
+    assert "factor = 3" in (folder / "01_first.ipynb").read_text()
+    assert '"4"' not in (folder / "02_second.ipynb").read_text()
+    notebooks.sync_notebooks()
+    assert [path.name for path in notebooks.keep_edits()] == ["01_first.py"]
+    assert "factor = 3" in (project / "notebooks/01_first.py").read_text()
