@@ -4,14 +4,15 @@ PROFILE ?= laptop
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help book test lab lint bench lock clean
+.PHONY: help book test quick lab lint bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book    set up, simulate the cohort, run every chapter, build the pages (PROFILE=laptop)"
 	@echo "make test    set up and run the tests: library, every chapter in the smoke profile, the built book"
-	@echo "make lab     JupyterLab on the chapters"
-	@echo "make lint    formatting, style, docstrings, arrows and size of the house"
+	@echo "make quick   the library's tests alone"
+	@echo "make lab     JupyterLab on copies of the chapters, with runs and cohorts beside them"
+	@echo "make lint    formatting, style, docstrings, types of the faces, arrows and size of the house"
 	@echo "make bench   time the library against its references"
 	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite the pins"
 
@@ -20,7 +21,10 @@ book: $(READY)
 
 test: $(READY)
 	PYTHON=$(PYTHON) tools/system-packages chromium
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadgroup --cov=npcbook --cov-report=term:skip-covered
+
+quick: $(READY)
+	$(RUN) -m pytest -n 2 -m "not book and not slow"
 
 lab: $(READY)
 	$(RUN) -m npcbook lab
@@ -29,6 +33,7 @@ lint: $(READY)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-logo
+	.venv/bin/mypy
 	$(RUN) tools/house.py
 	$(RUN) -m npcbook sync --check
 

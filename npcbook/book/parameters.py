@@ -201,7 +201,9 @@ def _declare(name: str, value: ast.expr, comments: Mapping[int, str]) -> Declare
     return Declared(name, ast.literal_eval(value), comments.get(value.lineno, ""), entries)
 
 
-def check_values(declared: Mapping[str, Declared], given: Mapping, cohort_folder=None) -> None:
+def check_values(
+    declared: Mapping[str, Declared], given: Mapping, cohort_folder: str | os.PathLike | None = None
+) -> None:
     """Raise `WrongParameter` if a value given is not what is declared; names not declared are left alone.
 
     Parameters
@@ -234,7 +236,7 @@ def check_names(given, known, where: str) -> None:
         raise WrongParameter(f"{where} has no parameter {name!r}{meant}; it has {', '.join(sorted(known))}.")
 
 
-def check_chapter(name: str, variables: Mapping, cohort_folder=None) -> dict:
+def check_chapter(name: str, variables: Mapping, cohort_folder: str | os.PathLike | None = None) -> dict:
     """Check a chapter's parameters as they stand in a notebook, and return them by name.
 
     Parameters

@@ -26,6 +26,7 @@ from .heads import (
 )
 from .model import (
     NOTICE as NOTICE,
+    Model as Model,
     check_empty as check_empty,
     predict as predict,
     read_model as read_model,
