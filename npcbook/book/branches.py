@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import filelock
+
 from npcbook.book.parameters import WrongParameter, read_declared
 from npcbook.store import atomic_path, fingerprint, project_path
 
@@ -74,17 +76,25 @@ def open_branch(run_folder: Path, chapter: str, changes: Mapping) -> Path:
     about = {"of": run_folder.name, "parameters": dict(changes), "was": was}
     about["state"] = fingerprint(run_folder / MANIFEST)
     if _read(folder / ABOUT) != about:
-        partial = folder.with_name(f".{folder.name}")
-        for old in (partial, folder):
-            shutil.rmtree(old, ignore_errors=True)
-        shutil.copytree(run_folder, partial, copy_function=_link, ignore=_outside_chapters(run_folder))
-        record = _read(partial / MANIFEST)
-        record.get("chapters", {}).pop(chapter, None)
-        for name, content in ((MANIFEST, record), (ABOUT, about)):
-            with atomic_path(partial / name) as temporary:
-                temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(folder)
+        try:
+            with filelock.FileLock(run_folder / ".lock", timeout=0):
+                _make_branch(run_folder, folder, chapter, about)
+        except filelock.Timeout as error:
+            raise WrongParameter(f"Another process is running {run_folder}: wait for it.") from error
     return folder
+
+
+def _make_branch(run_folder: Path, folder: Path, chapter: str, about: dict) -> None:
+    partial = folder.with_name(f".{folder.name}")
+    for old in (partial, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(run_folder, partial, copy_function=_link, ignore=_outside_chapters(run_folder))
+    record = _read(partial / MANIFEST)
+    record.get("chapters", {}).pop(chapter, None)
+    for name, content in ((MANIFEST, record), (ABOUT, about)):
+        with atomic_path(partial / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(folder)
 
 
 def _outside_chapters(run_folder: Path):
