@@ -570,13 +570,14 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `horizon_months = 96`: more metastases have happened by then, so the rates fall; fewer patients are
 #   followed so far, so the intervals widen. The rates are no longer set beside print, which has five years.
-# - `cohort_folder`: point it at another cohort, for example one made by
-#   `python -m npcbook simulate --scenario shift`, and give `run_folder` a new name. Standardised differences
-#   grow where the case mix of the other hospitals was shifted; the truth column says by how much risk did.
+# - `cohort_folder`: point it at another cohort, for example one made by `python -m npcbook simulate
+#   --scenario shift`, and give `run_folder` a new name. Standardised differences grow where the case mix of
+#   the other hospitals was shifted; the truth column says by how much risk did.
 # ```
 
 # %%

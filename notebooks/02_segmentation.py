@@ -605,16 +605,17 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
-# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much
-#   that of the tumour? Small structures are learnt last.
+# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much that
+#   of the tumour? Small structures are learnt last.
 # - `training["loss"] = "dice"`, the paper's, as a line of its own at the end of the parameters cell (what is
 #   left out of `training` itself falls back to the paper's values): with few epochs, look at *Dice = 0* for
 #   the nodes in the table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #
-# A training takes minutes and replaces the stored network, so that setting the parameters back trains again;
-# another `run_folder`, with chapter 01 run into it first, keeps both.
+# A training takes minutes. The stored networks stay; the new ones lie in the branch that the chapter names.
 # ```
 #
 # ## Hand-over

@@ -579,6 +579,8 @@ chapter.against_paper(
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `train_on = False`: the deposited script's way. The published C-index in training rises towards 1. What
 #   becomes of the one in validation?

@@ -315,6 +315,8 @@ the shells around it ([where the score looks](#dl-attribution)).""",
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `explained_patients`, more of them: does the share that falls on the predicted tumour stay where it is?
 # - `seed`: another random network and head. What moves was never learnt.

@@ -669,10 +669,13 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
 #   then have no region: they appear among the failed cases with that reason and take the training mean, and
-#   the [correlation of the signature with volume](#radiomics-volume) should change (run 04b afterwards).
+#   the [correlation of the signature with volume](#radiomics-volume) should change (in chapter 04b of the
+#   branch).
 # - `bin_width = 100`: coarser grey levels in every patient. Shape stays as it is, first-order features but
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.

@@ -679,10 +679,12 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature
-#   with volume should change here (run 04b after it).
+#   with volume should change here, in the branch that chapter 04 names: set `run_folder` to it.
 # ```
 #
 # ## Limits and deviations

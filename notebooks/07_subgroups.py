@@ -552,12 +552,14 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
-# - `age_cut = 60`: the older group becomes small. Its interval widens and its ratio may jump, while nothing
-#   about the score has changed: a picture of how much a forest plot owes to where one divides.
-# - `model = "clinical"`: risk groups of the model without images. In the subgroups by rENE and stage one arm
-#   may be empty, because these factors make the score; the list of what cannot be estimated grows.
+# - `age_cut = 60`: the older group becomes small. Its interval widens, or there is none any more, while
+#   nothing about the score has changed: a picture of how much a forest plot owes to where one divides.
+# - `model = "clinical"`: risk groups of the model without images. No ratio of theirs is set beside print,
+#   which has those of the DL score; and in subgroups by rENE and stage, which make the clinical score, an arm
+#   may be empty or nearly so.
 # ```
 #
 # ## Limits and deviations

@@ -666,12 +666,13 @@ chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain and
 #   may jump. If conclusions depend on the threshold, it was part of the finding.
-# - `landmark_months = 12`: more early metastases fall before the landmark. Intervals widen; a ratio that
-#   moves towards 1 owed part of its size to the first year.
+# - `landmark_months = 12`: metastases before the landmark no longer count, so that ratios from it on rest on
+#   as many events or fewer; one that moves towards 1 owed part of its size to the first year.
 # ```
 #
 # ## Limits and deviations

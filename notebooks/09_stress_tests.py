@@ -581,11 +581,13 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
 #   optimism of the model with given covariates usually grows, its validation C-index usually does not.
-# - `horizon_months = 36`: fewer events by then, so that both kinds of C-index rest on fewer pairs.
+# - `horizon_months = 36`: fewer events by then, so that rates rise and both kinds of C-index rest on fewer
+#   pairs.
 # ```
 #
 # ## Limits and deviations

@@ -583,11 +583,12 @@ chapter.not_estimable()
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `thresholds = "2,5,30"`: other risks from which one might treat, in the table of net benefit.
-# - `local_events = "3,30,300"`: the error of an update falls with the number of local events, whatever the
-#   centre.
+# - `local_events = "3,30,300"`: the error after an update of baseline and slope falls with the number of
+#   local events, at every centre; that of the baseline alone stops falling where the slope is wrong.
 # ```
 #
 # ## Limits and deviations

@@ -561,11 +561,13 @@ chapter.takeaway(
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `probed_patients = 45`: the estimates of how well a planted trait can be read off the image become less
 #   certain, not lower.
-# - `drawn_voxels = 72`: the montage shows what a network sees whose grid is as coarse; look
-#   for the smallest node that can still be told from a vessel.
+# - `drawn_voxels = 72`: the montage shows what a network sees whose grid is as coarse; look for the smallest
+#   node that can still be told from a vessel.
 # ```
 #
 # **Hand-over.** How the drawn cohort compares with print, and how hard its truth is to find, is told in

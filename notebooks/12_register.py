@@ -303,6 +303,8 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
 # - `clinical_covariates = "t2,n1,age"`: the last one named is the one whose hazard ratio is compared.
 # - `horizon_months = 36`: the two definitions of DMFS are then compared at three years, where fewer patients

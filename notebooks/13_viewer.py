@@ -176,9 +176,11 @@ the same patients.</p></div>
 #
 # ```{admonition} Try this
 # :class: tip
+# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
+# from it is listed below the opening cell.
 #
-# - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether
-#   agreement falls evenly or only among the worst.
+# - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether agreement
+#   falls evenly or only among the worst.
 # - `patients_shown = 1`: only the best, which is what a paper's figure tends to show.
 # ```
 #
