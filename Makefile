@@ -3,6 +3,8 @@ PYTHON ?= python3
 PROFILE ?= laptop
 RUN := .venv/bin/python
 READY := .venv/.ready
+# A value as one word of the shell, whatever it holds.
+quoted = '$(subst ','\'',$(1))'
 
 .PHONY: help book test quick lab lint bench lock clean
 .DELETE_ON_ERROR:
@@ -17,10 +19,10 @@ help:
 	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite the pins"
 
 book: $(READY)
-	$(RUN) -m npcbook book --profile $(PROFILE)
+	$(RUN) -m npcbook book --profile=$(call quoted,$(PROFILE))
 
 test: $(READY)
-	PYTHON=$(PYTHON) tools/system-packages chromium
+	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages chromium
 	$(RUN) -m pytest -n 2 --dist loadgroup --cov=npcbook --cov-report=term:skip-covered
 
 quick: $(READY)
@@ -30,10 +32,10 @@ lab: $(READY)
 	$(RUN) -m npcbook lab
 
 lint: $(READY)
-	.venv/bin/ruff format --check .
-	.venv/bin/ruff check .
-	.venv/bin/lint-imports --no-logo
-	.venv/bin/mypy
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
+	$(RUN) -m mypy
 	$(RUN) tools/house.py
 	$(RUN) -m npcbook sync --check
 
@@ -48,11 +50,11 @@ lock: $(READY)
 
 # pyradiomics is compiled against the numpy that is already there, so it goes in between.
 $(READY): requirements.lock pyproject.toml
-	PYTHON=$(PYTHON) tools/system-packages
-	[ -x $(RUN) ] || $(PYTHON) -m venv .venv
+	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages
+	[ -x $(RUN) ] || $(call quoted,$(PYTHON)) -m venv .venv
 	@echo "Installing the pinned packages (about two minutes) ..."
-	.venv/bin/pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
-	PYTHONPATH=tools/build_shim .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
-	.venv/bin/pip install -q --disable-pip-version-check -r requirements.lock
-	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(RUN) -m pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
+	PYTHONPATH=tools/build_shim $(RUN) -m pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
+	$(RUN) -m pip install -q --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

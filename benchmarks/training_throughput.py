@@ -11,8 +11,7 @@ Three ways to train on the same synthetic images with the same network, loss and
 
 The ways take turns, so that a computer that slows down slows all of them, and the median round counts. The
 convolutions' arithmetic is compared with that of a large matrix product, timed in the same minute: what is
-left to gain. Where there is a GPU, the library's epoch is timed on it as well, with ``--gpu-width`` and
-``--gpu-grid``.
+left to gain. ``gpu.py`` times a card.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def measure(settings: NetworkSettings, options: TrainingSettings, n: int, rounds
                 *plain, lambda b: read_patients([files[i] for i in b], settings.grid), n, options
             ),
             "prepared": lambda: plain_epoch(*kept, lambda b: [x[b] for x in prepared], n, options),
-            "npcbook": lambda: train_epoch(fabric, *ours, *prepared, options, 0),
+            "npcbook": lambda: train_epoch(fabric, *ours, *prepared, options, []),
         }
         rows = []
         for _ in range(rounds + 1):
@@ -125,24 +124,6 @@ def matrix_rate(device: str, *, size: int, repeats: int = 20) -> float:
     return 2 * size**3 * repeats / (clock() - start)
 
 
-def measure_gpu(settings: NetworkSettings, options: TrainingSettings) -> str:
-    """Return volumes per second, memory, and share of the card's matrix rate, of two batches on a GPU."""
-    fabric = Fabric(accelerator="cuda", devices=1, precision="bf16-mixed")
-    network, optimiser = new_network(settings)
-    network = fabric.to_device(network.to(memory_format=torch.channels_last_3d))
-    pixels = torch.randn(2 * options.batch_size, 1, *settings.grid)
-    labels = torch.randint(0, 3, (len(pixels), *settings.grid), dtype=torch.uint8)
-    train_epoch(fabric, network, optimiser, pixels, labels, options, 0)
-    torch.cuda.reset_peak_memory_stats()
-    start = time.perf_counter()
-    train_epoch(fabric, network, optimiser, pixels, labels, options, 1)
-    torch.cuda.synchronize()
-    rate = len(pixels) / (time.perf_counter() - start)
-    share = rate * operations(settings) / matrix_rate("cuda", size=8192)
-    memory = torch.cuda.max_memory_allocated() / 2**30
-    return f"{rate:.1f} volumes/s, {memory:.1f} GiB, {share:.0%} of the card's bfloat16 matrix rate"
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -152,8 +133,6 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--gpu-width", default="deposit")
-    parser.add_argument("--gpu-grid", type=int, nargs=3, default=(32, 192, 192))
     given = parser.parse_args()
     options = TrainingSettings(batch_size=given.batch_size, loss="dice and cross-entropy")
     network = NetworkSettings(width=given.width, grid=tuple(given.grid))
@@ -169,11 +148,6 @@ def main() -> None:
     per_second = 1e3 * operations(network) / measured.loc["npcbook", "cpu_ms"]
     share = per_second / matrix_rate("cpu", size=2048)
     print(f"  npcbook computes at {share:.0%} of the rate of a matrix product in single precision")
-    if torch.cuda.is_available():
-        network = NetworkSettings(width=given.gpu_width, grid=tuple(given.gpu_grid))
-        options = TrainingSettings(device="cuda")
-        print(f"{given.gpu_width}, {network.grid}, batch 64 in parts of {options.micro_batch}, GPU")
-        print(f"  {measure_gpu(network, options)}")
 
 
 if __name__ == "__main__":

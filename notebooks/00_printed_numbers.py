@@ -662,8 +662,7 @@ chapter.say(f"In one sentence: {sentence}")
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `largest_arm = 8`: more splits of T2N0 events are tried. Look whether any other than the one found gives
 #   the printed limits and p.

@@ -509,8 +509,7 @@ patients that the model was fitted on ([unseen](#printed-unseen)).""")  # fmt: s
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `claimed_alpha = 0.01`: the correlation that DL and clinical scores would need for a difference at this
 #   stricter level. The thresholds rise.

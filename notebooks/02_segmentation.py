@@ -46,12 +46,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from npcbook.book import KEPT, open_chapter, show_source
-from npcbook.cohort import image_path, mask_path, read_truth
+from npcbook.cohort import image_path, mask_path, read_parts, read_truth
 from npcbook.store import atomic_path, keep, project_path
 from npcbook.synthetic import rebuild_anatomy
 from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, STRUCTURES, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 preprocessing_order = "n4-normalise"  # "n4-normalise" or "normalise-n4", the paper's
@@ -89,14 +89,25 @@ chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=c
 # %% [markdown]
 # ## Data
 #
-# Patients take part if all three sequences could be preprocessed. Contours mark the primary tumour and the
-# lymph nodes, on each sequence separately, as in the paper.
+# Patients take part if all sequences of the cohort could be preprocessed. Contours mark the primary tumour
+# and the lymph nodes, on each sequence separately, as in the paper; the networks learn from the training
+# patients who have them, and draw on all others.
 
 # %%
-cohort_path = project_path(cohort_folder)
+cohort_path, parts = project_path(cohort_folder), read_parts(cohort_folder)
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in parts.sequences}
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")[["cohort", "center"]]
-counts = patients.groupby(["cohort", "center"]).size().rename("patients").reset_index()
-chapter.table("patients", counts.rename(columns={"center": "centre"}), "Patients by cohort and centre.")
+have = [all(image_path(cohort_path, patient, s).exists() for s in SEQUENCES) for patient in patients.index]
+contoured = {s: [mask_path(cohort_path, p, s).exists() for p in patients.index] for s in SEQUENCES}
+contoured = pd.DataFrame(contoured, patients.index)[have]
+counts = patients.assign(
+    images=have, contours=contoured.all(axis=1).reindex(patients.index, fill_value=False)
+)
+counts = counts.groupby(["cohort", "center"])[["images", "contours"]].agg(["size", "sum"])
+counts = counts.droplevel(0, axis=1).iloc[:, [0, 1, 3]].reset_index()
+counts.columns = ["cohort", "centre", "patients", "with all sequences", "with contours on all"]
+chapter.table("patients", counts, f"Patients; sequences: {', '.join(DISPLAY_NAMES[s] for s in SEQUENCES)}.")
+patients = patients[have]
 
 # %% [markdown]
 # (segmentation-preprocessing)=
@@ -120,6 +131,8 @@ report = preprocess_files(files, order=preprocessing_order, workers=cpu_count())
 report.insert(0, "patient_id", [patient for patient, _ in keys])
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
+contoured = contoured.loc[patients.index]
+JUDGED = "validation" if contoured[patients["cohort"] == "validation"].any(axis=None) else "training"
 prepared = {"images": len(report), "failed": len(failed), "patients that take part": len(patients)}
 prepared["first reason"] = failed["problem"].iloc[0] if len(failed) else "none failed"
 chapter.table("preprocessing", pd.DataFrame([prepared]), "Images preprocessed.")
@@ -154,16 +167,18 @@ def steps_of(volume) -> dict[str, np.ndarray]:
 
 
 # %%
-example = patients.index[0]
-fig, axes = plt.subplots(3, 4, figsize=(9, 7), layout="constrained")
+example = contoured.all(axis=1).idxmax()
+size = {"figsize": (9, 2.4 * len(SEQUENCES)), "squeeze": False}
+fig, axes = plt.subplots(len(SEQUENCES), 4, layout="constrained", **size)
 for row, sequence in zip(axes, SEQUENCES, strict=True):
     files = image_path(cohort_path, example, sequence), mask_path(cohort_path, example, sequence)
-    volume = read_volume(*files)
-    middle = int(np.argmax((volume.mask > 0).sum(axis=(1, 2))))
+    volume = read_volume(*files) if files[1].exists() else read_volume(files[0])
+    drawn = np.zeros_like(volume.image) if volume.mask is None else volume.mask
+    middle = int(np.argmax((drawn > 0).sum(axis=(1, 2)))) or len(drawn) // 2
     for ax, (title, panel) in zip(row, steps_of(volume).items(), strict=True):
         limits = {"vmin": -2, "vmax": 3} if panel.min() < 0 else {}
         picture = ax.imshow(panel[middle], cmap="viridis" if title == "N4's field" else "gray", **limits)
-        ax.set(xticks=[], yticks=[], title=title if sequence == "t1w" else "")
+        ax.set(xticks=[], yticks=[], title=title if ax in axes[0] else "")
         fig.colorbar(picture, ax=ax, shrink=0.7)
     row[0].set_ylabel(DISPLAY_NAMES[sequence])
 alt = "One slice in each sequence: as scanned, the field that N4 finds, and the result of either order."
@@ -295,8 +310,9 @@ from npcbook.imaging import features_table, network_path, stack_on_grid, store_f
 def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
     """Return images and contours of all patients on the network's grid."""
     keys = [(patient, sequence) for patient in patients.index]
-    pairs = [(preprocessed_path(chapter.folder, *key), mask_path(cohort_path, *key)) for key in keys]
-    return stack_on_grid(pairs, grid, plane_mm=plane)
+    drawn = [mask_path(cohort_path, *key) if contoured.loc[key] else None for key in keys]
+    pictures = [preprocessed_path(chapter.folder, *key) for key in keys]
+    return stack_on_grid(list(zip(pictures, drawn, strict=True)), grid, plane_mm=plane)
 
 
 # %%
@@ -306,13 +322,12 @@ history, predictions, trained = [], {}, None
 for sequence in SEQUENCES:
     pixels, contours = read_stack(sequence)
     start, path = trained.network if trained and warm_start else None, network_path(chapter.folder, sequence)
-    trained = train_segmentation(
-        pixels[is_training], contours[is_training], path=path, start=start, **options
-    )  # fmt: skip
+    learnt = is_training & contoured[sequence].to_numpy()
+    trained = train_segmentation(pixels[learnt], contours[learnt], path=path, start=start, **options)
     history.append(trained.history.assign(sequence=sequence))
     kept = chapter.folder / KEPT / f"features_{sequence}.npz"
     found = store_features(kept, path, pixels, device=training_settings.device)
-    predictions[sequence] = found.labels
+    predictions[sequence] = found.probability
     features = features_table(found)
     features.insert(0, "patient_id", patients.index)
     chapter.write(f"features_{sequence}", features, suffix=".parquet")
@@ -334,7 +349,7 @@ from {other if warm_start else "random weights"}.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-", "--", ":"), strict=True):
+for (sequence, rows), style in zip(history.groupby("sequence", sort=False), ("-", "--", ":"), strict=False):
     axes[0].plot(rows["epoch"], rows["loss"], style, label=DISPLAY_NAMES[sequence])
     axes[1].plot(rows["epoch"], rows["monitor_dice"], style, label=DISPLAY_NAMES[sequence])
 axes[0].set(xlabel="epoch", ylabel=f"loss ({training_settings.loss})")
@@ -348,7 +363,7 @@ chapter.figure("training", fig, alt)
 # %% [markdown]
 # ## Result
 #
-# Predicted masks are brought back to the voxels of each image and compared with the contours there: Dice
+# Predictions are brought back to the voxels of each image and compared with the contours there: Dice
 # overlap, the 95th percentile of the distance between the surfaces (HD95), and the error of the volume. A
 # patient without nodes has no overlap of nodes; where the network draws some none the less, the overlap
 # is 0.
@@ -359,13 +374,13 @@ from npcbook.imaging import measure_overlap, predicted_mask_path, store_predicti
 
 jobs = [
     delayed(store_prediction)(
-        labels,
+        probability,
         preprocessed=preprocessed_path(chapter.folder, patient, sequence),
         target=predicted_mask_path(chapter.folder, patient, sequence),
         plane_mm=plane,
     )
     for sequence in SEQUENCES
-    for patient, labels in zip(patients.index, predictions[sequence], strict=True)
+    for patient, probability in zip(patients.index, predictions[sequence], strict=True)
 ]
 _ = Parallel(n_jobs=-1, batch_size=8)(jobs)
 
@@ -393,14 +408,14 @@ def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
 
 
 # %%
-keys = [(patient, sequence) for sequence in SEQUENCES for patient in patients.index]
+keys = [(patient, s) for s in SEQUENCES for patient in patients.index if contoured.loc[patient, s]]
 masks = [(*key, predicted_mask_path(chapter.folder, *key), mask_path(cohort_path, *key)) for key in keys]
 dice = keep(chapter.folder / "dice.csv", measure, masks, patients.reset_index())
 words = {"count": "masks", "std": "SD", "min": "lowest", "25%": "lower quartile", "50%": "median"}
 words |= {"75%": "upper quartile", "max": "highest"}
 overview = dice.groupby("structure", sort=False)["dice"].describe().reset_index().rename(columns=words)
 overview = overview.astype({"masks": int}).round(2)
-chapter.table("dice_overview", overview, "Dice overlap in all patients and sequences, by structure.")
+chapter.table("dice_overview", overview, "Dice overlap in all patients and sequences with contours.")
 
 # %% [markdown]
 # SimpleITK, which many readers know, measures the same overlap:
@@ -408,14 +423,14 @@ chapter.table("dice_overview", overview, "Dice overlap in all patients and seque
 # %%
 theirs, differences = sitk.LabelOverlapMeasuresImageFilter(), []
 both = dice[dice["structure"] == "tumour and nodes"]
-for row in both[(both["cohort"] == "validation") & both["dice"].notna()].head(60).itertuples():
+for row in both[(both["cohort"] == JUDGED) & both["dice"].notna()].head(60).itertuples():
     key = row.patient_id, row.sequence
     files = mask_path(cohort_path, *key), predicted_mask_path(chapter.folder, *key)
     theirs.Execute(*(sitk.ReadImage(str(file)) > 0 for file in files))
     differences.append(abs(theirs.GetDiceCoefficient() - row.dice))
 chapter.say(
     f"Largest difference of the Dice overlap from SimpleITK's `LabelOverlapMeasuresImageFilter`, over "
-    f"{len(differences)} masks: {max(differences):.1g}."
+    f"{len(differences)} masks: {max(differences, default=0):.1g}."
 )
 
 # %% [markdown]
@@ -434,9 +449,10 @@ def mean_sd(values: pd.Series) -> str:
 
 # %%
 groups = {key: values for key, values in both.groupby(["cohort", "sequence"])["dice"]}
-table_3 = pd.DataFrame({"Sequence": [DISPLAY_NAMES[s] for s in ("cet1w", "t1w", "t2w")]})
+table_3 = pd.DataFrame({"Sequence": [DISPLAY_NAMES[s] for s in ("cet1w", "t1w", "t2w") if s in SEQUENCES]})
+none = pd.Series(dtype=float)  # where nobody drew, a dash
 for name in COHORTS:
-    table_3[name.capitalize()] = [mean_sd(groups[name, s.lower()]) for s in table_3["Sequence"]]
+    table_3[name.capitalize()] = [mean_sd(groups.get((name, s.lower()), none)) for s in table_3["Sequence"]]
 chapter.table("table_3", table_3, "Dice overlap of tumour and nodes together, mean ± standard deviation.")
 
 # %%
@@ -446,11 +462,11 @@ for (name, sequence), values in groups.items():
 means = both.groupby(["cohort", "sequence"])["dice"].mean()
 chapter.record("text.dice_low", means.min())
 chapter.record("text.dice_high", means.max())
-t1w, t2w, cet1w = (format_number(means["validation", sequence]) for sequence in SEQUENCES)
+texts = (f"{format_number(means.get((JUDGED, s)))} ({DISPLAY_NAMES[s]})" for s in SEQUENCES)
 chapter.takeaway(
     1,
-    f"In the validation cohort the mean Dice overlap of tumour and nodes together is {t1w} (T1W), {t2w} "
-    f"(T2W) and {cet1w} (CET1W) ([Table 3](#segmentation-table-3)).",
+    f"In the {JUDGED} cohort the mean Dice overlap of tumour and nodes together is {', '.join(texts)} "
+    "([Table 3](#segmentation-table-3)).",
 )
 
 # %% [markdown]
@@ -488,10 +504,10 @@ alt = "Box plots of the Dice overlap by centre and sequence, one panel a structu
 chapter.figure("structures", fig, alt)
 
 # %%
-validation = dice[dice["cohort"] == "validation"].groupby("structure")["dice"].mean().map(format_number)
+apart = dice[dice["cohort"] == JUDGED].groupby("structure")["dice"].mean().map(format_number)
 chapter.takeaway(
     2,
-    f"Taken apart, it is {validation['tumour']} for the tumour and {validation['nodes']} for the nodes, over "
+    f"Taken apart, it is {apart['tumour']} for the tumour and {apart['nodes']} for the nodes, over "
     "all sequences; the paper prints both together only ([by structure](#segmentation-structures)).",
 )
 by_center = both.groupby("center")["dice"].mean()
@@ -501,7 +517,7 @@ chapter.takeaway(
     f"{format_number(by_center.max() - by_center.min())} ([by centre](#segmentation-structures)).",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # (segmentation-ceiling)=
 # ### What a contour is worth
 #
@@ -511,7 +527,7 @@ chapter.takeaway(
 # finds every edge would reach in Table 3. For a real cohort there is nothing planted, and the table says so.
 
 
-# %%
+# %% tags=["planted"]
 from npcbook.imaging import read_mask
 
 
@@ -530,17 +546,16 @@ def meeting(patient: str, anatomy) -> list[tuple]:
     return met
 
 
-# %%
+# %% tags=["planted"]
 held_out = patients.index[patients["cohort"] == "validation"]
 sampled = held_out[:: max(1, len(held_out) // 40)]
 anatomies = {} if read_truth(cohort_path) is None else rebuild_anatomy(cohort_folder, sampled)
 met = [row for pair in anatomies.items() for row in meeting(*pair)]
 names = ["Structure", "reader and planted edge", "network and planted edge", "network and reader"]
 ceiling = pd.DataFrame(met, columns=names).groupby("Structure", sort=False).mean().reset_index()
-if ceiling.empty:
-    ceiling = pd.DataFrame({"Structure": ["nothing is planted in a real cohort"]})
 caption = f"Mean Dice overlap in {len(anatomies)} validation patients, all sequences."
-chapter.table("ceiling", ceiling, caption)
+if len(ceiling):
+    chapter.table("ceiling", ceiling, caption)
 
 # %% [markdown]
 # (segmentation-cases)=
@@ -569,15 +584,17 @@ def draw_case(ax, patient: str, sequence: str) -> None:
 
 
 # %%
-ranked = both[both["cohort"] == "validation"].groupby("patient_id")["dice"].mean().sort_values()
+ranked = both[both["cohort"] == JUDGED].groupby("patient_id")["dice"].mean().sort_values()
 cases = {"best": ranked.index[-1], "median": ranked.index[len(ranked) // 2], "worst": ranked.index[0]}
-fig, axes = plt.subplots(3, 3, figsize=(8, 8), layout="constrained")
+size = {"figsize": (2.7 * len(SEQUENCES), 8), "squeeze": False}
+fig, axes = plt.subplots(3, len(SEQUENCES), layout="constrained", **size)
 for row, (name, patient) in zip(axes, cases.items(), strict=True):
     for ax, sequence in zip(row, SEQUENCES, strict=True):
-        draw_case(ax, patient, sequence)
+        if contoured.loc[patient, sequence]:
+            draw_case(ax, patient, sequence)
         ax.set_title(DISPLAY_NAMES[sequence] if name == "best" else "")
     row[0].set_ylabel(f"{name}: {patient}, mean Dice {format_number(ranked[patient], 2)}")
-alt = "Best, median and worst validation patient: drawn and predicted contours on three sequences."
+alt = f"Best, median and worst {JUDGED} patient: drawn and predicted contours on three sequences."
 chapter.figure("cases", fig, alt)
 chapter.takeaway(
     4,
@@ -605,8 +622,7 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much that
 #   of the tumour? Small structures are learnt last.

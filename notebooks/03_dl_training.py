@@ -41,18 +41,19 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from lifelines.utils import concordance_index
 from scipy.special import expit, logit
 from sksurv.metrics import concordance_index_censored
 
 from npcbook.book import KEPT, open_chapter, show_source
-from npcbook.cohort import image_path, read_truth
+from npcbook.cohort import image_path, read_parts, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import cox_loss, fit_ridge_cox, harrell_c, out_of_fold_risk, stratified_folds
 from npcbook.store import atomic_path, project_path
 from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, TRACKS, format_number, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 train_on = True  # paper: the network is trained on; False, as in the deposited script: it stays frozen
@@ -82,12 +83,16 @@ chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=co
 
 # %%
 cohort = chapter.read("01_cohorts/cohort").set_index("patient_id")
+sequences = read_parts(cohort_folder).sequences
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
 stored = {s: chapter.read(f"02_segmentation/features_{s}").set_index("patient_id") for s in SEQUENCES}
-patients = cohort.loc[cohort.index.isin(stored["t1w"].index)]
+patients = cohort.loc[cohort.index.isin(stored[sequences[0]].index)]
 stored = {s: table.reindex(patients.index) for s, table in stored.items()}
 time, event = patients["dmfs_months"].to_numpy(), patients["dm_event"].to_numpy()
 cohorts = {name: (patients["cohort"] == name).to_numpy() for name in COHORTS}
 training, held = cohorts.values()
+# Without validation patients, what is judged is the score of training patients, out of fold.
+JUDGED = "validation" if held.any() else "training"
 models = {**{s: (s,) for s in SEQUENCES}, "combined": tuple(SEQUENCES)}
 shown = DISPLAY_NAMES | {"combined": "Combined"}
 counts = patients.groupby("cohort")["dm_event"].agg(patients="size", metastases="sum").reset_index()
@@ -141,8 +146,11 @@ show_source(PrognosisHead)
 
 # %%
 show_source(cox_loss)
-is_pooled = stored["t1w"].columns.str.startswith("bottleneck")
-columns = {"bottleneck": stored["t1w"].columns[is_pooled], "region": stored["t1w"].columns[~is_pooled]}
+is_pooled = stored[sequences[0]].columns.str.startswith("bottleneck")
+columns = {
+    "bottleneck": stored[sequences[0]].columns[is_pooled],
+    "region": stored[sequences[0]].columns[~is_pooled],
+}
 
 
 def features(kind: str, sequences: tuple[str, ...]) -> np.ndarray:
@@ -171,9 +179,10 @@ from npcbook.imaging import PrognosisSettings, merge_heads, train_on_metastasis
 fold = np.full(len(patients), -1)
 fold[training] = stratified_folds(event[training], 3, rng=np.random.default_rng(seed))
 trained, published, published_out_of_fold, published_heads, history = {}, {}, {}, {}, []
+device = "cuda" if torch.cuda.is_available() else "cpu"
 encoders = {s: chapter.folder / KEPT / f"{s}.safetensors" for s in SEQUENCES if train_on}
 for name, file in encoders.items():
-    settings = PrognosisSettings(**outcome_training, seed=seed)
+    settings = PrognosisSettings(**{"device": device, "seed": seed} | outcome_training)
     given = network_files[name], read_pictures(name, patients.index), event, fold
     trained[name] = found = train_on_metastasis(file, *given, settings=settings)
     published_heads[name], published[name] = found.head, found.head.risk(found.pooled)
@@ -202,7 +211,8 @@ for name, sequences in {} if train_on else models.items():
 # %%
 from npcbook.imaging import fit_staged_head
 
-stage = {"T2": patients["t_stage"] == "T2", "N1": patients["n_stage"] == "N1"}
+higher = {"T2": patients["t_stage"].isin(["T2", "T3", "T4"])}  # and above, where a cohort has such patients
+stage = higher | {"N1": patients["n_stage"].isin(["N1", "N2", "N3"])}
 stage |= {"rENE": patients["rene"] >= 1, "rENE of grade 2": patients["rene"] >= 2}
 labels = pd.DataFrame(stage).to_numpy(int)
 N_SEEDS = 3  # times that a head is fitted again with other seeds
@@ -347,22 +357,24 @@ chapter.table("optimism", comparison, "C-index on patients that a head has and h
 
 # %%
 combined = {title: format_number(c_values.get(("combined", *key), np.nan)) for title, key in judged.items()}
+new = f" and {combined['published, validation']} in the validation cohort" if held.any() else ""
 text = f"""As published, the combined score's C-index is {combined["published, apparent"]} in the
-patients it was fitted on, {combined["published, out of fold"]} in the same patients out of fold and
-{combined["published, validation"]} in the validation cohort ([C-indices](#dl-c-index))."""
+patients it was fitted on, {combined["published, out of fold"]} in the same patients out of
+fold{new} ([C-indices](#dl-c-index))."""
 chapter.takeaway(1, text)
+WHERE = "recommended, validation" if held.any() else "recommended, out of fold"
 text = f"""A head of few readings, the stage and what can be measured of the disease and its surroundings,
-that knows how long each patient was followed, reaches {combined["recommended, validation"]} in validation
+that knows how long each patient was followed, reaches {combined[WHERE]} in {WHERE.split(", ", 1)[1]}
 ([recommended](#dl-recommended))."""
 chapter.takeaway(2, text)
 text = f"""Its training scores are {combined["recommended, apparent"]} if each patient helps to fit
 the head that scores them, and {combined["recommended, out of fold"]} if not: the difference is not skill
 ([apparent and out of fold](#dl-recommended))."""
 chapter.takeaway(3, text)
-reached = {name: c_values.get((name, "validation", "recommended"), np.nan) for name in models}
+reached = {name: c_values.get((name, JUDGED, "recommended"), np.nan) for name in models}
 best = max(SEQUENCES, key=lambda name: np.nan_to_num(reached[name]))
 gain = format_number(reached["combined"] - reached[best])
-text = f"""The best single sequence in validation is {shown[best]}
+text = f"""The best single sequence in {JUDGED} is {shown[best]}
 ({format_number(reached[best])}); all three together differ from it by {gain} (it is the best of three on
 these same patients, which favours it) ([C-indices](#dl-c-index))."""
 chapter.takeaway(5, text)
@@ -496,10 +508,24 @@ for track, kind, fitted in zip(TRACKS, columns, (published_heads, heads), strict
     for name, of in models.items():
         both[track, name] = fitted[name], [f"{s}/{column}" for s in of for column in columns[kind]]
 by_center = patients.groupby(["cohort", "center"])["dm_event"].agg(patients="size", metastases="sum")
+
+# %% [markdown]
+# Whoever uses the model should be told when a patient is unlike those it learnt from. What these are like is
+# kept with it: middle and spread of the network's features and of the normalised intensities.
+
+# %%
+from npcbook.imaging import intensity_levels, summarise
+
+typical = {}
+for sequence, table in stored.items():
+    levels = intensity_levels(read_pictures(sequence, patients.index[training]))
+    typical[sequence] = {"intensities": summarise(levels), "features": summarise(table[training])}
+
+# %%
 about = store_model(
     chapter.folder / "model", heads=both, networks=network_files, encoders=encoders, seen=seen,
-    training_images=images, cutoffs=cutoffs, label=chapter.label, synthetic=chapter.is_synthetic,
-    run=run.name,
+    training_images=images, cutoffs=cutoffs, typical=typical, label=chapter.label,
+    synthetic=chapter.is_synthetic, run=run.name,
     patients=by_center.reset_index().to_dict("records"),
 )  # fmt: skip
 
@@ -507,7 +533,7 @@ about = store_model(
 middle = "" if plane_mm is None else f", of each the middle {plane_mm:g} mm"
 order = "N4, then z-scores" if seen["order"] == "n4-normalise" else "z-scores, then N4"
 fixed = f"""
-Inputs: images: {", ".join(DISPLAY_NAMES.values())} MRI of the head and neck, as scanned, 3D NIfTI
+Inputs: images: {", ".join(map(DISPLAY_NAMES.get, SEQUENCES))} MRI of the head and neck, as scanned, 3D NIfTI
 Inputs: preprocessing: {order} of the head
 Inputs: seen by the network: all slices{middle}, on {" × ".join(map(str, grid))} voxels (z, y, x)
 Architecture: segmentation: one 3D U-Net a sequence, width {about["network"]["width"]!r}, GroupNorm
@@ -527,14 +553,14 @@ rows += [("Training", name.replace("_", " "), str(x)) for name, x in seen["train
 rows.append(("Patients", "origin", chapter.label))
 for (name, center), (n, events) in by_center.iterrows():
     rows.append(("Patients", f"{name}, centre {center}", f"{n} ({events} with metastasis)"))
-unseen = "cohort == 'validation' and structure == 'tumour and nodes'"
+unseen = f"cohort == '{JUDGED}' and structure == 'tumour and nodes'"
 dice = chapter.read("02_segmentation/dice").query(unseen)
 for (sequence, center), x in dice.groupby(["sequence", "center"], sort=False)["dice"]:
-    item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, validation, centre {center}"
+    item = f"Dice overlap, {DISPLAY_NAMES[sequence]}, {JUDGED}, centre {center}"
     rows.append(("Performance", item, f"{x.mean():.2f} ± {x.std():.2f} ({x.count()} patients)"))
 for name, track in ((name, track) for name in models for track in TRACKS):
-    found = or_dash(c_index.get((name, "validation", track)))
-    rows.append(("Performance", f"C-index, {shown[name]}, validation, {track}", found))
+    found = or_dash(c_index.get((name, JUDGED, track)))
+    rows.append(("Performance", f"C-index, {shown[name]}, {JUDGED}, {track}", found))
 rows += [("Versions", name, version) for name, version in about["versions"].items()]
 sections = ["Inputs", "Architecture", "Training", "Patients", "Performance", "Use", "Limits", "Versions"]
 card = pd.DataFrame(rows, columns=["section", "item", "content"])
@@ -579,8 +605,7 @@ chapter.against_paper(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `train_on = False`: the deposited script's way. The published C-index in training rises towards 1. What
 #   becomes of the one in validation?

@@ -44,12 +44,12 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
 from npcbook.book import open_chapter, show_source
-from npcbook.cohort import read_truth
+from npcbook.cohort import read_parts, read_truth
 from npcbook.imaging import fit_scaling, load_network, network_path, preprocessed_path, stack_on_grid
 from npcbook.store import project_path
 from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 explained_patients = 4  # 1 to all patients; those of highest risk whose scores are attributed to voxels
@@ -66,12 +66,18 @@ chapter = open_chapter("03b_dl_insight", run_folder=run_folder, cohort_folder=co
 
 # %%
 cohort = chapter.read("01_cohorts/cohort").set_index("patient_id")
+sequences = read_parts(cohort_folder).sequences
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
 stored = {s: chapter.read(f"02_segmentation/features_{s}").set_index("patient_id") for s in SEQUENCES}
-patients = cohort.loc[cohort.index.isin(stored["t1w"].index)]
+patients = cohort.loc[cohort.index.isin(stored[sequences[0]].index)]
 scores = chapter.read("03_dl_training/scores_recommended").set_index("patient_id").loc[patients.index]
 training, held = ((patients["cohort"] == name).to_numpy() for name in COHORTS)
-is_pooled = stored["t1w"].columns.str.startswith("bottleneck")
-columns = {"bottleneck": stored["t1w"].columns[is_pooled], "region": stored["t1w"].columns[~is_pooled]}
+held = held if held.any() else training
+is_pooled = stored[sequences[0]].columns.str.startswith("bottleneck")
+columns = {
+    "bottleneck": stored[sequences[0]].columns[is_pooled],
+    "region": stored[sequences[0]].columns[~is_pooled],
+}
 truth = read_truth(project_path(cohort_folder))
 
 
@@ -90,7 +96,7 @@ seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
 grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
 network_files = {sequence: network_path(source, sequence) for sequence in SEQUENCES}
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # (dl-probes)=
 # ## What the stored features know
 #
@@ -99,7 +105,7 @@ network_files = {sequence: network_path(source, sequence) for sequence in SEQUEN
 # correlation for the pooled bottleneck and a higher one for the disease and its surroundings say where
 # the information was lost. For a real cohort there is nothing planted, and the table says so.
 
-# %%
+# %% tags=["planted"]
 traits = ("size", "heterogeneity", "infiltration")
 probes = []
 for trait in () if truth is None else traits:
@@ -110,9 +116,9 @@ for trait in () if truth is None else traits:
         probe = RidgeCV(np.logspace(0, 5, 11)).fit(inputs[training], target[training])
         row[kind] = np.corrcoef(probe.predict(inputs[held]), target[held])[0, 1]
     probes.append(row)
-probes = probes or [{"trait": "nothing is planted in a real cohort", "bottleneck": np.nan, "region": np.nan}]
 caption = "Correlation of predicted and planted traits, validation cohort."
-chapter.table("probes", pd.DataFrame(probes), caption)
+if probes:
+    chapter.table("probes", pd.DataFrame(probes), caption)
 
 # %% [markdown]
 # (dl-attribution)=
@@ -225,7 +231,8 @@ def draw_attribution(ax, sequence: str, key, title: str):
 
 # %%
 LINES = {"predicted tumour": ("#ffd92f", "dashed"), "planted infiltration": ("#66c2a5", "dotted")}
-fig, axes = plt.subplots(2, 3, figsize=(9, 6.6), layout="constrained")
+size = {"figsize": (3 * len(SEQUENCES), 6.6), "squeeze": False}
+fig, axes = plt.subplots(2, len(SEQUENCES), layout="constrained", **size)
 for column, sequence in zip(axes.T, SEQUENCES, strict=True):
     overlay = draw_attribution(column[0], sequence, sequence, "trained")
     draw_attribution(column[1], sequence, (sequence, "random"), "random weights")
@@ -234,9 +241,9 @@ bar = fig.colorbar(scale, ax=axes, shrink=0.7, ticks=[-1, 0, 1], label="contribu
 bar.ax.set_yticklabels(["lowers it most", "none", "raises it most"], fontsize=8)
 handles = [plt.Line2D([], [], color=c, linestyle=style, label=what) for what, (c, style) in LINES.items()]
 fig.legend(handles=handles[: 1 + bool(infiltrated)], loc="outside lower center", ncols=2, frameon=False)
-chapter.figure("attribution", fig, "Attribution of the score drawn over the three sequences, for the trained "
-               "network and for random weights, with a colour bar; lines surround the predicted tumour and "
-               "planted infiltration.")  # fmt: skip
+alt = "Attribution of the score drawn over the sequences, for the trained network and for random weights, "
+alt += f"with a colour bar; lines surround {' and '.join(list(LINES)[: 1 + bool(infiltrated)])}."
+chapter.figure("attribution", fig, alt)
 
 # %% [markdown]
 # Where the random network does as well as the trained one, the place of an attribution says nothing about
@@ -278,15 +285,15 @@ answers = [
     (trait, np.polyfit(truth[trait], truth["lp_imaging"], 1)[0], change.mean(), change.std())
     for trait, change in changes.groupby("trait", sort=False)["change"]
 ]
-answers = answers or [("nothing is planted in a real cohort", np.nan, np.nan, np.nan)]
-answers = pd.DataFrame(answers, columns=names)
-chapter.table("answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients.")
-strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
+if answers:
+    answers = pd.DataFrame(answers, columns=names)
+    chapter.table(
+        "answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients."
+    )
+    strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
+    text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
 answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation"""
-if not planted_in:
-    text = f"What the score of these {len(patients)} patients answers to cannot be asked: nothing is planted"
-chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
+    chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
 
 # %%
 if truth is not None:
@@ -315,8 +322,7 @@ the shells around it ([where the score looks](#dl-attribution)).""",
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `explained_patients`, more of them: does the share that falls on the predicted tumour stay where it is?
 # - `seed`: another random network and head. What moves was never learnt.

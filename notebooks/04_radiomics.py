@@ -50,7 +50,7 @@ from sksurv.util import Surv
 
 # %%
 from npcbook.book import open_chapter, show_source
-from npcbook.cohort import mask_path, read_truth
+from npcbook.cohort import mask_path, read_parts, read_truth
 from npcbook.imaging import (
     IMAGES,
     TEXTURES,
@@ -78,7 +78,7 @@ from npcbook.statistics import (
 from npcbook.store import project_path
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, format_p, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 region = "tumour and nodes"  # one of STRUCTURES: "tumour and nodes" (print), "tumour" or "nodes"
@@ -95,7 +95,11 @@ workers = 2  # 1 to 256; processes
 # %%
 chapter = open_chapter("04_radiomics", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort_path = project_path(cohort_folder)
+sequences = read_parts(cohort_folder).sequences
+stage = chapter.input_path("02_segmentation/preprocessed").parent
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
+prepared = [all(preprocessed_path(stage, p, s).exists() for s in sequences) for p in patients.index]
+patients = patients[prepared]  # all others have no score
 time, event = patients["dmfs_months"], patients["dm_event"]
 cohorts = {name: (patients["cohort"] == name).to_numpy() for name in ("training", "validation")}
 training = cohorts["training"]
@@ -121,7 +125,7 @@ blocks = layout.groupby("block", sort=False).agg(
     copies=("copy_of", lambda names: int((names != "").sum())),
 )
 total = {"block": "one sequence", "columns": len(layout), "copies": int((layout["copy_of"] != "").sum())}
-three = {"block": "three sequences"} | {k: len(SEQUENCES) * total[k] for k in ("columns", "copies")}
+three = {"block": "three sequences"} | {k: 3 * total[k] for k in ("columns", "copies")}
 n_texture = int(blocks.loc["texture", "features"])
 chapter.say(f"""
 Two of the three counts are puzzling: for one region pyradiomics has {blocks.loc["shape", "features"]} shape
@@ -225,6 +229,11 @@ chapter.table("copies", copies, f"The {total['copies']} columns of a sequence th
 # *Here.* The images of chapter 02, whose steps and parameters are kept with the features:
 
 # %%
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
+bare = [p for p in patients.index if not all(mask_path(cohort_path, p, s).exists() for s in SEQUENCES)]
+if bare and contours == "manual":
+    contours = "predicted"  # all by the same hand: a signature of two kinds of contours compares hands
+    chapter.say(f"{len(bare)} patients have no contours: the network's are taken for all.")
 steps = chapter.read("02_segmentation/preprocessing_steps")
 options = settings.options | {"scale": settings.scale, "mask": settings.mask, "contours": contours}
 names = {"scale": "scaling", "mask": "region", "contours": "region", "binWidth": "grey levels"}
@@ -271,7 +280,6 @@ show_source(extract_images)
 # %%
 if contours not in ("manual", "predicted"):
     raise ValueError(f"contours is {contours!r}; it must be 'manual' or 'predicted'.")
-stage = chapter.input_path("02_segmentation/preprocessed").parent
 drawn = predicted_mask_path if contours == "predicted" else mask_path
 drawn_in = stage if contours == "predicted" else cohort_path
 cases = pd.DataFrame(
@@ -557,7 +565,6 @@ chapter.table("c_index", c_table, "C-index of each signature for distant metasta
 # feature measures heterogeneity, and what a perfect measurement of it alone would be worth in validation.
 
 # %%
-known = pd.DataFrame([{"signature": "all", "planted": "unknown: nothing was planted in this cohort"}])
 if truth is not None:
     latents = truth[["size", "heterogeneity", "infiltration", "lp_clinical"]]
     varying = latents.loc[:, latents.nunique() > 1].rank()
@@ -571,7 +578,7 @@ if truth is not None:
     known.loc["C of heterogeneity itself", "heterogeneity"] = or_dash(worth)
     known = known.fillna("–").rename(columns={"lp_clinical": "clinical risk"})
     known = known.rename_axis("signature").reset_index()
-chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
+    chapter.table("latents", known, "Rank correlation of the signatures with what was planted.")
 
 # %% [markdown]
 # (radiomics-out-of-fold)=
@@ -669,8 +676,7 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
 #   then have no region: they appear among the failed cases with that reason and take the training mean, and

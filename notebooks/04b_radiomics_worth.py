@@ -45,7 +45,7 @@ from scipy import stats
 
 # %%
 from npcbook.book import open_chapter
-from npcbook.cohort import image_path, mask_path
+from npcbook.cohort import image_path, mask_path, read_parts
 from npcbook.imaging import (
     ORDERS,
     Settings,
@@ -76,7 +76,7 @@ from npcbook.statistics import (
 from npcbook.store import project_path
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_number, format_p, or_dash, style_of
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases images contours tested"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 stability_patients = 40  # 2 to all patients; patients in each check of stability (recommended track)
@@ -92,13 +92,15 @@ workers = 2  # 1 to 256; processes
 # %%
 chapter = open_chapter("04b_radiomics_worth", run_folder=run_folder, cohort_folder=cohort_folder)
 cohort_path, stage = project_path(cohort_folder), chapter.input_path("02_segmentation/preprocessed").parent
-patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
+sequences = read_parts(cohort_folder).sequences
+SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
+features = chapter.read("04_radiomics/features").set_index("patient_id")
+patients = chapter.read("01_cohorts/cohort").set_index("patient_id").loc[features.index]
 time, event = patients["dmfs_months"], patients["dm_event"]
 cohorts = {name: (patients["cohort"] == name).to_numpy() for name in ("training", "validation")}
 training, held = cohorts.values()
 made = chapter.read("04_radiomics/settings").iloc[0]
 settings = Settings(mask=made["region"], bin_width=made["bin_width"])
-features = chapter.read("04_radiomics/features").set_index("patient_id")
 complete = features.fillna(features[training].mean()).fillna(0.0)
 scores = chapter.read("04_radiomics/scores").set_index("patient_id")
 scores.columns = scores.columns.str.removeprefix("radiomics_")
@@ -679,8 +681,7 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature

@@ -38,11 +38,11 @@ from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
 
 from npcbook.book import open_chapter, plot_roc, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names, read_truth
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # 1 to last follow-up, months; the paper's TD-ROC curves are at 5 years
@@ -53,9 +53,6 @@ seed = 2023  # 0 or more; of the division into folds
 # %%
 chapter = open_chapter("05_cox_models", run_folder=run_folder, cohort_folder=cohort_folder)
 TIME, EVENT = ENDPOINTS["DMFS"]
-REFERENCE = "radiomics_combined"  # the model that Table 4 compares the others with
-ROWS = [REFERENCE, "clinical"]  # the order of Table 4: the rest follow as everywhere
-ROWS += [model for model in MODELS if model not in ROWS]
 
 # %% [markdown]
 # ## Data
@@ -67,10 +64,11 @@ ROWS += [model for model in MODELS if model not in ROWS]
 
 # %%
 def with_scores(name):
-    """Return the patients with the DL and radiomics scores of that name."""
+    """Return the patients with the DL and radiomics scores of that name, as far as there are any."""
     df = chapter.read("01_cohorts/cohort")
-    for stage in ("04_radiomics/", "03_dl_training/"):
-        df = df.merge(chapter.read(f"{stage}{name}"), on="patient_id", how="left", validate="one_to_one")
+    for table in (chapter.find(f"04_radiomics/{name}"), chapter.find(f"03_dl_training/{name}")):
+        if table is not None:
+            df = df.merge(table, on="patient_id", how="left", validate="one_to_one")
     return df.set_index("patient_id")
 
 
@@ -78,12 +76,21 @@ patients = with_scores("scores")
 training = patients[patients["cohort"] == "training"]
 covariates = code_covariates(patients)  # 0 or 1, against the paper's reference levels
 in_training = covariates.loc[training.index]
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
+
+# Which models there are follows from the scores at hand: without images there is the clinical model.
+OWN = {"radiomics_combined": "rc", "dl_combined": "dc"}  # each score, and the Cox model that it enters
+SCORES = [name for name in OWN if name in patients and training[name].notna().any()]
+ROWS = [*SCORES[:1], "clinical", *SCORES[1:]]  # the order of Table 4: the rest follow as everywhere
+ROWS += [OWN[name] for name in OWN if name in SCORES]
+REFERENCE = ROWS[0]  # the model that Table 4 compares the others with, in print radiomics
 
 # %%
-scored = patients[[REFERENCE, "dl_combined"]].notna().all(axis=1)
+scored = patients[SCORES].notna().all(axis=1)
 summary = patients.assign(scored=scored).groupby("cohort")
 summary = summary.agg(n=(EVENT, "size"), events=(EVENT, "sum"), scored=("scored", "sum")).reset_index()
-summary.columns = ["cohort", "patients", "distant metastases", "with radiomics and DL scores"]
+summary.columns = ["cohort", "patients", "distant metastases", "with all scores at hand"]
 chapter.table("events", summary, "Patients and events of the analysis.")
 
 # %% [markdown]
@@ -139,17 +146,18 @@ show_source(fit_cox_or_firth)
 def fit_model(table, fit=fit_cox_or_firth):
     """Fit the distant-metastasis model of a table of covariates to the patients in whom all are known."""
     table = table.dropna()
-    table = table[estimable_columns(table)]
-    return fit(patients.loc[table.index, TIME], patients.loc[table.index, EVENT], table)
+    outcome = patients.loc[table.index, TIME], patients.loc[table.index, EVENT]
+    return fit(*outcome, table[estimable_columns(table, *outcome)])
 
 
-clinical = covariate_names(clinical_covariates)
+clinical = covariate_names(clinical_covariates, in_training)
 chapter.methods(
     "Models. Cox models (Efron's treatment of ties) used the clinical covariates (reference in brackets) "
-    f"{', '.join(COVARIATES[name] for name in clinical) or 'no covariate'}, alone and together with the "
-    "radiomics or the deep-learning score. Discrimination was measured by Harrell's C-index, compared "
-    "between models by its covariance, and by the time-dependent area under the ROC curve at "
-    f"{horizon_months} months with inverse probability of censoring weights."
+    f"{', '.join(COVARIATES[name] for name in clinical) or 'no covariate'}, alone"
+    f"{''.join(f' and together with {LABELS[name]}' for name in SCORES)}. "
+    "Discrimination was measured by Harrell's C-index, compared between models by its covariance, and "
+    f"by the time-dependent area under the ROC curve at {horizon_months} months with inverse probability of "
+    "censoring weights."
 )
 
 # %% [markdown]
@@ -162,14 +170,20 @@ chapter.methods(
 # them.
 
 # %%
+from itertools import groupby
+
 from npcbook.words import format_hr, format_number, format_p, or_dash
 
-FACTORS = [[name] for name in COVARIATES if not name.startswith("rene")]
-FACTORS.insert(list(COVARIATES).index("rene_g1"), ["rene_g1", "rene_g2"])
+FACTORS = [list(levels) for _, levels in groupby(covariates, key=lambda name: name.rstrip("1234"))]
 usable = [factor for factor in FACTORS if estimable_columns(in_training[factor].dropna())]
-univariable = [fit_model(in_training[factor]) for factor in usable]
-multivariable = fit_model(in_training)
-penalised = fit_model(in_training, fit_firth_cox)
+univariable = []
+for factor in usable:
+    with chapter.noting(f"Univariable model: {', '.join(factor)}"):
+        univariable.append(fit_model(in_training[factor]))
+together = []
+with chapter.noting("Multivariable model"):
+    together = [fit_model(in_training), fit_model(in_training, fit_firth_cox)]
+multivariable, penalised = together[:1], together[1:]
 
 
 def hazard_ratios(fits):
@@ -189,16 +203,17 @@ def hr_columns(fits, title):
 
 # %%
 counts = {}
-for name in COVARIATES:
+for name in covariates:
     at_level = training.index[in_training[name] == 1] if name != "age" else training.index
     counts[name] = f"{training.loc[at_level, EVENT].sum()} / {len(at_level)}"
-table_2 = pd.DataFrame({"covariate (reference)": COVARIATES, "events / patients": counts})
-for title, fits in (("univariable", univariable), ("multivariable", [multivariable]), ("Firth", [penalised])):
+table_2 = pd.DataFrame({"covariate (reference)": COVARIATES, "events / patients": counts}).loc[[*counts]]
+for title, fits in (("univariable", univariable), ("multivariable", multivariable), ("Firth", penalised)):
     kind, track = (title, "as published") if title != "Firth" else ("multivariable", "recommended")
     table_2 = table_2.join(hr_columns(fits, title))
     for ratio in hazard_ratios(fits):
         limits = {"low": ratio.hr_low, "high": ratio.hr_high, "p_value": ratio.p_value}
-        chapter.record(f"table2.{kind}.{ratio.name}", ratio.hr, **limits, track=track)
+        if ratio.name[-1] not in "34" and ratio.name != "n2":  # print has stage II only
+            chapter.record(f"table2.{kind}.{ratio.name}", ratio.hr, **limits, track=track)
 table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix(" †")
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
 
@@ -208,14 +223,15 @@ chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant meta
 # columns, the recommended ones, hold the same model with Firth's penalty and profile likelihood limits.
 
 # %%
-left_out = [text for name, text in COVARIATES.items() if name not in multivariable.names]
-n_events, n_parameters = multivariable.n_events, len(multivariable.names)
-chapter.say(
-    f"The multivariable model rests on {multivariable.n_patients} complete patients with {n_events} events, "
-    f"{format_number(n_events / n_parameters, 1)} for each of its {n_parameters} coefficients; "
-    f"covariates that could not enter: {'; '.join(left_out) or 'none'}. None of the "
-    f"{len(hazard_ratios(univariable)) + n_parameters} p-values of the first columns is corrected."
-)
+for fit in multivariable:
+    left_out = [text for name, text in COVARIATES.items() if name in covariates and name not in fit.names]
+    n_parameters = len(fit.names)
+    chapter.say(
+        f"The multivariable model rests on {fit.n_patients} complete patients with {fit.n_events} events, "
+        f"{format_number(fit.n_events / n_parameters, 1)} for each of its {n_parameters} coefficients; "
+        f"covariates that could not enter: {'; '.join(left_out) or 'none'}. None of the "
+        f"{len(hazard_ratios(univariable)) + n_parameters} p-values of the first columns is corrected."
+    )
 
 # %% [markdown]
 # *What it does not say.* An interval that holds 1 does not show that a covariate is without effect; with so
@@ -233,10 +249,9 @@ chapter.say(
 
 # %%
 def inputs(table):
-    """Return the covariates of the three Cox models, for every patient of a table with scores."""
+    """Return the covariates of the Cox models, for every patient of a table with scores."""
     base = covariates[clinical]
-    rc = base.assign(radiomics_combined=table["radiomics_combined"])
-    return {"clinical": base, "rc": rc, "dc": base.assign(dl_combined=table["dl_combined"])}
+    return {"clinical": base} | {OWN[name]: base.assign(**{name: table[name]}) for name in SCORES}
 
 
 def score(table, fit):
@@ -244,15 +259,17 @@ def score(table, fit):
     return table[list(fit.names)] @ fit.coef
 
 
-def five_scores(table):
-    """Return the three models fitted to the training patients, and the five scores of every patient."""
-    designs = inputs(table)
-    fits = {name: fit_model(design.loc[training.index]) for name, design in designs.items()}
-    cox = {name: score(design, fits[name]) for name, design in designs.items()}
-    return fits, table[["radiomics_combined", "dl_combined"]].assign(**cox)[ROWS]
+def all_scores(table):
+    """Return the models fitted to the training patients, and all scores of every patient."""
+    designs, fits = inputs(table), {}
+    for name, design in designs.items():
+        with chapter.noting(f"Model: {LABELS[name]}"):
+            fits[name] = fit_model(design.loc[training.index])
+    cox = {name: score(designs[name], fit) for name, fit in fits.items()}
+    return fits, table[SCORES].assign(**cox).reindex(columns=ROWS)
 
 
-models, scores = five_scores(patients)
+models, scores = all_scores(patients)
 chapter.write("scores", scores.reset_index())
 
 
@@ -263,7 +280,10 @@ def written_out(fit):
     return table.assign(limits=fit.limits, lr_statistic=fit.lr_statistic)
 
 
-coefficients = pd.concat({name: written_out(fit) for name, fit in models.items()}, names=["model"])
+EMPTY = pd.DataFrame(columns=["covariate", "coef", "coef_low", "coef_high", "hr", "hr_low", "hr_high"])
+EMPTY = EMPTY.reindex(columns=[*EMPTY, "p_value", "method", "limits"])
+tables = {name: written_out(fit) for name, fit in models.items()} or {"clinical": EMPTY}
+coefficients = pd.concat(tables, names=["model"])
 coefficients = coefficients.reset_index("model").reset_index(drop=True)
 chapter.write("coefficients", coefficients)
 values = pd.concat([covariates, patients], axis=1).loc[training.index, coefficients["covariate"].unique()]
@@ -282,7 +302,7 @@ shown = pd.DataFrame({
     "proportional hazards p": constant.map(format_p),
     "method, limits": coefficients["method"] + ", " + coefficients["limits"].replace("wald", "Wald"),
 })  # fmt: skip
-chapter.table("coefficients_shown", shown, "The three Cox models, fitted on the training cohort.")
+chapter.table("coefficients_shown", shown, "The Cox models, fitted on the training cohort.")
 steep = [LABELS[name] for name, fit in models.items() if fit.limits == "profile" and fit.method == "Cox"]
 chapter.say(f"Wald's limits fail in: {', '.join(steep) or 'none of the models'}.")
 
@@ -291,10 +311,8 @@ chapter.say(f"Wald's limits fail in: {', '.join(steep) or 'none of the models'}.
 # probability); per standard deviation in the training cohort ratios can be compared. If a score separates
 # these patients almost completely, its ratio becomes huge: then the model has learnt them, and only new ones
 # can tell what it is worth. A small p-value of proportional hazards means that the ratio is an average over
-# time; the ranking of patients may still be sound. A large one, from so few events, does not show that the
-# ratio stays the same.
-
-# %% [markdown]
+# time; a large one, from so few events, does not show that it stays the same.
+#
 # (cox-table-4)=
 # ### Discrimination (Table 4)
 #
@@ -338,7 +356,8 @@ def differences(table, cohort, model, other):
 
 
 # %%
-PAIRS = [(model, REFERENCE) for model in ROWS[1:]] + [("dc", "dl_combined"), ("rc", "clinical")]
+NESTED = [pair for pair in (("dc", "dl_combined"), ("rc", "clinical")) if {*pair} <= {*ROWS}]
+PAIRS = list(dict.fromkeys([*((model, REFERENCE) for model in ROWS[1:]), *NESTED]))
 MEASURES = {"c_index": "c", "auc": "auc"}
 PRINTED = list(MEASURES) if horizon_months == 60 else ["c_index"]  # AUCs are printed at 5 years only
 
@@ -346,7 +365,7 @@ PRINTED = list(MEASURES) if horizon_months == 60 else ["c_index"]  # AUCs are pr
 def record_table_4(found, tests, track):
     """Set performances, with p-values against radiomics, and the p-values of the two pairs beside print."""
     for (cohort, model), result in found.items():
-        against = tests.get((cohort, model, REFERENCE), {})
+        against = tests.get((cohort, model, "radiomics_combined"), {})
         for measure in (name for name in PRINTED if result[name] is not None):
             value, test = result[measure], against.get(measure)
             details = {"low": value.low, "high": value.high, "p_value": test and test.p_value, "track": track}
@@ -400,12 +419,13 @@ def with_power(test):
     return f"{test:3}, p {format_p(test.p_value)}, 80 % power at {test.detectable:.3f}" if test else MISSING
 
 
-chapter.say(
-    "In validation DC differs from the DL score alone by "
-    f"{with_power(tests['validation', 'dc', 'dl_combined']['c_index'])} (the true difference that such a "
-    f"test finds in four of five cohorts). The {len(tests) * len(MEASURES)} comparisons of both tables share "
-    "patients and are not corrected for their number."
-)
+for a, b in NESTED[:1]:
+    chapter.say(
+        f"In {JUDGED} {LABELS[a]} differs from {LABELS[b]} by {with_power(tests[JUDGED, a, b]['c_index'])} "
+        f"(the true difference that such a test finds in four of five cohorts). The "
+        f"{len(tests) * len(MEASURES)} comparisons of both tables share patients and are not corrected for "
+        "their number."
+    )
 
 # %% [markdown]
 # *How to read it.* 0.5 is a coin, 1 a perfect ranking. The training column is *apparent* performance: the
@@ -415,28 +435,26 @@ chapter.say(
 # the validation cohort could be seen ([chapter 03](03_dl_training.ipynb)). Cohorts that nobody had looked at
 # stand on a page of their own.
 #
-# *What it does not say.* A p above 0.05 does not show that two models are equal: its interval says how large
-# a difference remains possible. Nor does a C-index say whether predicted risks are right; that is
-# {term}`calibration` ([chapter 09b](09b_model_worth.ipynb)).
+# *What it does not say.* A p above 0.05 does not show that two models are equal. Nor does a C-index say
+# whether predicted risks are right; that is {term}`calibration` ([chapter 09b](09b_model_worth.ipynb)).
 #
 # (cox-lifelines)=
 # ### The same by lifelines
 #
-# Where the likelihood has a maximum, the models of Table 2 are those of any program: here by `lifelines`,
-# from a table in which a row is a patient. This book's own fit, the last column, stands behind the tables
-# because it notices where there is no maximum, tests proportional hazards as R does, and is fast enough to
-# be repeated in resampled patients. `lifelines` takes shorter steps here than by default, since its usual
-# ones overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
+# Where the likelihood has a maximum, the models of Table 2 are those of any program: here by `lifelines`.
+# This book's own fit, the last column, notices where there is no maximum, tests proportional hazards as R
+# does, and is fast enough for resampling. `lifelines` takes shorter steps here than by default, since its
+# usual ones overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
 
 # %%
 STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}
 fits, gaps = [], []
-for fit in [*univariable, multivariable]:
+for fit in [*univariable, *multivariable]:
     table = training[[TIME, EVENT]].join(in_training[list(fit.names)]).dropna()
     with chapter.noting(f"Cox model by lifelines: {', '.join(fit.names)}"):
         if fit.method == "Cox":
             summary = CoxPHFitter().fit(table, TIME, EVENT, fit_options=STEPS).summary
-            kind = "multivariable" if fit is multivariable else "univariable"
+            kind = "multivariable" if fit in multivariable else "univariable"
             fits.append(summary.assign(model=kind, fit_cox=fit.coef).rename(index=COVARIATES).reset_index())
 for (cohort, model), result in found.items():
     time, event, risk = survival_of(cohort, scores[[model]])
@@ -472,8 +490,7 @@ chapter.figure("figure_2_roc", fig, alt)
 # %% [markdown]
 # *How to read it.* Going along a curve, the cut-off for calling a patient high risk falls: up are cases
 # found, to the right are false alarms. Curves rise in steps, one a case: with few cases a single patient
-# moves a curve visibly, and curves that cross cannot be ordered by one number. The distance between a
-# model's curves in the upper and the lower panel is what it loses, or gains, on new patients.
+# moves a curve visibly. What lies between a model's curves in both panels is what it loses on new patients.
 #
 # (cox-recommended)=
 # ### Recommended: no patient judged by a model that has seen that patient
@@ -505,9 +522,11 @@ def unseen(design):
 
 
 recommended = with_scores("scores_recommended")
-_, scores_recommended = five_scores(recommended)
+_, scores_recommended = all_scores(recommended)
 for name, design in inputs(recommended).items():
-    scores_recommended.loc[training.index, name] = unseen(design)
+    scores_recommended.loc[training.index, name] = np.nan
+    with chapter.noting(f"Out of fold: {LABELS[name]}"):
+        scores_recommended.loc[training.index, name] = unseen(design)
 chapter.write("scores_recommended", scores_recommended.reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 
@@ -520,7 +539,7 @@ found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 alone = dict.fromkeys(ROWS)
 kept = chapter.run_folder / "03_dl_training/scores_out_of_fold.csv"  # not there for scores of one's own
 with chapter.noting("Published head, out of fold"):
-    for model in ("dl_combined", "dc") if kept.exists() else ():
+    for model in ("dl_combined", "dc") if kept.exists() and "dl_combined" in SCORES else ():
         risk = chapter.read("03_dl_training/scores_out_of_fold").set_index("patient_id")["dl_combined"]
         dc = unseen(covariates[clinical].assign(dl_combined=risk)) if model == "dc" else risk[training.index]
         alone[model] = harrell_c(training[TIME], training[EVENT], dc)
@@ -535,53 +554,63 @@ for model in ROWS:
     row = {"model": LABELS[model], "training, published": c_of["training", model]}
     row["training, published head not seen"] = or_dash(alone[model])
     row["training, recommended"] = or_dash(found_recommended["training", model]["c_index"])
-    row["validation, published"] = c_of["validation", model]
-    row["validation, recommended"] = or_dash(found_recommended["validation", model]["c_index"])
-    with chapter.noting(f"Uno's C: {LABELS[model]}, validation"):
-        data = survival_of("validation", scores_recommended[[model]])
+    for cohort in COHORTS[1:]:
+        row[f"{cohort}, published"] = c_of[cohort, model]
+        row[f"{cohort}, recommended"] = or_dash(found_recommended[cohort, model]["c_index"])
+    with chapter.noting(f"Uno's C: {LABELS[model]}, {JUDGED}"):
+        data = survival_of(JUDGED, scores_recommended[[model]])
         row["the same, Uno's C"] = f"{uno_c(*data, tau=horizon_months)}"
     rows.append(row)
 recommended_c = pd.DataFrame(rows).fillna(MISSING)
 chapter.table("recommended", recommended_c, "C-index as published and as recommended.")
 
 # %%
-best = {model: found_recommended["validation", model]["c_index"] for model in MODELS}
+WHOM = {"validation": "validation", "training": "training patients, each scored without that patient's fold"}
+best = {model: found_recommended[JUDGED, model]["c_index"] for model in MODELS if model in ROWS}
 ranked = sorted((model for model in best if best[model]), key=lambda model: -best[model].c)
-before = {m: format_number(getattr(found["validation", m]["c_index"], "c", None)) for m in ranked}
+before = {m: format_number(getattr(found[JUDGED, m]["c_index"], "c", None)) for m in ranked}
 texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
 chapter.takeaway(
     1,
-    f"C-index in validation by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended)). Settings were chosen while these values could be seen.",
+    f"C-index in {WHOM[JUDGED]}, by the recommended scores, best first: {'; '.join(texts) or MISSING} "
+    "([recommended](#cox-recommended); [cohorts not seen before](09c_other_cohorts.ipynb)).",
 )
-against = {"DL above radiomics": ("dl_combined", REFERENCE), "DC not below clinical": ("dc", "clinical")}
-with chapter.noting("Order of the models, validation"):
-    pairs = {text: survival_of("validation", scores_recommended[[*pair]]) for text, pair in against.items()}
+
+# %%
+against = {"DL above radiomics": ("dl_combined", "radiomics_combined")}
+against |= {f"{LABELS[OWN[name]]} not below clinical": (OWN[name], "clinical") for name in SCORES[::-1]}
+against = {text: pair for text, pair in list(against.items())[:2] if {*pair} <= {*ROWS}}
+with chapter.noting(f"Order of the models, {JUDGED}"):
+    pairs = {text: survival_of(JUDGED, scores_recommended[[*pair]]) for text, pair in against.items()}
     found_order = {text: compare_c(*data) for text, data in pairs.items()}
     holds = {text: "holds" if test.difference >= 0 else "does not hold" for text, test in found_order.items()}
     texts = (f"{text} {holds[text]} (by {with_power(test)})" for text, test in found_order.items())
-    text = f"Of the order in print, in validation and by the recommended scores, {'; '.join(texts)}"
-    chapter.takeaway(2, f"{text} ([recommended](#cox-recommended)).")
+    text = f"Of the order in print, in {WHOM[JUDGED]}, and by the recommended scores, {'; '.join(texts)}"
+    if against:
+        chapter.takeaway(2, f"{text} ([recommended](#cox-recommended)).")
 
 # %%
-seen, new = (found[cohort, "dc"]["c_index"] for cohort in COHORTS)
-unseen_c = found_recommended["training", "dc"]["c_index"]
+MAIN = ROWS[-1]  # DC where there is a DL score
+seen, new = (found.get((cohort, MAIN), {}).get("c_index") for cohort in ("training", "validation"))
+unseen_c = found_recommended["training", MAIN]["c_index"]
 if seen and new:
     chapter.takeaway(
         3,
-        f"As published, DC's C-index is {seen} in the patients that it learnt from and {new} in new ones: "
-        f"{format_number(seen.c - new.c)} for overfitting and other patients ([Table 4](#cox-table-4)).",
+        f"As published, {LABELS[MAIN]} has a C-index of {seen} in patients that it learnt from and of {new} "
+        f"in new ones: {format_number(seen.c - new.c)} for overfitting and other patients ([Table "
+        "4](#cox-table-4)).",
     )
 if seen and unseen_c:
-    step = f"to {alone['dc']}, the published head kept; the recommended head and features take it on to"
+    step = f"to {alone[MAIN]}, the published head kept; the recommended head and features take it on to"
+    other = "and, the head changed as well, to" if MAIN == "dc" else "to"
     chapter.takeaway(
         4,
-        "Scoring training patients by models that have not seen them takes DC's C-index from "
-        f"{format_number(seen.c)} {step if alone['dc'] else 'and, the head changed as well, to'} "
-        f"{unseen_c} ([recommended](#cox-recommended)).",
+        f"Scoring training patients by models that have not seen them takes C of {LABELS[MAIN]} from "
+        f"{format_number(seen.c)} {step if alone[MAIN] else other} {unseen_c} "
+        "([recommended](#cox-recommended)).",
     )
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The step from the first to the second column is what judging the published scores on
 # their own training patients adds ({term}`optimism`), nothing else being changed; for the other models,
 # whose method stays, it is the step from the first to the third. The second and third differ by the head and
@@ -596,7 +625,7 @@ if seen and unseen_c:
 # {term}`oracle`'s) is the ceiling for any model on new patients; chance and censoring keep it below 1. A real
 # cohort has no such table.
 
-# %%
+# %% tags=["planted"]
 truth = read_truth(cohort_folder)
 PLANTED = {
     "linear_predictor": "everything planted",
@@ -604,41 +633,42 @@ PLANTED = {
     "lp_clinical": "clinical part",
     "lp_imaging": "imaging part",
 }
-oracle = pd.DataFrame({"planted": ["unknown: not a synthetic cohort"]})
-n, planted = (patients["cohort"] == "validation").sum(), {}
-ceiling = f"What could at best be reached is unknown: nothing is planted in the {n} validation patients"
+planted = {}
+ceiling = f"What could at best be reached is unknown: nothing is planted in the {len(patients)} patients"
 
-# %%
+# %% tags=["planted"]
 if truth is not None:
     truth = truth.assign(visible=truth["lp_clinical"] + truth["lp_imaging"])
     planted = {(c, column): performance(truth, c, column) for c in COHORTS for column in PLANTED}
     c = {c: [or_dash(planted[c, column]["c_index"]) for column in PLANTED] for c in COHORTS}
     oracle = pd.DataFrame({"planted": PLANTED.values()} | {f"{cohort}, C": c[cohort] for cohort in COHORTS})
-    ceiling = or_dash(planted["validation", "linear_predictor"]["c_index"] or "none, as nothing was planted")
-    ceiling = f"The ceiling, for a score that knows everything which was planted, is {ceiling} in validation"
-chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
+    ceiling = or_dash(planted[JUDGED, "linear_predictor"]["c_index"] or "none, as nothing was planted")
+    ceiling = f"The ceiling, for a score that knows everything which was planted, is {ceiling} in {JUDGED}"
+    chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
 chapter.takeaway(5, f"{ceiling} ([what was planted](#cox-planted)).")
+FRONT = "dl_combined" if "dl_combined" in ROWS else MAIN
+told = f"patients that it learnt from with a C-index of {c_of['training', FRONT]}"
+told += f" and new ones with {c_of[JUDGED, FRONT]}" if len(COHORTS) > 1 else ""
+whom = "new ones" if len(COHORTS) > 1 else "those left out of its fit"
+beside = "" if FRONT == "clinical" else f", where the clinical model reaches {or_dash(best['clinical'])}"
 chapter.front_page(
-    "**The score.** As published, the DL score ranks the patients that it learnt from with a C-index of "
-    f"{c_of['training', 'dl_combined']} and new ones with {c_of['validation', 'dl_combined']}; as "
-    f"recommended, new ones with {or_dash(best['dl_combined'])}, where the clinical model reaches "
-    f"{or_dash(best['clinical'])} ([Cox models](notebooks/05_cox_models.ipynb)).", position=4
+    f"**The score.** As published, {LABELS[FRONT]} ranks the {told}; as recommended, {whom} with "
+    f"{or_dash(best[FRONT])}{beside} ([Cox models](notebooks/05_cox_models.ipynb)).", position=4
 )  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] tags=["planted"]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most
-# that a model can hope for. One far above it in training has learnt chance. The planted hazard ratios of
-# Table 2 are read off the clinical part, which is linear in the covariates. They hold *given* the images and
-# what nothing shows; a Cox model without those is expected between 1 and the truth.
+# that a model can hope for. The planted hazard ratios of Table 2 are read off the clinical part. They hold
+# *given* the images and what nothing shows; a Cox model without those is expected between 1 and the truth.
 
-# %%
+# %% tags=["planted"]
 if truth is not None:
     for cohort, measure in ((c, m) for c in COHORTS for m in PRINTED):
         value = planted[cohort, "linear_predictor"][measure]
         for model in ROWS if value is not None else ():
             estimate = getattr(value, MEASURES[measure])
             chapter.record(f"table4.{cohort}.{measure}.{model}", estimate, track="truth")
-    linear = covariates.drop(columns="chemotherapy").dropna()
+    linear = covariates.drop(columns="chemotherapy", errors="ignore").dropna()
     target = truth.loc[linear.index, "lp_clinical"]
     design = linear.assign(constant=1.0)
     slopes, _, rank, _ = np.linalg.lstsq(design, target, rcond=None)
@@ -646,9 +676,6 @@ if truth is not None:
     for name, slope in zip(linear, slopes, strict=False):
         if rank == design.shape[1]:
             chapter.record(f"table2.multivariable.{name}", np.exp(slope), track="truth")
-
-# %% [markdown]
-# What these data could not give is listed here.
 
 # %%
 chapter.not_estimable()
@@ -660,26 +687,21 @@ chapter.not_estimable()
 
 # %%
 chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
-printed = " and ".join(lookup(f"table4.{cohort}.c_index.dl_combined")["printed"] for cohort in COHORTS)
-chapter.say(f"*What to look at first.* DL's C-index in training and validation, in print {printed}.")
+printed = [lookup(f"table4.{c}.c_index.dl_combined")["printed"] for c in ("training", "validation")]
+chapter.say(
+    f"*What to look at first.* DL's C-index in training and validation, in print {' and '.join(printed)}."
+)
 
 # %% [markdown]
 # *What agreement means.* On a synthetic cohort the ratios of Table 2 were planted; estimates are expected
-# between 1 and the truth, up to chance, and one interval in twenty misses its target even if all is right.
-# Agreement or disagreement in Table 4 mainly reflects how much signal was put into the phantoms and how small
-# the network is. Neither says that the paper is right or wrong. On a real cohort agreement is replication, in
-# so far as the patients are alike and none of them belonged to the paper.
+# between 1 and the truth, up to chance. Agreement or disagreement in Table 4 mainly reflects how much signal
+# was put into the phantoms and how small the network is. Neither says that the paper is right or wrong. On a
+# real cohort agreement is replication, in so far as the patients are alike and none belonged to the paper.
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
-#
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,n1"`: one more coefficient for the same events. The
-#   likelihood of the three Cox models can only rise; their apparent C-index, which is not what is maximised,
-#   moves a little either way, and validation need not follow.
-# - `horizon_months = 36`: fewer patients are cases by then, so the AUCs change, their intervals usually
-#   widen, and they are no longer set beside print. The C-index in Table 4 stays: it has no horizon.
+#   apparent C-index, which is not what a Cox model maximises, moves a little; validation need not follow.
 # ```
 #
 # ## Limits and deviations
@@ -695,8 +717,7 @@ chapter.say(f"*What to look at first.* DL's C-index in training and validation, 
 #   outcome. A Cox model on top of them, fitted without the patient's fold, is therefore not wholly free of
 #   it: the training column of RC and DC can be off on either side. In the validation column nothing is
 #   fitted; settings were chosen while its values could be seen.
-# - Deaths are censored. Chapter 09 treats them as {term}`competing <competing risk>`.
-# - The comparison of nested models (DC against DL) by their C-indices has little power, and its test assumes
-#   scores that were fixed beforehand; a [likelihood ratio test in validation](#worth-added) says more.
+# - Deaths are censored; chapter 09 treats them as {term}`competing <competing risk>`. Comparing nested models
+#   by C-indices has little power; a [likelihood ratio test in validation](#worth-added) says more.
 #
 # **Hands over** `scores.csv`, `scores_recommended.csv` and `coefficients.csv` to chapters 06 to 10.

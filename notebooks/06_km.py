@@ -37,12 +37,12 @@ from lifelines.statistics import logrank_test
 from scipy.stats import norm
 
 from npcbook.book import open_chapter, show_source, small_multiples
-from npcbook.cohort import read_truth
+from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
 from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, TRACKS, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # 1 to last follow-up, months; where survival is read off the curves, as in the paper
@@ -70,8 +70,14 @@ scores, scores_recommended = (
     for name in ("scores", "scores_recommended")
 )
 training = patients[patients["cohort"] == "training"]
-events = patients.groupby("cohort")[["dm_event", "os_event"]].sum().reset_index()
-events.columns = ["cohort", "distant metastases", "deaths"]
+MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
+MAIN = next(model for model in ("dl_combined", *MODELS) if model in MODELS)  # what takeaways speak of
+SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
+events = patients.groupby("cohort")[[pair[1] for pair in ENDPOINTS.values()]].sum().reset_index()
+events = events.rename(columns={"dm_event": "distant metastases", "os_event": "deaths"})
 chapter.table("events", events, "Events in each cohort.")
 
 # %% [markdown]
@@ -191,18 +197,18 @@ def risk_groups(table, thresholds):
 # %%
 groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
 chapter.write("groups", groups.reset_index())
-medians = scores_recommended.loc[training.index].median()
+medians = scores_recommended.loc[training.index].median().dropna()
 groups_recommended = risk_groups(scores_recommended, medians)
 chapter.write("groups_recommended", groups_recommended.reset_index())
 chapter.write("cutoffs_recommended", medians.rename_axis("model").rename("cutoff").reset_index())
 GROUPS = {PUBLISHED: groups, RECOMMENDED: groups_recommended}
 tried = naive = corrected = MISSING
-if dl_cut := cuts.get("dl_combined"):
+if dl_cut := cuts.get(MAIN):
     tried, naive = len(dl_cut.candidates), format_p(dl_cut.p_naive)
     corrected = format_p(dl_cut.p_corrected, dl_cut.p_floor)
 chapter.takeaway(
     3,
-    f"The DL score's cut-off is the best of {tried} that were tried; the p-value is {naive} as if the cut "
+    f"The cut-off of {SCORE} is the best of {tried} that were tried; the p-value is {naive} as if the cut "
     f"had been given, {corrected} when corrected for the search; neither allows for the score having been "
     "fitted to the same outcomes ([cut-offs](#km-cutoffs)).",
 )
@@ -246,9 +252,9 @@ for model, found in again.items():
     rows.append(row)
 caption = "Cut-offs searched again in bootstrap samples of the training patients."
 chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
-if "dl_combined" in cuts:
-    share = rows[list(again).index("dl_combined")]["high risk, % (the same)"]
-    chapter.say(f"By the DL score's cut-off {share} per cent of the training patients are at high risk.")
+if MAIN in cuts:
+    share = rows[list(again).index(MAIN)]["high risk, % (the same)"]
+    chapter.say(f"By the cut-off of {SCORE} {share} per cent of the training patients are at high risk.")
 
 # %% [markdown]
 # *How to read it.* The last column says how far the group itself depends on who was in the sample. The spread
@@ -329,7 +335,7 @@ for track, table in GROUPS.items():
             record_hr(cohort, model, result, track)
     shown = pd.DataFrame([ratio_row(track, *key, result) for key, result in compared[track].items()])
     name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
-    shown = shown.reindex(columns=[c for c in columns if c in shown]).fillna(MISSING)
+    shown = shown.reindex(columns=[c for c in columns if c in shown] or ["model"]).fillna(MISSING)
     chapter.table(name, shown, f"High against low risk, scores and cut-offs {track}.")
 results, results_recommended = compared[PUBLISHED], compared[RECOMMENDED]
 
@@ -344,31 +350,33 @@ results, results_recommended = compared[PUBLISHED], compared[RECOMMENDED]
 
 # %%
 tests = {key: result["test"] for key, result in results.items()}
-hr_of = {c: or_dash(results.get(("dl_combined", c, "DMFS"), {}).get("hr")) for c in COHORTS}
+hr_of = {c: or_dash(results.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHORTS}
+NEW = f"{hr_of['validation']} in patients it has not seen, and " if JUDGED == "validation" else "and "
 in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
 os_p = [test and test.p_value for (_, _, outcome), test in tests.items() if outcome == "OS"]
-if os_p and None not in os_p:
+if len(MODELS) > 1 and os_p and None not in os_p:
     # The paper prints one bound for all: it holds if the largest p-value lies below it.
     chapter.record("text.both.km_os_p", max(os_p))
 
 # %%
-honest = {c: or_dash(results_recommended.get(("dl_combined", c, "DMFS"), {}).get("hr")) for c in COHORTS}
+honest = {c: or_dash(results_recommended.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHORTS}
 metastases = training[EVENT].sum()
-seen = results.get(("dl_combined", "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
+seen = results.get((MAIN, "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
 chapter.say(
     f"*What is being seen in training.* A published score was fitted to these very outcomes: its high-risk "
-    f"group holds {seen} of the {metastases} metastases, and the DL hazard ratio is "
-    f"{hr_of['training']} there, {hr_of['validation']} in patients it has not seen, and {honest['training']} "
-    "in the same training patients once no model scores a patient whom it has seen."
+    f"group holds {seen} of the {metastases} metastases, and the hazard ratio by {SCORE} is "
+    f"{hr_of['training']} there, {NEW}{honest['training']} in the same training patients once no "
+    "model scores a patient whom it has seen."
 )
 
 # %%
+new = f"hazard ratio {hr_of[JUDGED]} in validation as published, {honest[JUDGED]} as recommended. "
 chapter.takeaway(
     1,
-    f"High against low DL risk: hazard ratio {hr_of['validation']} in validation as published, "
-    f"{honest['validation']} as recommended. In training {hr_of['training']} as published, without meaning "
-    f"for new patients, since score and cut-off were fitted to these outcomes († marks a group without "
-    f"events), and {honest['training']} out of fold ([hazard ratios](#km-hazard-ratios)).",
+    f"High against low risk by {SCORE}: {new if JUDGED == 'validation' else ''}In training "
+    f"{hr_of['training']} as published, without meaning for new patients, since score and cut-off "
+    f"were fitted to these outcomes († marks a group without events), and {honest['training']} out of fold "
+    "([hazard ratios](#km-hazard-ratios)).",
 )
 chapter.takeaway(
     4,
@@ -443,7 +451,7 @@ for track in TRACKS:
         axes[0].plot([], [], color=style_of(group)[0], linestyle=style_of(group)[1], label=LABELS[group])
     fig.suptitle(f"Scores and cut-offs {track}; months", x=0.01, ha="left", fontsize=10)
     fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    alt = f"Kaplan–Meier curves of DMFS by risk group, five models, training above validation, {track}."
+    alt = f"Kaplan–Meier curves of DMFS by risk group, all models, training above validation, {track}."
     chapter.figure(f"dmfs_overview_{track.replace(' ', '_')}", fig, alt)
 
 # %% [markdown]
@@ -477,7 +485,7 @@ def draw(model, outcome, track=PUBLISHED):
 
 
 # %%
-draw("dl_combined", "DMFS", RECOMMENDED)
+draw(MAIN, "DMFS", RECOMMENDED)
 for model in MODELS:
     draw(model, "DMFS")
 
@@ -497,11 +505,9 @@ from npcbook.statistics import rate_at
 
 free = {}
 for track, group in product(TRACKS, ("low", "high")):
-    rows = (patients["cohort"] == "validation") & (GROUPS[track]["dl_combined"] == group)
+    rows = (patients["cohort"] == JUDGED) & (GROUPS[track][MAIN] == group)
     free[track, group] = "a share that cannot be estimated"
-    with chapter.noting(
-        f"DL (combined) {track}, validation, {group} risk: free of metastasis at the horizon"
-    ):
+    with chapter.noting(f"{LABELS[MAIN]} {track}, {JUDGED}, {group} risk: free of metastasis at the horizon"):
         free[track, group] = (
             f"{rate_at(patients.loc[rows, TIME], patients.loc[rows, EVENT], horizon_months):1%} %"
         )
@@ -509,9 +515,9 @@ text = " and ".join(
     f"{free[track, 'low']} of low-risk and {free[track, 'high']} of high-risk patients {track}"
     for track in TRACKS
 )
-chapter.say(f"By the DL score {text} are free of metastasis at {horizon_months} months in validation.")
+chapter.say(f"By {SCORE} {text} are free of metastasis at {horizon_months} months in {JUDGED}.")
 chapter.takeaway(
-    2, f"In validation {text} are free of metastasis at {horizon_months} months ([Fig. 3](#km-figure-3))."
+    2, f"In {JUDGED} {text} are free of metastasis at {horizon_months} months ([Fig. 3](#km-figure-3))."
 )
 
 # %% [markdown]
@@ -567,9 +573,9 @@ chapter.table("rmst", pd.DataFrame(rows), caption)
 # death from any cause.
 
 # %%
-draw("dl_combined", "OS", RECOMMENDED)
-for model in MODELS:
-    draw(model, "OS")
+figures = [(MAIN, RECOMMENDED), *((model, PUBLISHED) for model in MODELS)]
+for model, track in figures if "OS" in ENDPOINTS else ():
+    draw(model, "OS", track)
 died = patients["os_event"] == 1
 chapter.say(
     "*How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis "
@@ -626,14 +632,15 @@ for model in MODELS:
         "training, optimised cut": or_dash(best.get((model, "training"))),
         "training, cross-validated cut": or_dash(crossed.get(model)),
         "training, median": or_dash(median.get((model, "training"))),
-        "validation, optimised in training": or_dash(best.get((model, "validation"))),
-        "validation, training median": or_dash(median.get((model, "validation"))),
     })  # fmt: skip
+    if JUDGED == "validation":
+        rows[-1]["validation, optimised in training"] = or_dash(best.get((model, "validation")))
+        rows[-1]["validation, training median"] = or_dash(median.get((model, "validation")))
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
 chapter.takeaway(
     5,
-    "Split at the training median instead, with scores from models that have not seen the patient, the DL "
-    f"hazard ratio is {honest['training']} in training and {honest['validation']} in validation "
+    "Split at the training median instead, with scores from models that have not seen the patient, the "
+    f"hazard ratio by {SCORE} is {' and '.join(f'{honest[name]} in {name}' for name in COHORTS)} "
     "([recommended](#km-recommended)).",
 )
 
@@ -659,10 +666,10 @@ chapter.not_estimable()
 
 # %%
 chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")
-printed = {cohort: lookup(f"text.{cohort}.km_hr.dl_combined")["printed"] for cohort in COHORTS}
+printed = {c: lookup(f"text.{c}.km_hr.dl_combined")["printed"] for c in ("training", "validation")}
 chapter.say(
     f"For the DL score the paper prints a hazard ratio of {printed['training']} in training and "
-    f"{printed['validation']} in validation; here it is {hr_of['training']} and {hr_of['validation']}."
+    f"{printed['validation']} in validation; here, by {SCORE}, it is {' and '.join(hr_of.values())}."
 )
 
 # %% [markdown]
@@ -674,8 +681,7 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `min_fraction = 0.3`: the search may no longer isolate a small extreme group. It tries fewer cuts where a
 #   score has many values, so that its largest statistic in training falls or stays. Hazard ratios may rise

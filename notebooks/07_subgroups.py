@@ -38,7 +38,7 @@ from lifelines import CoxPHFitter
 from statsmodels.stats.multitest import multipletests
 
 from npcbook.book import axis_start, open_chapter, plot_forest, plot_kaplan_meier, show_source
-from npcbook.cohort import read_truth
+from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import (
     detectable_ratio,
@@ -52,7 +52,7 @@ from npcbook.statistics import (
 )
 from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, TRACKS, format_hr, format_p, or_dash
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
@@ -78,29 +78,46 @@ inputs = {
     RECOMMENDED: chapter.read("06_km/groups_recommended"),
     "score": chapter.read("05_cox_models/scores_recommended"),
 }
+# A cohort without images has no DL score: the groups of its first model stand in.
+model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
 patients = patients.dropna(subset=list(inputs)).reset_index(drop=True)
+
+# %%
 long = patients.melt(["cohort", "dm_event"], list(TRACKS), "groups", "risk group")
 counts = long.groupby(["groups", "cohort", "risk group"])["dm_event"].agg(["size", "sum"]).reset_index()
 counts.columns = ["groups", "cohort", "risk group", "patients", "distant metastases"]
 chapter.table("arms", counts, "Patients and distant metastases by cohort and risk group.")
+chapter.say(f"Risk groups by {LABELS.get(model, model)}.")
 
 # %%
 FACTORS = ["Age", "Sex", "rENE", "EBV DNA", "Clinical stage"]
 divided_at = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
-patients["Age"] = np.where(patients["age"] > divided_at, f"> {divided_at:g} years", f"≤ {divided_at:g} years")
-patients["Sex"] = patients["sex"].str.capitalize()
-patients["rENE"] = np.where(patients["rene"] > 0, "With", "Without")
-patients["EBV DNA"] = patients["ebv_dna"].where(patients["ebv_dna"] != "missing").str.capitalize()
+older = (
+    patients["age"].gt(divided_at).map({True: f"> {divided_at:g} years", False: f"≤ {divided_at:g} years"})
+)
+patients["Age"] = older.where(patients["age"].notna())
+patients["Sex"] = patients["sex"].astype(object).str.capitalize()
+patients["rENE"] = (
+    patients["rene"].gt(0).map({True: "With", False: "Without"}).where(patients["rene"].notna())
+)
+patients["EBV DNA"] = (
+    patients["ebv_dna"].where(patients["ebv_dna"] != "missing").astype(object).str.capitalize()
+)
 patients["Clinical stage"] = patients["t_stage"] + patients["n_stage"]
+FACTORS = [name for name in FACTORS if patients[name].notna().any()]
 high = pd.DataFrame({track: (patients[track] == "high").astype(float) for track in TRACKS})
 # Whom each line of the results is about; where cohorts stand together, each has a baseline hazard of its own.
 BOTH = "both cohorts"
 WHOSE = {cohort: patients["cohort"] == cohort for cohort in COHORTS} | {BOTH: patients["cohort"].notna()}
-LOOKS = [(PUBLISHED, "training"), (PUBLISHED, "validation"), (RECOMMENDED, "training")]
-LOOKS += [(RECOMMENDED, "validation"), (RECOMMENDED, BOTH)]
+LOOKS = [*product(TRACKS, COHORTS)]
+WHOLE = BOTH if len(COHORTS) > 1 else JUDGED  # all patients in whom honest groups can be compared
+LOOKS += [(RECOMMENDED, BOTH)] if WHOLE == BOTH else []
 
 # %% [markdown]
 # ## Method
@@ -168,10 +185,10 @@ for track, whose in LOOKS:
         ]
 subgroups = pd.DataFrame(rows)
 single = subgroups["level"] != ""
-events = (subgroups["events_high"] + subgroups["events_low"])[single & (subgroups["cohort"] == "validation")]
+events = (subgroups["events_high"] + subgroups["events_low"])[single & (subgroups["cohort"] == JUDGED)]
 chapter.takeaway(
     1,
-    f"The rarest arm decides: the subgroups of the validation cohort hold between {events.min()} and "
+    f"The rarest arm decides: the subgroups of the {JUDGED} cohort hold between {events.min()} and "
     f"{events.max()} distant metastases each ([forest plots](#subgroups-forest)).",
 )
 chapter.methods(
@@ -185,7 +202,7 @@ chapter.methods(
 # finite estimate, as where one arm has no event (lifelines warns, and returns a large number):
 
 # %%
-for track, cohort in LOOKS[:4]:
+for track, cohort in product(TRACKS, COHORTS):
     data = patients.loc[WHOSE[cohort], ["dmfs_months", "dm_event"]].assign(high=high[track])
     kernel, what = None, (subgroups["track"] == track) & (subgroups["cohort"] == cohort) & ~single
     text = f"with the penalty, {format_hr(*subgroups.loc[what, ['hr', 'hr_low', 'hr_high']].to_numpy()[0])}."
@@ -245,17 +262,19 @@ def compare_levels(track, whose, factor):
 
 
 # %%
-interaction = pd.DataFrame([compare_levels(*look, factor) for look, factor in product(LOOKS, FACTORS)])
+columns = ["track", "cohort", "factor", "levels", "ratio", "Q", "gail_simon", "lr_groups", "lr_score"]
+found = [compare_levels(*look, factor) for look, factor in product(LOOKS, FACTORS)]
+interaction = pd.DataFrame(found, columns=[*columns, "detectable"])
 by_factor = interaction.rename(columns={"factor": "subgroup", "lr_groups": "p_interaction"})
 by_factor = by_factor[["track", "cohort", "subgroup", "p_interaction"]]
 subgroups = subgroups.merge(by_factor, how="left", on=["track", "cohort", "subgroup"])
 chapter.say(f"Of the {single.sum()} subgroups {subgroups.loc[single, 'hr'].notna().sum()} have an estimate.")
-ours = interaction[(interaction["track"] == RECOMMENDED) & (interaction["cohort"] == BOTH)]
+ours = interaction[(interaction["track"] == RECOMMENDED) & (interaction["cohort"] == WHOLE)]
 told = f"smallest p-value {format_p(ours['lr_groups'].min())} among {ours['lr_groups'].notna().sum()} factors"
 easiest = f"{ours['detectable'].min():.1f}" if np.isfinite(ours["detectable"].min()) else "more than 1000"
 chapter.takeaway(
     4,
-    f"Interaction by recommended groups, both cohorts: {told} by the likelihood ratio test. It would have "
+    f"Interaction by recommended groups, {WHOLE}: {told} by the likelihood ratio test. It would have "
     f"found a ratio of hazard ratios of {easiest} or more in four of five studies: that there is no "
     "interaction is not shown ([interaction](#subgroups-interaction)).",
 )
@@ -270,7 +289,7 @@ chapter.takeaway(
 # so that the two differ. The interaction p is that of the likelihood ratio test, not the paper's.
 
 # %% tags=["hide-input"]
-for track, whose in (*LOOKS[:2], *LOOKS[3:]):
+for track, whose in (look for look in LOOKS if len(COHORTS) == 1 or look != (RECOMMENDED, "training")):
     ax = plot_forest(subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)])
     ax.set_title(f"{whose.capitalize()}, {track}", loc="left")
     alt = f"Forest plot: hazard ratio of high against low risk in each subgroup, {whose}, groups {track}."
@@ -287,9 +306,9 @@ for look in LOOKS:
     t2n0_hr[look] = found[0] if found else "not estimable"
 chapter.takeaway(
     3,
-    f"T2N0 disease: HR {t2n0_hr[PUBLISHED, 'validation']} in validation by published and "
-    f"{t2n0_hr[RECOMMENDED, 'validation']} by recommended groups, {t2n0_hr[RECOMMENDED, BOTH]} in both "
-    "cohorts ([forest plots](#subgroups-forest)). An interval that holds both 1 and large ratios says that "
+    f"T2N0 disease: HR {t2n0_hr[PUBLISHED, JUDGED]} in {JUDGED} by published and "
+    f"{t2n0_hr[RECOMMENDED, JUDGED]} by recommended groups, {t2n0_hr[RECOMMENDED, WHOLE]} in all "
+    "patients ([forest plots](#subgroups-forest)). An interval that holds both 1 and large ratios says that "
     "the data cannot tell, not that the score fails.",
 )
 
@@ -339,7 +358,7 @@ def numbers_of(track, whose):
 
 
 # %%
-for whose in ("validation", "training", BOTH):
+for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
     parts = [numbers_of(track, w) for track, w in LOOKS if w == whose]
     about = {"training": ", whose outcomes the published score was fitted to", BOTH: ", each a stratum"}
     caption = f"High against low risk, {whose}{about.get(whose, '')}: Firth's Cox model, profile limits."
@@ -348,7 +367,7 @@ for whose in ("validation", "training", BOTH):
 # %%
 below = {}
 for track in TRACKS:
-    looked_at = subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == "validation") & single]
+    looked_at = subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == JUDGED) & single]
     counts = [int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm")]
     below[track] = (
         f"{counts[0]} of {looked_at['p_value'].notna().sum()} {track}, {counts[1]} once their number is "
@@ -356,10 +375,10 @@ for track in TRACKS:
     )
 chapter.say(
     f"*How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* "
-    f"says why. Subgroups in validation with p < 0.05: {'; '.join(below.values())}."
+    f"says why. Subgroups in {JUDGED} with p < 0.05: {'; '.join(below.values())}."
 )
 chapter.takeaway(
-    2, f"Subgroups in validation with p < 0.05: {'; '.join(below.values())} ([numbers](#subgroups-numbers))."
+    2, f"Subgroups in {JUDGED} with p < 0.05: {'; '.join(below.values())} ([numbers](#subgroups-numbers))."
 )
 
 # %% [markdown]
@@ -418,6 +437,7 @@ chapter.table("chance", pd.DataFrame(rows), caption)
 # %%
 ARMS = ["chemoradiotherapy", "radiotherapy"]
 t2n0 = patients[patients["Clinical stage"] == "T2N0"].copy()
+t2n0 = t2n0.dropna(subset="chemotherapy")
 t2n0["treatment"] = np.where(t2n0["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy")
 
 
@@ -552,8 +572,7 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `age_cut = 60`: the older group becomes small. Its interval widens, or there is none any more, while
 #   nothing about the score has changed: a picture of how much a forest plot owes to where one divides.

@@ -57,6 +57,7 @@ from npcbook.statistics import (
 # %%
 from npcbook.store import project_path
 from npcbook.words import (
+    COHORTS,
     ENDPOINTS,
     LABELS,
     MISSING,
@@ -67,7 +68,7 @@ from npcbook.words import (
     format_p,
 )
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases covariates dose"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
@@ -95,12 +96,22 @@ inputs = {
     RECOMMENDED: chapter.read("06_km/groups_recommended"),
     "score": chapter.read("05_cox_models/scores_recommended"),
 }
+ENDPOINTS = {name: pair for name, pair in ENDPOINTS.items() if patients[pair[0]].notna().any()}
+# A cohort without images has no DL score: the groups of its first model stand in.
+model = next(name for name in (model, *inputs["score"]) if name in inputs["score"] and name != "patient_id")
 for column, table in inputs.items():
     table = table[["patient_id", model]].rename(columns={model: column})
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
-patients = patients.dropna(subset=[*inputs, "ccnd_mg_m2"])
+
+# %%
 eligible = (patients["n_stage"] == "N1") & patients["chemotherapy"].isin(["none", "cisplatin_nedaplatin"])
-patients = patients[eligible].reset_index(drop=True)
+# With these drugs a dose of 0 is an unknown one, and no radiotherapy alone.
+unknown = patients["ccnd_mg_m2"].isna() | (patients["ccnd_mg_m2"] == 0) & (patients["chemotherapy"] != "none")
+n_unknown = (eligible & unknown).sum()
+patients = patients[eligible & ~unknown].dropna(subset=list(inputs)).reset_index(drop=True)
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
+BOTH = "both cohorts" if len(COHORTS) > 1 else "all patients"
+chapter.say(f"Risk groups by {LABELS.get(model, model)}; left out for an unknown dose: {n_unknown}.")
 
 # %%
 RISKS = ["low", "high"]
@@ -270,9 +281,11 @@ covariates = pd.DataFrame({
     "Age": patients["age"], "Female": patients["sex"] == "female", "T2": patients["t_stage"] == "T2",
     "LDH abnormal": patients["ldh"] == "abnormal", "LDH unknown": patients["ldh"] == "missing",
     "EBV DNA detectable": patients["ebv_dna"] == "detectable",
-    "EBV DNA unknown": patients["ebv_dna"] == "missing", "rENE G1": patients["rene"] == 1,
+    "EBV DNA unknown": patients["ebv_dna"] == "missing", "rENE unknown": patients["rene"].isna(),
+    "rENE G1": patients["rene"] == 1,
     "rENE G2": patients["rene"] == 2, "DL score": patients["score"],
-}).astype(float)  # fmt: skip
+}).astype(float).rename(columns={"DL score": "DL score" if model == "dl_combined" else "Score"})  # fmt: skip
+covariates = covariates.fillna(covariates.mean())
 covariates = covariates.join(pd.get_dummies(patients["center"], prefix="Centre", prefix_sep=" ", dtype=float))
 covariates = covariates.loc[:, covariates.nunique() > 1]
 
@@ -289,10 +302,10 @@ def weigh(rows, endpoints):
 
 
 # %%
-WHOSE = {"both cohorts": patients["cohort"].notna(), "validation": patients["cohort"] == "validation",
-         "training": patients["cohort"] == "training"}  # fmt: skip
-resampled = {w: weigh(rows, ENDPOINTS if w == "both cohorts" else ["DMFS"]) for w, rows in WHOSE.items()}
-everybody, patients["weight"] = resampled["both cohorts"], np.nan
+WHOSE = {BOTH: patients["cohort"].notna()}
+WHOSE |= {name: patients["cohort"] == name for name in COHORTS[::-1] if len(COHORTS) > 1}
+resampled = {w: weigh(rows, ENDPOINTS if w == BOTH else ["DMFS"]) for w, rows in WHOSE.items()}
+everybody, patients["weight"] = resampled[BOTH], np.nan
 if everybody is not None:
     patients["weight"], balance = everybody.weight, []
     for risk, rows in patients.groupby(RECOMMENDED).groups.items():
@@ -383,7 +396,7 @@ gap_of = differences.set_index(["risk group", "groups", "patients"])
 # %%
 told = {}
 for track in TRACKS:
-    row = gap_of.loc[("high", track, "both cohorts")]
+    row = gap_of.loc[("high", track, BOTH)]
     told[track] = f"{row['difference (95 % CI)']} points" + (
         "" if truth is None else f", planted {row['planted']:.1f}"
     )
@@ -392,34 +405,36 @@ sentence = (
     f"with radiotherapy alone: by the published groups {told[PUBLISHED]}; by a score that had not "
     f"seen the patients, dose groups made alike, {told[RECOMMENDED]}"
 )
-alone = gap_of.loc[("high", RECOMMENDED, "validation"), "difference (95 % CI)"]
-chapter.takeaway(2, f"{sentence}; in validation alone {alone} ([differences](#ccnd-differences)).")
+alone = gap_of["difference (95 % CI)"].get(("high", RECOMMENDED, "validation"))
+alone = f"; in validation alone {alone}" if alone else ""
+chapter.takeaway(2, f"{sentence}{alone} ([differences](#ccnd-differences)).")
 chapter.front_page(f"**The dose.** {sentence} ([chapter 08](notebooks/08_ccnd.ipynb)).", position=5)
 chapter.say(f"The same patients, two ways. {sentence}.")
 
 # %% [markdown]
 # *How to read it.* The first rows are the published way: groups cut where the training patients' own outcomes
-# part best, dose groups as they are, cohorts thrown together. A score fitted to outcomes puts those who did
-# badly at high risk; among so few, who was treated how is chance, and the difference can come out large in
-# either direction. What both cohorts give together need not lie between what each gives, if high-risk
+# part best, dose groups as they are, cohorts thrown together; the difference can come out large in either
+# direction by chance. What both cohorts give together need not lie between what each gives, if high-risk
 # patients of one cohort mostly had one treatment (*Simpson's paradox*). One hundred divided by a difference
 # in points is the number to be treated for one to stay free of metastasis, if the dose is the cause. An
 # interval that holds 0 and also a difference worth having leaves the question open; that is not "no benefit".
 # A difference without limits has an arm in which nobody, or everybody, had a metastasis.
-#
+
+# %% [markdown] tags=["planted"]
 # (ccnd-coverage)=
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %%
+# %% tags=["planted"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = (
     f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); hazard ratios as logarithms."
 )
 coverage = coverage.drop(columns=["version", "command"])
-chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+if truth is not None:
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == RECOMMENDED)].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq(RECOMMENDED)]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()
@@ -474,7 +489,8 @@ def power_of(rows, track, log_hr):
 # %%
 in_groups = pd.DataFrame({arm: (patients["dose_group"] == arm).astype(float) for arm in ARMS[1:]})
 interaction = []
-for track, whose in [(PUBLISHED, "both cohorts"), (RECOMMENDED, "both cohorts"), (RECOMMENDED, "validation")]:
+looks = [(PUBLISHED, BOTH), (RECOMMENDED, BOTH), (RECOMMENDED, "validation")]
+for track, whose in (look for look in looks if look[1] in WHOSE):
     rows, what, test = WHOSE[whose], f"{track} groups × dose group, {whose}", None
     with chapter.noting(f"Interaction: {what}"):
         data = time[rows], event[rows], in_groups[rows], patients.loc[rows, track]
@@ -485,23 +501,24 @@ for track, whose in [(PUBLISHED, "both cohorts"), (RECOMMENDED, "both cohorts"),
         "p": format_p(test and test.p_value),
     }
     for size, log_hr in {"printed": printed_ratios(), "planted": planted_ratios(rows, track)}.items():
-        if log_hr is not None:
-            row[f"power, {size}"] = power_of(rows, track, log_hr)
+        with chapter.noting(f"Power, {size}: {what}"):
+            row[f"power, {size}"] = np.nan if log_hr is None else power_of(rows, track, log_hr)
     interaction.append(row)
 
 # %%
-what, test = "recommended score × dose per 100 mg/m², both cohorts", None
+what, test = f"recommended score × dose per 100 mg/m², {BOTH}", None
 with chapter.noting(f"Interaction: {what}"):
     data = time, event, patients["ccnd_mg_m2"] / 100, patients["score"]
     test = continuous_interaction(*data, strata=patients["cohort"])
 row = {"interaction": what, "distant metastases": int(event.sum()), "p": format_p(test and test.p_value)}
-interaction = pd.DataFrame([*interaction, row])
+interaction = pd.DataFrame([*interaction, row]).dropna(axis=1, how="all")
+interaction["power, printed"] = interaction.get("power, printed", np.nan)
 
 # %%
 powers = [name for name in interaction if name.startswith("power")]
 shown = interaction.assign(**{name: interaction[name].map(format_number) for name in powers})
 chapter.table("interaction", shown, "Interaction of risk and dose, DMFS; the paper reports no such test.")
-main = interaction.set_index("interaction").loc[f"{RECOMMENDED} groups × dose group, both cohorts"]
+main = interaction.set_index("interaction").loc[f"{RECOMMENDED} groups × dose group, {BOTH}"]
 power = f"with the printed effects it would see them with probability {format_number(main['power, printed'])}"
 if "power, planted" in interaction:
     power += f", with the planted ones {format_number(main['power, planted'])}"
@@ -542,7 +559,9 @@ def compare_high_dose(df, method, risk):
     x = pd.DataFrame({"a dose above the threshold": (df["dose_group"] == ARMS[2]).astype(float)})
     data, strata = (df["dmfs_months"], df["dm_event"]), {"strata": df["cohort"]}
     if "adjusted" in method:
-        x = x.join(covariates.loc[df.index, covariates.columns.intersection(["Age", "T2", "DL score"])])
+        x = x.join(
+            covariates.loc[df.index, covariates.columns.intersection(["Age", "T2", "DL score", "Score"])]
+        )
     if "weighted" in method:
         return fit_cox(*data, x, weights=df["weight"], robust=True, **strata)[0]
     return fit_firth_cox(*data, x, **strata)[0]
@@ -595,7 +614,7 @@ for risk in (risk for risk in RISKS[::-1] if (risk, "weighted") in ratios):
 # %%
 def verdict(risk):
     """Return in words what the weighted difference of a risk group says."""
-    row = gap_of.loc[(risk, RECOMMENDED, "both cohorts")]
+    row = gap_of.loc[(risk, RECOMMENDED, BOTH)]
     if not np.isfinite(row["low"]):
         return f"{risk} risk: the data cannot tell"
     said = "gain" if row["low"] > 0 else "harm" if row["high"] < 0 else "no gain is shown, nor is it excluded"
@@ -647,7 +666,7 @@ chapter.against_paper()
 # %%
 comparison = f"No effect was planted in the {len(patients)} patients of this cohort"
 if truth is not None:
-    gains = [f"{gap_of.loc[(r, RECOMMENDED, 'both cohorts'), 'planted']:.1f}" for r in RISKS[::-1]]
+    gains = [f"{gap_of.loc[(r, RECOMMENDED, BOTH), 'planted']:.1f}" for r in RISKS[::-1]]
     comparison = (
         "The instructive comparison is with the truth: the planted effect, all with 240 mg/m² less all with "
         f"radiotherapy alone, is {gains[0]} points in high-risk and {gains[1]} in low-risk patients"
@@ -666,13 +685,10 @@ chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
-#
-# - `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain and
-#   may jump. If conclusions depend on the threshold, it was part of the finding.
-# - `landmark_months = 12`: metastases before the landmark no longer count, so that ratios from it on rest on
-#   as many events or fewer; one that moves towards 1 owed part of its size to the first year.
+# - `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain. If
+#   conclusions depend on the threshold, it was part of the finding.
+# - `landmark_months = 12`: metastases before the landmark no longer count; a ratio that moves towards 1 owed
+#   part of its size to the first year.
 # ```
 #
 # ## Limits and deviations

@@ -36,12 +36,12 @@ import numpy as np
 import pandas as pd
 
 from npcbook.book import open_chapter, show_source, small_multiples
-from npcbook.cohort import code_covariates, covariate_names
+from npcbook.cohort import code_covariates, covariate_names, judged_cohort
 from npcbook.paper import lookup
 from npcbook.statistics import fit_cox, harrell_c, rate_at, univariable_cox
-from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS
+from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODELS
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # 1 to last follow-up, months; survival rates and Uno's C, as the paper's 5-year figures
@@ -64,7 +64,11 @@ chapter = open_chapter("09_stress_tests", run_folder=run_folder, cohort_folder=c
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
 tables = ("05_cox_models/scores", "06_km/groups_recommended")
 scores, groups = (chapter.read(t).set_index("patient_id").loc[patients.index] for t in tables)
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
+MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
+MAIN = [model for model in ("dl_combined", "dc") if model in MODELS] or MODELS[-1:]  # told in detail
 
 
 def outcome(index, time="dmfs_months", event="dm_event"):
@@ -72,12 +76,14 @@ def outcome(index, time="dmfs_months", event="dm_event"):
     return patients.loc[index, time].to_numpy(), patients.loc[index, event].to_numpy()
 
 
+def scored(name, model):
+    """Return the patients of a cohort who have a model's score."""
+    return cohort[name][scores.loc[cohort[name], model].notna()]
+
+
 # %%
 candidates = code_covariates(patients)
-labels = ["Age, per year", "Female sex", "T2", "N1", "LDH abnormal", "EBV DNA detectable"]
-labels += ["rENE G1", "rENE G2", "Chemotherapy"]
-NAMES = dict(zip(candidates.columns, labels, strict=True))
-clinical = covariate_names(clinical_covariates)
+clinical = covariate_names(clinical_covariates, candidates)
 overview = pd.DataFrame({"cohort": COHORTS, "patients": [len(cohort[name]) for name in COHORTS]})
 overview["distant metastases"] = [int(outcome(cohort[name])[1].sum()) for name in COHORTS]
 chapter.table("events", overview, "Patients and events of the stress tests.")
@@ -193,9 +199,10 @@ def fit_selected(time, event, table):
 PROCEDURES = {
     "Clinical, covariates selected": (fit_selected, candidates),
     "Clinical, covariates given": (fit_given, candidates[clinical]),
-    "RC, radiomics score fixed": (fit_given, candidates[clinical].join(scores["radiomics_combined"])),
-    "DC, DL score fixed": (fit_given, candidates[clinical].join(scores["dl_combined"])),
 }
+WITH_SCORE = {"radiomics_combined": "RC, radiomics score fixed", "dl_combined": "DC, DL score fixed"}
+for name in (name for name in WITH_SCORE if name in scores):
+    PROCEDURES[WITH_SCORE[name]] = fit_given, candidates[clinical].join(scores[name])
 
 # %%
 rows = []
@@ -211,8 +218,8 @@ for name, (fit, table) in PROCEDURES.items():
         row |= {"apparent": format_number(result.apparent), "optimism": format_number(result.optimism, 3)}
         row |= {"corrected": format_number(result.corrected), "samples with a model": result.n_resamples}
         with chapter.noting(f"Validation: {name}"):
-            risk = fit(*data)(known["validation"])
-            row["validation (95 % CI)"] = str(harrell_c(*outcome(known["validation"].index), risk))
+            new = known.get("validation", known["training"][:0])
+            row["validation (95 % CI)"] = str(harrell_c(*outcome(new.index), fit(*data)(new)))
     rows.append(row)
 optimism = pd.DataFrame(rows)
 chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimism, and external.")
@@ -245,12 +252,13 @@ chapter.takeaway(
 # %%
 from npcbook.statistics import permuted_c
 
-data = [(*outcome(cohort[c]), candidates.loc[cohort[c], clinical]) for c in COHORTS]
+known = {c: candidates.loc[cohort[c], clinical].dropna() for c in COHORTS}
+data = [(*outcome(table.index), table) for table in (known["training"], known[JUDGED])]
 rows = []
 with chapter.noting("Permuted outcomes"):
     rng = np.random.default_rng(seed)
     permuted = permuted_c(*data, fit_given, n_permutations=n_permutations, rng=rng)
-    for name in COHORTS:
+    for name in dict.fromkeys(["training", *COHORTS]):
         low, median, high = permuted[name].quantile([0.025, 0.5, 0.975])
         rows.append({"C-index in": name, "mean": format_number(permuted[name].mean(), 3)})
         rows[-1] |= {"median (95 % of permutations)": format_estimate(median, low, high)}
@@ -259,16 +267,17 @@ chance = pd.DataFrame(rows or [{"C-index in": "not estimable"}])
 chapter.table("permuted", chance, "C-index of the clinical model after permuting the outcomes.")
 
 # %%
-mean = rows[1]["mean"] if rows else MISSING
+mean = rows[-1]["mean"] if rows else MISSING
 chapter.say(
-    f"*How to read it.* The validation row should hold 0.5 in its middle: here its mean is {mean}, of "
+    "*How to read it.* The validation row, where there is one, should hold 0.5 in its middle: the mean of "
+    f"the last row is {mean}, of "
     f"{n_permutations} permutations. The width of its range is what chance alone does to a C-index with this "
     f"many events; a model inside it cannot be told from chance by this measure. The training row lies above "
     f"0.5 because fitting finds something in any data."
 )
 chapter.takeaway(
     3,
-    f"With outcomes dealt to the wrong patients the validation C-index of the clinical model is {mean} on "
+    f"With outcomes dealt to the wrong patients the {JUDGED} C-index of the clinical model is {mean} on "
     f"average; chance is 0.5 ([chance](#stress-permuted)).",
 )
 
@@ -329,7 +338,8 @@ rows = []
 for model in MODELS:
     row = {"model": LABELS[model]}
     for name in COHORTS:
-        found, data = {}, (*outcome(cohort[name]), scores.loc[cohort[name], model])
+        index = scored(name, model)
+        found, data = {}, (*outcome(index), scores.loc[index, model])
         for label, estimate in {"Harrell": harrell_c, "Uno": uno_c}.items():
             with chapter.noting(f"{label}'s C: {LABELS[model]}, {name}"):
                 found[label] = estimate(*data, tau=horizon_months)
@@ -355,7 +365,9 @@ from sksurv.util import Surv
 
 differences = []
 for name, model in product(COHORTS, MODELS):
-    (time, event), risk = outcome(cohort[name]), scores.loc[cohort[name], model].to_numpy()
+    (time, event), risk = outcome(scored(name, model)), scores.loc[scored(name, model), model].to_numpy()
+    if not event.any():
+        continue
     survival, library = Surv.from_arrays(event == 1, time), np.nan
     with chapter.noting(f"scikit-survival's C: {LABELS[model]}, {name}"):
         library = concordance_index_ipcw(survival, survival, risk, tau=horizon_months)[0]
@@ -373,11 +385,13 @@ if np.isfinite(differences).any():
 # than counting both, as most trials do.
 
 # %%
-happened = patients["dm_event"] == 1
-patients["either_months"] = patients["dmfs_months"].where(happened, patients["os_months"])
+happened, has_os = patients["dm_event"] == 1, patients["os_months"].notna().any()
+later = patients["os_months"] if has_os else patients["dmfs_months"]
+patients["either_months"] = patients["dmfs_months"].where(happened, later)
 patients["either_event"] = (happened | (patients["os_event"] == 1)).astype(int)
 EITHER = "either_months", "either_event"
-DEFINITIONS = {"metastasis, deaths censored": ENDPOINTS["DMFS"], "metastasis or death": EITHER}
+DEFINITIONS = {"metastasis, deaths censored": ENDPOINTS["DMFS"]}
+DEFINITIONS |= {"metastasis or death": EITHER} if has_os else {}
 
 # %%
 rows, rate_name = [], f"{horizon_months}-month rate, % (95 % CI)"
@@ -386,17 +400,20 @@ for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
     row = {"event": text, "cohort": name, "events": int(event.sum()), rate_name: MISSING}
     with chapter.noting(f"Rate: {name}, {text}"):
         row[rate_name] = f"{rate_at(time, event, horizon_months):1%}"
-    for model in ("dl_combined", "dc"):
+    for model in MAIN:
         row[f"C-index, {LABELS[model]}"] = MISSING
         with chapter.noting(f"C-index: {LABELS[model]}, {name}, {text}"):
-            row[f"C-index, {LABELS[model]}"] = str(harrell_c(time, event, scores.loc[cohort[name], model]))
+            index = scored(name, model)
+            c = harrell_c(*outcome(index, *columns), scores.loc[index, model])
+            row[f"C-index, {LABELS[model]}"] = str(c)
     rows.append(row)
 definitions = pd.DataFrame(rows)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")
+counted = definitions.loc[definitions["cohort"] == "training", "events"].astype(str)
 chapter.say(
-    f"*How to read it.* In the training cohort there are {definitions['events'].iloc[0]} events by the first "
-    f"definition and {definitions['events'].iloc[2]} by the second. A score made to predict metastasis says "
-    f"less about deaths from other causes, so its C-index usually falls when these count."
+    f"*How to read it.* Events in the training cohort, by definition: {' and '.join(counted)}. A score "
+    f"made to predict metastasis says less about deaths from other causes, so its C-index usually falls when "
+    "these count."
 )
 
 # %% [markdown]
@@ -416,9 +433,9 @@ from npcbook.statistics import cumulative_incidence
 
 def first_event(name, group):
     """Return time and kind of the first event (1 metastasis, 2 death without) of a risk group of a cohort."""
-    index = cohort[name][groups.loc[cohort[name], "dl_combined"] == group]
+    index = cohort[name][groups.loc[cohort[name], MAIN[0]] == group]
     time, event = outcome(index)
-    return time, np.where(event == 1, 1, 2 * patients.loc[index, "os_event"])
+    return time, np.where(event == 1, 1, 2 * patients.loc[index, "os_event"].fillna(0).astype(int))
 
 
 def draw_incidence(ax, name, group, kind):
@@ -435,7 +452,7 @@ def draw_incidence(ax, name, group, kind):
 
 
 # %%
-fig, axes = small_multiples(2, panel_height=3.6, width=5.6)
+fig, axes = small_multiples(len(COHORTS), panel_height=3.6, width=5.6)
 for ax, name in zip(axes, COHORTS, strict=True):
     for group, kind in product(("high", "low"), (1, 2)):
         with chapter.noting(f"Cumulative incidence: {name}, {group} risk, event {kind}"):
@@ -451,7 +468,7 @@ rows = []
 for name, group in product(COHORTS, ("high", "low")):
     time, cause = first_event(name, group)
     event, index = (cause == 1).astype(int), time
-    row = {"cohort": name, "DL risk": group, "patients": len(index)}
+    row = {"cohort": name, "risk": group, "patients": len(index)}
     row |= dict.fromkeys(("1 − Kaplan–Meier", "cumulative incidence", "deaths without metastasis"), MISSING)
     with chapter.noting(f"Death ignored: {name}, {group} risk"):
         row["1 − Kaplan–Meier"] = percent(1 - rate_at(time, event, horizon_months).value)
@@ -476,12 +493,13 @@ chapter.table("competing", pd.DataFrame(rows), f"Risk of metastasis by {horizon_
 # missing by chance alone. First, where they are missing:
 
 # %%
-unknown = candidates[["ldh_abnormal", "ebv_detectable"]].isna()
+LABORATORY = {"ldh_abnormal": "LDH", "ebv_detectable": "EBV DNA"}
+unknown = candidates.reindex(columns=list(LABORATORY)).isna()
 known_event = patients["dm_event"] == 1
 rows = []
 for center, part in patients.groupby("center"):
     row = {"centre": center, "patients": len(part)}
-    for column, name in {"ldh_abnormal": "LDH", "ebv_detectable": "EBV DNA"}.items():
+    for column, name in LABORATORY.items():
         lost = unknown.loc[part.index, column]
         row[f"{name} unknown"] = percent(lost.mean())
         row[f"{name} unknown, with metastasis"] = f"{(lost & known_event[part.index]).sum()} / {lost.sum()}"
@@ -507,7 +525,7 @@ def pooled_cox(time, event, table):
 
 table = candidates.loc[cohort["training"]]
 table = table.loc[:, table.nunique() > 1]
-kept, shown = table.dropna(), pd.DataFrame({"covariate": table.columns.map(NAMES)})
+kept, shown = table.dropna(), pd.DataFrame({"covariate": table.columns.map(COVARIATES)})
 with chapter.noting("Complete cases"):
     complete = fit_cox(*outcome(kept.index), kept)
     shown[f"complete cases (n = {len(kept)}), HR (95 % CI)"] = [str(complete[name]) for name in table]
@@ -554,6 +572,13 @@ def here(writer, published_id, as_text):
 
 
 # %%
+def if_counted(column, name):
+    """Return a cell of the table of definitions: deaths counted, of a cohort; a dash where there is none."""
+    rows = definitions[(definitions["cohort"] == name) & (definitions["event"] == "metastasis or death")]
+    return rows[column].iloc[0] if len(rows) else MISSING
+
+
+# %%
 HR, C = "text.training.km_hr.dl_combined", "table4.validation.c_index.dc"
 beside = pd.DataFrame(
     [
@@ -563,10 +588,10 @@ beside = pd.DataFrame(
         ("DL hazard ratio at the best cut-off, training", printed(HR), here("06_km", HR, format_hr),
          f"a useless score's best cut-off gives {middle} (median)"),
         ("C-index of DC, validation", printed(C), here("05_cox_models", C, format_estimate),
-         f"{definitions['C-index, DC'].iloc[3]} if deaths count"),
+         f"{if_counted(f'C-index, {LABELS[MAIN[-1]]}', JUDGED)} if deaths count"),
         ("5-year DMFS, training, %" + ("" if horizon_months == 60 else f" (here {horizon_months} months)"),
          printed("table1.training.dmfs_5y"), definitions[rate_name].iloc[0],
-         f"{definitions[rate_name].iloc[2]} if deaths count"),
+         f"{if_counted(rate_name, 'training')} if deaths count"),
     ],
     columns=["what", "printed", "as published, here", "what the printed number leaves out"],
 ).fillna(MISSING)  # fmt: skip
@@ -581,8 +606,7 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
 #   optimism of the model with given covariates usually grows, its validation C-index usually does not.

@@ -36,6 +36,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from npcbook.book import open_chapter, plot_calibration, show_source, small_multiples
+from npcbook.cohort import judged_cohort
 from npcbook.statistics import bootstrap_limits, brier_score, fit_cox, harrell_c
 from npcbook.words import (
     COHORTS,
@@ -49,7 +50,7 @@ from npcbook.words import (
     format_p,
 )
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="dmfs metastases covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # 1 to last follow-up, months; by when risks are predicted, as the paper's 5-year figures
@@ -65,7 +66,8 @@ seed = 2023  # 0 or more; of all random numbers here
 # patients are scored {term}`out of fold`. The event is {term}`distant metastasis`, deaths are
 # {term}`censored <censoring>`, times are months. Everything below is judged in the validation cohort, in
 # whose patients nothing is fitted unless a section says so. It is not wholly blind: settings of networks and
-# features were chosen while its values could be seen ([chapter 03](03_dl_training.ipynb)).
+# features were chosen while its values could be seen ([chapter 03](03_dl_training.ipynb)); cohorts that
+# nobody had looked at [have a page](09c_other_cohorts.ipynb).
 
 # %%
 chapter = open_chapter("09b_model_worth", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -73,7 +75,18 @@ patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
 tables = ("05_cox_models/scores", "05_cox_models/scores_recommended")
 scores = (chapter.read(table).set_index("patient_id").loc[patients.index] for table in tables)
 SCORES = dict(zip(TRACKS, scores, strict=True))
+COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 cohort = {name: patients.index[patients["cohort"] == name] for name in COHORTS}
+JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis
+MODELS = [model for model in MODELS if model in SCORES[TRACKS[0]]]
+MAIN = next(model for model in ("dc", *MODELS[::-1]) if model in MODELS)  # the model told in detail
+NAME = f"the {LABELS[MAIN]} model"
+if JUDGED == "training":
+    chapter.say(
+        "This cohort has no validation patients with metastases. Training patients are judged instead: with "
+        "recommended scores, each from models that had not seen the patient, honestly; with published ones "
+        "not. The step from score to probability is fitted on the patients who are judged."
+    )
 
 
 def outcome(index):
@@ -86,6 +99,7 @@ def percent(share, decimals=1):
     return f"{format_number(100 * share, decimals)} %" if np.isfinite(share) else MISSING
 
 
+# %%
 overview = pd.DataFrame({"cohort": COHORTS, "patients": [len(cohort[name]) for name in COHORTS]})
 overview["distant metastases"] = [int(outcome(cohort[name])[1].sum()) for name in COHORTS]
 chapter.table("events", overview, "Patients and events.")
@@ -120,25 +134,34 @@ show_source(bootstrap_limits)
 # %%
 from npcbook.statistics import calibrate, calibration_curve, fit_absolute_risk
 
+
+def scored(track, model, index):
+    """Return the patients who have a model's score."""
+    return index[SCORES[track].loc[index, model].notna()]
+
+
 absolute = {}
 for track, model in product(TRACKS, MODELS):
     with chapter.noting(f"Absolute risk: {LABELS[model]}, {track}"):
-        data = (*outcome(cohort["training"]), SCORES[track].loc[cohort["training"], model])
+        index = scored(track, model, cohort["training"])
+        data = (*outcome(index), SCORES[track].loc[index, model])
         absolute[track, model] = fit_absolute_risk(*data, horizon_months)
 
 
 def predicted_risk(track, model, index):
     """Return predicted risks of some patients by the horizon, by a model's scores of a track."""
+    if (track, model) not in absolute:
+        raise ValueError("the training patients bear no absolute risk.")
     return absolute[track, model].predict(SCORES[track].loc[index, model])
 
 
 # %%
-places = {"validation": cohort["validation"]}
-for center, part in patients.loc[cohort["validation"]].groupby("center"):
-    places[f"validation, centre {center}"] = part.index
+places = {JUDGED: cohort[JUDGED]}
+for center, part in patients.loc[cohort[JUDGED]].groupby("center"):
+    places[f"{JUDGED}, centre {center}"] = part.index
 calibrations = {}
 for model, track, (place, index) in product(MODELS, TRACKS, places.items()):
-    if (track, model) in absolute:
+    if (track, model) in absolute and len(index := scored(track, model, index)):
         data = (*outcome(index), predicted_risk(track, model, index), horizon_months)
         with chapter.noting(f"Calibration: {LABELS[model]}, {track}, {place}"):
             calibrations[track, model, place] = calibrate(*data)
@@ -159,16 +182,16 @@ def calibration_table(models, places):
 
 
 whole, *centres = places
-caption = f"Calibration of the risk of metastasis by {horizon_months} months, validation cohort."
+caption = f"Calibration of the risk of metastasis by {horizon_months} months, {JUDGED} cohort."
 chapter.table("calibration", calibration_table(MODELS, [whole]).drop(columns="patients of"), caption)
-caption = "Calibration of the DC model in each validation centre."
-chapter.table("calibration_centres", calibration_table(["dc"], centres), caption)
+caption = f"Calibration of {NAME} in each {JUDGED} centre."
+chapter.table("calibration_centres", calibration_table([MAIN], centres), caption)
 
 # %%
-slopes = calibration_table(["dc"], [whole]).set_index("scores")["slope (95 % CI)"]
+slopes = calibration_table([MAIN], [whole]).set_index("scores")["slope (95 % CI)"]
 chapter.takeaway(
     1,
-    f"In the validation cohort the DC model's calibration slope is {slopes['as published']} if its training "
+    f"In the {JUDGED} cohort the calibration slope of {NAME} is {slopes['as published']} if its training "
     f"scores are those of patients it was fitted on, and {slopes['recommended']} if they are not; 1 is right "
     f"([calibration](#worth-calibration)).",
 )
@@ -176,23 +199,24 @@ chapter.takeaway(
 # %%
 fig, axes = small_multiples(2, panel_height=5.0, width=5.0)
 for ax, track in zip(axes, TRACKS, strict=True):
-    found, curve = {place: calibrations.get((track, "dc", place)) for place in centres}, None
+    found, curve = {place: calibrations.get((track, MAIN, place)) for place in centres}, None
     parts = [result.groups.assign(cohort=place) for place, result in found.items() if result]
-    with chapter.noting(f"Smooth calibration: DC, {track}"):
-        risk, rng = predicted_risk(track, "dc", cohort["validation"]), np.random.default_rng(seed)
+    with chapter.noting(f"Smooth calibration: {LABELS[MAIN]}, {track}"):
+        index = scored(track, MAIN, cohort[JUDGED])
+        risk, rng = predicted_risk(track, MAIN, index), np.random.default_rng(seed)
         at = np.quantile(risk, np.linspace(0.025, 0.975, 30))
-        data = (*outcome(cohort["validation"]), risk, horizon_months)
+        data = (*outcome(index), risk, horizon_months)
         curve = calibration_curve(*data, at=np.unique(at), n_resamples=n_resamples, rng=rng)
     if parts:
         plot_calibration(pd.concat(parts), horizon_months=horizon_months, curve=curve, ax=ax)
-    ax.set_title(f"DC, scores {track}" + ("" if parts else ": not estimable"), loc="left")
+    ax.set_title(f"{LABELS[MAIN]}, scores {track}" + ("" if parts else ": not estimable"), loc="left")
 alt = (
     "Observed against predicted risk of metastasis: smooth curve with band, and fifths of predicted risk by "
 )
 chapter.figure("calibration", fig, alt + "centre.")
 
 # %%
-lowest = {track: calibrations.get((track, "dc", whole)) for track in TRACKS}
+lowest = {track: calibrations.get((track, MAIN, whole)) for track in TRACKS}
 texts = (f"{percent(r.groups['predicted'].min(), 2)} {track}" for track, r in lowest.items() if r)
 chapter.say(
     "*How to read it.* On the dashed line predictions are right, above it risk is understated. The grey line "
@@ -236,7 +260,7 @@ for model, track in product(MODELS, TRACKS):
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
         with chapter.noting(f"Prediction error: {LABELS[model]}, {track}, {name}"):
-            found, limits = accuracy(track, model, cohort[name])
+            found, limits = accuracy(track, model, scored(track, model, cohort[name]))
             row[f"{name}, Brier score"] = found.brier
             ipa_of[track, model, name] = f"{format_estimate(100 * found.ipa, *(100 * limits), 1)}"
             row[f"{name}, IPA, % (95 % CI)"] = ipa_of[track, model, name]
@@ -249,11 +273,11 @@ errors = pd.DataFrame(rows).reindex(
     columns=["model", "scores", *(f"{c}, {p}" for c in COHORTS for p in parts)]
 )
 chapter.table("prediction_error", errors, f"Prediction error by {horizon_months} months.")
-dc_ipa = [ipa_of.get((track, "dc", "validation"), MISSING) for track in TRACKS]
+main_ipa = [ipa_of.get((track, MAIN, JUDGED), MISSING) for track in TRACKS]
 chapter.takeaway(
     2,
-    f"Against predicting the average for everybody, the DC model's error in validation is smaller by "
-    f"{dc_ipa[0]} % as published and by {dc_ipa[1]} % as recommended; below 0 it is larger "
+    f"Against predicting the average for everybody, the error of {NAME} in {JUDGED} is smaller by "
+    f"{main_ipa[0]} % as published and by {main_ipa[1]} % as recommended; below 0 it is larger "
     "([prediction error](#worth-brier)).",
 )
 
@@ -279,12 +303,17 @@ from npcbook.statistics import decision_curve
 from npcbook.words import style_of
 
 grid, wanted = np.linspace(0.01, 0.4, 40), [float(number) / 100 for number in thresholds.split(",")]
-index, curves = cohort["validation"], {}
+curves = {}
 for track in TRACKS:
+    shown = [m for m in dict.fromkeys(("clinical", "dl_combined", MAIN)) if (track, m) in absolute]
+    index = cohort[JUDGED][SCORES[track].loc[cohort[JUDGED], shown].notna().all(axis=1)]
     policies = {"Treat all": np.ones(len(index))}
-    shown = [m for m in ("clinical", "dl_combined", "dc") if (track, m) in absolute]
     policies |= {model: predicted_risk(track, model, index) for model in shown}
-    options = {"against": "clinical", "n_resamples": n_resamples, "rng": np.random.default_rng(seed)}
+    options = {
+        "against": "clinical" if (track, "clinical") in absolute else "Treat all",
+        "n_resamples": n_resamples,
+        "rng": np.random.default_rng(seed),
+    }
     with chapter.noting(f"Net benefit, {track}"):
         at = np.unique(np.round([*grid, *wanted], 6))
         curves[track] = decision_curve(*outcome(index), policies, horizon_months, at, **options)
@@ -296,7 +325,7 @@ for ax, track in zip(axes, TRACKS, strict=True):
         color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
         x = 100 * part["threshold"]
         ax.plot(x, 100 * part["benefit"], color=color, linestyle=line, label=LABELS.get(name, name))
-        if name in ("dc", "clinical"):
+        if name in (MAIN, "clinical"):
             ax.fill_between(x, 100 * part["low"], 100 * part["high"], color=color, alpha=0.12, linewidth=0)
     ax.axhline(0, color="black", linewidth=0.9, label="Treat none")
     top = 100 * max(curves[track]["high"].max(), 0.01) if track in curves else 1
@@ -313,28 +342,28 @@ def per_hundred(row, *columns):
     return format_estimate(*(100 * row[name] for name in columns), 1)
 
 
-rows = []
+rows, LESS = [], f"{LABELS[MAIN]} less clinical"
 for track, threshold in product(curves, wanted):
     at = curves[track][np.isclose(curves[track]["threshold"], threshold)].set_index("policy")
     row = {"scores": track, "threshold": percent(threshold, 0)}
     for name, values in at.iterrows():
         row[LABELS.get(name, name)] = per_hundred(values, "benefit", "low", "high")
-    if "dc" in at.index:
-        less = per_hundred(at.loc["dc"], "difference", "difference_low", "difference_high")
-        row["DC less clinical"] = less
+    if MAIN in at.index and MAIN != "clinical":
+        less = per_hundred(at.loc[MAIN], "difference", "difference_low", "difference_high")
+        row[LESS] = less
     rows.append(row)
-caption = "Net benefit per 100 patients (95 % CI), validation cohort."
+caption = f"Net benefit per 100 patients (95 % CI), {JUDGED} cohort."
 benefit = pd.DataFrame(rows).fillna(MISSING) if rows else pd.DataFrame({"scores": [MISSING]})
 chapter.table("net_benefit", benefit, caption)
 
 # %%
 act = percent(wanted[len(wanted) // 2], 0)
-middle = benefit[benefit["threshold"] == act] if "DC less clinical" in benefit else benefit[:0]
-texts = [f"{row['DC less clinical']} with scores {row['scores']}" for _, row in middle.iterrows()]
+middle = benefit[benefit["threshold"] == act] if LESS in benefit else benefit[:0]
+texts = [f"{row[LESS]} with scores {row['scores']}" for _, row in middle.iterrows()]
 chapter.takeaway(
     3,
-    f"Treating from a predicted risk of {act}, DC's net benefit per 100 patients less the clinical model's "
-    f"is {' and '.join(texts) or MISSING}; where the interval holds 0 it is open which is better "
+    f"Treating from a predicted risk of {act}, the net benefit per 100 patients of {NAME} less the clinical "
+    f"one's is {' and '.join(texts) or MISSING}; where the interval holds 0 it is open which is better "
     "([decision curve](#worth-decision)).",
 )
 
@@ -357,16 +386,17 @@ chapter.takeaway(
 # statistics.
 
 # %%
-QUESTIONS = {
+ALL_QUESTIONS = {
     "DL score beside the clinical model": ("clinical", "dl_combined"),
     "clinical model beside the DL score": ("dl_combined", "clinical"),
     "radiomics score beside the clinical model": ("clinical", "radiomics_combined"),
 }
+QUESTIONS = {question: pair for question, pair in ALL_QUESTIONS.items() if {*pair} <= {*MODELS}}
 
 # %%
 rows, added = [], {}
 for (question, pair), track in product(QUESTIONS.items(), TRACKS):
-    table = SCORES[track].loc[cohort["validation"], [*pair]].dropna()
+    table = SCORES[track].loc[cohort[JUDGED], [*pair]].dropna()
     data, table = outcome(table.index), (table - table.mean()) / table.std()
     with chapter.noting(f"Added value: {question}, {track}"):
         alone, both = fit_cox(*data, table[[pair[0]]]), fit_cox(*data, table, limits="profile")
@@ -376,13 +406,14 @@ for (question, pair), track in product(QUESTIONS.items(), TRACKS):
         row["share of the information"], row["HR per standard deviation (95 % CI)"] = share, str(both[1])
         added[question, track] = f"HR per standard deviation {both[1]}, p {row['p']}, scores {track}"
         rows.append(row)
-chapter.table("added_value", pd.DataFrame(rows), "Likelihood ratio of a score beside another, validation.")
+rows = rows or [{"question": "no score stands beside the clinical model's"}]
+chapter.table("added_value", pd.DataFrame(rows), f"Likelihood ratio of a score beside another, {JUDGED}.")
 
 # %%
 texts = [added[key] for key in product(list(QUESTIONS)[:1], TRACKS) if key in added]
 chapter.takeaway(
     4,
-    f"In validation, beside the clinical model, the DL score has {'; '.join(texts) or 'no estimate'} "
+    f"In {JUDGED}, beside the clinical model, the DL score has {'; '.join(texts) or 'no estimate'} "
     "(likelihood ratio; [added value](#worth-added)).",
 )
 
@@ -399,13 +430,13 @@ chapter.takeaway(
 # centres together also ranks patients of different hospitals against one another. Recommended scores.
 
 # %%
-validation = patients.loc[cohort["validation"]]
-GROUPS = {f"centre {name}": part.index for name, part in validation.groupby("center")}
-GROUPS |= {{"F": "women", "M": "men"}.get(name, name): part.index for name, part in validation.groupby("sex")}
+judged = patients.loc[cohort[JUDGED]]
+GROUPS = {f"centre {name}": part.index for name, part in judged.groupby("center")}
+GROUPS |= {str(name): part.index for name, part in judged.groupby("sex")}
 rows, c_by = [], {}
 for name, index in GROUPS.items():
-    row = {"patients of validation": name, "patients": len(index), "events": int(outcome(index)[1].sum())}
-    for model in ("clinical", "radiomics_combined", "dl_combined", "dc"):
+    row = {f"patients of {JUDGED}": name, "patients": len(index), "events": int(outcome(index)[1].sum())}
+    for model in [model for model in MODELS if model != "rc"]:
         with chapter.noting(f"C-index: {LABELS[model]}, {name}"):
             known = SCORES["recommended"].loc[index, model].dropna()
             c_by[name, model] = harrell_c(*outcome(known.index), known)
@@ -423,12 +454,12 @@ from npcbook.statistics import Difference
 same = [(a, b) for a, b in combinations(GROUPS, 2) if a.startswith("centre") == b.startswith("centre")]
 texts = []
 for a, b in same:
-    if (a, "dc") in c_by and (b, "dc") in c_by:
-        first, second = c_by[a, "dc"], c_by[b, "dc"]
+    if (a, MAIN) in c_by and (b, MAIN) in c_by:
+        first, second = c_by[a, MAIN], c_by[b, MAIN]
         test = Difference.of(first.c - second.c, np.hypot(first.se, second.se))
         text = f"{a} less {b}: {test:3}, p {format_p(test.p_value)}"
         texts.append(f"{text}; a true difference of {test.detectable:.2f} is found with a power of 80 %")
-chapter.say(f"Differences of the DC model's C-index. {'. '.join(texts) or 'None could be estimated'}.")
+chapter.say(f"Differences of the C-index of {NAME}. {'. '.join(texts) or 'None could be estimated'}.")
 
 # %% [markdown]
 # *How to read it.* With so few events a group only large differences could be found: the last number of each
@@ -451,8 +482,9 @@ show_source(recalibrate)
 # %%
 wanted, parts = [int(number) for number in local_events.split(",")], []
 for (name, index), track in product(GROUPS.items(), TRACKS):
-    if name.startswith("centre") and (track, "dc") in absolute:
-        data = (*outcome(index), predicted_risk(track, "dc", index), horizon_months)
+    if name.startswith("centre") and (track, MAIN) in absolute:
+        index = scored(track, MAIN, index)
+        data = (*outcome(index), predicted_risk(track, MAIN, index), horizon_months)
         with chapter.noting(f"Recalibration: {name}, {track}"):
             rng = np.random.default_rng(seed)
             found = recalibration_error(*data, wanted, n_repeats=n_resamples // 3, rng=rng)
@@ -498,14 +530,16 @@ WANTED = {
     "calibration slope, ± 0.2": 0.2,
     "O/E, within a factor of 1.25": np.log(1.25),
 }
-WANTED |= {"DC less clinical, C: 0.05 found with 80 % power": 0.05}
-pair = SCORES["recommended"].loc[cohort["validation"], ["dc", "clinical"]].dropna()
+WANTED |= {f"{LESS}, C: 0.05 found with 80 % power": 0.05} if MAIN != "clinical" else {}
+pair = SCORES["recommended"].loc[cohort[JUDGED], list(dict.fromkeys([MAIN, "clinical"]))].dropna()
 n_events, half = int(outcome(pair.index)[1].sum()), dict.fromkeys(WANTED, np.nan)
 with chapter.noting("Precision of the C-index"):
-    data = *outcome(pair.index), pair["dc"]
-    c, test = harrell_c(*data), compare_c(*data, pair["clinical"])
-    half |= dict(zip(list(WANTED)[::3], ((c.high - c.low) / 2, test.detectable), strict=True))
-if found := calibrations.get(("recommended", "dc", "validation")):
+    data = *outcome(pair.index), pair[MAIN]
+    c = harrell_c(*data)
+    half[next(iter(WANTED))] = (c.high - c.low) / 2
+    if MAIN != "clinical":
+        half[list(WANTED)[3]] = compare_c(*data, pair["clinical"]).detectable
+if found := calibrations.get(("recommended", MAIN, JUDGED)):
     widths = (found.slope.high - found.slope.low) / 2, np.log(found.o_e.high / found.o_e.low) / 2
     half |= dict(zip(list(WANTED)[1:3], widths, strict=True))
 
@@ -517,7 +551,7 @@ chapter.table("precision", precision.round(3), "Half-width of limits (last row: 
 needed = precision["events needed"].dropna()
 chapter.takeaway(
     5,
-    "A validation that places C-index, slope and O/E of the DC model as narrowly as wanted below needs about "
+    f"A validation that places C-index, slope and O/E of {NAME} as narrowly as wanted below needs about "
     f"{format_number(needed.iloc[:3].max() if len(needed) else None, 0)} metastases; here there are "
     f"{n_events} ([precision](#worth-precision)).",
 )
@@ -583,8 +617,7 @@ chapter.not_estimable()
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `thresholds = "2,5,30"`: other risks from which one might treat, in the table of net benefit.
 # - `local_events = "3,30,300"`: the error after an update of baseline and slope falls with the number of

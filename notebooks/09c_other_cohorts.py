@@ -37,7 +37,7 @@ from npcbook.book import open_chapter
 from npcbook.store import project_path
 from npcbook.words import LABELS, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 
@@ -53,7 +53,7 @@ chapter = open_chapter("09c_other_cohorts", run_folder=run_folder, cohort_folder
 # results were computed by
 #
 # ```
-# python benchmarks/studies/other_cohorts.py --seeds 201 202 … --null 301 302 …
+# python benchmarks/studies/other_cohorts.py --seeds 201 202 … --null 201 202 …
 # ```
 #
 # which takes about a quarter of an hour a cohort, and are kept in `data/studies/other_cohorts.csv`. They are

@@ -291,8 +291,7 @@ chapter.front_figure("front", caption)
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
 #   can be compared with those of another run drawn on the same axis.

@@ -64,11 +64,15 @@ REGISTER_LABEL = "This book's register"
 
 # %%
 patients = chapter.read("01_cohorts/cohort").set_index("patient_id")
-covariates = code_covariates(patients)[covariate_names(clinical_covariates)]
+covariates = code_covariates(patients)
+covariates = covariates[covariate_names(clinical_covariates, covariates)].dropna()
 time, event = patients["dmfs_months"], patients["dm_event"]
 training = patients["cohort"] == "training"
-groups = chapter.read("06_km/groups").set_index("patient_id")["dl_combined"].reindex(patients.index)
-score = chapter.read("03_dl_training/scores").set_index("patient_id")["dl_combined"].reindex(patients.index)
+groups, score = chapter.find("06_km/groups"), chapter.find("03_dl_training/scores")
+has_dl = score is not None and groups is not None and "dl_combined" in groups
+if has_dl:
+    tables = (table.set_index("patient_id")["dl_combined"] for table in (groups, score))
+    groups, score = (column.reindex(patients.index) for column in tables)
 
 # %% [markdown]
 # ## Method
@@ -106,35 +110,42 @@ def recorded(values, published_id, track):
 # Heads, each with its features, as chapter 03 left them:
 
 # %%
-values = chapter.read("03_dl_training/values")
+values = chapter.find("03_dl_training/values")
 heads = {
     "softmax head on pooled features": "as published",
     "Cox head on features of the disease": "recommended",
 }
-found = [
-    (name, recorded(values, "text.validation.c_index.dl_combined", track)) for name, track in heads.items()
-]
-set_beside("Prognosis head and its features", "C-index of the DL score, validation", *found)
+if values is not None:
+    what = "text.validation.c_index.dl_combined"
+    found = [(name, recorded(values, what, track)) for name, track in heads.items()]
+    set_beside("Prognosis head and its features", "C-index of the DL score, validation", *found)
 
 # %% [markdown]
 # Two cut-offs of the published score, that of chapter 06 and the training median, in the validation cohort
 # (with Firth's penalty), and the p-value of the cut-off in the training cohort: as if the cut-off had been
 # given, and corrected for the search.
 
+
 # %%
-scored = ~training & score.notna()
-high_risk = {"largest statistic": groups == "high", "training median": score > score[training].median()}
-ratios = dict.fromkeys(high_risk, MISSING)
-for name, high in high_risk.items():
-    with chapter.noting(f"Hazard ratio of high DL risk, cut-off by {name}"):
-        fit = fit_firth_cox(time[scored], event[scored], high[scored].astype(float))
-        ratios[name] = format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0])
-set_beside("Cut-off", "HR of high DL risk, validation", *ratios.items())
-p_values = {"as if given": MISSING, "corrected": MISSING}
-with chapter.noting("Cut-off"):
-    cut = optimal_cutpoint(time[training], event[training], score[training])
-    p_values = {"as if given": format_p(cut.p_naive), "corrected": format_p(cut.p_corrected, cut.p_floor)}
-set_beside("Cut-off", "p-value of the cut-off, training", *p_values.items())
+def compare_cutoffs():
+    """Set two cut-offs of the DL score beside each other, and both p-values of the searched one."""
+    scored = ~training & score.notna()
+    high_risk = {"largest statistic": groups == "high", "training median": score > score[training].median()}
+    ratios = dict.fromkeys(high_risk, MISSING)
+    for name, high in high_risk.items():
+        with chapter.noting(f"Hazard ratio of high DL risk, cut-off by {name}"):
+            fit = fit_firth_cox(time[scored], event[scored], high[scored].astype(float))
+            ratios[name] = format_hr(fit.hr[0], fit.hr_low[0], fit.hr_high[0])
+    set_beside("Cut-off", "HR of high DL risk, validation", *ratios.items())
+    p_values, known = {"as if given": MISSING, "corrected": MISSING}, training & score.notna()
+    with chapter.noting("Cut-off"):
+        cut = optimal_cutpoint(time[known], event[known], score[known])
+        p_values = {"as if given": format_p(cut.p_naive), "corrected": format_p(cut.p_corrected, cut.p_floor)}
+    set_beside("Cut-off", "p-value of the cut-off, training", *p_values.items())
+
+
+if has_dl:
+    compare_cutoffs()
 
 # %% [markdown]
 # The penalty of the radiomic signature and its bin width, as chapters 04 and 04b tried them:
@@ -146,22 +157,25 @@ def as_text(value):
     return value if isinstance(value, str) else format_number(value, 2)
 
 
-penalties = chapter.read("04_radiomics/tables/penalties").set_index("signature").loc["Combined"]
-rules = {"lowest deviance": "C in validation, lowest", "one SE above": "C in validation, one SE"}
-rules = {name: as_text(penalties[column]) for name, column in rules.items()}
-set_beside("Penalty of the LASSO", "C-index of the radiomic signature, validation", *rules.items())
-bins = chapter.read("04b_radiomics_worth/tables/bins").set_index("bins")["C, validation sample"]
-widths = {name: as_text(bins[name]) for name in ("this run", "four times coarser")}
-set_beside("Resampling and bin width", "C-index, CET1W, sample of validation", *widths.items())
+if (penalties := chapter.find("04_radiomics/tables/penalties")) is not None:
+    penalties = penalties.set_index("signature").loc["Combined"]
+    rules = {"lowest deviance": "C in validation, lowest", "one SE above": "C in validation, one SE"}
+    rules = {name: as_text(penalties[column]) for name, column in rules.items()}
+    set_beside("Penalty of the LASSO", "C-index of the radiomic signature, validation", *rules.items())
+if (bins := chapter.find("04b_radiomics_worth/tables/bins")) is not None:
+    bins = bins.set_index("bins")["C, validation sample"]
+    widths = {name: as_text(bins[name]) for name in ("this run", "four times coarser")}
+    set_beside("Resampling and bin width", "C-index, CET1W, sample of validation", *widths.items())
 
 # %% [markdown]
 # A model judged by the patients it was fitted on, or by patients it has not seen ({term}`out of fold`): the
 # clinical Cox model, as chapter 05 left it:
 
 # %%
-values, i = chapter.read("05_cox_models/values"), "table4.training.c_index.clinical"
-found = {"apparent": recorded(values, i, "as published"), "out of fold": recorded(values, i, "recommended")}
-set_beside("Scores of training patients", "C-index of the clinical model, training", *found.items())
+if (values := chapter.find("05_cox_models/values")) is not None:
+    i, tracks = "table4.training.c_index.clinical", {"apparent": "as published", "out of fold": "recommended"}
+    found = {name: recorded(values, i, track) for name, track in tracks.items()}
+    set_beside("Scores of training patients", "C-index of the clinical model, training", *found.items())
 
 # %% [markdown]
 # Ties ({term}`Efron`, {term}`Breslow`) and penalty ({term}`Firth`, both times with Breslow's ties) in the
@@ -169,17 +183,20 @@ set_beside("Scores of training patients", "C-index of the clinical model, traini
 
 # %%
 fits = {}
-data = time[training], event[training], covariates[training]
+fitted = training[training].index.intersection(covariates.index)
+varying = covariates.loc[fitted, covariates.loc[fitted].nunique() > 1]
+data = time[fitted], event[fitted], varying
 for name, fit, options in (
     ("Efron", fit_cox, {"ties": "efron"}),
     ("Breslow", fit_cox, {"ties": "breslow"}),
     ("Firth", fit_firth_cox, {}),
 ):
-    with chapter.noting(f"Hazard ratio of {covariates.columns[-1]}, {name}"):
+    with chapter.noting(f"Hazard ratio in the clinical model, {name}"):
         fits[name] = fit(*data, **options)
 ratios = dict.fromkeys(("Efron", "Breslow", "Firth"), MISSING)
 ratios |= {name: format_hr(fit.hr[-1], fit.hr_low[-1], fit.hr_high[-1]) for name, fit in fits.items()}
-what = f"HR of {covariates.columns[-1]}, clinical model, training"
+last = varying.columns[-1] if len(varying.columns) else "no covariate"
+what = f"HR of {last}, clinical model, training"
 set_beside("Ties of event times", what, ("Efron", ratios["Efron"]), ("Breslow", ratios["Breslow"]))
 set_beside("Cox models with few events", what, ("Cox", ratios["Breslow"]), ("Firth", ratios["Firth"]))
 
@@ -188,15 +205,18 @@ set_beside("Cox models with few events", what, ("Cox", ratios["Breslow"]), ("Fir
 
 # %%
 both = (event == 1) | (patients["os_event"] == 1)
-DEFINITIONS = {
-    "deaths censored": (time[training], event[training]),
-    "deaths count": (time.where(event == 1, patients["os_months"])[training], both[training].astype(int)),
-}
+DEFINITIONS = {}
+if training.any() and time.notna().all():
+    DEFINITIONS["deaths censored"] = time[training], event[training]
+if DEFINITIONS and patients["os_months"].notna().all():
+    later = time.where(event == 1, patients["os_months"])
+    DEFINITIONS["deaths count"] = later[training], both[training].astype(int)
 rates = {}
 for name, (months, happened) in DEFINITIONS.items():
     rates[name] = KaplanMeierFitter().fit(months, happened).predict(horizon_months)
-shown = ((name, f"{format_number(100 * rate, 1)} %") for name, rate in rates.items())
-set_beside("DMFS", f"rate at {horizon_months} months, training", *shown)
+shown = [(name, f"{format_number(100 * rate, 1)} %") for name, rate in rates.items()]
+if len(shown) == 2:
+    set_beside("DMFS", f"rate at {horizon_months} months, training", *shown)
 
 # %% [markdown]
 # scikit-survival fits the same Cox models under both rules for ties, but gives no limits and no Firth's
@@ -205,8 +225,8 @@ set_beside("DMFS", f"rate at {horizon_months} months, training", *shown)
 
 # %%
 kernel = {name: kaplan_meier(*data, at=[horizon_months]).survival[0] for name, data in DEFINITIONS.items()}
-gaps = {"Kaplan–Meier rates (lifelines)": [abs(kernel[name] - rates[name]) for name in rates]}
-outcome, given = Surv.from_arrays(event[training] == 1, time[training]), covariates[training]
+gaps = {"Kaplan–Meier rates (lifelines)": [abs(kernel[name] - rates[name]) for name in rates] or [0.0]}
+outcome, given = Surv.from_arrays(event[fitted] == 1, time[fitted]) if fits else None, varying
 for name in fits.keys() - {"Firth"}:
     if fits[name].wald_fails:
         continue  # the likelihood is all but flat, and steps that are not shortened run away on it
@@ -303,8 +323,7 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `clinical_covariates = "t2,n1,age"`: the last one named is the one whose hazard ratio is compared.
 # - `horizon_months = 36`: the two definitions of DMFS are then compared at three years, where fewer patients

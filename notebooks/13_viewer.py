@@ -43,7 +43,7 @@ from npcbook.imaging import predicted_mask_path, read_mask, read_volume
 from npcbook.store import atomic_path, project_path
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 patients_shown = 3  # 1 to all patients; from best to worst agreement
@@ -60,7 +60,12 @@ cohort_path, predictions = project_path(cohort_folder), chapter.input_path("02_s
 
 # %%
 dice = chapter.read("02_segmentation/dice")
-whole = dice[(dice["cohort"] == "validation") & (dice["structure"] == "tumour and nodes")]
+DISPLAY_NAMES = {name: shown for name, shown in DISPLAY_NAMES.items() if (dice["sequence"] == name).any()}
+JUDGED = "validation" if (dice["cohort"] == "validation").any() else "training"
+whole = dice[(dice["cohort"] == JUDGED) & (dice["structure"] == "tumour and nodes")]
+# The picture needs the reader's contours on all sequences.
+counted = whole.groupby("patient_id")["sequence"].transform("nunique")
+whole = whole[counted == counted.max()]
 ranked = whole.groupby("patient_id")["dice"].mean().sort_values(ascending=False)
 steps = max(patients_shown - 1, 1)
 chosen = ranked.iloc[[(len(ranked) - 1) * i // steps for i in range(patients_shown)]]
@@ -68,8 +73,8 @@ shown = chosen.rename("mean Dice").round(2).reset_index().rename(columns={"patie
 chapter.table("patients", shown, "Patients shown, by the agreement of network and reader.")
 chapter.takeaway(
     1,
-    f"{len(chosen)} validation patients, from the best to the worst agreement of network and reader, in all "
-    "three sequences ([picture](#viewer-picture)).",
+    f"{len(chosen)} {JUDGED} patients, from the best to the worst agreement of network and reader, in all "
+    f"{len(DISPLAY_NAMES)} sequences ([picture](#viewer-picture)).",
 )
 chapter.takeaway(
     3,
@@ -114,14 +119,17 @@ def line_handles() -> list[Line2D]:
 
 
 # %%
-fig, axes = small_multiples(3 * len(chosen), columns=3, width=8, panel_height=2.7)
+columns = len(DISPLAY_NAMES)
+fig, axes = small_multiples(columns * len(chosen), columns=columns, width=8, panel_height=2.7)
 for number, patient in enumerate(chosen.index):
     pairs = [read_pair(patient, sequence) for sequence in DISPLAY_NAMES]
-    shown = zip(axes[3 * number :], DISPLAY_NAMES.values(), pairs, most_different_slices(pairs), strict=False)
+    shown = zip(
+        axes[columns * number :], DISPLAY_NAMES.values(), pairs, most_different_slices(pairs), strict=False
+    )
     for ax, name, (volume, found), at in shown:
         title = name if number == 0 else ""
         plot_slice(volume, at, compared=found, title=title, half_mm=75, ax=ax)
-for row, (patient, overlap) in zip(axes[::3], chosen.items(), strict=True):
+for row, (patient, overlap) in zip(axes[::columns], chosen.items(), strict=True):
     words = f"{patient}\nmean Dice {format_number(overlap, 2)}"
     row.text(-0.05, 0.5, words, rotation=90, ha="right", va="center", fontsize=8, transform=row.transAxes)
 fig.legend(handles=line_handles(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
@@ -176,8 +184,7 @@ the same patients.</p></div>
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells: the stored run stays as it is, and what differs
-# from it is listed below the opening cell.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether agreement
 #   falls evenly or only among the worst.

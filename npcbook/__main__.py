@@ -1,24 +1,24 @@
 """Command line: ``python -m npcbook``."""
 
 import argparse
+import hashlib
 import inspect
-import json
 import math
-import shutil
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import yaml
 
 # Each command imports what it needs, so that --help and wrong arguments answer at once.
 
 EXIT_CODES = (
-    "exit codes: 0 done; 1 a chapter or the build failed; 2 unusable arguments; 3 the cohort has problems; "
-    "130 stopped"
+    "exit codes: 0 done; 1 a chapter or the build failed, or something stored is damaged; 2 unusable "
+    "arguments; 3 the cohort has problems; 130, 143 stopped"
 )
 
 
@@ -31,10 +31,16 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups = {"": commands}
     for name, act in COMMANDS.items():
+        group, last = name.split("-") if name.partition("-")[0] in GROUPS else ("", name)
+        if group not in groups:
+            said = {"help": GROUPS[group], "description": GROUPS[group], "epilog": EXIT_CODES}
+            below = commands.add_parser(group, **said)
+            groups[group] = below.add_subparsers(dest="kind", required=True, metavar="KIND")
         summary, _, rest = inspect.cleandoc(act.__doc__).partition("\n\n")
         said = {"help": summary[0].lower() + summary[1:].rstrip("."), "description": rest or summary}
-        command = commands.add_parser(name, **said, epilog=EXIT_CODES)
+        command = groups[group].add_parser(last, **said, epilog=EXIT_CODES)
         for owners, flags, settings in OPTIONS:
             if name in owners.split():
                 command.add_argument(*flags.split(), **settings)
@@ -61,10 +67,16 @@ def synthetic_name(scenario: str, profile: str, seed: int | None) -> str:
     return "-".join([*filter(None, words), Path(profile).stem])
 
 
-def run_name(profile: str, cohort: str) -> str:
-    """Return the name of a run: profile and cohort, without saying the profile twice."""
-    size = Path(profile).stem
-    return f"{size}-{cohort.removesuffix('-' + size)}"
+def run_name(profile: str, cohort: str | Path) -> str:
+    """Return the name of a run: profile and cohort, without saying the profile twice.
+
+    A folder elsewhere than below data/cohorts adds a hash of its place, as another may have the same name.
+    """
+    size, cohort = Path(profile).stem, Path(cohort)
+    name = f"{size}-{cohort.name.removesuffix('-' + size)}"
+    if cohort.parent == Path() or cohort.parent.parts[-2:] == ("data", "cohorts"):
+        return name
+    return f"{name}-{hashlib.blake2b(str(cohort).encode(), digest_size=3).hexdigest()}"
 
 
 @contextmanager
@@ -146,25 +158,36 @@ def run_book(arguments: argparse.Namespace) -> int:
     stays as it is, and a branch of it is run.
     """
     from npcbook.book import run as book
-    from npcbook.book.pages import BuildFailed, build_pages
-    from npcbook.book.results import write_results
-    from npcbook.store import project_path
+    from npcbook.store import locked, project_path
 
     start = time.monotonic()
     overrides = read_overrides(arguments.parameter)
     parameters = read_settings(arguments.profile) | overrides
     book.sync_notebooks()
     book.check_parameters(parameters)
-    cohort_folder = choose_cohort(arguments)
-    if cohort_folder is None:
+    cohort_folder = find_cohort(arguments)
+    run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
+    if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
     book.check_parameters(parameters, cohort_folder)
-    run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder.name)
     given = {} if arguments.dry_run else overrides
     run_folder, settings = choose_branch(run_folder, arguments.branch, given)
     parameters = parameters | settings | overrides
+    with locked(cohort_folder, reading=True), locked(run_folder):
+        return make_book(arguments, run_folder, cohort_folder, parameters, start)
+
+
+def make_book(
+    arguments: argparse.Namespace, run_folder: Path, cohort_folder: Path, parameters: dict, start: float
+) -> int:
+    """Run the chapters, collect the results and build the pages of a run that nobody else writes to."""
+    from npcbook.book import run as book
+    from npcbook.book.pages import BuildFailed, build_pages
+    from npcbook.book.results import write_results
+
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
+    asked["profile"] = Path(arguments.profile).stem
     try:
         book.run_chapters(**folders, **asked, parameters=parameters, say=say)
         if arguments.chapters or arguments.dry_run:
@@ -201,13 +224,28 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def choose_cohort(arguments: argparse.Namespace) -> Path | None:
-    """Return the folder of the cohort to run on; None, its problems printed, if it has any."""
+def find_cohort(arguments: argparse.Namespace) -> Path:
+    """Return the folder of the cohort to run on, writing the synthetic one if none is named."""
     if arguments.cohort is None:
         say("synthetic cohort ...")
         return write_synthetic(arguments.profile, "paper")
-    folder = existing_folder(arguments.cohort, "data/cohorts")
-    return None if list_problems(folder, images=True) else folder
+    return existing_folder(arguments.cohort, "data/cohorts")
+
+
+def check_once(cohort_folder: Path, run_folder: Path) -> bool:
+    """Return whether a cohort is in order, printing what is wrong, or what is there and can run."""
+    from npcbook.book.run import disk_space, is_in_order
+    from npcbook.cohort import read_parts
+
+    if not is_in_order(cohort_folder, run_folder):
+        list_problems(cohort_folder, images=True)
+        return False
+    parts = read_parts(cohort_folder)
+    for line in parts.reading():
+        say(line)
+    if parts.sequences and not (run_folder / "manifest.json").exists():
+        say(disk_space(cohort_folder, parts))
+    return True
 
 
 def simulate(arguments: argparse.Namespace) -> int:
@@ -238,54 +276,169 @@ def list_problems(folder: Path, *, images: bool) -> int:
 def check_cohort(arguments: argparse.Namespace) -> int:
     """List everything that is wrong with a cohort.
 
-    List all problems of a cohort at once, each with file, row and column.
+    List all problems of a cohort at once, each with file, row and column. Without any, say what the cohort
+    holds, what one of its size can show, and which chapters can run.
     """
     folder = existing_folder(arguments.cohort, "data/cohorts")
     status = list_problems(folder, images=not arguments.no_images)
     if not status:
         print(f"nothing is wrong with {folder}")
+        print(*what_runs(folder), sep="\n")
+    return status
+
+
+def what_runs(folder: Path) -> list[str]:
+    """Return what a cohort holds and can show, which chapters of the book can run, and why others cannot."""
+    from npcbook.book.run import plan_chapters
+    from npcbook.cohort import read_parts
+
+    parts, runs, reasons = read_parts(folder), [], {}
+    for plan in plan_chapters():
+        if lacking := parts.missing(plan.needs):
+            reasons.setdefault(lacking, []).append(plan.name)
+        else:
+            runs.append(plan.name)
+    left = [f"cannot run, for want of {why}: {', '.join(names)}" for why, names in reasons.items()]
+    return [*parts.reading(), f"can run: {', '.join(runs)}", *left]
+
+
+def import_table(arguments: argparse.Namespace) -> int:
+    """Make a cohort's table of a hospital's own.
+
+    The first run writes COHORT/map.yml, a commented guess of which column and which word of the tables means
+    what, and stops for you to look. The same command given again converts as that file says. Tables are
+    joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
+    """
+    from npcbook.cohort.importing.convert import import_table
+
+    status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
+    print(*lines, sep="\n")
+    return status
+
+
+def import_images(arguments: argparse.Namespace) -> int:
+    """Make a cohort's images and contours of a hospital's own.
+
+    SOURCE holds DICOM series with RTSTRUCT or DICOM SEG, 3D Slicer's .nrrd and .seg.nrrd, nnU-Net's imagesTr
+    and labelsTr, BIDS, or plain NIfTI. The first run writes the section images of COHORT/map.yml, a guess of
+    which series and which structure is what, says what it would do, and stops for you to look. The same
+    command given again imports as the map says: axes are turned, cropped masks pasted, one mask shared by
+    all sequences on its voxels. Nothing is resampled unless the map asks for it. The last line names a
+    contact sheet with every patient's outlines.
+    """
+    from npcbook.cohort.importing.images import import_images
+
+    asked = {"dry_run": arguments.dry_run, "map_file": arguments.map}
+    status, lines = import_images(arguments.source, Path(arguments.out).resolve(), **asked)
+    print(*lines, sep="\n")
     return status
 
 
 def predict_patient(arguments: argparse.Namespace) -> int:
-    """Apply a trained run to a new patient's three images.
+    """Apply a trained run to a new patient's images.
 
-    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, and score the patient,
-    with the networks and heads of a run. OUT receives one mask per sequence on the image's own voxels,
-    scores.csv, prediction.json, and check.png to judge the masks by. The images are preprocessed as the run's
-    own were: give them as scanned. Research software: not for clinical use.
+    Draw tumour and nodes on a new patient's T1W, T2W and contrast-enhanced T1W images, or on those of them
+    that there are, and score the patient, with the networks and heads of a run. OUT receives one mask per
+    sequence on the image's own voxels, scores.csv, prediction.json, and check.png to judge the masks by. The
+    images are preprocessed as the run's own were: give them as scanned. What lies outside of what the
+    networks saw is said. Research software: not for clinical use.
     """
     run_folder = existing_folder(arguments.run, "data/runs")
-    files = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
-    if missing := [path for path in files.values() if not Path(path).is_file()]:
-        raise FileNotFoundError(f"There is no image file {missing[0]}.")
-    from npcbook.imaging import check_empty, predict, read_model, write_prediction
+    given = {sequence: getattr(arguments, sequence) for sequence in ("t1w", "t2w", "cet1w")}
+    files = {sequence: path for sequence, path in given.items() if path is not None}
+    if missing := [path for path in files.values() if not Path(path).exists()]:
+        raise FileNotFoundError(f"There is no image file or folder {missing[0]}.")
+    from npcbook.imaging import check_empty, check_mask_format, predict, read_model, write_prediction
+    from npcbook.store import locked
 
-    check_empty(Path(arguments.out))
-    model = read_model(run_folder)
-    prediction = predict(model, files)
-    write_prediction(arguments.out, prediction, model, files)
+    out = Path(arguments.out).resolve()
+    with locked(out):
+        check_empty(out)
+        check_mask_format(
+            arguments.mask_format, {name: not Path(path).is_file() for name, path in files.items()}
+        )
+        check_model(run_folder)
+        model = read_model(run_folder)
+        prediction = predict(model, files)
+        write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
+        # Whoever waits finds the folder, and is refused.
+        out.with_name(f".{out.name}.lock").unlink(missing_ok=True)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
     return 0
 
 
+def check_model(run_folder: Path) -> None:
+    """Raise ValueError if the heads or cut-offs of a run are not as its chapters left them."""
+    from npcbook.store import check_kept
+
+    for folder in {path.parent.parent for path in run_folder.glob("*/model/model.json")}:
+        wrong = [name for name, state in check_kept(folder).items() if state != "ok"]
+        if wrong and folder.with_name(f"{folder.name}.key").exists():
+            raise ValueError(
+                f"In {folder} this was changed or removed since it was made: {', '.join(wrong[:3])}. Make it "
+                "again: python -m npcbook book."
+            )
+
+
 def remove_results(arguments: argparse.Namespace) -> int:
     """Remove runs, built pages and synthetic cohorts.
 
-    Remove data/runs and the synthetic cohorts. A cohort of your own is never touched.
+    Remove what npcbook made below data/runs and data/cohorts, after showing it: folders that bear the mark
+    that npcbook gave them when it made them. Everything else is kept, links are not followed, and what
+    another process uses is left to it (exit code 2).
     """
-    from npcbook.store import project_path
+    from npcbook.store import is_own, project_path
 
-    runs = [path for path in project_path("data/runs").glob("*") if path.is_dir()]
-    descriptions = project_path("data/cohorts").glob("*/dataset_description.json")
-    # A name proves nothing, and a cohort that is only half written has no table yet.
-    cohorts = [path.parent for path in descriptions if json.loads(path.read_text()).get("synthetic")]
-    for path in runs + cohorts:
-        shutil.rmtree(path)
-        print(f"removed {path}")
-    return 0
+    folders = [path for below in ("runs", "cohorts") for path in project_path(f"data/{below}").glob("[!.]*")]
+    own = [path for path in sorted(folders) if is_own(path)]
+    for path in sorted(set(folders) - set(own)):
+        why = "a link" if path.is_symlink() else "it bears no mark of npcbook, or another folder's"
+        say(f"kept {path}: {why}")
+    for path in own:
+        say(f"{'would remove' if arguments.dry_run else 'to be removed:'} {path}")
+    busy = [path for path in own if not arguments.dry_run and not remove_own(path)]
+    return 2 if busy else 0
+
+
+def remove_own(path: Path) -> bool:
+    """Remove a folder that npcbook made, unless another process uses it; return whether it is gone."""
+    import filelock
+
+    from npcbook.store import MARK, locked, remove
+
+    try:
+        with locked(path, wait=False):
+            # The mark goes last: what was removed in part can still be removed.
+            for part in sorted(path.iterdir(), key=lambda part: part.name == MARK):
+                remove(part)
+            path.rmdir()
+    except filelock.Timeout:
+        say(f"kept {path}: another process uses it")
+        return False
+    say(f"removed {path}")
+    return True
+
+
+def verify_run(arguments: argparse.Namespace) -> int:
+    """Check that everything in a run is as it was made.
+
+    List every table, figure, network, notebook and page of a run with ok, damaged, missing or added; exit
+    with 1 if not all are ok. What is damaged is made again by the next book.
+    """
+    from npcbook.book.run import verify_run as check
+    from npcbook.store import locked
+
+    name = run_name(arguments.profile, synthetic_name("paper", arguments.profile, None))
+    folder = existing_folder(arguments.run or name, "data/runs")
+    with locked(folder, reading=True):
+        found = check(folder)
+    for place, state in found.items():
+        print(f"{state:8}{place}")
+    wrong = sum(state != "ok" for state in found.values())
+    print(f"{folder}: {len(found) - wrong} ok, {wrong} not")
+    return 1 if wrong else 0
 
 
 def sync_notebooks(arguments: argparse.Namespace) -> int:
@@ -328,39 +481,59 @@ def open_lab(arguments: argparse.Namespace) -> int:
 COHORT = "a folder, or a name below data/cohorts"
 PROFILES = "smoke, laptop (default), paper, or a YAML file"
 SCENARIOS = {"default": "paper", "choices": ("paper", "null", "shift"), "help": "default: paper"}
-IMAGE = {"required": True, "metavar": "FILE"}
+IMAGE = {"metavar": "PATH"}
+IMAGE_HELP = "file (NIfTI, NRRD), or folder of its DICOM series"
+MASKS = {"default": "nifti", "choices": ("nifti", "seg.nrrd", "dicom-seg"), "help": "default: nifti"}
+A_RUN = {"nargs": "?", "metavar": "RUN", "help": "the run's folder, or its name below data/runs"}
 RUN = {"required": True, "help": "the run's folder, or its name below data/runs"}
 OUT = {"required": True, "help": "folder to make; all of the result appears there, or none"}
+INTO = {"required": True, "metavar": "COHORT", "help": "the cohort's folder"}
 PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; no pages"}
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
-#: What each command does.
+#: Commands of two words, such as ``import table``: what the first of them is about.
+GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
+#: What each command does; a hyphen stands between the words of one of two.
 COMMANDS = {
     "book": run_book,
     "simulate": simulate,
     "check": check_cohort,
+    "import-table": import_table,
+    "import-images": import_images,
     "predict": predict_patient,
+    "verify-run": verify_run,
     "clean": remove_results,
     "sync": sync_notebooks,
     "lab": open_lab,
 }
 #: Options: the commands that have it, its flags, and what argparse is told of it.
 OPTIONS = (
-    ("book simulate", "--profile", {"default": "laptop", "help": PROFILES}),
+    ("book simulate verify-run", "--profile", {"default": "laptop", "help": PROFILES}),
     ("book", "--cohort", {"help": f"your own cohort: {COHORT} (default: the synthetic one)"}),
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
     ("book", "--branch", {"metavar": "NAME", "help": "run this branch of the run (data/runs/RUN/branches)"}),
-    ("book", "--dry-run", SWITCH | {"help": "run nothing: say what would run, and why"}),
+    ("import-images", "--dry-run", SWITCH | {"help": "write nothing but the map: say what would be done"}),
+    ("book clean", "--dry-run", SWITCH | {"help": "do nothing: say what would be done"}),
+    ("verify-run", "run", A_RUN),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
+    ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
+    ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
+    (
+        "import-table import-images",
+        "--out",
+        {"required": True, "metavar": "COHORT", "help": "the cohort's folder"},
+    ),
+    ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
-    ("predict", "--t1w", IMAGE | {"help": "T1-weighted image, 3D NIfTI"}),
-    ("predict", "--t2w", IMAGE | {"help": "T2-weighted image, 3D NIfTI"}),
-    ("predict", "--cet1w", IMAGE | {"help": "contrast-enhanced T1 image, 3D NIfTI"}),
+    ("predict", "--t1w", IMAGE | {"help": f"T1-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--t2w", IMAGE | {"help": f"T2-weighted image: {IMAGE_HELP}"}),
+    ("predict", "--cet1w", IMAGE | {"help": f"contrast-enhanced T1 image: {IMAGE_HELP}"}),
+    ("predict", "--mask-format", MASKS),
     ("predict", "--out", OUT),
     (
         "sync",
@@ -376,16 +549,52 @@ OPTIONS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
+    from npcbook.store import Interrupted, check_root
+
+    def stop(number: int, frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
+        check_root(make=given.command in ("book", "simulate"))
         return given.act(given)
-    except filelock.Timeout as error:
-        print(f"Another process is running this run ({error.lock_file}): wait for it.", file=sys.stderr)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        print(error, file=sys.stderr)
-    except KeyboardInterrupt:
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydicom", "highdicom"):
+            raise
+        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
-        return 130
-    return 2
+        return 143 if isinstance(error, Interrupted) else 130
+    except MemoryError:
+        print(
+            "There is not enough memory: close other programs; the same command continues.", file=sys.stderr
+        )
+        return 1
+    except (OSError, ValueError) as error:
+        return explain(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def explain(error: OSError | ValueError) -> int:
+    """Print what is wrong with the input or the machine in a sentence, and return the exit code.
+
+    An error of the program itself is shown with the place where it occurred, to be reported.
+    """
+    from npcbook.store import is_refusal
+
+    if isinstance(error, ValueError) and not is_refusal(error):
+        traceback.print_exception(error)
+        print(
+            "This is an error in npcbook, not in what you gave it: please report the lines above.",
+            file=sys.stderr,
+        )
+        return 1
+    stated = isinstance(error, OSError) and error.strerror
+    print(f"{error.filename or 'a file'}: {error.strerror}" if stated else error, file=sys.stderr)
+    ours = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+    return 2 if isinstance(error, ours) else 1
 
 
 if __name__ == "__main__":

@@ -1,23 +1,33 @@
-"""Where things lie and how they are kept: project paths, whole files, fingerprints, results, progress."""
+"""Where things lie and how they are kept: paths, locks, marks, whole files, seals, results, progress."""
 
 import ast
 import hashlib
 import inspect
 import json
+import linecache
+import multiprocessing
 import os
+import shutil
+import sqlite3
 import symtable
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
+import filelock
 import joblib
 import numpy as np
 import pandas as pd
+import psutil
 from tqdm import tqdm
 
 PACKAGE = Path(__file__).parent
@@ -32,11 +42,23 @@ UMASK = os.umask(0)
 os.umask(UMASK)
 
 
+MARK = ".npcbook.json"  # in every folder that npcbook made, and may therefore remove
+UNFINISHED = ".unfinished-"  # how the name of a file or folder begins that is being written
+CHAPTERS = "notebooks/[0-9]*.py"  # by them a folder is known as the project
+DATA = (("data", "runs"), ("data", "cohorts"))  # what lies below NPCBOOK_ROOT whatever that holds
+PARENT = "NPCBOOK_PARENT"  # environment: the process whose end ends the one that it started
+
+
+class Interrupted(KeyboardInterrupt):
+    """The system asks the program to stop (SIGTERM)."""
+
+
 def project_path(path: str | os.PathLike) -> Path:
     """Return `path` as an absolute path, a relative one being taken from the project's root.
 
     Chapters run from the root (papermill) and from ``notebooks/`` (JupyterLab) alike, so relative paths
-    cannot be left to the working directory. ``NPCBOOK_ROOT`` overrides the root.
+    cannot be left to the working directory. ``NPCBOOK_ROOT`` overrides the root: runs and cohorts lie below
+    it, and so does everything else if it holds the project; else that is read where the package lies.
 
     Parameters
     ----------
@@ -47,8 +69,157 @@ def project_path(path: str | os.PathLike) -> Path:
     -------
     pathlib.Path
         Absolute path; it need not exist.
+
+    Raises
+    ------
+    ValueError
+        If ``NPCBOOK_ROOT`` is set and empty: that would mean wherever the program was started.
     """
-    return (Path(os.environ.get("NPCBOOK_ROOT", PACKAGE.parent)) / path).resolve()
+    root = root_folder()
+    if Path(path).parts[:2] not in DATA and not any(root.glob(CHAPTERS)):
+        root = PACKAGE.parent
+    return (root / path).resolve()
+
+
+def root_folder() -> Path:
+    """Return the folder below which npcbook writes; ValueError if ``NPCBOOK_ROOT`` is set, but empty."""
+    given = os.environ.get("NPCBOOK_ROOT", os.fspath(PACKAGE.parent))
+    if not given.strip():
+        raise ValueError("NPCBOOK_ROOT is set, but empty: unset it, or name the folder to work in.")
+    return Path(given).resolve()
+
+
+def check_root(*, make: bool) -> None:
+    """Raise unless ``NPCBOOK_ROOT``, if set, is the project, or data that npcbook made; or `make` it such.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is neither; with `make`, a folder that is empty or not there becomes one.
+    """
+    root = root_folder()
+    if any(root.glob(CHAPTERS)) or is_own(root / "data"):
+        return
+    if make and not (root.exists() and any(root.iterdir())):
+        claim(root / "data", "npcbook")
+        return
+    raise FileNotFoundError(
+        f"NPCBOOK_ROOT is {root}, which holds neither the project (notebooks/) nor data that npcbook "
+        "made: name the project's folder, or, for book and simulate, a folder that is empty or not there yet."
+    )
+
+
+def claim(folder: Path, generator: str) -> None:
+    """Make a folder and mark it as npcbook's own; one that holds anything already is left as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        mark = {"generator": generator, "id": uuid.uuid4().hex, "name": folder.name}
+        (folder / MARK).write_text(json.dumps(mark) + "\n")
+
+
+def is_own(folder: Path) -> bool:
+    """Return whether npcbook made a folder: it bears a mark, and under its name (a copy is its owner's)."""
+    try:
+        mark = json.loads((folder / MARK).read_text())
+        return not folder.is_symlink() and mark["name"] == folder.name and len(mark["id"]) == 32
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+@contextmanager
+def locked(path: str | os.PathLike, *, reading: bool = False, wait: bool = True):
+    """Keep other processes from writing to a file or folder, or with `reading` only from changing it.
+
+    Parameters
+    ----------
+    path : str or path
+        What is written or read; the lock is ``.<name>.lock`` beside it, and goes with the process.
+    reading : bool, default False
+        Others may read meanwhile.
+    wait : bool, default True
+        Wait for another process, and say so in one sentence.
+
+    Raises
+    ------
+    filelock.Timeout
+        If another process has it and `wait` is false.
+    """
+    path, lock = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.ReadWriteLock(path.with_name(f".{path.name[:200]}.lock"))
+        _acquire(lock.acquire_read if reading else lock.acquire_write, path, wait)
+    except filelock.Timeout:
+        raise
+    except (OSError, sqlite3.Error) as error:
+        # What lies where nobody may write can be read without a lock.
+        if not reading:
+            raise PermissionError(f"{path} cannot be written: {error}. Name another place.") from error
+        lock = None
+    try:
+        if not reading:
+            remove_unfinished(path)
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquire(acquire: Callable, path: Path, wait: bool) -> None:
+    """Get a lock, asking once a second, so that a wait can be stopped."""
+    said = False
+    while True:
+        try:
+            acquire(timeout=1 if said else 0)
+            return
+        except filelock.Timeout:
+            if not wait:
+                raise
+        if not said:
+            sys.stderr.write(f"waiting for another process that uses {path} ...\n")
+        said = True
+
+
+def unfinished_prefix() -> str:
+    """Return how the names of files begin that this process is writing."""
+    return f"{UNFINISHED}{os.getpid()}-"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that are no more left half written in a folder."""
+    for path in folder.rglob(f"{UNFINISHED}*") if folder.is_dir() else ():
+        process = path.name.removeprefix(UNFINISHED).partition("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with what is in it, if it is there; of a link, only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def replace_path(source: Path, target: Path) -> None:
+    """Rename a file or folder, replacing `target`; on Windows one may be held open for a moment.
+
+    Raises
+    ------
+    PermissionError
+        If it cannot be replaced for seconds.
+    """
+    for seconds in (0.1, 0.2, 0.4, 0.8, 1.6, None):
+        try:
+            source.replace(target)
+            return
+        except PermissionError as error:
+            if seconds is None:
+                raise PermissionError(
+                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, and run the "
+                    "same command again."
+                ) from error
+            time.sleep(seconds)
 
 
 @contextmanager
@@ -68,16 +239,54 @@ def atomic_path(path: str | os.PathLike):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=unfinished_prefix(), suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         # mkstemp makes the file private; what it becomes is as readable as any other file.
         temporary.chmod(0o666 & ~UMASK)
-        temporary.replace(path)
+        replace_path(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after the one that started it has ended, however that was."""
+
+    def watch() -> None:
+        # A parent that was killed and is not yet buried still exists by its number; on Windows the number of
+        # the parent stays.
+        while os.getppid() == parent and psutil.pid_exists(parent):
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end_with").start()
+
+
+def _started_by() -> int:
+    """Return the number of the process that this one works for, 0 if it works for itself."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        return parent.pid
+    return os.getppid() if os.environ.get(PARENT) == str(os.getppid()) else 0
+
+
+if parent_id := _started_by():
+    end_with(parent_id)
+
+
+def is_refusal(error: ValueError) -> bool:
+    """Return whether an error was raised on purpose: it tells what is wrong with the input.
+
+    Else it is arithmetic or a table gone wrong: an error in the program. Raised on purpose is what a
+    ``raise`` of npcbook, a chapter or an estimator's library raised, not what numpy and pandas find wrong.
+    """
+    if isinstance(error, (np.linalg.LinAlgError, UnicodeError)):
+        return True
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    source = linecache.getline(frame.f_code.co_filename, line).strip()
+    module = frame.f_globals.get("__name__", "").split(".")[0]
+    return source.startswith("raise") and module not in ("numpy", "pandas")
 
 
 def fingerprint(*parts) -> str:
@@ -117,11 +326,61 @@ def _plain(value):
 
 
 def _digest(path: Path) -> str:
-    """Return a hash of a file's content, or of the names and contents below a folder."""
-    if path.is_dir():
-        return files_fingerprint(filter(Path.is_file, path.rglob("*")), relative_to=path)
+    """Return a hash of a file's content; of one that nobody has touched since, the hash of before."""
+    state = path.stat()
+    known = state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    # Two changes within the clock's step look like one.
+    settled = time.time() - max(state.st_mtime, state.st_ctime) > 2
+    return (_hash_file if settled else _hash_file.__wrapped__)(path, known)
+
+
+@lru_cache(maxsize=100_000)
+def _hash_file(path: Path, known: tuple) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def write_record(path: Path, record: Mapping) -> None:
+    """Write plain values as JSON that carries the hash of its content, whole or not at all."""
+    record = json.loads(json.dumps({k: v for k, v in record.items() if k != "hash"}, default=str))
+    with atomic_path(path) as temporary:
+        text = json.dumps(record | {"hash": fingerprint(record)}, indent=1, sort_keys=True)
+        temporary.write_text(text + "\n")
+
+
+def read_record(path: Path) -> dict:
+    """Return what `write_record` wrote, without the hash; nothing, and a line that says so, if it changed."""
+    try:
+        record = json.loads(path.read_text())
+        if record.pop("hash") == fingerprint(record):
+            return record
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    _say_changed(path)
+    return {}
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write bytes after their hash, in one file, which appears whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(hashlib.blake2b(content, digest_size=16).digest() + content)
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return what `write_sealed` wrote; nothing, and a line that says so, if it changed."""
+    stored = path.read_bytes() if path.exists() else b""
+    if hashlib.blake2b(stored[16:], digest_size=16).digest() == stored[:16]:
+        return stored[16:]
+    if path.exists():
+        _say_changed(path)
+    return b""
+
+
+@cache
+def _say_changed(path: Path) -> None:
+    sys.stderr.write(f"{path} is damaged or was altered: it is made again.\n")
 
 
 @cache
@@ -245,7 +504,14 @@ VALUES = (bool, int, float, str, tuple, list, dict, Path, np.ndarray, pd.DataFra
 #: How a result is read and written, by the suffix of its file.
 FORMATS = {
     ".csv": (
-        partial(pd.read_csv, dtype={"patient_id": str, "center": str}, keep_default_na=False, na_values=[""]),
+        partial(
+            pd.read_csv,
+            dtype={"patient_id": str, "center": str},
+            keep_default_na=False,
+            na_values=[""],
+            # The default parser is wrong by a last bit in a third of all numbers.
+            float_precision="round_trip",
+        ),
         lambda path, table: table.to_csv(path, index=False),
     ),
     ".parquet": (pd.read_parquet, lambda path, table: table.to_parquet(path, index=False)),
@@ -285,12 +551,15 @@ def keep(
     -----
     Beside the file lies ``<name>.key``: what the result rests on (code, arguments, versions of
     `NUMERICAL_PACKAGES`) and the hash of the file's content. A file that was cut, altered or made otherwise
-    is made again. Both appear whole or not at all, so that work may be stopped at any time.
+    is made again, with a line that names it. Both appear whole or not at all, so that work may be stopped at
+    any time.
     """
     path = Path(path)
     reader, writer = (read, write) if read and write else FORMATS[path.suffix]
     key = fingerprint(make, arguments, options, package_versions())
     if not is_kept(path, key):
+        if path.exists() and read_record(_stamp(path)).get("key") == key:
+            _say_changed(path)
         made = make(*arguments, **options)
         with atomic_path(path) as temporary:
             writer(temporary, made)
@@ -299,10 +568,9 @@ def keep(
 
 
 def stamp(path: str | os.PathLike, key: str) -> None:
-    """Note beside a finished file or folder under which key it was made, and the hash of its content."""
+    """Note beside a finished file or folder under which key it was made, and the hash of every file in it."""
     path = Path(path)
-    with atomic_path(_stamp(path)) as temporary:
-        temporary.write_text(f"{key} {_digest(path)}\n")
+    write_record(_stamp(path), {"key": key, "files": _contents(path)})
 
 
 def is_kept(path: str | os.PathLike, key: str | None = None) -> bool:
@@ -310,8 +578,34 @@ def is_kept(path: str | os.PathLike, key: str | None = None) -> bool:
     path = Path(path)
     if not (path.exists() and _stamp(path).is_file()):
         return False
-    stored, _, digest = _stamp(path).read_text().strip().partition(" ")
-    return key in (None, stored) and digest == _digest(path)
+    stored = read_record(_stamp(path))
+    return key in (None, stored.get("key")) and stored.get("files") == _contents(path)
+
+
+def check_kept(path: str | os.PathLike) -> dict[str, str]:
+    """Return of every file of a stamped file or folder whether it is as it was.
+
+    Returns
+    -------
+    dict
+        By name within the folder (a file alone: its own): ``ok``, ``damaged`` (or altered), ``missing``, or
+        ``added``; and by the name of the stamp ``damaged`` or ``missing`` if nothing can be told.
+    """
+    path = Path(path)
+    stored, found = read_record(_stamp(path)).get("files"), _contents(path)
+    if stored is None:
+        return {_stamp(path).name: "damaged" if _stamp(path).exists() else "missing"}
+    said = {name: "ok" if found.get(name) == digest else "damaged" for name, digest in stored.items()}
+    said |= dict.fromkeys(stored.keys() - found.keys(), "missing")
+    return dict(sorted((said | dict.fromkeys(found.keys() - stored.keys(), "added")).items()))
+
+
+def _contents(path: Path) -> dict[str, str]:
+    """Return the hashes of a file, or of the files of a folder, by name; hidden ones are only passing."""
+    if not path.is_dir():
+        return {path.name: _digest(path)} if path.is_file() else {}
+    names = [str(item.relative_to(path)) for item in path.rglob("*") if item.is_file()]
+    return {name: _digest(path / name) for name in names if not Path(name).name.startswith(".")}
 
 
 def _stamp(path: Path) -> Path:

@@ -1,6 +1,8 @@
 """The vocabulary: cohorts, sequences, models, tracks, what they are called and drawn in, numbers as text."""
 
 import math
+from collections.abc import Iterable
+from unicodedata import east_asian_width
 
 import pandas as pd
 
@@ -13,7 +15,11 @@ COVARIATES = {
     "age": "Age, per year",
     "female": "Sex: female (male)",
     "t2": "T category: T2 (T1)",
+    "t3": "T category: T3 (T1)",
+    "t4": "T category: T4 (T1)",
     "n1": "N category: N1 (N0)",
+    "n2": "N category: N2 (N0)",
+    "n3": "N category: N3 (N0)",
     "ldh_abnormal": "LDH: abnormal (normal)",
     "ebv_detectable": "EBV DNA: detectable (undetectable)",
     "rene_g1": "rENE: G1 (without)",
@@ -232,3 +238,26 @@ def format_hr(hr: float | None, hr_low: float | None = None, hr_high: float | No
     if _is_missing(hr_low) or _is_missing(hr_high):
         return _format_ratio(hr)
     return f"{_format_ratio(hr)} ({_format_ratio(hr_low)}–{_format_ratio(hr_high)})"
+
+
+LONGEST_NAME = 12  # columns of text that a hospital's name may take beside the axes of a figure
+
+
+def hospital_codes(names: Iterable[str]) -> dict[str, str]:
+    """Return by name what a hospital is called in figures and tables: its name if all are short, else a code.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of any length and script; a Chinese character takes two columns.
+
+    Returns
+    -------
+    dict of str to str
+        In alphabetical order; the codes are ``H1``, ``H2``, ...
+    """
+    names = sorted(set(names))
+    widths = (sum(1 + (east_asian_width(letter) in "WF") for letter in name) for name in names)
+    if max(widths, default=0) <= LONGEST_NAME:
+        return {name: name for name in names}
+    return {name: f"H{number}" for number, name in enumerate(names, start=1)}

@@ -22,7 +22,9 @@ def pytest_collection_modifyitems(config, items):
     if "nightly" not in config.option.markexpr:
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
     for item in items:
-        if {"smoke_run", "browser"} & set(item.fixturenames):
+        # What starts kernels stays together, too: two that look for a free port at once may find the same.
+        kernels = item.get_closest_marker("book") and not item.get_closest_marker("slow")
+        if kernels or {"smoke_run", "browser"} & set(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group("book"))
 
 

@@ -1,9 +1,17 @@
 """The command line: parameters and profiles are understood, or refused in one line that says what to do."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from npcbook.__main__ import as_number, main, read_overrides, read_settings
-from npcbook.book import run as book
+from npcbook.book import notebooks, run as book
+from npcbook.store import MARK, claim, stamp
 
 
 @pytest.fixture
@@ -13,7 +21,7 @@ def nothing_runs(monkeypatch):
 
     def stop(parameters):
         given.append(parameters)
-        raise ValueError("stopped before any chapter")
+        raise FileNotFoundError("stopped before any chapter")
 
     monkeypatch.setattr(book, "sync_notebooks", list)
     monkeypatch.setattr(book, "check_parameters", stop)
@@ -91,3 +99,135 @@ def test_the_profiles_of_the_book_are_read():
         settings = read_settings(name)
         assert settings == book.read_profile(name)
         assert {"patients", "grid"} <= set(settings)
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """Data that lie apart from the project, in a place with an odd name: one run, one cohort, both marked."""
+    root = tmp_path / '-o\'dd "root" 数据'
+    monkeypatch.setenv("NPCBOOK_ROOT", str(root))
+    claim(root / "data", "npcbook")
+    for name in ("runs/made", "cohorts/made"):
+        claim(root / "data" / name, "test")
+        (root / "data" / name / "table.csv").write_text("x")
+    return root / "data"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("[!.]*"))
+
+
+def test_clean_removes_what_npcbook_made_and_nothing_else(apart, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "scan").write_text("x")
+    for below in ("runs", "cohorts"):
+        (apart / below / "link").symlink_to(tmp_path / "elsewhere")
+        (apart / below / "made" / "inner").symlink_to(tmp_path / "elsewhere")
+        shutil.copytree(apart / below / "made", apart / below / "copy", symlinks=True)
+        (apart / below / "file").write_text("x")
+        for name, text in (
+            ("mine", '{"Name": "m", "synthetic": "false"}'),
+            ("theirs", '{"synthetic": true}'),
+        ):
+            (apart / below / name).mkdir()
+            (apart / below / name / "dataset_description.json").write_text(text)
+    (apart / "cohorts" / "mine" / "dataset_description.json").write_text("[]")
+    assert main(["clean", "--dry-run"]) == 0
+    assert names(apart / "runs") == ["copy", "file", "link", "made", "mine", "theirs"]
+    assert main(["clean"]) == 0
+    said = capsys.readouterr().out
+    for below in ("runs", "cohorts"):
+        assert names(apart / below) == ["copy", "file", "link", "mine", "theirs"]
+        assert f"to be removed: {apart / below / 'made'}\n" in said
+        assert all(f"kept {apart / below / name}: " in said for name in names(apart / below))
+    assert names(tmp_path / "elsewhere") == ["scan"]
+
+
+def test_clean_leaves_what_another_process_uses(apart, capsys):
+    hold = f"""
+import time
+from npcbook.store import locked
+with locked({str(apart / "runs" / "made")!r}), locked({str(apart / "cohorts" / "made")!r}, reading=True):
+    print(flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert main(["clean"]) == 2
+        process.kill()
+    assert capsys.readouterr().out.count("another process uses it") == 2
+    assert (apart / "runs" / "made" / MARK).exists()
+    assert main(["clean"]) == 0
+    assert names(apart / "runs") == names(apart / "cohorts") == []
+
+
+@pytest.mark.parametrize("root", ["", " ", "theirs"])
+@pytest.mark.parametrize("command", [["clean"], ["simulate", "--profile", "smoke"]])
+def test_a_root_that_is_not_npcbooks_is_refused(tmp_path, monkeypatch, capsys, root, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs" / "data" / "runs" / "r").mkdir(parents=True)
+    monkeypatch.setenv("NPCBOOK_ROOT", root)
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "NPCBOOK_ROOT" in line
+    assert names(tmp_path) == ["theirs"]
+    assert names(tmp_path / "theirs/data") == ["runs"]
+    assert names(tmp_path / "theirs/data/runs") == ["r"]
+
+
+def test_a_run_is_verified_file_by_file(apart, capsys):
+    folder = apart / "runs" / "made"
+    (folder / "results").mkdir()
+    (folder / "results" / "t.csv").write_text("x")
+    stamp(folder / "results", "key")
+    assert main(["verify-run", "made"]) == 1
+    said = capsys.readouterr().out
+    assert "ok      results/t.csv\n" in said
+    assert "missing manifest.json\n" in said
+    assert main(["verify-run", "absent"]) == 2
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_simulation_says_one_sentence_and_continues(tmp_path, sent, code):
+    (tmp_path / "my profile.yml").write_text("patients: 30\ngrid: [8, 64, 64]\n")
+    command = [sys.executable, "-m", "npcbook", "simulate", "--profile", str(tmp_path / "my profile.yml")]
+    options = {"env": os.environ | {"NPCBOOK_ROOT": str(tmp_path / "a root")}, "stderr": subprocess.PIPE}
+    cohort = tmp_path / "a root/data/cohorts/synthetic-my profile"
+    process, deadline = subprocess.Popen(command, **options), time.monotonic() + 60
+    while not list(cohort.glob("sub-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(sent)
+    said = process.communicate()[1].decode()
+    assert process.returncode == code
+    # A helper of joblib's tidies up after a killed process, and says so.
+    assert code < 0 or said == "stopped; the same command continues from here\n"
+    assert subprocess.run(command, **options, check=False).returncode == 0
+    assert len(list(cohort.glob("sub-*"))) == 30
+    assert [path for path in cohort.rglob("*") if path.name.startswith(".unfinished")] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(28, "No space left on device", "/data/t.csv"), 1, "/data/t.csv: No space left on device"),
+        (PermissionError(13, "Permission denied", "/data"), 1, "/data: Permission denied"),
+        (MemoryError(), 1, "not enough memory"),
+        (FileNotFoundError("There is no run x."), 2, "There is no run x."),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence(monkeypatch, capsys, error, code, words):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(notebooks, "stale_notebooks", fail)
+    assert main(["sync", "--check"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_an_error_of_the_program_is_shown_with_its_place(monkeypatch, capsys):
+    monkeypatch.setattr(notebooks, "stale_notebooks", lambda: int("x"))
+    assert main(["sync", "--check"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "please report" in said.splitlines()[-1]

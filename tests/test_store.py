@@ -1,22 +1,43 @@
 """What is kept is whole, made once, and made again when anything that it rests on has changed."""
 
 import linecache
+import shutil
+import subprocess
+import sys
+import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from npcbook.store import (
+    FORMATS,
+    MARK,
     atomic_path,
+    check_kept,
+    check_root,
+    claim,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
     is_kept,
+    is_own,
+    is_refusal,
     keep,
+    locked,
+    project_path,
+    read_record,
+    read_sealed,
+    stamp,
+    write_record,
+    write_sealed,
 )
 
 
@@ -136,3 +157,183 @@ def test_other_code_or_other_files_make_a_result_anew(tmp_path):
     assert keep(path, read, source) == "one"
     source.write_text("two")
     assert keep(path, read, source) == "two"
+
+
+def test_a_flipped_byte_is_found_named_and_made_again(tmp_path, capsys):
+    path = tmp_path / "t.npz"
+    keep(path, double, 2)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert check_kept(path) == {"t.npz": "damaged"}
+    np.testing.assert_array_equal(keep(path, double, 2)["x"], 4)
+    assert f"{path} is damaged or was altered" in capsys.readouterr().err
+    assert check_kept(path) == {"t.npz": "ok"}
+
+
+def test_every_file_of_a_folder_is_told_from_what_it_was(tmp_path):
+    folder = tmp_path / "f"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a", "b", "sub/c"):
+        (folder / name).write_text(name)
+    assert check_kept(folder) == {"f.key": "missing"}
+    stamp(folder, "key")
+    (folder / "a").write_text("x")
+    (folder / "b").unlink()
+    (folder / "d").write_text("d")
+    assert check_kept(folder) == {"a": "damaged", "b": "missing", "d": "added", "sub/c": "ok"}
+    (tmp_path / "f.key").write_text((tmp_path / "f.key").read_text().replace("key", "kex", 1))
+    assert check_kept(folder) == {"f.key": "damaged"}
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"a": 1', b'{"a": 2, "hash": "0"}', b"[]", b"\xff\x00", b"null"])
+def test_a_damaged_record_or_checkpoint_counts_as_none_and_is_named(tmp_path, capsys, damage):
+    write_record(tmp_path / "r.json", {"a": 1})
+    write_sealed(tmp_path / "c.pt", b"state")
+    assert read_record(tmp_path / "r.json") == {"a": 1}
+    assert read_sealed(tmp_path / "c.pt") == b"state"
+    for name, read, nothing in (("r.json", read_record, {}), ("c.pt", read_sealed, b"")):
+        (tmp_path / name).write_bytes(damage)
+        assert read(tmp_path / name) == nothing
+        assert name in capsys.readouterr().err
+        assert read(tmp_path / f"no {name}") == nothing
+
+
+def test_numbers_come_back_to_the_last_bit(tmp_path):
+    numbers = np.random.default_rng(1).lognormal(size=1000)
+    FORMATS[".csv"][1](tmp_path / "t.csv", pd.DataFrame({"x": numbers}))
+    assert (FORMATS[".csv"][0](tmp_path / "t.csv")["x"].to_numpy() == numbers).all()
+
+
+HOLD = """
+import sys, time
+from npcbook.store import atomic_path, locked
+with locked(sys.argv[1], reading=sys.argv[2] == "read"), atomic_path(sys.argv[1] + "/file"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["read", "write"])
+def test_who_writes_is_alone_and_a_killed_process_holds_nothing(tmp_path, how):
+    folder = tmp_path / "it's a run"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, folder, how], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(filelock.Timeout), locked(folder, wait=False):
+        pass
+    if how == "read":
+        with locked(folder, reading=True, wait=False):
+            assert len(list(folder.iterdir())) == 1
+    process.kill()
+    process.communicate()
+    with locked(folder, wait=False), locked(folder):
+        assert list(folder.iterdir()) == []  # what the other left half written
+
+
+def test_a_wait_is_said_once(tmp_path, capsys):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "r", "write"], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    threading.Timer(1.5, process.kill).start()
+    with locked(tmp_path / "r"):
+        process.communicate()
+    assert capsys.readouterr().err == f"waiting for another process that uses {tmp_path / 'r'} ...\n"
+
+
+def test_a_file_held_open_for_a_moment_is_replaced_and_one_held_for_good_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    really, refusals = Path.replace, [2]
+
+    def held(source, target):
+        if refusals[0]:
+            refusals[0] -= 1
+            raise PermissionError(13, "held open")
+        return really(source, target)
+
+    monkeypatch.setattr(Path, "replace", held)
+    with atomic_path(tmp_path / "t.csv") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "t.csv").read_text() == "new"
+    refusals[0] = 99
+    with (
+        pytest.raises(PermissionError, match=r"t\.csv cannot be replaced.*close it"),
+        atomic_path(tmp_path / "t.csv") as temporary,
+    ):
+        temporary.write_text("newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_only_what_bears_a_mark_under_its_own_name_is_npcbooks(tmp_path):
+    claim(tmp_path / "made", "test")
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "scan").write_text("x")
+    claim(tmp_path / "users", "test")
+    shutil.copytree(tmp_path / "made", tmp_path / "copy")
+    (tmp_path / "link").symlink_to(tmp_path / "made")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / MARK).write_text("[]")
+    assert [name for name in ("made", "users", "copy", "link", "odd", "no") if is_own(tmp_path / name)] == [
+        "made"
+    ]
+
+
+WORKERS = """
+import os, sys, time
+from joblib import Parallel, delayed
+from npcbook.store import atomic_path, locked, unfinished_prefix
+from npcbook import store
+def work(folder):
+    store.atomic_path
+    open(f"{folder}/{os.getpid()}", "w").close()
+    time.sleep(60)
+if __name__ == "__main__":
+    Parallel(n_jobs=2)(delayed(work)(sys.argv[1]) for _ in range(2))
+"""
+
+
+def test_worker_processes_end_with_the_one_that_started_them(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "workers.py").write_text(WORKERS)
+    process = subprocess.Popen([sys.executable, tmp_path / "workers.py", tmp_path / "work"])
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "work").iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = [int(path.name) for path in (tmp_path / "work").iterdir()]
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs([psutil.Process(n) for n in workers if psutil.pid_exists(n)], timeout=10)
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("code", "on_purpose"),
+    [
+        ("import npcbook.store as s; s.fingerprint(lambda: 1)", True),
+        ("import numpy as np; np.zeros(2) + np.zeros(3)", False),
+        ("import pandas as pd; pd.DataFrame({'x': [1, 2, 3]}, index=[1, 2])", False),
+        ("import numpy as np; np.linalg.svd(np.full((2, 2), np.nan))", True),
+        ("a, b = 1, 2, 3", False),
+    ],
+)
+def test_an_error_on_purpose_is_told_from_one_of_the_program(code, on_purpose):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 (many kinds are meant)
+        exec(code, {})
+    assert is_refusal(raised.value) is on_purpose
+
+
+def test_an_empty_root_is_refused_and_data_may_lie_apart_from_the_project(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPCBOOK_ROOT", "")
+    with pytest.raises(ValueError, match="unset it, or name the folder"):
+        project_path("data/runs")
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path / "a b"))
+    with pytest.raises(FileNotFoundError, match="neither the project"):
+        check_root(make=False)
+    check_root(make=True)
+    check_root(make=False)
+    assert project_path("data/runs/r") == tmp_path / "a b/data/runs/r"
+    assert project_path("data/published").is_dir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.doc").write_text("")
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path / "theirs"))
+    with pytest.raises(FileNotFoundError, match="neither the project"):
+        check_root(make=True)

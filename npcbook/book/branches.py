@@ -5,30 +5,23 @@ links that take no room: every file is replaced whole when it is written (`npcbo
 that what changes in the branch does not change in the run.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import filelock
-
 from npcbook.book.parameters import WrongParameter, read_declared
-from npcbook.store import atomic_path, fingerprint, project_path
+from npcbook.store import MARK, claim, fingerprint, locked, project_path, read_record, write_record
 
 BRANCHES, ABOUT, MANIFEST = "branches", "branch.json", "manifest.json"
 #: What a branch does not take over: it makes its own.
-LEFT_OUT = {BRANCHES, ABOUT, "pages", "results", "results.key", ".lock"}
+LEFT_OUT = {BRANCHES, ABOUT, MARK, "pages", "results", "results.key"}
 PLACES = {"run_folder", "cohort_folder"}  # where things lie, which no result depends on
-
-
-def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def stored_parameters(run_folder: Path, chapter: str) -> dict:
     """Return the parameters of a chapter's stored result; empty if there is none."""
-    entry = _read(run_folder / MANIFEST).get("chapters", {}).get(chapter)
+    entry = read_record(run_folder / MANIFEST).get("chapters", {}).get(chapter)
     defaults = {name: item.default for name, item in read_declared(chapter).items()}
     return {} if entry is None else defaults | entry["parameters"]
 
@@ -42,7 +35,7 @@ def changed_parameters(run_folder: Path, chapter: str, given: Mapping) -> dict:
 
 def check_same_cohort(run_folder: Path, cohort_folder: str | os.PathLike) -> None:
     """Raise `WrongParameter` if a run has analysed another cohort."""
-    known = _read(run_folder / MANIFEST).get("cohort", {}).get("folder")
+    known = read_record(run_folder / MANIFEST).get("cohort", {}).get("folder")
     if known not in (None, project_path(cohort_folder).name):
         raise WrongParameter(
             f"The run in {run_folder} analysed the cohort {known!r}, and cohort_folder is "
@@ -70,31 +63,23 @@ def open_branch(run_folder: Path, chapter: str, changes: Mapping) -> Path:
     """
     run_folder = Path(run_folder)
     folder = run_folder / BRANCHES / f"{chapter}-{fingerprint(dict(changes))[:6]}"
-    chapters = _read(run_folder / MANIFEST)["chapters"]
+    chapters = read_record(run_folder / MANIFEST)["chapters"]
     stored = {k: v for each in [*chapters, chapter] for k, v in stored_parameters(run_folder, each).items()}
     was = {name: stored[name] for name in changes}
     about = {"of": run_folder.name, "parameters": dict(changes), "was": was}
     about["state"] = fingerprint(run_folder / MANIFEST)
-    if _read(folder / ABOUT) != about:
-        try:
-            with filelock.FileLock(run_folder / ".lock", timeout=0):
-                _make_branch(run_folder, folder, chapter, about)
-        except filelock.Timeout as error:
-            raise WrongParameter(f"Another process is running {run_folder}: wait for it.") from error
+    if read_record(folder / ABOUT) != about:
+        with locked(run_folder, reading=True), locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            claim(folder, "npcbook.book")
+            options = {"copy_function": _link, "ignore": _outside_chapters(run_folder), "dirs_exist_ok": True}
+            shutil.copytree(run_folder, folder, **options)
+            record = read_record(folder / MANIFEST)
+            record["chapters"].pop(chapter, None)
+            write_record(folder / MANIFEST, record)
+            # Last, so that a branch that says of itself what it is was made whole.
+            write_record(folder / ABOUT, about)
     return folder
-
-
-def _make_branch(run_folder: Path, folder: Path, chapter: str, about: dict) -> None:
-    partial = folder.with_name(f".{folder.name}")
-    for old in (partial, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(run_folder, partial, copy_function=_link, ignore=_outside_chapters(run_folder))
-    record = _read(partial / MANIFEST)
-    record.get("chapters", {}).pop(chapter, None)
-    for name, content in ((MANIFEST, record), (ABOUT, about)):
-        with atomic_path(partial / name) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(folder)
 
 
 def _outside_chapters(run_folder: Path):
@@ -110,7 +95,7 @@ def _link(source, target) -> None:
 
 def about_branch(run_folder: Path) -> dict:
     """Return what a branch says of itself: the run that it left, old and new parameters; empty for a run."""
-    return _read(Path(run_folder) / ABOUT)
+    return read_record(Path(run_folder) / ABOUT)
 
 
 def stored_run(run_folder: Path) -> Path | None:
@@ -136,7 +121,7 @@ def describe_branch(run_folder: Path, chapter: str) -> str:
             f"`run_folder` is not this branch. `python -m npcbook book --branch {name}` runs what follows "
             f"from the change, too."
         )
-    branches = sorted(path.name for path in (run_folder / BRANCHES).glob("[!.]*"))
+    branches = sorted(path.parent.name for path in (run_folder / BRANCHES).glob(f"*/{ABOUT}"))
     if branches and stored_parameters(run_folder, chapter):
         return (
             f"This chapter reads the stored run `{run_folder.name}`, not its branches "

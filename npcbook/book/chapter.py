@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,8 +23,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import PIL.Image
 from IPython.display import Image, Markdown, display, update_display
-from matplotlib import rc_context
+from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from npcbook.book.branches import (
     changed_parameters,
@@ -35,8 +38,8 @@ from npcbook.book.parameters import check_chapter
 from npcbook.book.tables import show
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import FORMATS, atomic_path, keep, project_path
-from npcbook.words import MISSING, PRINT_LABEL, SOURCES, SYNTHETIC_LABEL
+from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path
+from npcbook.words import MISSING, PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, hospital_codes
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -45,13 +48,16 @@ FIGURE_METADATA = {
     ".png": {"Software": None},
 }
 FRONT = "front.json"  # what a chapter hands to the front page
+HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, beside the chapters of a run
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 TAKEAWAYS = "takeaways.csv"  # the bullets of *In short*, to be held against those of another run
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
 CHANGED = "changed"  # id of the display that holds what a branch changes
+ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 LINK = re.compile(r" ?\(\[[^]]*\]\([^)]*\)\)|\*\*")  # a reference in brackets, or marks of bold type
 FILE_DPI = 300
+CJK_FONTS = ("CJK", "Droid Sans Fallback", "WenQuanYi", "SimHei", "Microsoft YaHei", "PingFang", "Heiti")
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
 
 
@@ -78,6 +84,29 @@ def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
 def source_label(cohort: dict) -> str:
     """Return the words that all figures and tables made from a cohort carry (see `describe_cohort`)."""
     return SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
+
+
+def use_fonts() -> None:
+    """Let figures fall back on a font with Chinese characters, where the computer has one."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    there = [name for name in sorted(installed) if any(word in name for word in CJK_FONTS)]
+    rcParams["font.family"] = [*(name for name in rcParams["font.family"] if name not in there), *there[:3]]
+
+
+@contextmanager
+def drawn_characters(say: Callable[[str], None]):
+    """Say in one line, instead of a warning each, that characters have no glyph in any font."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacking = {str(w.message).split("(")[0] for w in caught if "missing from font" in str(w.message)}
+    for warning in (w for w in caught if "missing from font" not in str(w.message)):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if lacking:
+        say(
+            f"{len(lacking)} characters are drawn as boxes: no font of this computer has them: install one, "
+            "such as fonts-noto-cjk or fonts-droid-fallback, and run the chapter again."
+        )
 
 
 def in_short() -> None:
@@ -174,6 +203,15 @@ class Chapter:
         path = self.input_path(table, suffixes=(".csv", ".parquet"))
         return FORMATS[path.suffix][0](path)
 
+    def find(self, table: str) -> pd.DataFrame | None:
+        """Return a table as `read` does; None if its chapter had nothing to say of this cohort."""
+        writer = table.split("/")[0]
+        if (self.run_folder / writer / ABSENT).exists():
+            with (self.folder / READS).open("a") as file:
+                file.write(f"{writer}\n")
+            return None
+        return self.read(table)
+
     def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
         """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
         writer = name.split("/")[0]
@@ -192,6 +230,22 @@ class Chapter:
         """Write a table for later chapters: CSV, or parquet (``suffix=".parquet"``) for wide ones."""
         with atomic_path(self.folder / f"{name}{suffix}") as temporary:
             FORMATS[suffix][1](temporary, table)
+
+    def name_hospitals(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what each hospital is called from here on (`hospital_codes`); pages show the key."""
+        codes = hospital_codes(names)
+        key = {code: name for name, code in codes.items() if code != name}
+        with atomic_path(self.run_folder / HOSPITALS) as temporary:
+            temporary.write_text(json.dumps(key, ensure_ascii=False))
+        return codes
+
+    def _with_key(self, caption: str, texts: Iterable[str]) -> str:
+        """Return a caption with the names of the hospitals whose codes stand in some texts."""
+        path = self.run_folder / HOSPITALS
+        key = json.loads(path.read_text()) if path.exists() else {}
+        words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
+        named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
+        return f"{caption} Hospitals: {named}." if named else caption
 
     def _list(self, kind: str, name: str, caption: str, label: str) -> None:
         """Add to the list of what the chapter shows, from which `npcbook.book.results` collects."""
@@ -214,6 +268,8 @@ class Chapter:
             Origin of this table's data where it is not the chapter's.
         """
         label = label or self.label
+        cells = table.select_dtypes(exclude="number").to_numpy().ravel()
+        caption = self._with_key(caption, [*map(str, table.columns), *cells])
         self.write(f"tables/{name}", table)
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
@@ -230,13 +286,17 @@ class Chapter:
         alt : str
             What the figure shows, in a sentence, for readers who cannot see it; the label is added.
         """
-        fig.text(0.995, -0.005, self.label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
+        written = [text.get_text() for text in fig.findobj(Text) if text.get_visible()]
+        alt = self._with_key(alt, written)
+        label = textwrap.fill(self.label, 110)
+        fig.text(0.995, -0.005, label, ha="right", va="top", fontsize=7, color="#b02a2a", zorder=10)
         target = self.folder / "figures" / name
-        for suffix, metadata in FIGURE_METADATA.items():
-            # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
-            style = {"svg.hashsalt": name, "pdf.fonttype": 42}
-            with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
-                fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+        with drawn_characters(self.say):
+            for suffix, metadata in FIGURE_METADATA.items():
+                # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
+                style = {"svg.hashsalt": name, "pdf.fonttype": 42}
+                with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
+                    fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
         # Pictures show steps of grey that lines and areas do not have.
@@ -348,7 +408,10 @@ class Chapter:
         try:
             yield
         except ValueError as error:
-            self.notes[estimate] = str(error)
+            fault = (
+                "" if is_refusal(error) else "an error in the program, not in the data, please report it: "
+            )
+            self.notes[estimate] = f"{fault}{error}"
 
     def not_estimable(self) -> None:
         """Show which estimates the data did not allow, and why; nothing if there are none."""
@@ -422,6 +485,7 @@ def open_chapter(
     WrongParameter
         If a parameter is unknown, a value is not what the chapter declares, or the run is another cohort's.
     """
+    use_fonts()
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     folder, variables = project_path(run_folder), sys._getframe(1).f_globals
     given = check_chapter(name, variables, cohort_folder)
@@ -434,7 +498,8 @@ def open_chapter(
         display(Markdown(said))
     if stored_run(folder):
         display(Markdown("*So far no recorded number and no takeaway differs.*"), display_id=CHANGED)
-    chapter.folder.mkdir(parents=True, exist_ok=True)
+    claim(chapter.run_folder, "npcbook.book")
+    chapter.folder.mkdir(exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
     for shown in ("tables", "figures"):

@@ -8,6 +8,7 @@ meaning.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -153,7 +154,9 @@ def _comparison_text(parts: Mapping, hr, cut) -> str:
     # Without an event, or with one group, there is nothing to test.
     if event.any() and len(parts) > 1:
         group = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts.values()])
-        lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
+        # A group that has left before the first event can be drawn, and not be tested.
+        with suppress(ValueError):
+            lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
     if cut is not None:
         lines.append(f"p corrected for the optimised cut-off {format_p(cut.p_corrected, cut.p_floor)}")
     return "\n".join(lines)
@@ -549,8 +552,8 @@ CONTOUR_STYLES = {TUMOUR: (MASK_COLOURS["tumour"], "-"), NODE: (MASK_COLOURS["no
 
 def widest_slice(volume: Volume, label: int = TUMOUR) -> int:
     """Return the index of the slice in which a label covers most voxels; the middle one if it has none."""
-    areas = (volume.mask == label).sum((1, 2))
-    return int(areas.argmax()) if areas.any() else volume.mask.shape[0] // 2
+    areas = np.zeros(len(volume.image)) if volume.mask is None else (volume.mask == label).sum((1, 2))
+    return int(areas.argmax()) if areas.any() else len(areas) // 2
 
 
 def plot_slice(
@@ -567,7 +570,7 @@ def plot_slice(
     Parameters
     ----------
     volume : Volume
-        Image and mask.
+        Image, and mask if there is one.
     slice_index : int
         Position along the first axis.
     compared : numpy.ndarray, optional
@@ -585,7 +588,9 @@ def plot_slice(
         Tumour outlined in a solid, lymph nodes in a dashed line of another colour; with `compared`, both
         solid in the mask of `volume` and both dashed in the other.
     """
-    image, masks = volume.image[slice_index], {"": volume.mask[slice_index]}
+    image, masks = volume.image[slice_index], {}
+    if volume.mask is not None:
+        masks = {"": volume.mask[slice_index]}
     if compared is not None:
         masks = {"-": volume.mask[slice_index], "--": compared[slice_index]}
     down, across = volume.spacing[1:]

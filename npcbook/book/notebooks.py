@@ -6,7 +6,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from npcbook.store import atomic_path, fingerprint, project_path
+from npcbook.store import atomic_path, fingerprint, project_path, root_folder
 
 LAB = "data/lab"  # copies to work on in JupyterLab; nothing in it is tracked
 DERIVED = "npcbook_derived"  # metadata of a notebook: what its cells were when they were derived
@@ -21,6 +21,11 @@ class EditedNotebook(ValueError):
 def notebook_source(name: str) -> Path:
     """Return the percent script that is the source of a chapter."""
     return project_path(f"notebooks/{name}.py")
+
+
+def notebook_path(name: str) -> Path:
+    """Return where the notebook derived from a chapter's script lies: beside it, or where data lie apart."""
+    return root_folder() / "notebooks" / f"{name}.ipynb"
 
 
 def _scripts() -> list[Path]:
@@ -57,7 +62,7 @@ def derive_notebook(name: str) -> str:
 
 def stale_notebooks() -> list[Path]:
     """Return the notebooks that are missing or not what their scripts stand for."""
-    paths = [script.with_suffix(".ipynb") for script in _scripts()]
+    paths = [notebook_path(script.stem) for script in _scripts()]
     return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
 
 
@@ -123,7 +128,7 @@ def keep_edits() -> list[Path]:
 
 
 def _edited_in(folder: str) -> list[Path]:
-    return [p for s in _scripts() if is_edited(p := project_path(folder) / f"{s.stem}.ipynb")]
+    return [p for s in _scripts() if is_edited(p := root_folder() / folder / f"{s.stem}.ipynb")]
 
 
 def lay_out_lab() -> tuple[Path, list[str]]:
@@ -131,7 +136,7 @@ def lay_out_lab() -> tuple[Path, list[str]]:
 
     A copy that was changed stays; one that was only run stays while its chapter is the same.
     """
-    folder, said = project_path(LAB), []
+    folder, said = root_folder() / LAB, []
     for script in _scripts():
         path = folder / f"{script.stem}.ipynb"
         derived = nbformat.reads(derive_notebook(script.stem), as_version=4).metadata[DERIVED]

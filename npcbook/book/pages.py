@@ -3,6 +3,7 @@
 import html as markup
 import json
 import lzma
+import os
 import re
 import shutil
 import subprocess
@@ -13,10 +14,10 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from npcbook.book.chapter import FRONT
+from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
-from npcbook.store import files_fingerprint, is_kept, project_path, stamp
+from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL
 
 DOWNLOADS = """# Results to take away
@@ -33,6 +34,10 @@ All tables and figures of this run, as files; each says where its data come from
 ## Methods, with the settings of this run
 """
 
+#: Words by which a sentence is about simulated data.
+PLANTED = re.compile(r"synthetic|simulat|phantom|planted", re.IGNORECASE)
+# Jupyter Book, in a process that ends with the one that started it.
+BUILD = "import npcbook.store; from jupyter_book.cli.main import main; main()"
 FORMULA_SCRIPTS = re.compile(r'<script[^>]*(?:src="[^"]*mathjax/|>window\.MathJax).*?</script>')
 
 
@@ -75,19 +80,22 @@ def stage(run_folder: Path) -> Path:
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
     for old in source.glob("[!_]*/"):
-        shutil.rmtree(old)
+        remove(old)
     pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
     for name in ("_config.yml", "_toc.yml", "notebooks/references.bib", *pages):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
-    shutil.copytree(project_path("notebooks/_static"), source / "notebooks" / "_static")
+    copy_tree(project_path("notebooks/_static"), source / "notebooks" / "_static")
     (source / "README.md").write_text(front_page(run_folder))
     for name, text in api_pages().items():
         (source / "notebooks" / name).write_text(text)
     # Contributors are shown the template.
-    shutil.copytree(project_path("notebooks/template"), source / "notebooks" / "template")
+    copy_tree(project_path("notebooks/template"), source / "notebooks" / "template")
+    synthetic = is_synthetic(run_folder)
     for plan in plan_chapters():
         notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+        if not synthetic:
+            leave_out_planted(notebook)
         add_notice(notebook, notice(run_folder, plan.name))
         join_code(notebook)
         fold_code(notebook)
@@ -95,6 +103,15 @@ def stage(run_folder: Path) -> Path:
         nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
     (source / "downloads.md").write_text(downloads_page(run_folder))
     return source
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder's files; unlike by shutil, the copies of what nobody may write to may be written to."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def api_pages() -> dict[str, str]:
@@ -132,7 +149,50 @@ def front_page(run_folder: Path) -> str:
         remark = "No patient data." if label == PRINT_LABEL else notice(run_folder).removeprefix(f"{label}.")
         parts += [f"**{label}.** {remark.strip()}".strip(), "\n".join(f"- {text}" for _, _, text in group)]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
-    return project_path("README.md").read_text().replace("<!-- result -->", "\n\n".join(parts))
+    page, found = project_path("README.md").read_text(), "\n\n".join(parts)
+    if not is_synthetic(run_folder):
+        said = f"```{{warning}}\n{notice(run_folder)}\n```"
+        page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
+        page = without_planted(page)
+    return page.replace("<!-- result -->", found)
+
+
+def without_planted(text: str) -> str:
+    """Return Markdown without its sentences about simulated data, for the pages of real patients."""
+    blocks = re.split(r"\n{2,}", text)
+    return "\n\n".join(kept for block in blocks if (kept := _real(block)) or not block)
+
+
+def _real(block: str) -> str:
+    """Return a paragraph, list or table without what is about simulated data; code as it is."""
+    if not PLANTED.search(block) or block.lstrip().startswith(("```", "$$")):
+        return block
+    if block.startswith("|"):
+        return "\n".join(line for line in block.splitlines() if not PLANTED.search(line))
+    kept = []
+    for item in re.split(r"\n(?=- |\(|#)", block):
+        head, _, rest = item.partition("\n")
+        if re.match(r"\([\w-]+\)=|#+ ", item):
+            kept += [head, _real(rest)] if rest else [head]
+            continue
+        sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z*\[`{])", item)
+        kept.append(" ".join(said for said in sentences if not PLANTED.search(said)))
+    return "\n".join(item for item in kept if item.strip(" -*\n"))
+
+
+def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
+    """Leave out of an executed chapter what is about simulated data: cells tagged so, and sentences."""
+    for cell in notebook.cells:
+        if "planted" in cell.metadata.get("tags", []):
+            # Takeaways and other pages may point to the section.
+            cell.source = "\n".join(re.findall(r"^\([\w-]+\)=$", cell.source, re.MULTILINE))
+            if cell.cell_type == "code":
+                cell.outputs, cell.metadata["tags"] = [], ["remove-cell"]
+        elif cell.cell_type == "markdown":
+            cell.source = without_planted(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = without_planted(output.data["text/markdown"])
 
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
@@ -142,15 +202,24 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
     return f'<figure class="front">{image}</figure>\n\n{figure["text"]}'
 
 
+def is_synthetic(run_folder: Path) -> bool:
+    """Return whether a run analysed simulated patients; one without a manifest counts as such."""
+    path = run_folder / "manifest.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    return record.get("cohort", {}).get("synthetic", True)
+
+
 def notice(run_folder: Path, chapter: str = "") -> str:
-    """Return what a reader of a run's page has to know first; nothing for a cohort of one's own."""
+    """Return what a reader of a run's page has to know first: whose data, and by which profile."""
     own = {item.label for item in list_shown(run_folder) if item.chapter == chapter}
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
     cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
-    if not cohort["synthetic"]:
-        return ""
     trial = "This is a trial run, too small for any result to mean much"
+    if not cohort["synthetic"]:
+        profile = cohort.get("profile")
+        said = [f"{source_label(cohort)}."] + ([f"Profile {profile}."] if profile else [])
+        return " ".join([*said, f"{trial}."] if profile == "smoke" else said)
     return f"{SYNTHETIC_LABEL}." + (f" {trial}; {cohort['remark']}." if cohort.get("remark") else "")
 
 
@@ -278,9 +347,10 @@ def build_pages(run_folder: Path) -> Path:
     if is_kept(html, key):
         return html / "index.html"
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
-    shutil.rmtree(source / "_build", ignore_errors=True)
-    command = [Path(sys.executable).parent / "jupyter-book", "build", source, "-W", "-n", "--keep-going"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    remove(source / "_build")
+    command = [sys.executable, "-c", BUILD, "build", str(source), "-W", "-n", "--keep-going"]
+    environment = os.environ | {PARENT: str(os.getpid())}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
@@ -292,10 +362,10 @@ def build_pages(run_folder: Path) -> Path:
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    shutil.copytree(run_folder / "results", html / "results")
-    shutil.copytree(project_path("notebooks/viewer"), html / "viewer")
+    copy_tree(run_folder / "results", html / "results")
+    copy_tree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
-        shutil.copytree(site, html, dirs_exist_ok=True)
+        copy_tree(site, html)
     (packed,) = (html / "viewer").glob("niivue-*.js.xz")
     (html / "viewer" / "niivue.js").write_bytes(lzma.decompress(packed.read_bytes()))
     packed.unlink()

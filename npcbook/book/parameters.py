@@ -32,7 +32,9 @@ from npcbook.store import project_path
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 #: Limits that a cohort sets, by the words that stand for them in a declaration.
 COHORT_LIMITS = {
-    "last follow-up": lambda patients: float(patients.filter(regex="_months$").max(axis=None)),
+    "last follow-up": lambda patients: (
+        max([0.0, *patients.filter(regex="_months$").max().dropna()]) or math.inf
+    ),
     "all patients": len,
 }
 RANGE = re.compile(rf"({NUMBER}) (?:to ({NUMBER}|{'|'.join(COHORT_LIMITS)})|or more)\b")
@@ -184,7 +186,8 @@ def read_declared(name: str) -> dict[str, Declared]:
     """Return the parameters that a chapter's script declares, by name; none if there is no such script."""
     path = project_path(f"notebooks/{name}.py")
     script = path.read_text(encoding="utf-8") if path.exists() else ""
-    cell = script.partition('# %% tags=["parameters"]\n')[2].partition("\n# %%")[0] + "\n"
+    # The rest of the cell's own line is metadata.
+    cell = script.partition('\n# %% tags=["parameters"]')[2].partition("\n# %%")[0].partition("\n")[2] + "\n"
     tokens = tokenize.generate_tokens(io.StringIO(cell).readline)
     comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
     nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]

@@ -16,7 +16,17 @@ from openpyxl.styles import Font
 
 from npcbook.book.chapter import FIGURE_METADATA, source_label
 from npcbook.book.run import plan_chapters
-from npcbook.store import FORMATS, files_fingerprint, fingerprint, is_kept, stamp
+from npcbook.store import (
+    FORMATS,
+    files_fingerprint,
+    fingerprint,
+    is_kept,
+    remove,
+    replace_path,
+    stamp,
+    unfinished_prefix,
+    write_record,
+)
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
@@ -89,7 +99,7 @@ def write_results(run_folder: Path) -> Path:
     if is_kept(target, key):
         return target
     label = source_label(record["cohort"])
-    with tempfile.TemporaryDirectory(dir=run_folder, prefix=".results-") as temporary:
+    with tempfile.TemporaryDirectory(dir=run_folder, prefix=unfinished_prefix()) as temporary:
         folder = Path(temporary) / "results"
         copy_files(shown, run_folder, folder)
         write_workbook(folder / "tables.xlsx", [item for item in shown if item.kind == "table"], run_folder)
@@ -97,9 +107,9 @@ def write_results(run_folder: Path) -> Path:
         said = {"label": label, "run": run_folder.name, "cohort": record["cohort"]["name"]}
         (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN))
         record["files"] = [describe(item, folder) for item in shown]
-        (folder / "manifest.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
+        write_record(folder / "manifest.json", record)
+        remove(target)
+        replace_path(folder, target)
     stamp(target, key)
     return target
 

@@ -2,9 +2,10 @@
 
 import ast
 import graphlib
-import json
 import os
 import platform
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,28 +13,43 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import filelock
+import jupytext
+import nbformat
 import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 
-from npcbook.book.chapter import KEPT, describe_cohort
-from npcbook.book.notebooks import notebook_source, sync_notebooks
+from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
+from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
 from npcbook.book.parameters import check_names, check_values, read_declared
+from npcbook.cohort import Parts, check_cohort, read_parts
+from npcbook.imaging import read_volume
 from npcbook.store import (
+    PARENT,
     atomic_path,
+    check_kept,
+    claim,
     code_fingerprint,
     files_fingerprint,
     fingerprint,
     imported_modules,
+    keep,
+    locked,
     package_versions,
     project_path,
+    read_record,
+    replace_path,
+    root_folder,
+    stamp,
+    write_record,
 )
+from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
+NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
 ONLY_SHOWN = {"figures", "shown.csv", "takeaways.csv", "methods.txt", "front.json", "site"}
 
 
@@ -53,11 +69,15 @@ class ChapterPlan:
         Chapters whose tables it reads.
     reads_cohort : bool
         Whether it reads the cohort's own files.
+    needs : tuple of str
+        Parts of the cohort without which it has nothing to say, words of `npcbook.cohort.NEEDS`: its
+        parameters cell declares them, as in ``needs="images contours"``.
     """
 
     name: str
     reads: tuple[str, ...] = ()
     reads_cohort: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def plan_chapters() -> list[ChapterPlan]:
@@ -74,7 +94,8 @@ def plan_chapters() -> list[ChapterPlan]:
     while sorter.is_active():
         ready = sorted([*ready, *sorter.get_ready()])
         name = ready.pop(0)
-        plans.append(ChapterPlan(name, reads[name], "cohort_folder =" in scripts[name]))
+        needs = tuple(" ".join(re.findall(NEEDS_DECLARED, scripts[name], re.MULTILINE)).split())
+        plans.append(ChapterPlan(name, reads[name], "cohort_folder =" in scripts[name], needs))
         sorter.done(name)
     return plans
 
@@ -147,13 +168,15 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
     ChapterFailed
         With chapter, cell, last line of the error, and the half-executed notebook's place.
     """
-    target = run_folder / "notebooks" / f"{name}.ipynb"
+    target = executed_notebook(name, run_folder)
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
+    # The kernel ends with this process, however that ends.
+    os.environ[PARENT] = str(os.getpid())
     try:
         papermill.execute_notebook(
-            notebook_source(name).with_suffix(".ipynb"),
+            notebook_path(name),
             partial,
             parameters=parameters,
             cwd=project_path("."),
@@ -170,7 +193,45 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             problem = f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"
         said = f"{name} failed, {problem}\n  half-executed notebook: {partial}"
         raise ChapterFailed(said) from error
-    partial.replace(target)
+    replace_path(partial, target)
+    stamp(target, name)
+
+
+def write_absent(name: str, lacking: str, run_folder: Path) -> None:
+    """Write the page of a chapter that has nothing to say of a cohort, and the word of it for later chapters.
+
+    Parameters
+    ----------
+    name : str
+        Chapter name.
+    lacking : str
+        What the cohort lacks, in words.
+    run_folder : pathlib.Path
+        The run. What the chapter left there before is removed, but for what it keeps for itself.
+    """
+    folder = run_folder / name
+    for path in folder.glob("*") if folder.exists() else ():
+        if path.name != KEPT:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    sentence = f"This chapter needs what the cohort does not have: {lacking}."
+    script = jupytext.read(notebook_source(name))
+    title, texts = script.cells[0].source.partition("\n")[0], [cell.source for cell in script.cells]
+    # Other pages point to the sections of this one.
+    targets = re.findall(r"^\([\w-]+\)=$", "\n".join(texts), re.MULTILINE)
+    page = nbformat.v4.new_markdown_cell("\n\n".join([title, "\n".join([*targets, sentence])]), id="cell-000")
+    script.cells = [page]
+    for path, text in (
+        (folder / ABSENT, sentence),
+        (executed_notebook(name, run_folder), nbformat.writes(script)),
+    ):
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{text}\n")
+    stamp(executed_notebook(name, run_folder), name)
+
+
+def executed_notebook(name: str, run_folder: Path) -> Path:
+    """Return where a chapter's executed notebook lies in a run."""
+    return run_folder / "notebooks" / f"{name}.ipynb"
 
 
 @dataclass(frozen=True)
@@ -180,14 +241,12 @@ class Manifest:
     path: Path
 
     def read(self) -> dict:
-        """Return the record, empty if there is none."""
-        return json.loads(self.path.read_text()) if self.path.exists() else {"chapters": {}}
+        """Return the record; an empty one if there is none, or it is not what was written."""
+        return {"chapters": {}} | read_record(self.path)
 
     def update(self, **entries) -> None:
         """Merge entries into the record and write it whole."""
-        record = self.read() | entries
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(record, indent=1, sort_keys=True, default=str) + "\n")
+        write_record(self.path, self.read() | entries)
 
     def update_chapter(self, name: str, entry: dict | None) -> None:
         """Set, or with None remove, one chapter's entry."""
@@ -214,10 +273,49 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
     return files_fingerprint(files, relative_to=run_folder)
 
 
-def cohort_fingerprint(cohort_folder: Path) -> str:
-    """Return a fingerprint of every file of a cohort."""
-    files = [path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return files_fingerprint(files, relative_to=cohort_folder)
+def cohort_fingerprint(cohort_folder: Path, run_folder: Path | None = None) -> str:
+    """Return a fingerprint of every file of a cohort; with a run, read once while no file is touched."""
+    if run_folder is None:
+        files = [
+            path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+        ]
+        return files_fingerprint(files, relative_to=cohort_folder)
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
+
+
+def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
+    return {"fingerprint": cohort_fingerprint(Path(cohort_folder))}
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change (ns) of every file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def is_in_order(cohort_folder: Path, run_folder: Path) -> bool:
+    """Return whether nothing is wrong with a cohort; images are read once while no file is touched."""
+    seen = os.fspath(cohort_folder), listing(cohort_folder)
+    return keep(run_folder / "checked.json", _count_problems, *seen)["problems"] == 0
+
+
+def _count_problems(cohort_folder: str, listed: list) -> dict[str, int]:
+    return {"problems": len(check_cohort(cohort_folder))}
+
+
+def disk_space(cohort_folder: Path, parts: Parts) -> str:
+    """Return in words how many images a first run prepares, and the space that their copies take."""
+    folder, total, found = cohort_folder, 0.0, 0
+    for sequence in parts.sequences:
+        files = [p for p in folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz") if p.exists()]
+        voxels = [read_volume(path).image.size for path in files[:: max(1, len(files) // 3)][:3]]
+        total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
+    free = shutil.disk_usage(cohort_folder).free
+    return (
+        f"{found} images: prepared copies take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
+    )
 
 
 def chapter_state(plan: ChapterPlan, parameters: dict, run_folder: Path, cohort: str) -> dict[str, str]:
@@ -262,10 +360,46 @@ def explain(manifest: Manifest, plan: ChapterPlan, state: dict[str, str], run_fo
     changed = [what for what in state | entry["state"] if state.get(what) != entry["state"].get(what)]
     if changed:
         return f"changed: {', '.join(changed)}"
-    executed = run_folder / "notebooks" / f"{plan.name}.ipynb"
-    if not executed.exists() or entry["outputs"] != left_behind(run_folder, plan.name):
-        return "what it wrote was changed or removed"
-    return ""
+    return f"changed or removed: {wrong}" if (wrong := _damages(run_folder, plan.name)) else ""
+
+
+def check_chapter(run_folder: Path, name: str) -> dict[str, str]:
+    """Return of every file that a chapter left, by its place in the run, whether it is as it was."""
+    executed = check_kept(run_folder / "notebooks" / f"{name}.ipynb")
+    said = {f"notebooks/{file}": state for file, state in executed.items()}
+    # Before any chapter's folder has a seal, its seal is missing.
+    left = check_kept(run_folder / name)
+    return said | {f"{name}/{file}" if file != f"{name}.key" else file: state for file, state in left.items()}
+
+
+def _damages(run_folder: Path, name: str) -> str:
+    wrong = [file for file, state in check_chapter(run_folder, name).items() if state != "ok"]
+    return ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+
+
+def verify_run(run_folder: Path) -> dict[str, str]:
+    """Return of every artefact of a run, by its place there, whether it is as it was made.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        The run.
+
+    Returns
+    -------
+    dict
+        See `npcbook.store.check_kept`; a chapter that has not run is ``missing``.
+    """
+    record = read_record(run_folder / "manifest.json")
+    there = (run_folder / "manifest.json").exists()
+    said = {"manifest.json": "ok" if record else "damaged" if there else "missing"}
+    for plan in plan_chapters():
+        ran = plan.name in record.get("chapters", {})
+        said |= check_chapter(run_folder, plan.name) if ran or not record else {plan.name: "missing"}
+    for place in ("results", "pages/_build/html"):
+        if (run_folder / place).exists() or (run_folder / f"{place}.key").exists():
+            said |= {f"{place}/{file}": state for file, state in check_kept(run_folder / place).items()}
+    return said
 
 
 def select_chapters(names: Sequence[str] | None) -> list[ChapterPlan]:
@@ -294,6 +428,7 @@ def run_chapters(
     chapters: Sequence[str] | None = None,
     force: bool = False,
     dry: bool = False,
+    profile: str = "",
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Run the chapters whose stored result is missing or out of date.
@@ -310,6 +445,8 @@ def run_chapters(
         Run also what is up to date.
     dry : bool, default False
         Run nothing: say what would run, and why.
+    profile : str
+        Name of the profile that the parameters are from, for the pages.
     say : callable, default print
         Takes one line of progress.
 
@@ -324,22 +461,25 @@ def run_chapters(
         If a chapter does not exist, or a parameter cannot be what was given (`WrongParameter`).
     ChapterFailed
         If a chapter stops; later ones are not run.
-    filelock.Timeout
-        If another process is running the same run.
+
+    Notes
+    -----
+    Another process that runs the same run, or writes the cohort, is waited for.
     """
     sync_notebooks()
     plans = select_chapters(chapters)
     check_parameters(parameters, cohort_folder)
-    run_folder.mkdir(parents=True, exist_ok=True)
     given = parameters | {
         "run_folder": _as_parameter(run_folder),
         "cohort_folder": _as_parameter(cohort_folder),
     }
-    with filelock.FileLock(run_folder / ".lock", timeout=0):
+    with locked(cohort_folder, reading=True), locked(run_folder):
+        claim(run_folder, "npcbook.book")
         manifest = Manifest(run_folder / "manifest.json")
-        cohort = cohort_fingerprint(cohort_folder)
+        parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
+        cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
-            about = describe_cohort(cohort_folder) | {"fingerprint": cohort}
+            about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
         done = []
         for number, plan in enumerate(plans, start=1):
@@ -348,34 +488,50 @@ def run_chapters(
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
-            say(f"[{number}/{len(plans)}] {plan.name}: {_announced(why, dry)}")
+            lacking = parts.missing(plan.needs) if plan.needs else ""
+            said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
+            say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             if why:
                 done.append(plan.name)
             if why and not dry:
-                seconds = _run_one(plan, own, state, run_folder, manifest)
+                seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
 
 
 def _announced(why: str, dry: bool) -> str:
-    return f"would run ({why})" if why and dry else "running ..." if why else "unchanged"
+    damage = f" ({why})" if why.startswith("changed or removed") else ""
+    return f"would run ({why})" if why and dry else f"running ...{damage}" if why else "unchanged"
 
 
 def _as_parameter(folder: Path) -> str:
     """Return a folder as chapters are given it: from the project's root where it lies below that."""
-    root = project_path(".")
+    root = root_folder()
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 
-def _run_one(plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest) -> float:
+def _run_one(
+    plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest, lacking: str
+) -> float:
+    for name in plan.reads:
+        # A chapter that has not run says so itself, in words of what is missing.
+        if (run_folder / f"{name}.key").exists() and (wrong := _damages(run_folder, name)):
+            raise ChapterFailed(
+                f"{plan.name} was not run: of what {name} left for it, something was changed or removed "
+                f"({wrong}). Make it again first: add {name} to --chapters."
+            )
     # Without an entry, a run killed from here on finds this chapter undone.
     manifest.update_chapter(plan.name, None)
     start = time.monotonic()
-    execute(plan.name, parameters, run_folder)
+    if lacking:
+        write_absent(plan.name, lacking, run_folder)
+    else:
+        (run_folder / plan.name / ABSENT).unlink(missing_ok=True)
+        execute(plan.name, parameters, run_folder)
+    stamp(run_folder / plan.name, fingerprint(state))
     entry = {
         "state": state,
         "parameters": {name: item.default for name, item in read_declared(plan.name).items()} | parameters,
-        "outputs": left_behind(run_folder, plan.name),
         "seconds": round(time.monotonic() - start, 1),
     }
     manifest.update_chapter(plan.name, entry)

@@ -5,6 +5,12 @@ from .columns import (
     code_covariates as code_covariates,
     covariate_names as covariate_names,
     data_dictionary as data_dictionary,
+    judged_cohort as judged_cohort,
+)
+from .parts import (
+    NEEDS as NEEDS,
+    Parts as Parts,
+    read_parts as read_parts,
 )
 from .reading import (
     Cohort as Cohort,

@@ -11,7 +11,16 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import _read_description, image_path, mask_path
-from npcbook.cohort.table import Problem, _read_text, _row, _table_path, _table_problems
+from npcbook.cohort.table import (
+    ANY,
+    STAGE_II,
+    Problem,
+    _analysed,
+    _read_text,
+    _row,
+    _table_path,
+    _table_problems,
+)
 from npcbook.imaging import read_geometry, read_volume
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
@@ -26,7 +35,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
         Cohort folder, absolute or from the project's root.
     images : bool
         Whether to open every image and contour too, and to compare which way the images of a sequence run.
-        A cohort without any ``sub-`` folder is taken as a table only, and its images are not missed.
+        Images and contours that are not there are no problem: `npcbook.cohort.parts.read_parts` counts them.
 
     Returns
     -------
@@ -43,9 +52,12 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
         table = _read_text(path)
     except (ValueError, UnicodeDecodeError) as error:
         return [*problems, Problem(None, "", path.name, f"cannot be read as a table: {error}")]
-    problems += _table_problems(table, path.name)
+    eligibility = None if problems else _read_description(folder).get("eligibility")
+    problems += _table_problems(table, path.name, eligibility)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
-        problems += _image_problems(folder, table)
+        problems += _image_problems(
+            folder, table[_analysed(table, eligibility) & (table["patient_id"] != "")]
+        )
     return problems
 
 
@@ -61,15 +73,14 @@ def _description_problems(folder: Path) -> list[Problem]:
         'has no "Name": give the cohort one.': not description.get("Name"),
         'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
         "says that writing the cohort was interrupted: write it again.": description.get("Complete") is False,
+        f'has another "eligibility" than "{STAGE_II}" or "{ANY}".': description.get("eligibility", ANY)
+        not in (STAGE_II, ANY),
     }
     return [Problem(None, "", name, message) for message, wrong in said.items() if wrong]
 
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
-    wanted = table["patient_id"] != ""
-    if "exclusion" in table:
-        wanted &= table["exclusion"] == ""
-    rows = [(_row(i), table["patient_id"][i]) for i in table.index[wanted]]
+    rows = [(_row(i), table["patient_id"][i]) for i in table.index]
     found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
         delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
     )
@@ -115,12 +126,10 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
     problems = []
     for sequence, suffix in SEQUENCES.items():
         image, mask = image_path(folder, patient_id, sequence), mask_path(folder, patient_id, sequence)
-        missing = [
-            (image, f"the image of {suffix} is missing."),
-            (mask, f"the contours of sequence {suffix} are missing."),
-        ]
-        absent = [(path, message) for path, message in missing if not path.exists()]
-        for path, message in absent or _volume_problems(image, mask):
+        found = _volume_problems(image, mask) if image.exists() else []
+        if mask.exists() and not image.exists():
+            found = [(image, f"there are contours, but the image of {suffix} is missing.")]
+        for path, message in found:
             file, shown = str(path.relative_to(folder)), message.replace(f"{folder}{os.sep}", "")
             problems.append(Problem(row, "", file, shown))
     return problems
@@ -128,7 +137,8 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
 
 def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
     """Return each problem as the file to blame and why."""
-    for path in (image, mask):
+    contoured = mask.exists()
+    for path in (image, mask)[: 1 + contoured]:
         try:
             # The NIfTI reader fills what a cut-off file lacks with zeros and says nothing.
             with gzip.open(path) as file:
@@ -139,7 +149,7 @@ def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
             return [(path, f"cannot be read: {' '.join(str(error).split())}")]
     found = []
     # The second time on the mask's own voxels: another geometry must not hide wrong labels.
-    for picture in (image, mask):
+    for picture in (image, mask) if contoured else ():
         try:
             volume = read_volume(picture, mask)
         except ValueError as error:

@@ -28,6 +28,10 @@ class Column:
         Allowed range of a number, both ends included; ``low`` is NaN for text.
     required : bool
         Whether the column must be there and filled in every row.
+    beyond : tuple of (str, str)
+        Codes of patients beyond the paper's stage II, and what they mean.
+    extra : bool
+        Whether a cohort without the column goes without it; others are handed on empty.
     """
 
     name: str
@@ -36,7 +40,9 @@ class Column:
     levels: tuple[tuple[str, str], ...] = ()
     low: float = np.nan
     high: float = np.inf
-    required: bool = True
+    required: bool = False
+    beyond: tuple[tuple[str, str], ...] = ()
+    extra: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -56,10 +62,22 @@ TINY = np.finfo(float).tiny  # the smallest number that is not zero: times must 
 
 def _read_column(name: str, entry: dict) -> Column:
     low = TINY if "above" in entry else entry.get("from", np.nan)
-    levels, required = tuple(entry.get("levels", {}).items()), not entry.get("optional", False)
+    levels, beyond = (tuple(entry.get(which, {}).items()) for which in ("levels", "beyond"))
+    required, extra = (bool(entry.get(which)) for which in ("required", "extra"))
     unit, high = entry.get("unit", ""), entry.get("to", np.inf)
-    return Column(name, entry["description"], unit, levels, low, high, required)
+    return Column(name, entry["description"], unit, levels, low, high, required, beyond, extra)
 
+
+#: Column and level behind each covariate of two levels.
+CODES = {
+    "female": ("sex", "female"),
+    **{name: ("t_stage", name.upper()) for name in ("t2", "t3", "t4")},
+    **{name: ("n_stage", name.upper()) for name in ("n1", "n2", "n3")},
+    "ldh_abnormal": ("ldh", "abnormal"),
+    "ebv_detectable": ("ebv_dna", "detectable"),
+    "rene_g1": ("rene", 1),
+    "rene_g2": ("rene", 2),
+}
 
 _ENTRIES = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text())
 COLUMNS = tuple(_read_column(name, entry) for name, entry in _ENTRIES.items())
@@ -69,13 +87,26 @@ def data_dictionary() -> dict:
     """Return the meaning of every column in the form of BIDS's ``participants.json``."""
     dictionary = {"participant_id": {"Description": "Patient, as BIDS writes it: sub-<patient_id>"}}
     for column in COLUMNS:
-        said = {"Description": column.description, "Units": column.unit, "Levels": dict(column.levels)}
+        levels = dict(column.levels + column.beyond)
+        said = {"Description": column.description, "Units": column.unit, "Levels": levels}
         dictionary[column.name] = {what: value for what, value in said.items() if value}
     return dictionary
 
 
-def covariate_names(text: str) -> list[str]:
+#: A category stands for the higher ones too, where a cohort has such patients.
+HIGHER = {"t2": ("t3", "t4"), "n1": ("n2", "n3")}
+
+
+def covariate_names(text: str, coded: pd.DataFrame | None = None) -> list[str]:
     """Return the covariates that a parameter names, such as ``"t2, n1"``.
+
+    Parameters
+    ----------
+    text : str
+        Names of `COVARIATES`, with commas between them.
+    coded : pandas.DataFrame, optional
+        Covariates of the patients at hand (`code_covariates`): only those that it holds are returned, ``t2``
+        with T3 and T4, ``n1`` with N2 and N3; if it holds none of those named, all that it holds.
 
     Raises
     ------
@@ -85,7 +116,19 @@ def covariate_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in COVARIATES]:
         raise ValueError(f"{', '.join(unknown)}: no such covariate; there are {', '.join(COVARIATES)}.")
-    return names
+    if coded is None:
+        return names
+    wanted = dict.fromkeys(part for name in names for part in (name, *HIGHER.get(name, ())))
+    return [name for name in wanted if name in coded] or (list(coded) if names else [])
+
+
+def judged_cohort(patients: pd.DataFrame) -> str:
+    """Return the cohort in which models are judged: validation, or training where no metastasis is in it.
+
+    Training patients are then judged by scores of models that had not seen them.
+    """
+    new = patients["cohort"] == "validation"
+    return "validation" if (patients.loc[new, "dm_event"] == 1).any() else "training"
 
 
 def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
@@ -99,18 +142,17 @@ def code_covariates(patients: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of float
-        Columns of `COVARIATES`: ``age`` in years, the others 0 or 1. NaN where LDH or EBV DNA is unknown.
+        Columns of `COVARIATES`: ``age`` in years, the others 0 or 1; NaN where unknown. What is unknown in
+        all training patients is left out, and so are T3, T4, N2 and N3 where nobody has them.
     """
-    known_ldh, known_ebv = patients["ldh"] != "missing", patients["ebv_dna"] != "missing"
-    coded = {
-        "age": patients["age"],
-        "female": patients["sex"] == "female",
-        "t2": patients["t_stage"] == "T2",
-        "n1": patients["n_stage"] == "N1",
-        "ldh_abnormal": (patients["ldh"] == "abnormal").where(known_ldh),
-        "ebv_detectable": (patients["ebv_dna"] == "detectable").where(known_ebv),
-        "rene_g1": patients["rene"] == 1,
-        "rene_g2": patients["rene"] == 2,
-        "chemotherapy": patients["chemotherapy"] != "none",
+    given = patients.reindex(columns=[column.name for column in COLUMNS])
+    coded = {"age": given["age"]} | {
+        name: (given[column] == level).where(given[column].notna() & (given[column] != "missing"))
+        for name, (column, level) in CODES.items()
     }
-    return pd.DataFrame(coded).astype(float)
+    coded["chemotherapy"] = (given["chemotherapy"] != "none").where(given["chemotherapy"].notna())
+    table = pd.DataFrame(coded)[list(COVARIATES)].astype(float)
+    training = table[given["cohort"] == "training"] if (given["cohort"] == "training").any() else table
+    known = training.notna().any()
+    beyond = [name for names in HIGHER.values() for name in names]
+    return table.loc[:, known & ((table == 1).any() | ~table.columns.isin(beyond))]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed
+from npcbook.cohort.columns import COLUMNS
+from npcbook.cohort.table import _read_text, _table_path, _table_problems, _typed, _whole
 from npcbook.imaging import Volume, read_volume
-from npcbook.store import project_path
+from npcbook.store import FORMATS, project_path
 from npcbook.words import SEQUENCES
 
 
@@ -24,7 +25,9 @@ class Cohort:
     description : dict
         Contents of ``dataset_description.json``.
     patients : pandas.DataFrame
-        One row a patient, typed: text, float (age, dose, months), int (rENE and events).
+        One row a patient, typed: text, float (age, dose, months), int (rENE and events; float where some are
+        unknown). Columns that the table lacks are there and empty; unknown is NaN, of LDH and EBV DNA
+        ``missing``. Who is not eligible by the description has a reason in `exclusion`.
     """
 
     folder: Path
@@ -37,12 +40,21 @@ class Cohort:
         return bool(self.description.get("synthetic", False))
 
     @property
+    def analysed(self) -> pd.DataFrame:
+        """The patients without a reason for `exclusion`, columns as in `COLUMNS`."""
+        rows = self.patients
+        if "exclusion" in rows:
+            rows = rows[rows["exclusion"] == ""].drop(columns="exclusion")
+        known = [column.name for column in COLUMNS if column.name in rows]
+        return _whole(rows[known].reset_index(drop=True))
+
+    @property
     def has_images(self) -> bool:
         """Whether there is any patient folder; a cohort may be a table only."""
         return any(self.folder.glob("sub-*"))
 
     def read_volume(self, patient_id: str, sequence: str) -> Volume:
-        """Read one sequence of one patient with its contours.
+        """Read one sequence of one patient with its contours, if somebody drew them.
 
         Parameters
         ----------
@@ -62,7 +74,8 @@ class Cohort:
             If a file is missing or does not fit (see `npcbook.imaging.read_volume`).
         """
         place = self.folder, patient_id, sequence
-        return read_volume(image_path(*place), mask_path(*place))
+        drawn = mask_path(*place)
+        return read_volume(image_path(*place), drawn if drawn.exists() else None)
 
 
 def image_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:
@@ -110,14 +123,15 @@ def read_cohort(folder: str | os.PathLike) -> Cohort:
         )
     path = _table_path(folder)
     text = _read_text(path)
-    if problems := _table_problems(text, path.name):
+    eligibility = description.get("eligibility")
+    if problems := _table_problems(text, path.name, eligibility):
         shown = "\n".join(f"  {problem}" for problem in problems[:10])
         more = f"\n  … and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(
             f"The table of the cohort in {folder} has {len(problems)} problem(s); correct them, or list all "
             f"with 'python -m npcbook check {folder}':\n{shown}{more}"
         )
-    return Cohort(folder, description, _typed(text))
+    return Cohort(folder, description, _typed(text, eligibility))
 
 
 def _read_description(folder: Path) -> dict:
@@ -144,4 +158,6 @@ def read_truth(folder: str | os.PathLike) -> pd.DataFrame | None:
         One row a patient, indexed by ``patient_id``; None for a real cohort.
     """
     path = project_path(folder) / "truth.csv"
-    return pd.read_csv(path, dtype={"patient_id": str}).set_index("patient_id") if path.exists() else None
+    if not _read_description(project_path(folder)).get("synthetic"):
+        return None
+    return FORMATS[".csv"][0](path).set_index("patient_id") if path.exists() else None

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, TINY, Column
+from npcbook.words import COHORTS, ENDPOINTS
 
 NOT_GIVEN = ("", "n/a", "NA", "nan", "NaN")
 
@@ -57,20 +58,73 @@ def _read_text(path: Path) -> pd.DataFrame:
     return table
 
 
-def _typed(text: pd.DataFrame) -> pd.DataFrame:
+#: Endpoints, their time and event, of which a cohort has one or both.
+FOLLOW_UP = tuple(ENDPOINTS.values())
+#: What stands for an absent or empty cell; elsewhere it stays unknown.
+DEFAULTS = {"cohort": COHORTS[0], "center": "not named", "ldh": "missing", "ebv_dna": "missing"}
+#: What "eligibility" of dataset_description.json may say of patients beyond stage II.
+STAGE_II, ANY = "stage II", "any"
+
+
+def _typed(text: pd.DataFrame, eligibility: str | None = None) -> pd.DataFrame:
+    """Return the table with numbers as numbers, every column of `COLUMNS` that is not extra, and reasons."""
     table = text.drop(columns="participant_id", errors="ignore")
-    numbers = {c.name: c.kind for c in COLUMNS if c.name in table and c.kind is not str}
-    return table.assign(**{name: pd.to_numeric(table[name]).astype(kind) for name, kind in numbers.items()})
+    names = [column.name for column in COLUMNS if column.name in table or not column.extra]
+    table = table.reindex(columns=dict.fromkeys([*names, *table]), fill_value="")
+    for column in (column for column in COLUMNS if column.name in table and not column.extra):
+        values = table[column.name].mask(table[column.name] == "", DEFAULTS.get(column.name, np.nan))
+        table[column.name] = values if column.kind is str else _numbers(values)
+    for column in (column for column in COLUMNS if column.name in table and column.extra):
+        if column.kind is not str:
+            table[column.name] = _numbers(table[column.name])
+    without = table["chemotherapy"].isin(["none", "other"]) & table["ccnd_mg_m2"].isna()
+    table["ccnd_mg_m2"] = table["ccnd_mg_m2"].mask(without, 0.0)
+    reasons = _ineligible(text, eligibility)
+    if reasons.ne("").any() or "exclusion" in table:
+        given = table.get("exclusion", pd.Series("", table.index))
+        table["exclusion"] = given.mask(given == "", reasons)
+    return _whole(table)
 
 
-def _table_problems(table: pd.DataFrame, file: str) -> list[Problem]:
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with codes that are digits as integers, where none is unknown."""
+    digits = [column.name for column in COLUMNS if column.kind is int and table[column.name].notna().all()]
+    return table.astype(dict.fromkeys(digits, int))
+
+
+def _ineligible(text: pd.DataFrame, eligibility: str | None) -> pd.Series:
+    """Return why rows take no part by the cohort's own word on eligibility; empty for those who do."""
+    part, t, n = (text.get(name, pd.Series("", text.index)) for name in ("cohort", "t_stage", "n_stage"))
+    reason = pd.Series("", text.index)
+    if eligibility:
+        reason = reason.mask(~part.isin(["", *COHORTS]), "cohort " + part)
+    if eligibility == STAGE_II:
+        reason = reason.mask((reason == "") & _not_stage_ii(t, n), "not stage II: " + t + n)
+    return reason
+
+
+def _not_stage_ii(t: pd.Series, n: pd.Series) -> pd.Series:
+    beyond = [code for column in COLUMNS for code, _ in column.beyond]
+    return t.isin(beyond) | n.isin(beyond) | ((t == "T1") & (n == "N0"))
+
+
+def _analysed(table: pd.DataFrame, eligibility: str | None = None) -> pd.Series:
+    """Return which rows of the text are analysed: those without a reason to leave them out."""
+    own = table["exclusion"] == "" if "exclusion" in table else pd.Series(True, table.index)
+    return own & (_ineligible(table, eligibility) == "")
+
+
+def _table_problems(table: pd.DataFrame, file: str, eligibility: str | None = None) -> list[Problem]:
+    """Return what is wrong: of patients left out nothing is asked but an id that no other has."""
     found = list(_missing_columns(table))
     if table.empty:
         found.append((None, "", "holds no patient."))
     else:
-        cells = [cell for c in COLUMNS if c.name in table for cell in _bad_cells(table[c.name], c)]
-        cells += [*_bad_ids(table), *_contradictions(table)]
-        found += sorted(cells, key=lambda cell: cell[0])
+        kept = table[_analysed(table, eligibility)]
+        checked = {c: table if c.required else kept for c in COLUMNS if c.name in table}
+        cells = [cell for c, rows in checked.items() for cell in _bad_cells(rows[c.name], c)]
+        cells += [*_bad_ids(table), *_contradictions(kept), *_gaps(kept), *_beyond(kept, eligibility)]
+        found += [*_no_follow_up(kept), *sorted(cells, key=lambda cell: cell[0])]
     return [Problem(i if i is None else _row(i), column, file, message) for i, column, message in found]
 
 
@@ -89,6 +143,38 @@ def _missing_columns(table: pd.DataFrame) -> _Found:
             yield None, name, "the column is missing: add it."
 
 
+def _no_follow_up(table: pd.DataFrame) -> _Found:
+    """Yield that no endpoint is there at all."""
+    if not any(name in table and (table[name] != "").any() for pair in FOLLOW_UP for name in pair):
+        pairs = ", or ".join(" and ".join(pair) for pair in FOLLOW_UP)
+        yield None, "", f"holds no follow-up: one time and event are needed, {pairs}."
+
+
+def _gaps(table: pd.DataFrame) -> _Found:
+    """Yield empty cells of columns that are known of all patients or of none: cohort, time and event."""
+    text = table.reindex(columns=["cohort", *(name for pair in FOLLOW_UP for name in pair)], fill_value="")
+    for names in (("cohort",), *FOLLOW_UP):
+        empty = text[[*names]] == ""
+        for name in names if not empty.all(axis=None) else ():
+            for i in text.index[empty[name]]:
+                yield (
+                    i,
+                    name,
+                    "is empty, and other patients have it: fill it in, or give a reason in exclusion.",
+                )
+
+
+def _beyond(table: pd.DataFrame, eligibility: str | None) -> _Found:
+    """Yield stages beyond the paper's where the cohort does not say whether they are analysed."""
+    t, n = (table.get(name, pd.Series("", table.index)) for name in ("t_stage", "n_stage"))
+    remedy = f'write "eligibility": "{ANY}" (analysed) or "{STAGE_II}" (left out) in dataset_description.json'
+    for i in table.index[_not_stage_ii(t, n)] if eligibility is None else ():
+        message = (
+            f"is {t[i]} with {n[i]}, not stage II as in the paper: {remedy}, or give a reason in exclusion."
+        )
+        yield i, "t_stage", message
+
+
 def _row(index: int) -> int:
     return index + 2  # line 1 is the header
 
@@ -97,7 +183,7 @@ def _bad_cells(values: pd.Series, column: Column) -> _Found:
     """Yield the cells of a column that are empty though required, or hold what is not allowed."""
     empty = values == ""
     if column.levels:
-        codes = [code for code, _ in column.levels]
+        codes = [code for code, _ in column.levels + column.beyond]
         bad, allowed = ~values.isin(codes), ", ".join(codes)
     elif column.is_number:
         bad, allowed = ~_numbers(values).between(column.low, column.high), f"numbers {_range(column)}"
@@ -138,14 +224,11 @@ def _contradictions(table: pd.DataFrame) -> _Found:
     text = table.reindex(columns=[column.name for column in COLUMNS], fill_value="")
     dmfs, follow_up, dose = (_numbers(text[n]) for n in ("dmfs_months", "os_months", "ccnd_mg_m2"))
     n0, no_platinum = text["n_stage"] == "N0", text["chemotherapy"].isin(["none", "other"])
-    stage_1 = (text["t_stage"] == "T1") & n0 & (text["exclusion"] == "")
     too_long = "is longer than the patient's follow-up (os_months)."
     no_drug = "is above 0, yet chemotherapy has neither cisplatin nor nedaplatin."
-    left = "is T1 with N0, which is stage I: give a reason in the column exclusion, or correct the stage."
     for column, bad, message in (
         ("dmfs_months", dmfs > follow_up + 1e-6, too_long),
         ("n_stage", n0 & text["rene"].isin(["1", "2"]), "is N0, yet rene is above 0."),
         ("ccnd_mg_m2", (dose > 0) & no_platinum, no_drug),
-        ("t_stage", stage_1, left),
     ):
         yield from ((i, column, message) for i in table.index[bad])

@@ -25,15 +25,18 @@ from .heads import (
     merge_heads as merge_heads,
 )
 from .model import (
+    MASK_FORMATS as MASK_FORMATS,
     NOTICE as NOTICE,
     Model as Model,
     check_empty as check_empty,
+    check_mask_format as check_mask_format,
     predict as predict,
     read_model as read_model,
     store_model as store_model,
     write_prediction as write_prediction,
 )
 from .network import NetworkSettings as NetworkSettings, PrognosisHead as PrognosisHead, UNet3d as UNet3d
+from .novelty import intensity_levels as intensity_levels, summarise as summarise
 from .overlap import measure_overlap as measure_overlap
 from .preprocessing import (
     ORDERS as ORDERS,

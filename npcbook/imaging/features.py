@@ -22,6 +22,8 @@ class Features:
     ----------
     labels : numpy.ndarray, shape (N, Z, Y, X), uint8
         Predicted mask on the network's grid.
+    probability : numpy.ndarray, shape (N, 2, Z, Y, X), uint8
+        Of tumour and node, in 255ths.
     bottleneck : numpy.ndarray, shape (N, C)
         Globally averaged features of the bottleneck.
     region : pandas.DataFrame, N rows
@@ -31,6 +33,7 @@ class Features:
     """
 
     labels: np.ndarray
+    probability: np.ndarray
     bottleneck: np.ndarray
     region: pd.DataFrame
 
@@ -58,18 +61,21 @@ def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu"
         One row a patient, in the order given.
     """
     network = copy.deepcopy(network).to(device).eval()  # the caller's stays where it is
-    labels, bottlenecks, regions = [], [], []
+    masks, probabilities, bottlenecks, regions = [], [], [], []
     for part in torch.from_numpy(images)[:, None].split(8):
         part = part.to(device).contiguous(memory_format=torch.channels_last_3d)
         levels = network.encode(part)
         last = network.decode(levels)[-1]
-        predicted = network.out(last).argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
-        labels.append(predicted[:, 0].to(torch.uint8).cpu())
+        probability = network.out(last).softmax(dim=1)
+        predicted = probability.argmax(dim=1, keepdim=True)  # (n, 1, Z, Y, X)
+        masks.append(predicted[:, 0].to(torch.uint8).cpu())
+        probabilities.append((255 * probability[:, 1:]).round().to(torch.uint8).cpu())
         bottlenecks.append(pool_global(levels[-1]).cpu())
         names, region = _pool_regions({"picture": part, "first": levels[0], "last": last}, predicted)
         regions.append(region.cpu())
     table = pd.DataFrame(torch.cat(regions).numpy(), columns=names)
-    return Features(torch.cat(labels).numpy(), torch.cat(bottlenecks).numpy(), table)
+    arrays = (torch.cat(parts).numpy() for parts in (masks, probabilities, bottlenecks))
+    return Features(*arrays, table)
 
 
 def region_features(
@@ -162,7 +168,7 @@ def store_features(
     """
     stored = keep(path, _features_as_arrays, network_file, images, device=device)
     region = pd.DataFrame(stored["region"], columns=stored["names"].tolist())
-    return Features(stored["labels"], stored["bottleneck"], region)
+    return Features(stored["labels"], stored["probability"], stored["bottleneck"], region)
 
 
 def _features_as_arrays(network_file: Path, images: np.ndarray, device: str) -> dict[str, np.ndarray]:

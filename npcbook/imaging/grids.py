@@ -47,13 +47,13 @@ def fit_grid(volume: Volume, grid: tuple[int, int, int], *, field_mm=None) -> Vo
     return replace(volume, image=image, mask=mask, spacing=spacing, origin=tuple(volume.origin + moved))
 
 
-def restore_grid(labels: np.ndarray, volume: Volume, *, field_mm=None) -> Volume:
-    """Bring labels from the grid of `fit_grid` back to the voxels of the volume.
+def restore_grid(probability: np.ndarray, volume: Volume, *, field_mm=None) -> Volume:
+    """Bring a prediction from the grid of `fit_grid` back to the voxels of the volume.
 
     Parameters
     ----------
-    labels : numpy.ndarray, shape of the grid
-        Labels, or any numbers, on the grid.
+    probability : numpy.ndarray, shape (labels, Z, Y, X), uint8
+        Of labels 1, 2, ... on the grid, in 255ths; what is left is the background's.
     volume : Volume
         As given to `fit_grid`.
     field_mm : tuple of float, optional
@@ -62,11 +62,22 @@ def restore_grid(labels: np.ndarray, volume: Volume, *, field_mm=None) -> Volume
     Returns
     -------
     Volume
-        The same image; as its mask nearest-neighbour labels, 0 outside the field.
+        The same image; as its mask the most probable label of each voxel, 0 outside the field.
+
+    Notes
+    -----
+    Probabilities are interpolated, not labels: where the grid's voxels are not the image's, labels alone
+    would move every edge to the nearest voxel.
     """
     shape, field_mm = volume.image.shape, volume.extent if field_mm is None else field_mm
-    start, step = _lattice(shape, volume.spacing, labels.shape, field_mm)
-    mask = ndimage.affine_transform(labels, 1 / step, -start / step, shape, order=0, mode="constant")
+    start, step = _lattice(shape, volume.spacing, probability.shape[1:], field_mm)
+    there = [
+        ndimage.affine_transform(
+            one.astype(np.float32), 1 / step, -start / step, shape, order=1, mode="grid-constant"
+        )
+        for one in probability
+    ]
+    mask = np.argmax([255 - sum(there), *there], axis=0).astype(np.uint8)
     return replace(volume, mask=mask)
 
 
@@ -125,23 +136,25 @@ def stack_on_grid(
     return images, labels
 
 
-def store_prediction(labels: np.ndarray, *, preprocessed: Path, target: Path, plane_mm: float | None) -> None:
+def store_prediction(
+    probability: np.ndarray, *, preprocessed: Path, target: Path, plane_mm: float | None
+) -> None:
     """Bring a predicted mask back to the voxels of its image and keep it in a file.
 
     Parameters
     ----------
-    labels : numpy.ndarray, shape of the network's grid
-        Predicted labels.
+    probability : numpy.ndarray, shape (labels, Z, Y, X), uint8
+        As in `restore_grid`.
     preprocessed : path
         The preprocessed image, which knows where the image as scanned lies.
     target : path
-        Where to keep the mask; it is made again if the labels or the image change.
+        Where to keep the mask; it is made again if they or the image change.
     plane_mm : float or None
         As given to `stack_on_grid`.
     """
-    keep(target, _on_image, labels, preprocessed, plane_mm, read=read_volume, write=write_mask)
+    keep(target, _on_image, probability, preprocessed, plane_mm, read=read_volume, write=write_mask)
 
 
-def _on_image(labels: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
+def _on_image(probability: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:
     volume = load_volume(preprocessed)
-    return restore_grid(labels, volume, field_mm=plane_field(volume, plane_mm))
+    return restore_grid(probability, volume, field_mm=plane_field(volume, plane_mm))

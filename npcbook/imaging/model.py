@@ -1,4 +1,4 @@
-"""Use of a trained model: from a new patient's three images to masks, scores and risk groups.
+"""Use of a trained model: from a new patient's images to masks, scores and risk groups.
 
 `store_model` keeps a model's heads and what must be known to use them; `predict` applies it. A new image
 passes the same steps as the model's own patients did: bias field and normalisation, the networks' grid, the
@@ -21,15 +21,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from npcbook.imaging.dicom import Series, find_series, is_dicom, read_series, the_series, write_segmentation
 from npcbook.imaging.features import extract_features, features_table
 from npcbook.imaging.grids import fit_grid, plane_field, restore_grid
 from npcbook.imaging.heads import FARTHEST, LinearHead, SoftmaxHead, StagedHead, load_head, save_head
 from npcbook.imaging.network import UNet3d
+from npcbook.imaging.novelty import NEAR, intensity_levels, measure_distance
 from npcbook.imaging.preprocessing import preprocess
 from npcbook.imaging.prognosis import load_encoder, pooled_bottleneck
 from npcbook.imaging.trained import load_network
-from npcbook.imaging.volumes import Volume, half_precision, orient, read_geometry, read_volume, write_mask
-from npcbook.store import atomic_path, fingerprint
+from npcbook.imaging.volumes import (
+    Volume,
+    from_sitk,
+    half_precision,
+    orient,
+    read_geometry,
+    read_spacing,
+    read_volume,
+    write_mask,
+    write_segments,
+)
+from npcbook.store import FORMATS, atomic_path, fingerprint, replace_path, unfinished_prefix
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
 PACKAGES = ("npcbook", "torch", "numpy", "scipy", "SimpleITK")
@@ -42,6 +54,10 @@ NOTICE = "Research software: not for clinical use"
 OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 #: How far an image's field may be from those that the networks learnt from.
 FIELD_TOLERANCE = 1.33
+#: An image counts as unlike those of the training when it lies beyond nearly all of them by this factor.
+MARGIN = 1.1
+#: How masks may be written: the format, and what the file's name ends in.
+MASK_FORMATS = {"nifti": ".nii.gz", "seg.nrrd": ".seg.nrrd", "dicom-seg": ".dcm"}
 
 
 @dataclass(frozen=True)
@@ -79,11 +95,17 @@ class SequenceResult:
         The image as it was given, with the same mask on its own voxels.
     features : pandas.Series
         Named as the heads know them.
+    novelty : tuple of str
+        In what the image differs from those that the networks learnt from.
+    series : Series or None
+        The DICOM series that the image came from.
     """
 
     volume: Volume
     given: Volume
     features: pd.Series
+    novelty: tuple[str, ...] = ()
+    series: Series | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +144,7 @@ def store_model(
     seen: Mapping[str, object],
     training_images: Mapping[str, Iterable[Path]],
     cutoffs: Mapping[str, Mapping[str, Path]],
+    typical: Mapping[str, Mapping[str, Mapping]] = {},
     **about,
 ) -> dict:
     """Write heads, and what must be known to use them with their networks.
@@ -144,6 +167,8 @@ def store_model(
     cutoffs : mapping of track to mapping of "cutoffs", "groups" and "scores" to path
         Tables (CSV) that will hold cut-offs, the groups that they make and the scores that they divide. They
         need not exist yet; a prediction makes groups if they do, and belong to these heads.
+    typical : mapping of sequence to mapping of "features" and "intensities" to what `summarise` returns
+        Of the training patients; a prediction says how far a new one lies from them.
     **about
         What else a user must know, as plain values: ``label`` (origin of the data), ``synthetic``, ``run``,
         ``patients`` …
@@ -162,7 +187,8 @@ def store_model(
         "encoder_files": _relative(encoders, folder),
         "networks_fingerprint": fingerprint([*networks.values(), *encoders.values()]),
         "cutoffs": {track: _relative(tables, folder) for track, tables in cutoffs.items()},
-        "geometry": {sequence: _common_geometry(paths) for sequence, paths in training_images.items()},
+        "geometry": {sequence: _common_geometry(list(paths)) for sequence, paths in training_images.items()},
+        "typical": typical,
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": python_version()},
     }
     with atomic_path(folder / "model.json") as temporary:
@@ -174,10 +200,17 @@ def _relative(paths: Mapping[str, Path], folder: Path) -> dict[str, str]:
     return {name: os.path.relpath(path, folder) for name, path in paths.items()}
 
 
-def _common_geometry(paths: Iterable[Path]) -> dict:
+def _common_geometry(paths: Sequence[Path]) -> dict:
     orientations, extents = zip(*map(read_geometry, paths), strict=True)
-    low, high = np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()
-    return {"orientation": min(multimode(orientations)), "low_mm": low, "high_mm": high}
+    spacings = list(map(read_spacing, paths))
+    ends = {"": extents, "spacing_": spacings}
+    found = {"orientation": min(multimode(orientations))}
+    for name, sizes in ends.items():
+        found |= {
+            f"{name}low_mm": np.min(sizes, axis=0).tolist(),
+            f"{name}high_mm": np.max(sizes, axis=0).tolist(),
+        }
+    return found
 
 
 def read_model(run_folder: str | os.PathLike) -> Model:
@@ -219,7 +252,8 @@ def read_model(run_folder: str | os.PathLike) -> Model:
         )
     networks = {sequence: load_network(file).network for sequence, file in segments.items()}
     encoders = {sequence: load_encoder(file) for sequence, file in encodes.items()}
-    heads = {(t, n): load_head(_head_path(folder, t, n)) for t in TRACKS for n in (*SEQUENCES, "combined")}
+    names = [(track, name) for track in TRACKS for name in (*networks, "combined")]
+    heads = {(t, n): load_head(_head_path(folder, t, n)) for t, n in names}
     cutoffs = {track: _read_cutoff(folder, tables) for track, tables in about["cutoffs"].items()}
     return Model(
         about, networks, encoders, heads, {t: value for t, value in cutoffs.items() if value is not None}
@@ -231,7 +265,7 @@ def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
     paths = [folder / tables[name] for name in ("cutoffs", "groups", "scores")]
     if not all(path.exists() for path in paths):
         return None
-    cutoffs, groups, scores = (pd.read_csv(path, dtype={"patient_id": str}) for path in paths)
+    cutoffs, groups, scores = map(FORMATS[".csv"][0], paths)
     found = cutoffs.loc[cutoffs["model"] == "dl_combined", "cutoff"]
     # Cut-offs of earlier heads would not divide the stored scores into the stored groups.
     both = scores.merge(groups, on="patient_id", suffixes=("", "_group"))
@@ -241,41 +275,48 @@ def _read_cutoff(folder: Path, tables: Mapping[str, str]) -> float | None:
 
 
 def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
-    """Segment a patient's three images and score the patient.
+    """Segment a patient's images and score the patient.
 
     Parameters
     ----------
     model : Model
         Of a run.
     files : mapping of sequence to path
-        ``t1w``, ``t2w`` and ``cet1w``: images as scanned, three-dimensional, NIfTI or another format that
-        SimpleITK reads. Axes may run in any order and direction.
+        Any of ``t1w``, ``t2w`` and ``cet1w``: images as scanned, each a folder with the DICOM files of one
+        series, or a three-dimensional file of NIfTI, NRRD or another format that SimpleITK reads. Axes may
+        run in any order and direction.
 
     Returns
     -------
     Prediction
-        Masks, scores and notes.
+        Masks, scores and notes; the combined score only where all three are given.
 
     Raises
     ------
     FileNotFoundError
         If a file is missing.
     ValueError
-        If two files are the same, or one is no image, holds no head, is not finite, or covers another field
-        than the images that the networks learnt from.
+        If no image is given or two are the same, or one is no image, holds no head, is not finite, or covers
+        another field than the images that the networks learnt from.
 
     Notes
     -----
     A run's own patient gets the score that the run stored, up to rounding; the recommended head's stored
     training scores are out of fold, and here a training patient gets the apparent one.
     """
-    paths = {sequence: Path(files[sequence]) for sequence in SEQUENCES}
+    paths = {sequence: Path(files[sequence]) for sequence in SEQUENCES if sequence in files}
+    known = [sequence for sequence in SEQUENCES if sequence in model.networks]
+    if not paths or not set(paths) <= set(known):
+        given = ", ".join(paths) or "no image"
+        raise ValueError(f"Given is {given}: give one or more of {', '.join(known)}.")
     if len({path.resolve() for path in paths.values()}) < len(paths):
-        raise ValueError("Two of the three images are the same file: give one file for each sequence.")
+        raise ValueError("Two of the images are the same file: give one file for each sequence.")
     sequences = {sequence: _predict_sequence(model, sequence, path) for sequence, path in paths.items()}
     features = pd.concat([result.features for result in sequences.values()])
     rows = []
     for (track, name), (head, columns) in model.heads.items():
+        if name not in sequences and not (name == "combined" and len(sequences) == len(model.networks)):
+            continue
         value = float(head.risk(features[columns].to_numpy(float)[None])[0])
         cutoff = model.cutoffs.get(track) if name == "combined" else None
         group = "" if cutoff is None else "high" if value > cutoff else "low"
@@ -301,27 +342,71 @@ def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _read_given(path: Path) -> tuple[Volume, Series | None]:
+    """Return an image as it was given, and its DICOM series if it is one."""
+    if path.is_dir():
+        series = the_series(path)
+    elif path.is_file() and is_dicom(path):
+        series = next(iter(find_series([path])), None)
+    else:
+        return read_volume(path), None
+    if series is None:
+        raise ValueError("it is no DICOM image.")
+    volume = from_sitk(read_series(series))
+    if not np.isfinite(volume.image).all():
+        raise ValueError("it has voxels that are not finite numbers.")
+    return volume, series
+
+
 def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult:
     seen, trained = model.about["input"], model.about["geometry"][sequence]
     try:
-        given = read_volume(path)
+        given, series = _read_given(path)
         turned = orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
         volume = half_precision(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f"{path} cannot be used; give a NIfTI image of a head: {reason}") from error
+        help_ = "give a NIfTI image or the DICOM series of a head"
+        raise ValueError(f"{path} cannot be used; {help_}: {reason}") from error
     _check_field(path, turned.extent, trained, seen["plane_mm"])
     field = plane_field(volume, seen["plane_mm"])
     pixels = fit_grid(volume, tuple(seen["grid"]), field_mm=field).image
     found = extract_features(model.networks[sequence], pixels[None])
+    measured = features_table(found).iloc[0]
+    novelty = _novelty(model, sequence, turned, pixels, measured)
     if encoder := model.encoders.get(sequence):
         found = replace(found, bottleneck=pooled_bottleneck(encoder, pixels[None]))
-    volume = restore_grid(found.labels[0], volume, field_mm=field)
+    volume = restore_grid(found.probability[0], volume, field_mm=field)
     back = orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
-    return SequenceResult(volume, replace(given, mask=back.mask), features)
+    return SequenceResult(volume, replace(given, mask=back.mask), features, novelty, series)
+
+
+def _novelty(
+    model: Model, sequence: str, turned: Volume, pixels: np.ndarray, measured: pd.Series
+) -> tuple[str, ...]:
+    """Return in what an image differs from those that the networks learnt from, in sentences."""
+    shown, trained = DISPLAY_NAMES[sequence], model.about["geometry"][sequence]
+    typical, said = model.about.get("typical", {}).get(sequence, {}), []
+    low, high = (trained.get(f"spacing_{end}_mm", turned.spacing) for end in ("low", "high"))
+    sizes = np.array(turned.spacing)
+    if (sizes < np.divide(low, FIELD_TOLERANCE)).any() or (sizes > np.multiply(high, FIELD_TOLERANCE)).any():
+        as_text = [" × ".join(f"{size:.2g}" for size in sizes) for sizes in (turned.spacing, low, high)]
+        said.append(
+            f"{shown} has voxels of {as_text[0]} mm (z, y, x); the networks learnt from {as_text[1]} to "
+            f"{as_text[2]} mm."
+        )
+    values = {"intensities": intensity_levels(pixels[None]).iloc[0], "features": measured}
+    for name, summary in typical.items():
+        distance, limit = measure_distance(values[name], summary), summary["limit"]
+        if distance > MARGIN * limit:
+            said.append(
+                f"{shown} lies outside what the network saw: its {name} are {distance:.1f} typical "
+                f"deviations from the training patients' middle; {NEAR:.0%} of these are within {limit:.1f}."
+            )
+    return tuple(said)
 
 
 def _check_field(path: Path, extent: Sequence[float], trained: dict, plane_mm: float | None) -> None:
@@ -343,21 +428,32 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
         if not (result.volume.mask == 1).any():
             shown = DISPLAY_NAMES[sequence]
             notes.append(f"No tumour was found on {shown}; its features are those of the whole picture.")
-    head, columns = model.heads["recommended", "combined"]
-    scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
-    if far := int((np.abs(scaled) > FARTHEST).sum()):
-        notes.append(
-            f"{far} of {len(columns)} features lie more than {FARTHEST:g} standard deviations from the "
-            f"training patients' mean, and count as {FARTHEST:g}: these images differ from what the run has "
-            "learnt from."
-        )
+        notes += result.novelty
+    whole = len(sequences) == len(model.networks)
+    if not whole:
+        given = " and ".join(DISPLAY_NAMES[sequence] for sequence in sequences)
+        notes.append(f"Only {given} was given: there is no combined score, and so no risk group.")
+    for name in ("combined",) if whole else sequences:
+        head, columns = model.heads["recommended", name]
+        scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
+        if far := int((np.abs(scaled) > FARTHEST).sum()):
+            notes.append(
+                f"{far} of {len(columns)} features lie more than {FARTHEST:g} standard deviations from the "
+                f"training patients' mean, and count as {FARTHEST:g}: these images differ from what the run "
+                "has learnt from."
+            )
     if missing := [track for track in TRACKS if track not in model.cutoffs]:
         notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads.")
     return (*notes, NOTICE)
 
 
 def write_prediction(
-    folder: str | os.PathLike, prediction: Prediction, model: Model, files: Mapping[str, str | os.PathLike]
+    folder: str | os.PathLike,
+    prediction: Prediction,
+    model: Model,
+    files: Mapping[str, str | os.PathLike],
+    *,
+    mask_format: str = "nifti",
 ) -> None:
     """Write a prediction: masks, scores, a picture to check them by; all of it or nothing.
 
@@ -366,26 +462,32 @@ def write_prediction(
     folder : str or path
         Is made, and must not exist or be empty.
     prediction : Prediction
-        To write: ``<sequence>_dseg.nii.gz`` on the voxels of each image, ``scores.csv``,
-        ``prediction.json`` and ``check.png``.
+        To write: ``<sequence>_dseg`` on the voxels of each image, ``scores.csv``, ``prediction.json`` and
+        ``check.png``.
     model : Model
         That made it.
     files : mapping of sequence to path
         The images; the names of the files are noted.
+    mask_format : {"nifti", "seg.nrrd", "dicom-seg"}
+        Of the masks; ``seg.nrrd`` opens in 3D Slicer as a segmentation with names, and ``dicom-seg`` files in
+        an archive under patient and study of the series, whose identity it carries.
 
     Raises
     ------
     FileExistsError
         If the folder holds anything.
+    ValueError
+        If DICOM SEG is asked for an image that is no DICOM series, or the format is another.
     """
     folder = Path(folder)
     check_empty(folder)
+    check_mask_format(mask_format, {name: result.series for name, result in prediction.sequences.items()})
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=unfinished_prefix()) as temporary:
         part = Path(temporary) / "whole"
         part.mkdir()
         for sequence, result in prediction.sequences.items():
-            write_mask(part / f"{sequence}_dseg.nii.gz", result.given)
+            _write_labels(part / f"{sequence}_dseg{MASK_FORMATS[mask_format]}", result)
         prediction.scores.to_csv(part / "scores.csv", index=False)
         content = {
             "images": {sequence: Path(path).name for sequence, path in files.items()},
@@ -397,7 +499,29 @@ def write_prediction(
         }
         (part / "prediction.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         plot_check(prediction, model).savefig(part / "check.png", dpi=150)
-        part.replace(folder)
+        replace_path(part, folder)
+
+
+def check_mask_format(mask_format: str, series: Mapping[str, object | None]) -> None:
+    """Raise ValueError if masks cannot be written so; `series` tells which images are DICOM series."""
+    if mask_format not in MASK_FORMATS:
+        raise ValueError(f"mask_format is {mask_format!r}; it must be one of {', '.join(MASK_FORMATS)}.")
+    files = [DISPLAY_NAMES[name] for name, one in series.items() if not one]
+    if mask_format == "dicom-seg" and files:
+        raise ValueError(
+            f"DICOM SEG refers to the slices of a DICOM series, and {' and '.join(files)} is a file: give "
+            "its series' folder, or choose another format."
+        )
+
+
+def _write_labels(path: Path, result: SequenceResult) -> None:
+    labels = [name for label, name in MASK_LABELS.items() if label]
+    if path.name.endswith(".seg.nrrd"):
+        write_segments(path, result.given, labels, list(MASK_COLOURS.values()))
+    elif path.suffix == ".dcm":
+        write_segmentation(path, result.given.mask, result.series, labels, maker=f"npcbook. {NOTICE}")
+    else:
+        write_mask(path, result.given)
 
 
 def check_empty(folder: Path) -> None:
@@ -414,7 +538,7 @@ def _volumes(given: Volume) -> dict[str, float]:
 def plot_check(prediction: Prediction, model: Model) -> Figure:
     """Draw each image where the predicted tumour and nodes are largest, outlined, to be judged by eye."""
     fig = Figure(figsize=(10, 8.8), layout="constrained")
-    axes = fig.subplots(2, 3)
+    axes = fig.subplots(2, len(prediction.sequences), squeeze=False)
     for column, (sequence, result) in zip(axes.T, prediction.sequences.items(), strict=True):
         toward = model.about["geometry"][sequence]["orientation"][0]
         for ax, label, name in zip(column, (1, 2), ("tumour", "nodes"), strict=True):
@@ -425,10 +549,11 @@ def plot_check(prediction: Prediction, model: Model) -> Figure:
                 _draw_slice(ax, result.volume, shown, toward)
                 said = f"largest {name}, slice {shown + 1} of {len(areas)}"
             ax.set_title(f"{DISPLAY_NAMES[sequence]}: {said}", fontsize=10)
-    combined = prediction.scores[prediction.scores["score"] == "combined"]
-    groups = [f" ({group} risk)" if group else "" for group in combined["risk_group"]]
-    said = map("{}: {:.3g}{}".format, combined["track"], combined["value"], groups)
-    heading = f"Orange, tumour; blue, nodes; R and L, the patient's. Combined score, {'; '.join(said)}"
+    shown = prediction.scores[prediction.scores["score"] == prediction.scores["score"].iloc[-1]]
+    groups = [f" ({group} risk)" if group else "" for group in shown["risk_group"]]
+    said = map("{}: {:.3g}{}".format, shown["track"], shown["value"], groups)
+    name = DISPLAY_NAMES.get(shown["score"].iloc[0], "Combined")
+    heading = f"Orange, tumour; blue, nodes; R and L, the patient's. {name} score, {'; '.join(said)}"
     lines = (textwrap.fill(line, 150) for line in (heading, *prediction.reading))
     fig.suptitle("\n".join(lines), fontsize=8)
     fig.supxlabel(f"Model: {model.about['label']}. {NOTICE}.", fontsize=8, color="#b02a2a")

@@ -39,21 +39,28 @@ class PrognosisSettings:
         Most passes over the training patients; the best number of them is chosen.
     batch_size : int
         Patients per step of the optimiser.
+    micro_batch : int
+        Patients per pass through the network: a step adds up as many passes as its batch needs. The loss is
+        a mean, and results agree to rounding whatever it is.
     learning_rate, weight_decay : float
         AdamW's.
     mirror : bool
         Whether left and right are exchanged in every other patient of an epoch.
     seed : int
         Of the head's first weights and the order of patients.
+    device : {"cpu", "cuda"}
+        Single precision on the former, bfloat16 where it is safe on the latter.
     """
 
     frozen_levels: int = 2
     epochs: int = 20
     batch_size: int = 32
+    micro_batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     mirror: bool = True
     seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,15 @@ class PrognosisNetwork:
 class _Deep(nn.Module):
     """The levels of an encoder that learn, with the head below them."""
 
-    def __init__(self, network: UNet3d, frozen: int, scaling: Scaling):
+    def __init__(self, network: UNet3d, frozen: int, seed: int, share: torch.Tensor):
         super().__init__()
         self.down, self.pools = copy.deepcopy(network.down[frozen:]), network.pools[frozen:]
-        self.scaling, self.head = scaling, PrognosisHead(network.settings.filters[-1])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = PrognosisHead(network.settings.filters[-1])
+        # Metastases are rare: a head that expects them as they occur need not learn that first.
+        with torch.no_grad():
+            self.head.classify.bias.copy_(torch.stack([1 - share, share]).log())
 
     def pool(self, features: torch.Tensor) -> torch.Tensor:
         """Return the pooled bottleneck, shape (N, C)."""
@@ -100,7 +112,43 @@ class _Deep(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the logits of no metastasis and metastasis, shape (N, 2)."""
-        return self.head(self.scaling.scale(self.pool(features)))
+        # The vector goes into the head as it is; standardised, it is learnt by heart sooner.
+        return self.head(self.pool(features))
+
+
+class _Learner:
+    """A network that is trained on with some of the patients, epoch by epoch."""
+
+    def __init__(self, network: UNet3d, features, target, settings: PrognosisSettings):
+        self.features, self.target, self.settings = features, target, settings
+        share = target.double().mean().clamp(0.5 / len(target), 1 - 0.5 / len(target))
+        self.deep = _Deep(network, settings.frozen_levels, settings.seed, share).to(settings.device)
+        rate = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+        self.optimiser = torch.optim.AdamW(self.deep.parameters(), **rate)
+        self.rng = torch.Generator().manual_seed(settings.seed)
+
+    def learn(self) -> float:
+        """Go through the patients once, and return the mean loss of the steps."""
+        total = 0.0
+        for batch in torch.randperm(len(self.target), generator=self.rng).split(self.settings.batch_size):
+            side = torch.rand(len(batch), generator=self.rng) < 0.5 * self.settings.mirror
+            self.optimiser.zero_grad()
+            parts = (x.split(self.settings.micro_batch) for x in (batch, side))
+            for part, turned in zip(*parts, strict=True):
+                given = torch.where(
+                    turned.view(-1, 1, 1, 1, 1), self.features[part].flip(-1), self.features[part]
+                )
+                logits = _apply(self.deep, given, self.settings.device, together=True)
+                target = self.target[part].to(logits.device)
+                loss = F.cross_entropy(logits, target, reduction="sum") / len(batch)
+                loss.backward()
+                total += loss.item() * len(batch) / len(self.target)
+            self.optimiser.step()
+        return total
+
+    def keep_best(self) -> None:
+        """Remember the weights of now."""
+        self.best = copy.deepcopy(self.deep).cpu()
 
 
 def train_on_metastasis(
@@ -150,77 +198,53 @@ def train_on_metastasis(
 
 
 def _train_on(network_file, images, event, fold, settings: PrognosisSettings) -> PrognosisNetwork:
-    network, rows = load_network(network_file).network, np.flatnonzero(fold >= 0)
-    shallow, target = _shallow(network, images, settings.frozen_levels), torch.as_tensor(event).long()
-    # The vector goes into the head as it is; standardised, it is learnt by heart sooner.
+    network, target = load_network(network_file).network, torch.as_tensor(event).long()
+    shallow, device = _shallow(network, images, settings), settings.device
+    learning = [(fold >= 0) & (fold != number) for number in (*np.unique(fold[fold >= 0]), None)]
+    learners = [_Learner(network, shallow[who], target[who], settings) for who in learning]
+    rows, history = torch.from_numpy(fold >= 0), []
+    # All folds side by side, so that only the best epoch so far has to be remembered.
+    epochs = range(1, settings.epochs + 1)
+    for epoch in progress(epochs, total=settings.epochs, description="training on for metastasis, epochs"):
+        losses, logits = [learner.learn() for learner in learners], torch.zeros(len(fold), 2)
+        for who, learner in zip(learning[:-1], learners[:-1], strict=True):
+            left = (fold >= 0) & ~who
+            logits[left] = _apply(learner.deep, shallow[left], device)
+        held_out = F.cross_entropy(logits[rows], target[rows]).item()
+        if held_out < min((one["held_out_loss"] for one in history), default=np.inf):
+            risk = logits[rows].double().softmax(dim=1)[:, 1].numpy()
+            for learner in learners:
+                learner.keep_best()
+        history.append({"epoch": epoch, "loss": losses[-1], "held_out_loss": held_out})
+    pooled = [_apply(learner.best.to(device).pool, shallow, device).numpy() for learner in learners]
+    best, history = learners[-1].best.cpu(), pd.DataFrame(history)
+    network.down = nn.ModuleList([*network.down[: settings.frozen_levels], *best.down])
     channels = network.settings.filters[-1]
-    deep = _Deep(network, settings.frozen_levels, Scaling(np.zeros(channels), np.ones(channels)))
-    fits, held_out = [], torch.zeros(settings.epochs, len(fold), 2)
-    work = [*np.unique(fold[rows]), None]
-    for number in progress(work, total=len(work), description="training on for metastasis, fits"):
-        inside, left = (
-            ((fold >= 0) & (fold != number), fold == number) if number is not None else (fold >= 0, [])
-        )
-        fits.append(list(_fit(copy.deepcopy(deep), shallow[inside], target[inside], settings)))
-        for epoch, (state, _) in enumerate(fits[-1] if number is not None else []):
-            held_out[epoch, left] = _apply(_with(deep, state), shallow[left])
-    losses = [F.cross_entropy(logits[rows], target[rows]).item() for logits in held_out]
-    best = int(np.argmin(losses))
-    pooled = [_apply(_with(deep, states[best][0]).pool, shallow).numpy() for states in fits]
-    network.down = nn.ModuleList([*network.down[: settings.frozen_levels], *deep.down])
-    history = {"epoch": range(1, settings.epochs + 1), "loss": [loss for _, loss in fits[-1]]}
-    history = pd.DataFrame(history | {"held_out_loss": losses})
-    head = SoftmaxHead(deep.head, deep.scaling, history["loss"].to_numpy())
-    out_of_fold = held_out[best, rows].double().softmax(dim=1)[:, 1].numpy()
-    return PrognosisNetwork(network, head, pooled[-1], np.array(pooled[:-1]), out_of_fold, history)
+    untouched = Scaling(np.zeros(channels), np.ones(channels))
+    head = SoftmaxHead(best.head, untouched, history["loss"].to_numpy())
+    return PrognosisNetwork(network, head, pooled[-1], np.array(pooled[:-1]), risk, history)
 
 
-def _with(deep: _Deep, state: dict) -> _Deep:
-    """Return a network with these weights."""
-    deep.load_state_dict(state)
-    return deep
-
-
-@torch.no_grad()
-def _shallow(network: UNet3d, images: np.ndarray, levels: int) -> torch.Tensor:
+def _shallow(network: UNet3d, images: np.ndarray, settings: PrognosisSettings) -> torch.Tensor:
     """Return what the frozen levels hand to the first that learns, once for all epochs and folds."""
 
     def encode(features: torch.Tensor) -> torch.Tensor:
-        for block, pool in zip(network.down[:levels], network.pools, strict=False):
+        for block, pool in zip(network.down[: settings.frozen_levels], network.pools, strict=False):
             features = pool(block(features))
         return features
 
-    return _apply(encode, torch.from_numpy(images)[:, None])
+    network.to(settings.device)
+    shallow = _apply(encode, torch.from_numpy(images)[:, None], settings.device)
+    network.cpu()
+    return shallow
 
 
-@torch.no_grad()
-def _apply(function, inputs: torch.Tensor) -> torch.Tensor:
-    return torch.cat([function(part) for part in inputs.split(16)])
-
-
-def _fit(deep: _Deep, features, target, settings: PrognosisSettings):
-    """Train, and yield a copy of the weights and the mean loss after each epoch."""
-    rng = torch.Generator().manual_seed(settings.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        deep.head = PrognosisHead(deep.head.connect.in_features)
-    # Metastases are rare: a head that expects them as they occur need not learn that first.
-    share = target.double().mean().clamp(0.5 / len(target), 1 - 0.5 / len(target))
-    with torch.no_grad():
-        deep.head.classify.bias.copy_(torch.stack([1 - share, share]).log())
-    rate = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    optimiser = torch.optim.AdamW(deep.parameters(), **rate)
-    for _ in range(settings.epochs):
-        total = 0.0
-        for batch in torch.randperm(len(features), generator=rng).split(settings.batch_size):
-            side = torch.rand(len(batch), generator=rng) < 0.5 * settings.mirror
-            inputs = torch.where(side.view(-1, 1, 1, 1, 1), features[batch].flip(-1), features[batch])
-            optimiser.zero_grad()
-            loss = F.cross_entropy(deep(inputs), target[batch])
-            loss.backward()
-            optimiser.step()
-            total += loss.item() * len(batch) / len(features)
-        yield copy.deepcopy(deep.state_dict()), total
+def _apply(function, inputs: torch.Tensor, device: str = "cpu", *, together: bool = False) -> torch.Tensor:
+    """Apply a network to patients, a few at a time without gradients, or `together` with them."""
+    with torch.set_grad_enabled(together), torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+        if together:
+            return function(inputs.to(device)).float()
+        return torch.cat([function(part.to(device)).float().cpu() for part in inputs.split(16)])
 
 
 def _save(path: Path, trained: PrognosisNetwork) -> None:
@@ -259,9 +283,7 @@ def load_encoder(path: str | os.PathLike) -> UNet3d:
     return _load(Path(path)).network
 
 
-@torch.no_grad()
 def pooled_bottleneck(network: UNet3d, images: np.ndarray) -> np.ndarray:
     """Return the pooled bottleneck, shape (N, C), of images, shape (N, Z, Y, X)."""
-    return _apply(
-        lambda part: pool_global(network.encode(part)[-1]), torch.from_numpy(images)[:, None]
-    ).numpy()
+    images = torch.from_numpy(images)[:, None]
+    return _apply(lambda part: pool_global(network.encode(part)[-1]), images).numpy()

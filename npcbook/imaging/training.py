@@ -6,6 +6,7 @@ for each epoch from the seed and the epoch's number, so that a run that was kill
 undisturbed one does. Lightning Fabric provides the device, the precision and the talk between devices.
 """
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from torch.nn.utils import get_total_norm
 
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
-from npcbook.store import atomic_path, fingerprint, keep, package_versions, progress
+from npcbook.store import fingerprint, keep, package_versions, progress, read_sealed, write_sealed
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle", "until stable")
@@ -499,11 +500,10 @@ def _mean_dice(network, images, labels, device) -> float:
 
 def _resume(path: Path, key: str, network, optimiser=None) -> list[dict]:
     """Bring network and optimiser to where a checkpoint of this training left them; return its history."""
-    if not path.exists():
-        return []
     # weights_only: a checkpoint is data, and nothing in it is executed.
-    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-    if checkpoint["key"] != key:
+    stored = read_sealed(path)
+    checkpoint = stored and torch.load(io.BytesIO(stored), weights_only=True, map_location="cpu")
+    if not checkpoint or checkpoint["key"] != key:
         return []
     network.load_state_dict(checkpoint["network"])
     if optimiser is not None:
@@ -513,5 +513,6 @@ def _resume(path: Path, key: str, network, optimiser=None) -> list[dict]:
 
 def _save_checkpoint(path: Path, key: str, network, optimiser, history: list[dict]) -> None:
     states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-    with atomic_path(path) as temporary:
-        torch.save({"key": key, "history": history, **states}, temporary)
+    content = io.BytesIO()
+    torch.save({"key": key, "history": history, **states}, content)
+    write_sealed(path, content.getvalue())

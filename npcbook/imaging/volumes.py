@@ -1,6 +1,7 @@
 """MR images and contours with their place in the scanner: reading, turning, writing."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -166,6 +167,25 @@ def write_mask(path: str | os.PathLike, volume: Volume) -> None:
     sitk.WriteImage(labels, os.fspath(path), useCompression=True, compressionLevel=1)
 
 
+def write_segments(
+    path: str | os.PathLike, volume: Volume, names: Sequence[str], colours: Sequence[str]
+) -> None:
+    """Write a volume's mask as 3D Slicer's segmentation (``.seg.nrrd``): label 1 has the first name."""
+    labels = to_sitk(_as_labels(volume.mask, "mask"), volume)
+    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        part = " ".join(f"{int(colour[i : i + 2], 16) / 255:.3f}" for i in (1, 3, 5))
+        said = {
+            "ID": f"Segment_{number + 1}",
+            "Name": name,
+            "LabelValue": number + 1,
+            "Layer": 0,
+            "Color": part,
+        }
+        for key, value in said.items():
+            labels.SetMetaData(f"Segment{number}_{key}", str(value))
+    sitk.WriteImage(labels, os.fspath(path), useCompression=True)
+
+
 def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, float]]:
     """Read from an image's header which way its axes run and how large its field is.
 
@@ -192,6 +212,14 @@ def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, flo
     turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
     sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
     return turn, tuple(n * size for n, size in sizes)
+
+
+def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
+    """Read the voxel size (z, y, x) in mm from an image's header; RuntimeError as of `read_geometry`."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    reader.ReadImageInformation()
+    return tuple(reader.GetSpacing()[::-1])
 
 
 def half_precision(volume: Volume) -> Volume:

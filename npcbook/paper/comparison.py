@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from npcbook.paper.printed import check_id, read_published
+from npcbook.store import FORMATS
 from npcbook.words import MISSING, SOURCES, TRACKS, format_estimate, format_hr, format_p
 
 NUMBERS = ["value", "low", "high", "p_value"]
@@ -38,7 +39,7 @@ def read_run_values(run_folder: str | os.PathLike) -> pd.DataFrame:
             f"No chapter has recorded a value in {run_folder}: run the chapters of the analysis first "
             f"(python -m npcbook book runs them all)."
         )
-    return pd.concat([pd.read_csv(file).assign(recorded_by=file.parent.name) for file in files])
+    return pd.concat([FORMATS[".csv"][0](file).assign(recorded_by=file.parent.name) for file in files])
 
 
 def printed_decimals(printed: str) -> int:

@@ -265,6 +265,8 @@ def _pairs(time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.nda
     the digit where its event's rank has 0, the other's 1, and all higher digits agree.
     """
     rank, used = _time_rank(time, event), event & (weight > 0)
+    if used.sum() * len(time) <= FEW_PAIRS:
+        return _few_pairs(rank, used, risk, weight)
     level = np.unique(risk, return_inverse=True)[1]
     width, score, tied = int(level.max()) + 1, np.zeros(len(time)), 0.0
     for digit in range(int(rank.max()).bit_length()):
@@ -282,6 +284,18 @@ def _pairs(time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.nda
     before = _counts_around(rank[used], nothing, rank, int(rank.max()) + 1, weight[used])[0]
     comparable = np.where(event, weight * after, 0.0) + before
     return _Pairs(score, comparable, tied, int(after[used].sum()))
+
+
+def _few_pairs(rank: np.ndarray, used: np.ndarray, risk: np.ndarray, weight: np.ndarray) -> _Pairs:
+    """Do the same by looking at each pair of an event and a patient."""
+    outlived, weight = rank > rank[used, None], weight[used]
+    above, below = (outlived & compare(risk[used, None], risk) for compare in (np.greater, np.less))
+    sums = []
+    for pairs in (above.astype(float) - below, outlived.astype(float)):
+        sums.append(weight @ pairs)
+        sums[-1][used] += weight * pairs.sum(axis=1)
+    tied = 2 * float(weight @ (outlived.sum(axis=1) - above.sum(axis=1) - below.sum(axis=1)))
+    return _Pairs(*sums, tied, int(outlived.sum()))
 
 
 def _counts_around(keys, start, level, width, weight=None) -> tuple[np.ndarray, ...]:

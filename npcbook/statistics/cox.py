@@ -280,7 +280,8 @@ def fit_cox(
         error.add_note("Use npcbook.statistics.fit_firth_cox, or on_monotone='report'.")
         raise error
     # A coefficient that ran off has no standard error; `monotone` names it to the caller.
-    with np.errstate(over="ignore", invalid="ignore" if monotone else "warn"):
+    vanishing = "ignore" if monotone else "warn"
+    with np.errstate(over="ignore", invalid=vanishing, divide=vanishing):
         estimates = _wald(problem, beta, information, robust=robust)
         if limits == "profile" and not monotone:
             estimates |= _profile(problem, beta, loglik, estimates["se"])

@@ -275,25 +275,40 @@ def read_covariates(covariates: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]
     return values, names
 
 
-def estimable_columns(table: pd.DataFrame) -> list[str]:
+def estimable_columns(
+    table: pd.DataFrame, time: ArrayLike | None = None, event: ArrayLike | None = None
+) -> list[str]:
     """Return the columns that vary and are not a combination of the columns before them.
 
     Parameters
     ----------
     table : DataFrame, shape (n, p)
         Numeric covariates without missing values.
+    time, event : array-like, shape (n,), optional
+        Follow-up of the same patients: what counts then is whether columns vary among the patients at risk
+        when events happen, which a Cox model needs.
 
     Returns
     -------
     list of str
         Names in the order of the table; what `read_design` takes without complaint.
     """
+    if table.empty:
+        return []
+    spread = table.to_numpy(dtype=float)
+    spread = (spread - spread.mean(axis=0)) / np.where(
+        np.ptp(spread, axis=0) == 0, np.inf, spread.std(axis=0)
+    )
+    if time is not None:
+        time, event = check_survival(time, event, need_event=False)
+        # The information at no effect: the sum over events of the covariance among those at risk.
+        none = np.zeros(spread.shape[1])
+        spread = RiskSets(time, event, spread).evaluate(none)[2] if event.any() else np.diag(none)
     kept = []
-    for name in table if len(table) else ():
-        columns = table[[*kept, name]].to_numpy(dtype=float)
-        if np.linalg.matrix_rank(columns - columns.mean(axis=0)) == len(kept) + 1:
-            kept.append(name)
-    return kept
+    for position in range(spread.shape[1]):
+        if np.linalg.matrix_rank(spread[:, [*kept, position]], tol=1e-9 * len(table)) == len(kept) + 1:
+            kept.append(position)
+    return [table.columns[position] for position in kept]
 
 
 def read_design(time: ArrayLike, event: ArrayLike, covariates: ArrayLike):

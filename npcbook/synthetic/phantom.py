@@ -241,6 +241,8 @@ class Effects:
         Change of the log fraction, and by half as much of the log reach, per unit of the infiltration.
     nuisance_log_sd : float
         Standard deviation of what, besides the latent variable, changes each of these in a patient.
+    node_fat_mm : float
+        Distance from a node's edge at which the fat around it has thinned to 1/e.
     contour_error_mm : float
         Standard deviation of a reader's contour about the true edge.
     motion_mm : float
@@ -256,6 +258,7 @@ class Effects:
     infiltration_reach_mm: float = 10.0
     infiltration_log_sd: float = 0.75
     nuisance_log_sd: float = 0.10
+    node_fat_mm: float = 3.0
     contour_error_mm: float = 0.9
     motion_mm: float = 0.7
 
@@ -534,6 +537,9 @@ def _add_disease(space, fractions, traits, rng) -> tuple[np.ndarray, np.ndarray,
     infiltrated = _infiltration(space, traits, tumour_mm, rng)
     before = fractions[[TISSUE_NAMES.index(name) for name in rigid]].sum(0)
     _replace_tissue(fractions, infiltrated, "infiltrated tissue", spare=rigid)
+    # A node lies in fat, except where it has grown beyond its capsule into what is around it.
+    fat = np.exp(-np.square(np.clip(node_mm, 0, None) / EFFECTS.node_fat_mm)) * space.share(-node_mm)
+    _replace_tissue(fractions, fat, "fat", spare=rigid)
     if traits.rene == 2:
         haze = 0.8 * np.exp(-np.square(np.clip(node_mm, 0, None) / 6)) * space.share(-node_mm)
         _replace_tissue(fractions, haze, "infiltrated tissue", spare=rigid)

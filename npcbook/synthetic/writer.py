@@ -2,7 +2,7 @@
 
 import json
 import os
-import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -17,7 +17,20 @@ from joblib import Parallel, delayed
 from npcbook import __version__
 from npcbook.cohort import data_dictionary, image_path, mask_path, read_truth
 from npcbook.imaging.volumes import Volume, to_sitk
-from npcbook.store import atomic_path, files_fingerprint, fingerprint, progress, project_path
+from npcbook.store import (
+    MARK,
+    atomic_path,
+    claim,
+    files_fingerprint,
+    fingerprint,
+    is_own,
+    locked,
+    progress,
+    project_path,
+    remove,
+    replace_path,
+    unfinished_prefix,
+)
 from npcbook.synthetic import phantom
 from npcbook.synthetic.patients import DEFAULT_SEED, SMALL_COHORT, TRAINING, simulate_table, specification
 from npcbook.words import MASK_LABELS, SEQUENCES
@@ -68,10 +81,12 @@ def write_cohort(
     ValueError
         If the scenario is unknown, or there are fewer than 30 patients.
     FileExistsError
-        If the folder holds anything but a synthetic cohort; nothing is touched then.
+        If the folder holds anything but a cohort that bears npcbook's mark; nothing is touched then.
 
     Notes
     -----
+    A second process that would write the same cohort waits for the first.
+
     The BIDS validator (1.15) finds no error in the folder. It warns that voxel sizes differ between patients,
     which is meant, since each hospital has its own, and that there is one author only.
     """
@@ -79,15 +94,32 @@ def write_cohort(
     spec = specification(scenario, exact_counts=seed == DEFAULT_SEED, **_sizes(patients))
     generator = {"scenario": scenario, "seed": seed, "grid": list(grid), "specification": asdict(spec)}
     generator["fingerprint"] = fingerprint(generator, data_dictionary(), _code())
+    with locked(folder, reading=True):
+        if not force and _is_there(folder, generator["fingerprint"], patients):
+            return folder
+    with locked(folder):
+        # Another process may have written it meanwhile.
+        if force or not _is_there(folder, generator["fingerprint"], patients):
+            _write(folder, spec, generator, force=force, workers=workers)
+    return folder
+
+
+def _write(folder: Path, spec, generator: dict, *, force: bool, workers: int) -> None:
+    """Write what is missing of a cohort, after all that belongs to another has gone."""
     _make_room(folder, generator["fingerprint"], force=force)
-    if _stored(folder).get("Complete") and len(list(folder.glob("sub-*"))) == patients:
-        return folder
+    seed, scenario = generator["seed"], generator["scenario"]
     participants, truth = simulate_table(spec, np.random.default_rng(seed))
     _write_description(folder, generator, complete=False)
     _write_tables(folder, participants, truth, _protocols(scenario))
     _write_images(folder, _traits(participants, truth), generator, workers)
     _write_description(folder, generator, complete=True)
-    return folder
+
+
+def _is_there(folder: Path, key: str, patients: int) -> bool:
+    """Return whether a folder holds the whole cohort of that fingerprint."""
+    stored = _stored(folder) if is_own(folder) else {}
+    same = stored.get("Complete") and stored["Generator"]["fingerprint"] == key
+    return bool(same) and len(list(folder.glob("sub-*"))) == patients
 
 
 def _sizes(patients: int) -> dict:
@@ -114,25 +146,41 @@ def _code() -> str:
 
 
 def _stored(folder: Path) -> dict:
-    path = folder / "dataset_description.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    """Return a cohort's description; nothing if there is none, or none that npcbook can have written."""
+    try:
+        stored = json.loads((folder / "dataset_description.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _make_room(folder: Path, key: str, *, force: bool) -> None:
     """Empty the folder unless what is there belongs to the same cohort; refuse to touch anything else."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    stored = _stored(folder)
-    if stored.get("synthetic") is not True:
+    claim(folder, "npcbook.synthetic")
+    if not is_own(folder):
+        _move_unmarked(folder)
+        claim(folder, "npcbook.synthetic")
+    if force or _stored(folder).get("Generator", {}).get("fingerprint") != key:
+        # The mark stays: an interrupted removal is still known as npcbook's.
+        for path in folder.iterdir():
+            if path.name != MARK:
+                remove(path)
+
+
+def _move_unmarked(folder: Path) -> None:
+    """Move aside what a version without marks may have made; what says nothing of that kind is refused."""
+    made = {maker.get("Description") for maker in _stored(folder).get("GeneratedBy", ())}
+    if "npcbook.synthetic" not in made or folder.is_symlink():
         raise FileExistsError(
-            f"{folder} is not empty and holds no synthetic cohort: give another folder, or empty it yourself."
+            f"{folder} is not empty and holds no synthetic cohort that npcbook marked as its own: give "
+            "another folder, or empty it yourself."
         )
-    for unfinished in folder.glob(".partial-*"):
-        shutil.rmtree(unfinished)
-    if force or stored.get("Generator", {}).get("fingerprint") != key:
-        # The description goes last: until then an interrupted removal is still known as a synthetic cohort.
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == "dataset_description.json"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    names = (folder.with_name(f"{folder.name}-unmarked{number}") for number in range(1, 1000))
+    aside = next(name for name in names if not name.exists())
+    replace_path(folder, aside)
+    sys.stderr.write(
+        f"{folder} bears no mark of npcbook: moved to {aside}, remove it if you do not need it\n"
+    )
 
 
 def _traits(participants: pd.DataFrame, truth: pd.DataFrame) -> dict[str, phantom.Traits]:
@@ -160,7 +208,7 @@ def _write_patient(folder: Path, patient_id: str, traits: phantom.Traits, genera
     """Write one patient's images and contours; the patient's folder appears last, and whole."""
     rng, protocols = _patient_rng(generator["seed"], patient_id), _protocols(generator["scenario"])
     volumes = phantom.render_patient(traits, generator["grid"], rng, protocols=protocols)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    partial = Path(tempfile.mkdtemp(prefix=unfinished_prefix(), dir=folder))
     for sequence in SEQUENCES:
         volume, protocol = volumes[sequence], protocols[traits.center][sequence]
         path = image_path(partial, patient_id, sequence)
@@ -170,10 +218,10 @@ def _write_patient(folder: Path, patient_id: str, traits: phantom.Traits, genera
         _write_json(path.with_name(path.name.replace(".nii.gz", ".json")), _sidecar(protocol))
     for part in (Path("derivatives") / "masks" / f"sub-{patient_id}", Path(f"sub-{patient_id}")):
         target = folder / part
-        shutil.rmtree(target, ignore_errors=True)
+        remove(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (partial / part).rename(target)
-    shutil.rmtree(partial)
+        replace_path(partial / part, target)
+    remove(partial)
 
 
 def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> dict[str, phantom.Anatomy]:
@@ -285,7 +333,7 @@ def _write_description(folder: Path, generator: dict, *, complete: bool) -> None
     masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
     labels = "".join(f"{index}\t{name}\n" for index, name in MASK_LABELS.items())
     _write_text(folder / "README", Path(__file__).with_name("cohort_readme.txt").read_text())
-    _write_text(folder / ".bidsignore", "truth.csv\n")
+    _write_text(folder / ".bidsignore", f"truth.csv\n{MARK}\n")
     _write_text(folder / "derivatives" / "masks" / "dseg.tsv", f"index\tname\n{labels}")
     _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)
     name = f"Synthetic stage II nasopharyngeal carcinoma, scenario {generator['scenario']}"

@@ -3,11 +3,13 @@
 import json
 
 import matplotlib.pyplot as plt
+import nbformat
 import pandas as pd
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source
-from npcbook.book.pages import drop_unused_formulas, front_page
+from npcbook.book.pages import drop_unused_formulas, front_page, without_planted
+from npcbook.book.run import write_absent
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
 
 
@@ -140,3 +142,69 @@ def test_the_script_for_formulas_stays_where_there_are_formulas(tmp_path):
     drop_unused_formulas(tmp_path)
     assert script in (tmp_path / "with.html").read_text()
     assert (tmp_path / "without.html").read_text() == "<script>1</script><p>"
+
+
+def test_pages_of_real_patients_keep_numbers_formulas_and_links_and_lose_what_is_simulated():
+    text = """(a-target)=
+### What was planted
+
+For a synthetic cohort the risk is known. For real patients it is not. Simulated data end here.
+
+$$planted = 1$$
+
+- First item.
+- A phantom's item,
+  over two lines.
+
+| a | synthetic |
+| --- | --- |
+| 1 | 2 |"""
+    kept = without_planted(text)
+    assert kept.startswith(
+        "(a-target)=\n### What was planted\n\nFor real patients it is not.\n\n$$planted = 1$$"
+    )
+    assert "- First item." in kept
+    assert "phantom" not in kept
+    assert "synthetic" not in kept
+    assert without_planted("Nothing to leave out.\n\nAt all.") == "Nothing to leave out.\n\nAt all."
+
+
+def test_a_code_of_a_hospital_has_its_name_beside_it(chapter, displayed):
+    codes = chapter.name_hospitals(["Department of Radiation Oncology", "中山大学肿瘤防治中心"])
+    fig, ax = plt.subplots()
+    ax.set_title(f"hospital {codes['中山大学肿瘤防治中心']}")
+    chapter.figure("one", fig, "One hospital.")
+    chapter.table("both", pd.DataFrame({"hospital": list(codes.values()), "n": [1, 2]}), "Both.")
+    chapter.table("none", pd.DataFrame({"n": [1, 2]}), "None.")
+    captions = chapter.read("05_cox_models/shown")["caption"].tolist()
+    assert captions[0] == "One hospital. Hospitals: H2 中山大学肿瘤防治中心."
+    assert captions[1].endswith("H1 Department of Radiation Oncology, H2 中山大学肿瘤防治中心.")
+    assert captions[2] == "None."
+    assert chapter.name_hospitals(["1", "2"]) == {"1": "1", "2": "2"}
+
+
+def test_characters_that_no_font_has_are_told_in_one_line(chapter, displayed, monkeypatch):
+    monkeypatch.setitem(plt.rcParams, "font.family", ["DejaVu Sans"])
+    fig, ax = plt.subplots()
+    ax.set_title("中山")
+    chapter.figure("boxes", fig, "Boxes.")
+    (said,) = [item.data for item in displayed if "fonts-noto-cjk" in str(getattr(item, "data", ""))]
+    assert said.startswith("2 characters")
+
+
+def test_a_chapter_without_its_part_leaves_a_page_of_one_sentence_with_its_targets(chapter):
+    run = chapter.run_folder
+    (run / "06_km" / "tables").mkdir(parents=True)
+    (run / "06_km" / "groups.csv").write_text("old")
+    write_absent("06_km", "distant metastases", run)
+    notebook = nbformat.read(run / "notebooks" / "06_km.ipynb", as_version=4)
+    (cell,) = notebook.cells
+    assert cell.source.startswith("# ")
+    assert "(km-hazard-ratios)=" in cell.source
+    assert cell.source.rstrip().endswith(
+        "This chapter needs what the cohort does not have: distant metastases."
+    )
+    assert not (run / "06_km" / "groups.csv").exists()
+    assert chapter.find("06_km/groups") is None
+    with pytest.raises(FileNotFoundError, match="run 07_subgroups first"):
+        chapter.find("07_subgroups/x")

@@ -111,7 +111,8 @@ def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):
 @pytest.mark.parametrize(
     ("cohort", "said"),
     [
-        ({"name": "mine", "synthetic": False}, ""),
+        ({"name": "mine", "synthetic": False}, "Cohort: mine."),
+        ({"name": "mine", "synthetic": False, "profile": "laptop"}, "Cohort: mine. Profile laptop."),
         ({"name": "s", "synthetic": True}, f"{SYNTHETIC_LABEL}."),
         ({"name": "s", "synthetic": True, "remark": "more events"}, f"{SYNTHETIC_LABEL}. This is a trial"),
     ],

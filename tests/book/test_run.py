@@ -232,7 +232,7 @@ def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp
     for published_id, value in numbers.items():
         stored.record(published_id, value)
     stored.takeaway(1, "C is **0.9** ([table](#t)).")
-    (tmp_path / "r" / "manifest.json").write_text(json.dumps({"chapters": {"a": {"parameters": {"x": 1}}}}))
+    book.Manifest(tmp_path / "r" / "manifest.json").update_chapter("a", {"parameters": {"x": 1}})
     branch = chapter.Chapter("a", branches.open_branch(tmp_path / "r", "a", {"x": 2}), "label")
     opened.shown.clear()
     branch.record("table4.training.c_index.dc", 0.7, low=0.6, high=0.8)
@@ -244,6 +244,57 @@ def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp
     assert table["track"].tolist()[:2] == ["as published", "truth"]
     assert table["stored run"].tolist() == ["0.90", "–", "C is 0.9."]
     assert table["here"].tolist() == ["0.70 (0.60–0.80)", "0.95", "C is 0.7."]
+
+
+@pytest.mark.book
+def test_whatever_is_damaged_is_found_named_and_made_again(project, capsys):
+    run(project)
+    folder = project / "data/runs/r"
+    wanted = {path: path.read_bytes() for path in folder.rglob("*.csv")}
+    assert set(book.verify_run(folder).values()) == {"ok"}
+    damages = {
+        "01_first/numbers.csv": (lambda text: text.replace(b"2", b"3"), "01_first"),
+        "notebooks/03_third.ipynb": (lambda text: text[: len(text) // 2], "03_third"),
+        "02_second.key": (lambda text: b"", "02_second"),
+        "03_third/own.csv": (None, "03_third"),
+    }
+    for name, (damage, again) in damages.items():
+        (folder / name).unlink() if damage is None else (folder / name).write_bytes(
+            damage((folder / name).read_bytes())
+        )
+        assert book.verify_run(folder)[name] == ("missing" if damage is None else "damaged")
+        done, lines = run(project)
+        assert done == [again]
+        assert f"running ... (changed or removed: {name})" in "\n".join(lines)
+        assert set(book.verify_run(folder).values()) == {"ok"}
+    for text in ('{"chapters": {"01_fir', (folder / "manifest.json").read_text().replace("c", "d")):
+        (folder / "manifest.json").write_text(text)
+        capsys.readouterr()
+        assert book.verify_run(folder)["manifest.json"] == "damaged"
+        assert run(project)[0] == list(CHAPTERS)
+    assert f"{folder / 'manifest.json'} is damaged or was altered" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*.csv")} == wanted
+
+
+@pytest.mark.book
+def test_nothing_is_computed_from_what_was_altered(project):
+    run(project, chapters=["01", "02"])
+    (project / "data/runs/r/01_first/numbers.csv").write_text("x\n9\n")
+    with pytest.raises(book.ChapterFailed, match=r"02_second was not run.*01_first/numbers\.csv"):
+        run(project, chapters=["02"])
+    assert book.verify_run(project / "data/runs/r")["03_third"] == "missing"
+
+
+@pytest.mark.book
+def test_of_two_that_run_the_same_one_waits_and_both_end_well(project):
+    driver = [sys.executable, "-c", DRIVER.format(tests=str(Path(__file__).parent), project=str(project))]
+    options = {"env": os.environ | {"NPCBOOK_ROOT": str(project)}, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(driver, **options) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(text.count("waiting for another process that uses") for text in said) == 1
+    assert table(project, "02_second/sums") == "x\n3\n"
+    assert run(project)[0] == []
 
 
 DRIVER = """

@@ -48,6 +48,10 @@ def numbers(texts):
     return pd.Series(texts).str.extract(r"^([\d.]+)")[0].astype(float)
 
 
+def signed(texts):
+    return texts.astype(str).str.replace("−", "-").astype(float)
+
+
 def width(texts):
     """Return the width, as a ratio, of the limits in texts such as 1.20 (0.80–1.90); none for no limits."""
     limits = pd.Series(texts).str.extract(r"\(([\d.]+)–>?([\d.]+)\)").astype(float)
@@ -105,7 +109,8 @@ def recorded(run, part):
 # What has to hold between the chapter in the stored run and in the branch.
 QUICK = {
     ("00b_printed_sentences", "claimed_alpha"): lambda old, new: (
-        new("dl_against_clinical")["threshold, lowest"] > old("dl_against_clinical")["threshold, lowest"]
+        signed(new("dl_against_clinical")["threshold, lowest"])
+        > signed(old("dl_against_clinical")["threshold, lowest"])
     ).all(),
     # Half the memory: a batch of which print says that it fits is no finding any more.
     ("00b_printed_sentences", "bytes_per_value"): lambda old, new: (
@@ -155,11 +160,6 @@ NIGHTLY = {
         .abs()
         .max()
         < 0.05
-    ),
-    ("05_cox_models", "horizon_months"): lambda old, new: (
-        new("table_4_c_index").equals(old("table_4_c_index"))
-        and recorded(old, ".auc.")
-        and not recorded(new, ".auc.")
     ),
     ("07_subgroups", "age_cut"): lambda old, new: not older(new) < older(old),
     ("08_ccnd", "threshold_mg_m2"): lambda old, new: (

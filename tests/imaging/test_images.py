@@ -197,7 +197,7 @@ def test_a_centred_field_is_a_crop():
 def test_a_mask_comes_back_to_its_place(breast):
     field = (40.0, 60.0, 30.0)
     grid = fit_grid(breast, (20, 96, 48), field_mm=field)
-    back = restore_grid(grid.mask, breast, field_mm=field).mask
+    back = restore_grid(255 * (grid.mask[None] == 1).astype(np.uint8), breast, field_mm=field).mask
     overlap = 2 * (back & breast.mask).sum() / (back.sum() + breast.mask.sum())
     assert overlap > 0.9
 

@@ -14,12 +14,14 @@ import pytest
 import SimpleITK as sitk
 
 from npcbook.__main__ import main
+from npcbook.cohort.importing.contours import dicom_segments, place_labels
 from npcbook.cohort.reading import image_path
 from npcbook.imaging import model as predict
 from npcbook.imaging.features import extract_features, features_table
 from npcbook.imaging.grids import stack_on_grid
 from npcbook.imaging.heads import FARTHEST, fit_scaling, fit_softmax_head, load_head, save_head
 from npcbook.imaging.network import NetworkSettings
+from npcbook.imaging.novelty import LEVELS, intensity_levels, measure_distance, summarise
 from npcbook.imaging.preprocessing import preprocess_files, preprocessed_path
 from npcbook.imaging.trained import network_path
 from npcbook.imaging.training import TrainingSettings, train_segmentation
@@ -77,7 +79,7 @@ def run(tmp_path_factory):
     given = {s: [cohort / f"{number}_{s}.nii.gz" for number in range(N)] for s in SEQUENCES}
     source, target, groups = (run_folder / name for name in ("networks", "heads", "groups"))
     settings = TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-2)
-    tables = {}
+    tables, typical = {}, {}
     for sequence, paths in given.items():
         stored = [preprocessed_path(source, str(n), sequence) for n in range(N)]
         for path, worse in zip(paths, event, strict=True):
@@ -93,6 +95,8 @@ def run(tmp_path_factory):
             path=network_path(source, sequence),
         )
         tables[sequence] = features_table(extract_features(trained.network, pixels))
+        levels = intensity_levels(pixels)
+        typical[sequence] = {"intensities": summarise(levels), "features": summarise(tables[sequence])}
     heads, columns, scores = make_heads(tables, time, event)
     files = {
         track: {name: groups / f"{name} {track}.csv" for name in ("cutoffs", "groups", "scores")}
@@ -105,6 +109,7 @@ def run(tmp_path_factory):
         seen={"order": "n4-normalise", "grid": GRID, "plane_mm": PLANE_MM},
         training_images=given,
         cutoffs=files,
+        typical=typical,
         label=SYNTHETIC_LABEL,
         synthetic=True,
         run="run",
@@ -185,6 +190,126 @@ def test_the_command_writes_everything_and_says_where_it_comes_from(run, tmp_pat
         assert words in said
         assert words in " ".join(written["how_to_read"])
     assert str(tmp_path) not in (out / "prediction.json").read_text()
+
+
+def as_series(path, folder):
+    """Write an image as DICOM slices, without a patient's name."""
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+
+    picture = sitk.ReadImage(path)
+    across, down, thick = picture.GetSpacing()
+    folder.mkdir(parents=True)
+    uids = {name: pydicom.uid.generate_uid() for name in ("Study", "Series")}
+    frame = pydicom.uid.generate_uid()
+    for k, slice_ in enumerate(sitk.GetArrayFromImage(picture)):
+        data, meta = pydicom.Dataset(), FileMetaDataset()
+        meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+        meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = pydicom.uid.generate_uid()
+        data.file_meta, data.Modality, data.PatientID = meta, "MR", "7"
+        data.StudyInstanceUID, data.SeriesInstanceUID = uids["Study"], uids["Series"]
+        for name in ("PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
+            setattr(data, name, "")
+        data.StudyDate, data.StudyTime, data.ReferringPhysicianName = "20240101", "120000", ""
+        data.SeriesDescription, data.SeriesNumber, data.InstanceNumber = "T1", 1, 40 - k
+        data.FrameOfReferenceUID, data.PositionReferenceIndicator = frame, ""
+        data.ImagePositionPatient = list(picture.TransformIndexToPhysicalPoint((0, 0, k)))
+        data.ImageOrientationPatient, data.PixelSpacing = [1, 0, 0, 0, 1, 0], [f"{down:.9f}", f"{across:.9f}"]
+        data.SliceThickness, (data.Rows, data.Columns) = thick, slice_.shape
+        data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+        data.PixelData = slice_.astype(np.int16).tobytes()
+        data.save_as(folder / f"{40 - k}.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_a_series_of_dicom_files_gives_what_its_file_gives_and_masks_in_each_format(run, tmp_path):
+    import highdicom
+
+    run_folder, cohort, _ = run
+    straight = files_of(cohort, 3)
+    folders = {s: as_series(path, tmp_path / "dicom" / s) for s, path in straight.items()}
+    model = predict.read_model(run_folder)
+    ours, theirs = predict.predict(model, straight), predict.predict(model, folders)
+    np.testing.assert_allclose(theirs.scores["value"], ours.scores["value"], rtol=1e-5)
+    assert not [note for note in theirs.notes if "outside what the network saw" in note]
+    for mask_format in predict.MASK_FORMATS:
+        predict.write_prediction(tmp_path / mask_format, theirs, model, folders, mask_format=mask_format)
+    wanted = ours.sequences["t2w"].given.mask
+    assert wanted.any()
+    slicer = sitk.ReadImage(tmp_path / "seg.nrrd" / "t2w_dseg.seg.nrrd")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(slicer), wanted)
+    assert slicer.GetMetaData("Segment0_Name") == "primary tumour"
+    assert slicer.GetMetaData("Segment1_LabelValue") == "2"
+    seg = highdicom.seg.segread(tmp_path / "dicom-seg" / "t2w_dseg.dcm")
+    assert seg.PatientID == "7"
+    assert [seg.get_segment_description(n).segment_label for n in (1, 2)] == ["primary tumour", "lymph node"]
+    for label, stored in enumerate(dicom_segments(tmp_path / "dicom-seg" / "t2w_dseg.dcm").values(), start=1):
+        placed, _ = place_labels(stored, sitk.ReadImage(straight["t2w"]))
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(placed) > 0, wanted == label)
+
+
+def test_one_or_two_sequences_are_scored_by_their_own_heads(run, tmp_path, capsys):
+    run_folder, cohort, scores = run
+    files = {s: path for s, path in files_of(cohort, 5).items() if s != "t2w"}
+    assert main(command(run_folder, files, tmp_path / "out")) == 0
+    assert "Only T1W and CET1W was given: there is no combined score" in capsys.readouterr().out
+    found = pd.read_csv(tmp_path / "out" / "scores.csv").set_index(["track", "score"])["value"]
+    assert sorted(found.index.get_level_values("score").unique()) == ["cet1w", "t1w"]
+    for track, table in scores.items():
+        for sequence in files:
+            assert found[track, sequence] == pytest.approx(table.loc[5, sequence], rel=1e-3, abs=1e-4)
+    assert (tmp_path / "out" / "check.png").exists()
+    assert main(command(run_folder, {}, tmp_path / "none")) == 2
+    assert "give one or more of t1w, t2w, cet1w" in capsys.readouterr().err
+
+
+def test_dicom_seg_of_a_file_and_a_folder_of_several_series_are_refused(run, tmp_path, capsys):
+    run_folder, cohort, _ = run
+    files = files_of(cohort, 3)
+    assert main([*command(run_folder, files, tmp_path / "out"), "--mask-format", "dicom-seg"]) == 2
+    assert "DICOM SEG refers to the slices of a DICOM series" in capsys.readouterr().err
+    for sequence in ("t1w", "t2w"):
+        as_series(files[sequence], tmp_path / "both" / sequence)
+    assert main(command(run_folder, {"t1w": tmp_path / "both"}, tmp_path / "out")) == 2
+    assert "holds 2 image series" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_patient_unlike_those_of_the_training_is_said_to_be_so(run, tmp_path):
+    model, files = predict.read_model(run[0]), files_of(run[1], 3)
+    assert not [
+        note for note in predict.predict(model, files).notes if "outside what the network saw" in note
+    ]
+    picture = sitk.ReadImage(files["t1w"])
+    array = sitk.GetArrayFromImage(picture).astype(float)
+    array[:, ::2] = 40 + 0.02 * np.abs(array[:, ::2]) ** 1.4  # every second row from another scanner
+    strange = sitk.GetImageFromArray(array.astype(np.float32))
+    strange.CopyInformation(picture)
+    sitk.WriteImage(strange, tmp_path / "strange.nii.gz")
+    notes = predict.predict(model, {"t1w": tmp_path / "strange.nii.gz"}).notes
+    assert [note for note in notes if "T1W lies outside what the network saw: its features" in note]
+    coarse = sitk.Shrink(picture, (2, 2, 1))
+    sitk.WriteImage(coarse, tmp_path / "coarse.nii.gz")
+    notes = predict.predict(model, {"t1w": tmp_path / "coarse.nii.gz"}).notes
+    assert [note for note in notes if "T1W has voxels of 5 × 13 × 13 mm" in note]
+
+
+def test_the_distance_to_the_training_patients_is_robust_and_about_one_for_an_ordinary_one():
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(5, [1, 10, 1e-9], (400, 3)), columns=list("abc")).assign(silent=0.0)
+    table.iloc[:20, 0] = 1e6  # a few broken ones do not widen what counts as ordinary
+    summary = summarise(table)
+    assert summary["scale"][0] == pytest.approx(1, rel=0.2)
+    assert measure_distance(table.median(), summary) == 0
+    ordinary = [measure_distance(row, summary) for _, row in table.iloc[20:].iterrows()]
+    assert 0.5 < np.mean(ordinary) < 1
+    assert max(ordinary) < summary["limit"]
+    assert measure_distance(table.median().add([0, 300, 0, 0]), summary) == pytest.approx(5)  # counts as 10
+    assert list(intensity_levels(np.zeros((2, 3, 4, 5))).columns) == [
+        f"percentile_{level}" for level in LEVELS
+    ]
 
 
 def test_a_disagreement_of_the_tracks_is_said_and_which_to_read():
@@ -320,6 +445,7 @@ def test_a_tie_of_orientations_is_decided_the_same_way_every_time(monkeypatch):
     sides = [letters for axes in permutations(("AP", "IS", "LR")) for letters in product(*axes)]
     turns = ["".join(letters) for letters in sides]  # all 48, so that chance cannot pick the first
     monkeypatch.setattr(predict, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0)))
+    monkeypatch.setattr(predict, "read_spacing", lambda path: (5.0, 1.0, 1.0))
     assert predict._common_geometry(turns)["orientation"] == "AIL"
     assert predict._common_geometry(turns[::-1])["orientation"] == "AIL"
     assert predict._common_geometry([*turns, "RPS"])["orientation"] == "RPS"

@@ -201,6 +201,23 @@ def test_stopped_and_resumed_is_the_same_as_undisturbed(tmp_path, monkeypatch):
     assert not (tmp_path / "parts" / "checkpoint.pt").exists()
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda old: b"rubbish", lambda old: old[:-99], lambda old: old[:-9] + old[:9]]
+)
+def test_a_damaged_checkpoint_is_named_and_the_training_begins_anew(tmp_path, monkeypatch, capsys, damage):
+    data, options = patients(), {"network_settings": NETWORK, "settings": replace(SETTINGS, epochs=2)}
+    whole = train_segmentation(*data, **options, path=tmp_path / "whole" / NAME)
+    with monkeypatch.context() as patch:
+        stop_in(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
+    checkpoint = tmp_path / "parts" / "checkpoint.pt"
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    parts = train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
+    assert f"{checkpoint} is damaged or was altered" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(parts.history, whole.history)
+
+
 def test_a_damaged_network_is_trained_again(tmp_path):
     options = {"network_settings": NETWORK, "settings": replace(SETTINGS, epochs=1), "path": tmp_path / NAME}
     whole = train_segmentation(*patients(10), **options).network.state_dict()

@@ -129,6 +129,19 @@ def test_the_way_for_large_cohorts_gives_the_same_sum(seed, n, ties):
         assert concordance._sum_of_sign_products(*data) == directly
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(5, 60), ties=st.booleans())
+def test_few_pairs_and_many_are_counted_alike(seed, n, ties):
+    time, event, risk, _ = simulate(seed, n, ties=ties)
+    weight = np.random.default_rng(seed).uniform(0, 2, n).round()
+    directly = concordance._pairs(time, event, risk, weight)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(concordance, "FEW_PAIRS", 0)
+        many = concordance._pairs(time, event, risk, weight)
+    for field in ("score", "comparable", "tied", "n_pairs"):
+        np.testing.assert_allclose(getattr(directly, field), getattr(many, field), err_msg=field)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), ties=st.booleans())
 def test_patients_twice_give_the_same_index(seed, ties):

@@ -84,3 +84,6 @@ def test_estimable_columns_are_those_that_a_design_takes():
     assert read_design([1, 2, 3, 4, 5], [1, 0, 1, 1, 0], table[kept])[3] == ("a", "b", "c")
     assert estimable_columns(table[["same"]]) == []
     assert estimable_columns(table.head(0)) == []
+    # Two patients are at risk when the one event happens: what varies between them is one contrast.
+    assert estimable_columns(table, [1, 2, 4, 3, 5], [0, 0, 1, 0, 0]) == ["a"]
+    assert estimable_columns(table, [1, 2, 4, 3, 5], [0, 0, 0, 0, 0]) == []

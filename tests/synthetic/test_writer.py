@@ -13,6 +13,7 @@ import pytest
 
 from npcbook.cohort import check_cohort, image_path, mask_path, read_cohort, read_truth
 from npcbook.imaging import read_mask, read_volume
+from npcbook.store import MARK, is_own
 from npcbook.synthetic.patients import DEFAULT_SEED, HazardRatios
 from npcbook.synthetic.writer import MORE_EVENTS, rebuild_anatomy, render_again, write_cohort
 
@@ -35,8 +36,8 @@ def test_too_few_patients_are_refused(tmp_path):
 
 
 def contents(folder):
-    """Return a hash of every file by name."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """Return a hash of every file by name; the mark, with a number of its own for each folder, apart."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARK]
     return {str(p.relative_to(folder)): hashlib.md5(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -102,7 +103,9 @@ def test_a_lost_patient_is_written_again(written, tmp_path):
     assert contents(folder) == contents(written)
 
 
-@pytest.mark.parametrize("description", [None, '{"Name": "ours", "synthetic": false}'])
+@pytest.mark.parametrize(
+    "description", [None, "[]", *(f'{{"Name": "ours", "synthetic": {said}}}' for said in ("false", "true"))]
+)
 def test_a_users_folder_is_never_touched(tmp_path, description):
     (tmp_path / "precious.txt").write_text("ours")
     if description:
@@ -110,6 +113,16 @@ def test_a_users_folder_is_never_touched(tmp_path, description):
     with pytest.raises(FileExistsError, match="no synthetic cohort"):
         write_cohort(tmp_path, patients=36, grid=GRID, force=True)
     assert (tmp_path / "precious.txt").read_text() == "ours"
+
+
+def test_a_cohort_of_a_version_without_marks_is_moved_aside(tmp_path):
+    folder = write_cohort(tmp_path / "a", patients=30, grid=(4, 8, 8), workers=1)
+    (folder / MARK).unlink()
+    before = contents(folder)
+    write_cohort(folder, patients=30, grid=(4, 8, 8), workers=1)
+    assert is_own(folder)
+    assert contents(folder) == contents(tmp_path / "a-unmarked1") == before
+    assert not is_own(tmp_path / "a-unmarked1")
 
 
 def test_description_tells_how_the_cohort_was_made(written):

@@ -1,0 +1,57 @@
+"""Safe ids, and the file that says whose they are, which stays outside what is shared."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from npcbook.store import atomic_path
+
+
+def key_path(folder: Path) -> Path:
+    """Return where the key of a cohort lies: beside its folder, never in it."""
+    return folder.with_name(f"{folder.name}.key.csv")
+
+
+def read_key(folder: Path) -> dict[str, str]:
+    """Return the ``patient_id`` of each of the hospital's ids; empty where no table has been imported."""
+    path = key_path(folder)
+    if not path.exists():
+        return {}
+    key = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    return dict(zip(key["hospital_id"], key["patient_id"], strict=True))
+
+
+def write_key(folder: Path, key: dict[str, str]) -> Path:
+    """Write the key so that only its owner may read it, and return its path."""
+    path = key_path(folder)
+    with atomic_path(path) as temporary:
+        table = pd.DataFrame({"patient_id": key.values(), "hospital_id": key.keys()})
+        table.to_csv(temporary, index=False, encoding="utf-8-sig")
+    path.chmod(0o600)
+    return path
+
+
+def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dict[str, str]:
+    """Return a ``patient_id`` of letters and digits for each id of a hospital.
+
+    Parameters
+    ----------
+    ids : list of str
+        Unique ids, in the order of the table.
+    known : dict
+        Ids that have theirs already (`read_key`); they keep it.
+    new : bool
+        Whether all get new ones (P001, …), which say nothing to whom the cohort is given. Otherwise an id
+        keeps its letters and digits, as long as these differ.
+    """
+    letters = {given: re.sub(r"[^A-Za-z0-9]", "", given) for given in ids}
+    distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
+    if not new and distinct and all(given.isascii() for given in ids):
+        return letters
+    taken, made = set(known.values()), dict(known)
+    free = (f"P{n:0{max(3, len(str(len(ids))))}d}" for n in range(1, 10**9))
+    for given in ids:
+        if given not in made:
+            made[given] = next(safe for safe in free if safe not in taken)
+    return {given: made[given] for given in ids}

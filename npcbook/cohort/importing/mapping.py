@@ -1,0 +1,90 @@
+"""``map.yml``: one section a command, each as its user left it."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+from npcbook.store import atomic_path
+
+TOP = """\
+# How the hospital's own words and files become a cohort: one section for each import command. What the
+# command guessed stands beside what it was guessed from. Correct it, then give the same command again.
+"""
+
+
+def read_section(path: Path, name: str) -> dict | None:
+    """Read a command's section of ``map.yml``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; it need not exist.
+    name : str
+        Section, such as ``table``.
+
+    Returns
+    -------
+    dict or None
+        Every scalar as text, as it is written (``Yes``, ``01``; nothing is the empty text), so that no code
+        of the hospital turns into something else; None where there is no such section yet.
+
+    Raises
+    ------
+    ValueError
+        If the file is no valid YAML, or the section holds no names with values.
+    """
+    if not path.exists():
+        return None
+    try:
+        sections = yaml.load(path.read_text("utf-8"), yaml.BaseLoader) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise ValueError(
+            f"{path}{place} is not valid YAML: correct it (a text with a colon or # needs quotes), or delete "
+            f"the file to begin anew."
+        ) from error
+    section = sections.get(name) if isinstance(sections, dict) else sections
+    if section is not None and not isinstance(section, dict):
+        raise ValueError(f"{path}: {name} must hold lines 'key: value': delete the file to begin anew.")
+    return section
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Write one section of ``map.yml``, whole or not at all; the text of all others stays as it is.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made where it is missing.
+    name : str
+        Section, such as ``table``.
+    text : str
+        The section with its comments; its first line that is no comment is ``<name>:``.
+    """
+    before = path.read_text("utf-8") if path.exists() else TOP
+    with atomic_path(path) as temporary:
+        temporary.write_text(replace_section(before, name, text), "utf-8")
+
+
+def replace_section(before: str, name: str, text: str) -> str:
+    """Return the text of ``map.yml`` with one section replaced, or put at its end where it is new.
+
+    A section begins with the comments that stand directly above its name, from the margin, without an empty
+    line between, and reaches to the beginning of the next.
+    """
+    begin = re.compile(r"(?:^#[^\n]*\n)*^[\"']?([A-Za-z_]\w*)[\"']?:(?=\s|$)", re.MULTILINE)
+    starts = [(match.group(1), match.start()) for match in begin.finditer(before)]
+    text = text.strip("\n") + "\n"
+    for (section, start), (_, end) in pairwise([*starts, ("", len(before))]):
+        if section == name:
+            return before[:start] + text + ("\n" + before[end:] if before[end:].strip() else "")
+    return f"{before.rstrip()}\n\n{text}" if before.strip() else text
+
+
+def as_yaml(value: object) -> str:
+    """Return a value as YAML in one line, quoted where it must be."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False)
+    return text.strip().removesuffix("...").strip()

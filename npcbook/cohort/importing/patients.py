@@ -1,0 +1,127 @@
+"""Whose images they are, and what their headers say of the patients."""
+
+from itertools import count
+from pathlib import Path
+
+import pandas as pd
+
+from npcbook.cohort.importing.keys import read_key
+from npcbook.cohort.importing.rules import IGNORE, Rules, people
+from npcbook.cohort.importing.series import Item
+from npcbook.cohort.table import NOT_GIVEN, _read_text, _table_path
+from npcbook.store import atomic_path
+
+FACTS = ("scanner", "field_t", "sex", "age")
+#: Headers and table may differ by so many years of age: a birthday lies between scan and diagnosis.
+YEARS = 1.5
+
+
+def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]:
+    """Return the cohort's id of each of the hospital's, and what to say of those without one."""
+    given, known = list(dict.fromkeys(item.patient for item in items)), read_key(out)
+    try:
+        table = _read_text(_table_path(out))["patient_id"]
+    except FileNotFoundError:
+        table = None
+    known |= {patient: patient for patient in (table if table is not None else ()) if patient not in known}
+    alike = {_alike(name): safe for name, safe in known.items()}
+    ids = {name: known.get(name, alike.get(_alike(name))) for name in given}
+    lacking = [name for name, safe in ids.items() if safe is None]
+    if table is None:
+        # New ids: those of files and headers may be names.
+        taken = set(known.values())
+        free = (safe for number in count(1) if (safe := f"P{number:03d}") not in taken)
+        return {name: safe or next(free) for name, safe in ids.items()}, []
+    said = []
+    if lacking:
+        said.append(f"not in the table, left out: {people(len(lacking))} of the images ({some(lacking)})")
+    if without := sorted(set(table) - set(ids.values())):
+        said.append(f"without images: {people(len(without))} of the table ({some(without)})")
+    return {name: safe for name, safe in ids.items() if safe is not None}, said
+
+
+def _alike(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower().lstrip("0")
+
+
+def some(names: list[str]) -> str:
+    """Return the first of some names in words."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def has_table(out: Path) -> bool:
+    """Return whether a cohort has a table of its patients."""
+    return any((out / f"participants.{suffix}").exists() for suffix in ("tsv", "csv"))
+
+
+def header_facts(items: list[Item], ids: dict[str, str], rules: Rules) -> dict[str, dict[str, str]]:
+    """Return what the headers of the images say of each patient, by the cohort's id and `FACTS`."""
+    facts = {safe: {} for safe in ids.values()}
+    for item in items:
+        used = not item.is_contours and rules.series[item.kind] != IGNORE and item.patient in ids
+        if used and item.series is not None:
+            mine = facts[ids[item.patient]]
+            for name, value in zip(FACTS, _facts(item.series.header), strict=True):
+                if value:
+                    mine.setdefault(name, value)
+    return facts
+
+
+def _facts(header: dict) -> tuple[str, str, str, str]:
+    field = float(header.get("MagneticFieldStrength") or 0)
+    words = f"{header.get('Manufacturer', '')} {header.get('ManufacturerModelName', '')}".split()
+    sex = {"M": "male", "F": "female"}.get(str(header.get("PatientSex", "")).upper(), "")
+    tesla = field / 10000 if field > 100 else field  # some write gauss
+    return " ".join(dict.fromkeys(words)), f"{tesla:g}" if field else "", sex, _age(header)
+
+
+def _age(header: dict) -> str:
+    said = str(header.get("PatientAge", ""))
+    if said.endswith("Y") and said[:-1].isdigit():
+        return str(int(said[:-1]))
+    born, scanned = (
+        pd.to_datetime(header.get(name, ""), format="%Y%m%d", errors="coerce")
+        for name in ("PatientBirthDate", "StudyDate")
+    )
+    years = (scanned - born).days / 365.25
+    return str(int(years)) if 0 < years < 120 else ""
+
+
+def fill_table(out: Path, facts: dict[str, dict[str, str]]) -> list[str]:
+    """Fill empty cells of the table from the headers; say what was filled and what contradicts them."""
+    path, said = out / "participants.tsv", []
+    table = pd.DataFrame({"patient_id": sorted(facts)})
+    if has_table(out):
+        path = _table_path(out)
+        kept = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+        table = pd.read_csv(path, sep=_separator(path), **kept)
+    for name in FACTS:
+        header = pd.Series([facts.get(patient.strip(), {}).get(name, "") for patient in table["patient_id"]])
+        if not header.any():
+            continue
+        column = table[name].str.strip() if name in table else pd.Series("", index=table.index)
+        empty = column.isin(NOT_GIVEN)
+        differs = _differs(name, column, header) & ~empty & (header != "")
+        if differs.any():
+            n, first = people(int(differs.sum())), some(table.loc[differs, "patient_id"].tolist())
+            said.append(f"{name} in the table is not that of the images' headers: {n} ({first})")
+        if filled := int((empty & (header != "")).sum()):
+            said.append(f"{name} filled from the images' headers: {people(filled)}")
+        table[name] = column.where(~empty, header)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, sep=_separator(path), index=False)
+    return said
+
+
+def _separator(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+def _differs(name: str, table: pd.Series, header: pd.Series) -> pd.Series:
+    """Return where table and header contradict each other so that images may be of somebody else."""
+    if name == "sex":
+        return table != header
+    if name == "age":
+        years = pd.to_numeric(table, errors="coerce") - pd.to_numeric(header, errors="coerce")
+        return years.abs() > YEARS
+    return pd.Series(False, index=table.index)

@@ -1,0 +1,287 @@
+"""What images and contours a folder holds, whose they are, and what their names make one guess."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from npcbook.cohort.importing.contours import dicom_references, label_maps, segment_names, structure_names
+from npcbook.imaging.dicom import Series, find_series, is_dicom
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
+SUFFIX = r"\.(?:nii|nii\.gz|nrrd|seg\.nrrd|mha|mhd)$"
+#: Words of file names that stand behind a patient's id.
+WORD = (
+    r"(?:ce)?t[12](?:wi?)?(?:\+?c|ce|gd)?|ce|c\+|flair|dwi|adc|d?seg|mask|label|contour|roi|gtv|tumou?r|node"
+)
+WORD += r"|image|img"
+#: Where in a path the patient's id may stand: the first group.
+PATIENT_PATTERNS = (
+    r"(?:^|/)sub-([A-Za-z0-9]+)(?=[_/])",
+    r"^(?:.*/)?(?:imagesT[rs]|labelsT[rs])/(.+?)(?:_\d{4})?" + SUFFIX,
+    r"^([^/]+)/",
+    r"([^/]+)/[^/]+$",
+    rf"([^/]+?)(?:[_\-. ]+(?:{WORD})(?![a-z])[^/]*|){SUFFIX}",
+    rf"([^/]+?)(?:[_\-. ]+[^_\-. /]+|){SUFFIX}",
+)
+HEADER = "PatientID"
+
+#: What names say, tried in this order; they are compared word by word (`_words`).
+IGNORED_SERIES = (
+    r"loc\w*|scout|survey|dwi|adc|diff\w*|dti|tof|swi|perf\w*|dce|sub|subtract\w*|mip|flair|mrs|ct|pet"
+)
+IGNORED_SERIES += r"|sag\w*|cor|coronal|[矢冠]状?位?"
+CONTRAST = r"c|\+|ce|gd|gad\w*|post\w*|contrast\w*|enh\w*|km|mdc|dotarem|gadovist|\S*(?:增强|强化)\S*"
+T1 = r"(?:e|ce)?t1(?:wi?)?(?:c|ce|gd)?|vibe|lava|thrive|bravo|mprage|f?spgr"
+ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
+T2 = r"t2(?:wi?)?|haste|propeller|blade"
+IGNORED_STRUCTURE = r"p?ctv\w*|ptv\w*|pgtv\w*|itv\w*|ring|z|avoid\w*|dose\w*"
+MARGIN = r"\d+ ?(?:mm|cm)|\+"
+NODE = r"gtv ?(?:n(?!x|p|a)\w{0,3}|r?p?ln\w*|rpn\w*)|n[dlr]?\d?|r?p?lns?\d?|nod(?:e|es|al)\d*|lymph\w*"
+NODE += r"|\S*淋巴\S*"
+TUMOUR = r"gtv ?(?:p|nx|np|t|nas|prim)\w*|gtv\d?|nx|npc?|tumou?rs?\d*|primary|lesions?\d*|nasopharyn\w*"
+TUMOUR += r"|\S*(?:原发|肿瘤|鼻咽|病灶)\S*"
+
+
+# Each is itself alone, so that what was read of it can be kept.
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image of a patient, or one set of contours.
+
+    Attributes
+    ----------
+    patient : str
+        The hospital's id.
+    kind : str
+        What ``map.yml`` lists it by: the description of a DICOM series, or the path of a file with ``*`` for
+        the patient.
+    path : path
+        Its file; of a series, the first.
+    series : Series or None
+        Of a DICOM file.
+    structures : dict of str to str
+        Of contours: the name in ``map.yml`` and that in the file; empty for an image.
+    hint : str
+        Words to guess from.
+    frame : str
+        Frame of reference; for contours, that of the image they were drawn on; "" where it is not told.
+    drawn_on : frozenset of str
+        Of contours: UIDs of series that they name.
+    problem : str
+        Why it cannot be read.
+    """
+
+    patient: str
+    kind: str
+    path: Path
+    series: Series | None = None
+    structures: dict[str, str] = field(default_factory=dict)
+    hint: str = ""
+    frame: str = ""
+    drawn_on: frozenset[str] = frozenset()
+    problem: str = ""
+
+    @property
+    def is_contours(self) -> bool:
+        """Whether it is a set of contours, and no image."""
+        if self.series is not None:
+            return self.series.modality in ("RTSTRUCT", "SEG")
+        return bool(self.structures or self.problem)
+
+
+def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
+    """List the images and contours below a folder.
+
+    Parameters
+    ----------
+    source : path
+        Folder with DICOM files, NRRD, NIfTI or MetaImage files, in whatever order.
+    patient : str
+        Where the patient's id stands: ``PatientID`` (of DICOM headers), or a regular expression whose first
+        group finds it in a file's path below `source`; "" to guess.
+
+    Returns
+    -------
+    tuple of list of Item and str
+        What was found, and where the id was taken from.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing, or a path does not match the expression.
+    """
+    files = [
+        p
+        for p in sorted(source.rglob("*"))
+        if p.is_file() and not any(x[0] == "." for x in p.relative_to(source).parts)
+    ]
+    pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
+    series = find_series(path for path in set(files) - set(pictures) if is_dicom(path))
+    if not pictures and not series:
+        raise ValueError(
+            f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}: give the folder "
+            "with the images."
+        )
+    if series and not patient:
+        patient = HEADER if all(one.patient_id for one in series) else ""
+    inside = [path.relative_to(source).as_posix() for path in [*pictures, *(one.files[0] for one in series)]]
+    patient = patient or guess_patient(inside)
+    # Beside DICOM series, files may hold contours; whose they are stands in their paths alone.
+    pattern = guess_patient(inside[: len(pictures)]) if pictures and patient == HEADER else patient
+    items = _file_items(source, pictures, pattern)
+    return [*items, *(_series_item(source, one, patient) for one in series)], patient
+
+
+def guess_patient(paths: list[str]) -> str:
+    """Return the pattern of `PATIENT_PATTERNS` that finds an id in every path, with fewest ids and kinds."""
+    best = {}
+    for pattern in PATIENT_PATTERNS:
+        try:
+            pairs = [split_path(path, pattern) for path in paths]
+        except ValueError:
+            continue
+        words = sum(bool(re.fullmatch(rf"(?:{WORD}).{{0,3}}", patient.lower())) for patient, _ in pairs)
+        if len(set(pairs)) == len(pairs):
+            ids, kinds = (len(set(part)) for part in zip(*pairs, strict=True))
+            best[pattern] = words, ids + kinds, -ids
+    if not best:
+        raise ValueError(
+            "Whose the files are cannot be told from their paths: put each patient's files into a folder "
+            "named by the id, or begin each file's name with the id and an underscore."
+        )
+    return min(best, key=best.get)
+
+
+def split_path(path: str, pattern: str) -> tuple[str, str]:
+    """Return the patient's id in a path, and the path with ``*`` instead."""
+    match = re.search(pattern, path, re.IGNORECASE)
+    if not match or not match.group(1):
+        raise ValueError(f"{path} does not match the pattern {pattern!r} (patient in map.yml): correct it.")
+    return match.group(1), re.sub(rf"(?<![A-Za-z0-9]){re.escape(match.group(1))}(?![A-Za-z0-9])", "*", path)
+
+
+def _series_item(source: Path, series: Series, pattern: str) -> Item:
+    patient = series.patient_id
+    if pattern != HEADER:
+        patient = split_path(series.files[0].relative_to(source).as_posix(), pattern)[0]
+    path, kind, problem, names = series.files[0], series.description, "", {}
+    uids, frame = frozenset(), series.header.get("FrameOfReferenceUID", "")
+    if series.modality in ("RTSTRUCT", "SEG"):
+        kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
+        try:
+            names = (structure_names if series.modality == "RTSTRUCT" else segment_names)(path).values()
+            uids, frame = dicom_references(path)
+        # A damaged file raises whatever its bytes happen to mean.
+        except Exception as error:
+            problem = f"cannot be read: {' '.join(str(error).split())}"
+    structures = {name: name for name in names}
+    return Item(patient, kind, path, series, structures, kind, frame, uids, problem)
+
+
+def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
+    channels, labels = _nnunet_names(source)
+    items = []
+    for path in paths:
+        patient, kind = split_path(path.relative_to(source).as_posix(), pattern)
+        channel = re.search(r"_(\d{4})" + SUFFIX, kind) if "images" in kind else None
+        hint = f"{kind} {channels.get(channel.group(1), '') if channel else ''}".strip()
+        structures, problem = {}, ""
+        if not channel and (_is_called_mask(kind) or not guess_series(hint)):
+            try:
+                found = label_maps(path)
+                named = path.name.endswith(".seg.nrrd") and not all(name.isdigit() for name in found)
+                structures = {name if named else labels.get(name, f"{kind} = {name}"): name for name in found}
+            except ValueError as error:
+                problem = str(error) if _is_called_mask(kind) else ""
+        items.append(Item(patient, kind, path, None, structures, hint, problem=problem))
+    return items
+
+
+def _is_called_mask(kind: str) -> bool:
+    return kind.endswith(".seg.nrrd") or bool(
+        re.search(
+            r"(?:^|[^a-z])(?:dseg|seg|segmentation|masks?|labels?t?[rs]?|contours?|roi|gtv\w*)(?![a-z])",
+            kind.lower(),
+        )
+    )
+
+
+def _nnunet_names(source: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the names of channels (by ``0000``) and of labels (by value) that a ``dataset.json`` gives."""
+    found = sorted(source.glob("dataset.json")) or sorted(source.glob("*/dataset.json"))
+    try:
+        said = json.loads(found[0].read_text("utf-8")) if found else {}
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        said = {}
+    channels = said.get("channel_names", said.get("modality", {}))
+    labels = {}
+    for name, value in said.get("labels", {}).items():
+        # The first version of nnU-Net wrote {"1": "tumour"}, the second {"tumour": 1}.
+        name, value = (value, name) if str(name).isdigit() else (name, value)
+        if not isinstance(value, list):
+            labels[str(value)] = str(name)
+    return {f"{int(number):04d}": str(name) for number, name in channels.items()}, labels
+
+
+def _words(name: str) -> str:
+    """Return a name in lower case, words between single spaces; a plus and a run of Chinese are words."""
+    apart = re.sub(r"([一-鿿]+|\+)", r" \1 ", name.lower().replace("sub-*", ""))
+    return f" {' '.join(re.sub(r'[^0-9a-z+一-鿿]', ' ', apart).split())} "
+
+
+def _says(name: str, pattern: str) -> bool:
+    return bool(re.search(rf"(?<= )(?:{pattern})(?= )", _words(name)))
+
+
+def guess_series(name: str) -> str:
+    """Return what an image's name makes it: ``t1w``, ``t2w``, ``cet1w``, ``ignore``, or "" without a clue."""
+    if _says(name, IGNORED_SERIES):
+        return "ignore"
+    if _says(name, T2):
+        return "t2w"
+    if _says(name, T1):
+        return "cet1w" if _says(name, CONTRAST) or _says(name, ENHANCED) else "t1w"
+    return ""
+
+
+def guess_structure(name: str) -> str:
+    """Return what a structure's name makes it: ``tumour``, ``node`` or ``ignore``; "" without a clue."""
+    if _says(name, IGNORED_STRUCTURE) or _says(name, MARGIN):
+        return "ignore"
+    return "node" if _says(name, NODE) else "tumour" if _says(name, TUMOUR) else ""
+
+
+def read_image(item: Item) -> sitk.Image:
+    """Read an image of a file or series, without what else its header says.
+
+    Raises
+    ------
+    ValueError
+        If it is no single three-dimensional image of finite numbers.
+    """
+    from npcbook.imaging.dicom import read_series
+
+    if item.series is not None:
+        picture = read_series(item.series)
+    else:
+        try:
+            picture = sitk.ReadImage(item.path)
+        except RuntimeError as error:
+            raise ValueError("cannot be read as an image.") from error
+    if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
+        picture = picture[:, :, :, 0]
+    if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(
+            f"has {picture.GetDimension()} dimensions and {picture.GetNumberOfComponentsPerPixel()} values a "
+            "voxel: a single three-dimensional image is needed."
+        )
+    array = sitk.GetArrayFromImage(picture)
+    if not np.isfinite(array).all():
+        raise ValueError("has voxels that are not finite numbers.")
+    # Made anew: a header's free text may name the patient.
+    clean = sitk.GetImageFromArray(array.astype(np.float32) if array.dtype == np.float64 else array)
+    clean.CopyInformation(picture)
+    return clean
