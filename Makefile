@@ -6,14 +6,15 @@ READY := .venv/.ready
 # A value as one word of the shell, whatever it holds.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: help book test lab lint bench lock clean
+.PHONY: help book test quick lab lint bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book    set up, simulate the cohort, run every chapter, build the pages (PROFILE=laptop)"
 	@echo "make test    set up and run the tests: library, every chapter in the smoke profile, the built book"
-	@echo "make lab     JupyterLab on the chapters"
-	@echo "make lint    formatting, style, docstrings, arrows and size of the house"
+	@echo "make quick   the library's tests alone"
+	@echo "make lab     JupyterLab on copies of the chapters, with runs and cohorts beside them"
+	@echo "make lint    formatting, style, docstrings, types of the faces, arrows and size of the house"
 	@echo "make bench   time the library against its references"
 	@echo "make clean   remove runs, synthetic cohorts and built pages; make lock: rewrite the pins"
 
@@ -22,16 +23,19 @@ book: $(READY)
 
 test: $(READY)
 	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages chromium
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadgroup --cov=npcbook --cov-report=term:skip-covered
+
+quick: $(READY)
+	$(RUN) -m pytest -n 2 -m "not book and not slow"
 
 lab: $(READY)
-	$(RUN) -m npcbook sync
-	$(RUN) -m jupyterlab --notebook-dir notebooks
+	$(RUN) -m npcbook lab
 
 lint: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
+	$(RUN) -m mypy
 	$(RUN) tools/house.py
 	$(RUN) -m npcbook sync --check
 

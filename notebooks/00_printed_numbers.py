@@ -47,7 +47,7 @@ from npcbook.words import COHORTS, MODELS, format_ci
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
-largest_arm = 4  # most events tried in each arm of the T2N0 subgroup (Fig. 4)
+largest_arm = 4  # 1 to 30; most events tried in each arm of the T2N0 subgroup (Fig. 4)
 
 # %%
 chapter = open_chapter("00_printed_numbers", run_folder=run_folder)
@@ -662,7 +662,7 @@ chapter.say(f"In one sentence: {sentence}")
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `largest_arm = 8`: more splits of T2N0 events are tried. Look whether any other than the one found gives
 #   the printed limits and p.

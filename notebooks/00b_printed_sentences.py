@@ -56,9 +56,9 @@ from npcbook.words import COHORTS, LABELS, MODELS, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
-claimed_alpha = 0.05  # two-sided significance level (Statistical analysis)
-bytes_per_value = 4  # of a number on the graphics card: 4 in single precision, 2 in half
-min_fraction = 0.1  # least share of patients on either side of a cut-off, as in chapter 06
+claimed_alpha = 0.05  # 0.0001 to 0.5; two-sided significance level (Statistical analysis)
+bytes_per_value = 4  # 1 to 8; of a number on the graphics card: 4 in single precision, 2 in half
+min_fraction = 0.1  # 0.01 to 0.49; least share of patients on either side of a cut-off, as in chapter 06
 
 # %%
 chapter = open_chapter("00b_printed_sentences", run_folder=run_folder)
@@ -509,7 +509,7 @@ patients that the model was fitted on ([unseen](#printed-unseen)).""")  # fmt: s
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `claimed_alpha = 0.01`: the correlation that DL and clinical scores would need for a difference at this
 #   stricter level. The thresholds rise.

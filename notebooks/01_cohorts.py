@@ -62,8 +62,8 @@ from npcbook.words import (
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # months; survival is printed at 5 years (Table 1)
-patients_shown = 4  # rows of the montage
+horizon_months = 60  # 1 to last follow-up, months; survival is printed at 5 years (Table 1)
+patients_shown = 4  # 1 to all patients; rows of the montage
 
 # %% [markdown]
 # ## Data
@@ -601,13 +601,13 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `horizon_months = 96`: more metastases have happened by then, so the rates fall; fewer patients are
 #   followed so far, so the intervals widen. The rates are no longer set beside print, which has five years.
-# - `cohort_folder`: point it at another cohort, for example one made by
-#   `python -m npcbook simulate --scenario shift`, and give `run_folder` a new name. Standardised differences
-#   grow where the case mix of the other hospitals was shifted; the truth column says by how much risk did.
+# - `cohort_folder`: point it at another cohort, for example one made by `python -m npcbook simulate
+#   --scenario shift`, and give `run_folder` a new name. Standardised differences grow where the case mix of
+#   the other hospitals was shifted; the truth column says by how much risk did.
 # ```
 
 # %%

@@ -54,27 +54,26 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, STRUC
 # %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-preprocessing_order = "n4-normalise"  # paper: "normalise-n4", normalisation first
-network_width = "small"  # filters per level: "tiny", "small", "deposit" (16 to 128) or "paper" (64 to 2048)
-network_grid = "16, 48, 48"  # voxels (Z, Y, X) that the network sees; paper: 32, 192, 192
-plane_mm = 144.0  # how much of each slice it sees, about its middle; 0, as in the paper, for all of it
-epochs = 30  # at most, where training ends once the segmentation is stable; paper: 500
-training = {  # fields of TrainingSettings; what is left out is as in the paper
-    "batch_size": 2,  # paper: 64
-    "learning_rate": 3e-3,  # until it falls; paper: 1e-4
-    "schedule": "until stable",  # paper: "constant", and "after the segmentation achieved stable performance"
-    "loss": "dice and cross-entropy",  # paper: "dice"; deposited script: "cross-entropy"
+preprocessing_order = "n4-normalise"  # "n4-normalise" or "normalise-n4", the paper's
+network_width = "small"  # "tiny", "small", "deposit" or "paper"; filters per level, paper: 64 to 2048
+network_grid = "16, 48, 48"  # 3 whole numbers, 1 to 512; voxels (Z, Y, X) it sees; paper: 32, 192, 192
+plane_mm = 144.0  # 0 to 500; how much of each slice it sees, about its middle; 0, as in the paper: all
+epochs = 30  # 1 or more; at most, where training ends once the segmentation is stable; paper: 500
+training = {  # fields of TrainingSettings but epochs, device, devices; what is left out is as in the paper
+    "batch_size": 2,  # 1 or more; paper: 64
+    "learning_rate": 3e-3,  # 1e-8 to 1; until it falls; paper: 1e-4
+    "schedule": "until stable",  # "until stable", "one cycle" or "constant"; paper: constant, until stable
+    "loss": "dice and cross-entropy",  # "dice" (paper), "cross-entropy" (deposit), "dice and cross-entropy"
     "mirror": True,  # exchange left and right of some images; paper: rotation and blurring only
     "warm_start": True,  # start from the network of the sequence before; paper: says nothing of it
 }
 
 # %%
+from npcbook.book import check_chapter
 from npcbook.imaging import NetworkSettings, TrainingSettings
 
-if unknown := training.keys() - {*TrainingSettings.__dataclass_fields__, "warm_start"}:
-    raise ValueError(
-        f"training has {sorted(unknown)}; its keys are fields of TrainingSettings and warm_start."
-    )
+# Before the settings, which look at how parameters go together, each by itself.
+check_chapter("02_segmentation", globals(), cohort_folder)
 batches = training.get("batch_size", TrainingSettings.batch_size) // TrainingSettings.micro_batch
 training_settings = TrainingSettings(
     epochs=epochs,
@@ -82,7 +81,7 @@ training_settings = TrainingSettings(
     devices=max(1, min(torch.cuda.device_count(), batches)),
     **{name: value for name, value in training.items() if name != "warm_start"},
 )
-grid, plane_mm = tuple(int(size) for size in network_grid.split(",")), plane_mm or None
+grid, plane = tuple(int(size) for size in network_grid.split(",")), plane_mm or None
 network_settings = NetworkSettings(width=network_width, grid=grid)
 warm_start = training.get("warm_start", False)
 chapter = open_chapter("02_segmentation", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -295,7 +294,7 @@ from npcbook.imaging import stable_after
 show_source(stable_after, train_epoch)
 
 # %%
-seen_by_network = {"order": preprocessing_order, "grid": grid, "plane_mm": plane_mm}
+seen_by_network = {"order": preprocessing_order, "grid": grid, "plane_mm": plane}
 seen_by_network |= {"training": asdict(training_settings), "warm_start": warm_start}
 with atomic_path(chapter.folder / "input.json") as temporary:
     temporary.write_text(json.dumps(seen_by_network))
@@ -316,7 +315,7 @@ def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
     keys = [(patient, sequence) for patient in patients.index]
     drawn = [mask_path(cohort_path, *key) if contoured.loc[key] else None for key in keys]
     pictures = [preprocessed_path(chapter.folder, *key) for key in keys]
-    return stack_on_grid(list(zip(pictures, drawn, strict=True)), grid, plane_mm=plane_mm)
+    return stack_on_grid(list(zip(pictures, drawn, strict=True)), grid, plane_mm=plane)
 
 
 # %%
@@ -381,7 +380,7 @@ jobs = [
         probability,
         preprocessed=preprocessed_path(chapter.folder, patient, sequence),
         target=predicted_mask_path(chapter.folder, patient, sequence),
-        plane_mm=plane_mm,
+        plane_mm=plane,
     )
     for sequence in SEQUENCES
     for patient, probability in zip(patients.index, predictions[sequence], strict=True)
@@ -626,16 +625,16 @@ chapter.against_paper("Dice overlap of tumour and nodes together: printed, and o
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much
-#   that of the tumour? Small structures are learnt last.
+# - `epochs`, a half or a double of the default: how much does the overlap of nodes change, and how much that
+#   of the tumour? Small structures are learnt last.
 # - `training["loss"] = "dice"`, the paper's, as a line of its own at the end of the parameters cell (what is
 #   left out of `training` itself falls back to the paper's values): with few epochs, look at *Dice = 0* for
 #   the nodes in the table by structure.
 # - `preprocessing_order = "normalise-n4"`, the paper's order: compare the histories of training.
 #
-# A training takes minutes and replaces the stored network, so that setting the parameters back trains again;
-# another `run_folder`, with chapter 01 run into it first, keeps both.
+# A training takes minutes. The stored networks stay; the new ones lie in the branch that the chapter names.
 # ```
 #
 # ## Hand-over

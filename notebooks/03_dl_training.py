@@ -58,14 +58,17 @@ cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 train_on = True  # paper: the network is trained on; False, as in the deposited script: it stays frozen
 outcome_training = {  # fields of PrognosisSettings, for a network that is trained on
-    "frozen_levels": 2,  # outermost levels that stay as they are; paper: does not say
-    "epochs": 24,  # at most: the number is chosen out of fold; paper: 500
-    "learning_rate": 1e-3,  # paper: 1e-4
-    "batch_size": 32,  # paper: 64
+    "frozen_levels": 2,  # 0 to 9; outermost levels that stay as they are; paper: does not say
+    "epochs": 24,  # 1 or more; at most: the number is chosen out of fold; paper: 500
+    "learning_rate": 1e-3,  # 1e-8 to 1; paper: 1e-4
+    "batch_size": 32,  # 1 or more; paper: 64
 }
-head = {"epochs": 500, "learning_rate": 1e-3}  # of the head on a frozen network; paper: 500 and 1e-4
-n_folds = 5  # folds of the recommended head, inner and outer; a network is trained on in three
-seed = 2023  # of the heads' first weights and of the folds
+head = {  # of the head on a frozen network
+    "epochs": 500,  # 1 or more; paper: 500
+    "learning_rate": 1e-3,  # 1e-8 to 1; paper: 1e-4
+}
+n_folds = 5  # 2 to 20; folds of the recommended head, inner and outer; a network is trained on in three
+seed = 2023  # 0 or more; of the heads' first weights and of the folds
 
 # %%
 chapter = open_chapter("03_dl_training", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -602,6 +605,7 @@ chapter.against_paper(
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `train_on = False`: the deposited script's way. The published C-index in training rises towards 1. What
 #   becomes of the one in validation?

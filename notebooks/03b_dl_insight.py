@@ -52,8 +52,8 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, format_number
 # %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-explained_patients = 4  # patients of highest risk whose scores are attributed to voxels
-seed = 2023  # of the network and the head of random weights
+explained_patients = 4  # 1 to all patients; those of highest risk whose scores are attributed to voxels
+seed = 2023  # 0 or more; of the network and the head of random weights
 
 # %%
 chapter = open_chapter("03b_dl_insight", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -322,6 +322,7 @@ the shells around it ([where the score looks](#dl-attribution)).""",
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `explained_patients`, more of them: does the share that falls on the predicted tumour stay where it is?
 # - `seed`: another random network and head. What moves was never learnt.

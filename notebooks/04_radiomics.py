@@ -81,10 +81,10 @@ from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, f
 # %% tags=["parameters"] needs="dmfs metastases images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-region = "tumour and nodes"  # contours used; print: tumour and nodes; also "tumour" or "nodes"
-contours = "manual"  # print: manual; "predicted" takes the network's of chapter 02
-bin_width = 25.0  # print: 25; here in hundredths of a standard deviation
-workers = 2  # processes
+region = "tumour and nodes"  # one of STRUCTURES: "tumour and nodes" (print), "tumour" or "nodes"
+contours = "manual"  # "manual" (print) or "predicted"; the latter takes the network's of chapter 02
+bin_width = 25.0  # 0.1 to 10000; print: 25; here in hundredths of a standard deviation
+workers = 2  # 1 to 256; processes
 
 # %% [markdown]
 # ## Data
@@ -676,10 +676,12 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
 #   then have no region: they appear among the failed cases with that reason and take the training mean, and
-#   the [correlation of the signature with volume](#radiomics-volume) should change (run 04b afterwards).
+#   the [correlation of the signature with volume](#radiomics-volume) should change (in chapter 04b of the
+#   branch).
 # - `bin_width = 100`: coarser grey levels in every patient. Shape stays as it is, first-order features but
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.

@@ -79,9 +79,9 @@ from npcbook.words import DISPLAY_NAMES, SEQUENCES, format_number, format_p, or_
 # %% tags=["parameters"] needs="dmfs metastases images contours tested"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-stability_patients = 40  # patients in each check of stability (recommended track)
-resamples = 20  # bootstrap samples in which the selection is repeated (recommended track)
-workers = 2  # processes
+stability_patients = 40  # 2 to all patients; patients in each check of stability (recommended track)
+resamples = 20  # 1 or more; bootstrap samples in which the selection is repeated (recommended track)
+workers = 2  # 1 to 256; processes
 
 # %% [markdown]
 # ## Data
@@ -681,10 +681,11 @@ chapter.not_estimable()
 # %% [markdown]
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature
-#   with volume should change here (run 04b after it).
+#   with volume should change here, in the branch that chapter 04 names: set `run_folder` to it.
 # ```
 #
 # ## Limits and deviations

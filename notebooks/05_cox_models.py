@@ -45,10 +45,10 @@ from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODEL
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # the paper's TD-ROC curves are at 5 years
-clinical_covariates = "t2,rene_g1,rene_g2,female"  # the paper's clinical model: T category, rENE and sex
-n_folds = 5  # recommended track only: groups of training patients scored by models fitted on the others
-seed = 2023  # of the division into folds
+horizon_months = 60  # 1 to last follow-up, months; the paper's TD-ROC curves are at 5 years
+clinical_covariates = "t2,rene_g1,rene_g2,female"  # names of COVARIATES; the paper's clinical model
+n_folds = 5  # 2 to 20; recommended track: groups of training patients, scored by models of the others
+seed = 2023  # 0 or more; of the division into folds
 
 # %%
 chapter = open_chapter("05_cox_models", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -703,8 +703,8 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# `clinical_covariates = "t2,rene_g1,rene_g2,female,n1"`: one more coefficient for the same events. The
-# apparent C-index of the Cox models rarely falls; whether validation follows is another matter.
+# - `clinical_covariates = "t2,rene_g1,rene_g2,female,n1"`: one more coefficient for the same events. The
+#   apparent C-index, which is not what a Cox model maximises, moves a little; validation need not follow.
 # ```
 #
 # ## Limits and deviations

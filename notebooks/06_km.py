@@ -45,12 +45,12 @@ from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED,
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # where survival is read off the curves, as in the paper
-min_fraction = 0.1  # least share of patients on either side of a cut-off, as in survminer
-permutations = 2000  # for the corrected p-value of the search
-resamples = 200  # recommended track only: bootstrap samples in which the cut-offs are searched again
-n_folds = 5  # recommended track only: folds of the cross-validated cut-off
-seed = 2023  # of the permutations and the folds
+horizon_months = 60  # 1 to last follow-up, months; where survival is read off the curves, as in the paper
+min_fraction = 0.1  # 0.01 to 0.49; least share of patients on either side of a cut-off, as in survminer
+permutations = 2000  # 1 or more; for the corrected p-value of the search
+resamples = 200  # 1 or more; recommended track: bootstrap samples in which cut-offs are searched again
+n_folds = 5  # 2 to 20; recommended track only: folds of the cross-validated cut-off
+seed = 2023  # 0 or more; of the permutations and the folds
 
 # %%
 chapter = open_chapter("06_km", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -682,10 +682,11 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `min_fraction = 0.3`: the search may no longer isolate a small extreme group, and tries fewer cuts. A
-#   validation ratio that comes or goes rested on the choice of this number.
+# - `min_fraction = 0.3`: the search may no longer isolate a small extreme group. It tries fewer cuts where a
+#   score has many values, so that its largest statistic in training falls or stays. Hazard ratios may rise
+#   all the same, and in validation p-values come or go: what does rested on the choice of this number.
 # ```
 #
 # ## Limits and deviations

@@ -68,9 +68,9 @@ from npcbook.words import (
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
-age_cut = 0  # years; 0 takes the training median (the paper does not say where it divides)
-horizon_months = 60  # 5-year rates
+model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+age_cut = 0  # 0 to 120, years; 0 takes the training median (the paper does not say where it divides)
+horizon_months = 60  # 1 to last follow-up, months; 5-year rates
 
 # %% [markdown]
 # ## Data
@@ -111,8 +111,10 @@ chapter.say(f"Risk groups by {LABELS.get(model, model)}.")
 
 # %%
 FACTORS = ["Age", "Sex", "rENE", "EBV DNA", "Clinical stage"]
-age_cut = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
-older = patients["age"].gt(age_cut).map({True: f"> {age_cut:g} years", False: f"≤ {age_cut:g} years"})
+divided_at = age_cut or float(patients.loc[patients["cohort"] == "training", "age"].median())
+older = (
+    patients["age"].gt(divided_at).map({True: f"> {divided_at:g} years", False: f"≤ {divided_at:g} years"})
+)
 patients["Age"] = older.where(patients["age"].notna())
 patients["Sex"] = patients["sex"].astype(object).str.capitalize()
 patients["rENE"] = (
@@ -584,12 +586,13 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `age_cut = 60`: the older group becomes small. Its interval widens and its ratio may jump, while nothing
-#   about the score has changed: a picture of how much a forest plot owes to where one divides.
-# - `model = "clinical"`: risk groups of the model without images. In the subgroups by rENE and stage one arm
-#   may be empty, because these factors make the score; the list of what cannot be estimated grows.
+# - `age_cut = 60`: the older group becomes small. Its interval widens, or there is none any more, while
+#   nothing about the score has changed: a picture of how much a forest plot owes to where one divides.
+# - `model = "clinical"`: risk groups of the model without images. No ratio of theirs is set beside print,
+#   which has those of the DL score; and in subgroups by rENE and stage, which make the clinical score, an arm
+#   may be empty or nearly so.
 # ```
 #
 # ## Limits and deviations

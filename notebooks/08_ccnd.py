@@ -73,12 +73,12 @@ from npcbook.words import (
 # %% tags=["parameters"] needs="dmfs metastases covariates dose"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # whose risk groups; the paper uses the DL score of the combined sequences
-threshold_mg_m2 = 160  # highest dose of the low-dose group; the paper's threshold, its median
-horizon_months = 60  # 5-year rates
-landmark_months = 6  # recommended track: after most chemotherapy; adjuvant cycles may last longer
-n_bootstraps = 200  # recommended track: limits of the weighted rates
-seed = 2023  # of the bootstrap
+model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+threshold_mg_m2 = 160  # 1 to 1000; highest dose of the low-dose group; the paper's threshold, its median
+horizon_months = 60  # 1 to last follow-up, months; 5-year rates
+landmark_months = 6  # 0 to last follow-up; recommended track: after most chemotherapy
+n_bootstraps = 200  # 1 or more; recommended track: limits of the weighted rates
+seed = 2023  # 0 or more; of the bootstrap
 
 # %% [markdown]
 # ## Data
@@ -688,9 +688,10 @@ chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 #
 # ```{admonition} Try this
 # :class: tip
-# `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain. If
-# conclusions depend on the threshold, it was part of the finding. `landmark_months = 12`: more early
-# metastases fall before the landmark; a ratio that moves towards 1 owed part of its size to the first year.
+# - `threshold_mg_m2 = 200`: fewer patients above the threshold, so that their rate becomes less certain. If
+#   conclusions depend on the threshold, it was part of the finding.
+# - `landmark_months = 12`: metastases before the landmark no longer count; a ratio that moves towards 1 owed
+#   part of its size to the first year.
 # ```
 #
 # ## Limits and deviations

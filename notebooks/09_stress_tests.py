@@ -44,12 +44,12 @@ from npcbook.words import COHORTS, COVARIATES, ENDPOINTS, LABELS, MISSING, MODEL
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # survival rates and Uno's C, as the paper's 5-year figures
-clinical_covariates = "t2,rene_g1,rene_g2,female"  # the paper's clinical model: T category, rENE and sex
-n_repeats = 500  # random scores whose best cut-off is searched
-n_resamples = 100  # bootstrap samples for optimism
-n_permutations = 100  # of the outcomes
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to last follow-up, months; survival rates and Uno's C, as the paper's 5-year figures
+clinical_covariates = "t2,rene_g1,rene_g2,female"  # names of COVARIATES; the paper's clinical model
+n_repeats = 500  # 1 or more; random scores whose best cut-off is searched
+n_resamples = 100  # 1 or more; bootstrap samples for optimism
+n_permutations = 100  # 1 or more; of the outcomes
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data
@@ -608,11 +608,12 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `clinical_covariates = "t2,rene_g1,rene_g2,female,age,n1"`: more coefficients that need not matter. The
 #   optimism of the model with given covariates usually grows, its validation C-index usually does not.
-# - `horizon_months = 36`: fewer events by then, so that both kinds of C-index rest on fewer pairs.
+# - `horizon_months = 36`: fewer events by then, so that rates rise and both kinds of C-index rest on fewer
+#   pairs.
 # ```
 #
 # ## Limits and deviations

@@ -57,11 +57,11 @@ from npcbook.words import (
 # %% tags=["parameters"] needs="dmfs metastases covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-horizon_months = 60  # by when risks are predicted, as the paper's 5-year figures
-thresholds = "5,10,20"  # per cent: predicted risks from which one might treat
-local_events = "5,10,20,40,80"  # metastases at a new centre from which predictions are updated
-n_resamples = 300  # bootstrap samples, and samples of a new centre
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to last follow-up, months; by when risks are predicted, as the paper's 5-year figures
+thresholds = "5,10,20"  # numbers, 0.1 to 99, per cent; predicted risks from which one might treat
+local_events = "5,10,20,40,80"  # whole numbers, 1 to 10000; metastases at a centre, to update predictions by
+n_resamples = 300  # 1 or more; bootstrap samples, and samples of a new centre
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data
@@ -630,11 +630,11 @@ chapter.not_estimable()
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `thresholds = "2,5,30"`: other risks from which one might treat, in the table of net benefit.
-# - `local_events = "3,30,300"`: the error of an update falls with the number of local events, whatever the
-#   centre.
+# - `local_events = "3,30,300"`: the error after an update of baseline and slope falls with the number of
+#   local events, at every centre; that of the baseline alone stops falling where the slope is wrong.
 # ```
 #
 # ## Limits and deviations

@@ -42,7 +42,7 @@ from npcbook.words import LABELS, PRINT_LABEL, format_number
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # the run whose values are compared
 cohort_folder = "data/cohorts/synthetic-laptop"  # the cohort that the run analysed
-absolute_limits = "auto"  # axis of the figure: "auto", or two numbers such as "0.4,1"
+absolute_limits = "auto"  # "auto" or 2 numbers, 0 to 1, such as 0.4,1; axis of the figure
 
 # %%
 chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -291,6 +291,7 @@ chapter.front_figure("front", caption)
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
 #   can be compared with those of another run drawn on the same axis.

@@ -71,10 +71,10 @@ from npcbook.words import COHORTS, MASK_LABELS, SYNTHETIC_LABEL, format_number
 # %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-drawn_slices = 28  # slices of the pictures drawn here (print: 32)
-drawn_voxels = 144  # voxels of their rows and columns (print: 192)
-probed_patients = 90  # patients drawn for the probes
-seed = 1  # of the patients drawn here
+drawn_slices = 28  # 4 to 64; slices of the pictures drawn here (print: 32)
+drawn_voxels = 144  # 16 to 512; voxels of their rows and columns (print: 192)
+probed_patients = 90  # 10 to 5000; patients drawn for the probes
+seed = 1  # 0 or more; of the patients drawn here
 
 # %% [markdown]
 # ## Data
@@ -591,11 +591,12 @@ chapter.takeaway(
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `probed_patients = 45`: the estimates of how well a planted trait can be read off the image become less
 #   certain, not lower.
-# - `drawn_voxels = 72`: the montage shows what a network sees whose grid is as coarse; look
-#   for the smallest node that can still be told from a vessel.
+# - `drawn_voxels = 72`: the montage shows what a network sees whose grid is as coarse; look for the smallest
+#   node that can still be told from a vessel.
 # ```
 #
 # **Hand-over.** How the drawn cohort compares with print, and how hard its truth is to find, is told in

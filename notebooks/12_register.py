@@ -46,9 +46,9 @@ from npcbook.words import MISSING, PRINT_LABEL, format_hr, format_number, format
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # whose scores and groups are compared
 cohort_folder = "data/cohorts/synthetic-laptop"  # the cohort that the run analysed
-only_chapter = ""  # such as 04_radiomics, to show the topics of one chapter; empty shows all
-clinical_covariates = "t2,rene_g1,rene_g2,female"  # of the Cox models measured; as in chapter 05
-horizon_months = 60  # of the survival rates
+only_chapter = ""  # "" or one of CHAPTERS; whose topics are shown, such as 04_radiomics; empty: all
+clinical_covariates = "t2,rene_g1,rene_g2,female"  # names of COVARIATES; of the Cox models measured
+horizon_months = 60  # 1 to last follow-up, months; of the survival rates
 
 # %%
 chapter = open_chapter("12_register", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -323,6 +323,7 @@ chapter.table("against_paper", settings[columns], "Settings printed in the paper
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `clinical_covariates = "t2,n1,age"`: the last one named is the one whose hazard ratio is compared.
 # - `horizon_months = 36`: the two definitions of DMFS are then compared at three years, where fewer patients

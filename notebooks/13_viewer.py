@@ -47,7 +47,7 @@ from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
 # %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-patients_shown = 3  # from best to worst agreement
+patients_shown = 3  # 1 to all patients; from best to worst agreement
 
 # %%
 chapter = open_chapter("13_viewer", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -185,9 +185,10 @@ the same patients.</p></div>
 #
 # ```{admonition} Try this
 # :class: tip
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether
-#   agreement falls evenly or only among the worst.
+# - `patients_shown = 5`: two patients between those shown now; the steps between them tell whether agreement
+#   falls evenly or only among the worst.
 # - `patients_shown = 1`: only the best, which is what a paper's figure tends to show.
 # ```
 #

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import math
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
-def existing_folder(name: str, below: str) -> Path:
+def existing_folder(name: str, below: str | Path) -> Path:
     """Return a folder given as a path or as a name below ``data/cohorts`` or ``data/runs``."""
     folder = Path(name).resolve()
     if not folder.is_dir():
@@ -57,7 +58,7 @@ def existing_folder(name: str, below: str) -> Path:
 
         folder = project_path(Path(below) / name)
     if not folder.is_dir():
-        kind = below.removeprefix("data/").removesuffix("s")
+        kind = Path(below).name.removesuffix("es" if str(below).endswith("branches") else "s")
         raise FileNotFoundError(f"There is no {kind} {folder}: give its folder, or a name below {below}.")
     return folder
 
@@ -182,19 +183,25 @@ def run_book(arguments: argparse.Namespace) -> int:
     """Run the chapters that need it and build the pages.
 
     Run the chapters whose inputs, parameters or code changed, then build the pages. Stopped at any moment, it
-    continues where it was.
+    continues where it was. Where a parameter (-p) differs from what the stored run was made with, that run
+    stays as it is, and a branch of it is run.
     """
     from npcbook.book import run as book
     from npcbook.store import locked, project_path
 
     start = time.monotonic()
-    parameters = read_settings(arguments.profile) | read_overrides(arguments.parameter)
+    overrides = read_overrides(arguments.parameter)
+    parameters = read_settings(arguments.profile) | overrides
     book.sync_notebooks()
     book.check_parameters(parameters)
     cohort_folder = find_cohort(arguments)
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
     if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
+    book.check_parameters(parameters, cohort_folder)
+    given = {} if arguments.dry_run else overrides
+    run_folder, settings = choose_branch(run_folder, arguments.branch, given)
+    parameters = parameters | settings | overrides
     with locked(cohort_folder, reading=True), locked(run_folder):
         return make_book(arguments, run_folder, cohort_folder, parameters, start)
 
@@ -228,6 +235,21 @@ def make_book(
     say(f"tables, figures and methods: {results}")
     say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
+
+
+def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:
+    """Return the run to work in (itself, a named branch, or one for `overrides`), and what it changes."""
+    from npcbook.book import branches
+    from npcbook.book.run import plan_chapters
+
+    if name:
+        run_folder = existing_folder(name, run_folder / branches.BRANCHES)
+    changed = {p.name: branches.changed_parameters(run_folder, p.name, overrides) for p in plan_chapters()}
+    if first := next(filter(changed.get, changed), None):
+        changes = {key: value for each in changed.values() for key, value in each.items()}
+        run_folder = branches.open_branch(run_folder, first, changes)
+        say(f"the stored run stays as it is; its branch: {run_folder.name}")
+    return run_folder, branches.branch_parameters(run_folder)
 
 
 def say(line: str) -> None:
@@ -469,20 +491,38 @@ def verify_run(arguments: argparse.Namespace) -> int:
 def sync_notebooks(arguments: argparse.Namespace) -> int:
     """Derive the notebooks from their scripts.
 
-    Write notebooks/*.ipynb from notebooks/*.py. Nothing ever flows back.
+    Write notebooks/*.ipynb from notebooks/*.py. A notebook that was changed by hand is not written over: say
+    whether to keep the change (it goes into the script) or to discard it.
     """
-    from npcbook.book import run as book
+    from npcbook.book import notebooks
 
+    if arguments.keep:
+        for path in notebooks.keep_edits():
+            print(f"wrote {path.name}")
     if not arguments.check:
-        for path in book.sync_notebooks():
+        for path in notebooks.sync_notebooks(discard=arguments.discard):
             print(f"wrote {path.name}")
         return 0
-    stale = book.stale_notebooks()
+    stale = notebooks.stale_notebooks()
     for path in stale:
         print(
             f"{path.name} is not what {path.stem}.py stands for: run python -m npcbook sync", file=sys.stderr
         )
     return 1 if stale else 0
+
+
+def open_lab(arguments: argparse.Namespace) -> int:
+    """Open the chapters in JupyterLab.
+
+    Lay out copies of the notebooks in data/lab, which are yours to change and which nothing writes over, and
+    open JupyterLab on data, where runs and cohorts are too.
+    """
+    from npcbook.book import lay_out_lab
+
+    folder, said = lay_out_lab()
+    print(*said, sep="\n" if said else "")
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.parent}"]
+    return subprocess.call([*command, f"--LabApp.default_url=/lab/tree/{folder.name}", *arguments.options])
 
 
 COHORT = "a folder, or a name below data/cohorts"
@@ -512,6 +552,7 @@ COMMANDS = {
     "verify-run": verify_run,
     "clean": remove_results,
     "sync": sync_notebooks,
+    "lab": open_lab,
 }
 #: Options: the commands that have it, its flags, and what argparse is told of it.
 OPTIONS = (
@@ -520,6 +561,7 @@ OPTIONS = (
     ("book", "--chapters", PART),
     ("book", "-p --parameter", PARAMETER),
     ("book", "--score", SCORE),
+    ("book", "--branch", {"metavar": "NAME", "help": "run this branch of the run (data/runs/RUN/branches)"}),
     ("import-images", "--dry-run", SWITCH | {"help": "write nothing but the map: say what would be done"}),
     ("book clean", "--dry-run", SWITCH | {"help": "do nothing: say what would be done"}),
     ("verify-run", "run", A_RUN),
@@ -543,6 +585,13 @@ OPTIONS = (
     ("predict", "--cet1w", IMAGE | {"help": f"contrast-enhanced T1 image: {IMAGE_HELP}"}),
     ("predict", "--mask-format", MASKS),
     ("predict", "--out", OUT),
+    (
+        "sync",
+        "--keep",
+        SWITCH | {"help": "put what was changed in notebooks (or data/lab) into their scripts"},
+    ),
+    ("sync", "--discard", SWITCH | {"help": "drop what was changed in notebooks"}),
+    ("lab", "options", {"nargs": "*", "metavar": "OPTION", "help": "for JupyterLab; write -- before them"}),
     ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
 )
 

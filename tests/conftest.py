@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import matplotlib as mpl
 import pytest
 from playwright.sync_api import sync_playwright
@@ -13,11 +14,27 @@ mpl.use("Agg")
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave what needs the trial run or the browser to one worker of pytest-xdist, the rest to the other.
+
+    What is marked nightly runs only when it is asked for.
+    """
+    if "nightly" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+    for item in items:
+        # What starts kernels stays together, too: two that look for a free port at once may find the same.
+        kernels = item.get_closest_marker("book") and not item.get_closest_marker("slow")
+        if kernels or {"smoke_run", "browser"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group("book"))
+
+
 @pytest.fixture(scope="session")
 def smoke_run():
     """Run every chapter in the smoke profile and build the book, as `make book PROFILE=smoke` does."""
     command = [sys.executable, "-m", "npcbook", "book", "--profile", "smoke"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # The second worker to ask waits, and then finds that nothing has to run.
+    with filelock.FileLock(ROOT / "data" / "runs" / ".tests.lock"):
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
     return ROOT / "data" / "runs" / "smoke-synthetic"
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from npcbook.__main__ import as_number, main, read_overrides, read_settings
-from npcbook.book import run as book
+from npcbook.book import notebooks, run as book
 from npcbook.store import MARK, claim, stamp
 
 
@@ -219,14 +219,14 @@ def test_what_the_machine_refuses_is_one_sentence(monkeypatch, capsys, error, co
     def fail():
         raise error
 
-    monkeypatch.setattr(book, "stale_notebooks", fail)
+    monkeypatch.setattr(notebooks, "stale_notebooks", fail)
     assert main(["sync", "--check"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
 
 
 def test_an_error_of_the_program_is_shown_with_its_place(monkeypatch, capsys):
-    monkeypatch.setattr(book, "stale_notebooks", lambda: int("x"))
+    monkeypatch.setattr(notebooks, "stale_notebooks", lambda: int("x"))
     assert main(["sync", "--check"]) == 1
     said = capsys.readouterr().err
     assert "Traceback" in said

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from npcbook.__main__ import main
-from npcbook.book import run as book
+from npcbook.book import notebooks, run as book
 from npcbook.book.pages import api_pages, toc_files
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def test_every_dependency_is_pinned():
 
 
 def test_notebooks_are_what_their_scripts_stand_for():
-    assert book.stale_notebooks() == []
+    assert notebooks.stale_notebooks() == []
     scripts = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
     assert scripts == {plan.name for plan in book.plan_chapters()}
     assert {f"notebooks/{name}" for name in scripts} < set(toc_files())
@@ -73,7 +73,7 @@ def test_a_chapter_has_the_parts_every_chapter_has(plan):
         for cell, source in zip(notebook["cells"], sources, strict=True)
         if "parameters" in cell["metadata"].get("tags", [])
     ]
-    names = book.declared_parameters(plan.name)
+    names = set(book.read_declared(plan.name))
     own_data = plan.name[:2] == "00" or plan.name == "09d_real_patients"
     assert {"cohort_folder", "run_folder"} - names <= ({"cohort_folder"} if own_data else set())
     assert len(names) <= 8
@@ -192,7 +192,7 @@ def test_the_viewers_library_comes_with_its_licences():
 
 
 def test_help_of_every_command_explains_itself(capsys):
-    one = ["book", "simulate", "check", "predict", "verify-run", "clean", "sync"]
+    one = ["book", "simulate", "check", "predict", "verify-run", "clean", "sync", "lab"]
     for command in ([], *([name] for name in one), ["import", "table"], ["import", "images"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])

@@ -45,7 +45,7 @@ from npcbook.words import COHORTS, ENDPOINTS, LABELS, or_dash, style_of
 # %% tags=["parameters"]
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-endpoint = "dmfs"  # "dmfs" or "os"; at most eight flat values, each with unit and place in the paper
+endpoint = "dmfs"  # "dmfs" or "os"; what may be, then what it means, its unit and place in the paper
 
 # %%
 chapter = open_chapter("template", run_folder=run_folder, cohort_folder=cohort_folder)

@@ -21,12 +21,21 @@ from .figures import (
     small_multiples as small_multiples,
     widest_slice as widest_slice,
 )
+from .notebooks import (
+    EditedNotebook as EditedNotebook,
+    derive_notebook as derive_notebook,
+    keep_edits as keep_edits,
+    lay_out_lab as lay_out_lab,
+    stale_notebooks as stale_notebooks,
+    sync_notebooks as sync_notebooks,
+)
 from .pages import (
     BuildFailed as BuildFailed,
     build_pages as build_pages,
     expected_pages as expected_pages,
     front_page as front_page,
 )
+from .parameters import WrongParameter as WrongParameter, check_chapter as check_chapter
 from .results import (
     Shown as Shown,
     list_shown as list_shown,
@@ -36,11 +45,7 @@ from .results import (
 from .run import (
     ChapterFailed as ChapterFailed,
     ChapterPlan as ChapterPlan,
-    UnknownParameter as UnknownParameter,
-    derive_notebook as derive_notebook,
     read_profile as read_profile,
     run_chapters as run_chapters,
-    stale_notebooks as stale_notebooks,
-    sync_notebooks as sync_notebooks,
 )
 from .tables import Table as Table, show as show

@@ -10,11 +10,13 @@ import json
 import os
 import re
 import shutil
+import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,12 +27,28 @@ from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from npcbook.book.branches import (
+    changed_parameters,
+    check_same_cohort,
+    describe_branch,
+    open_branch,
+    stored_run,
+)
+from npcbook.book.parameters import check_chapter
 from npcbook.book.tables import show
 from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path
-from npcbook.words import PRINT_LABEL, SOURCES, SYNTHETIC_LABEL, as_cell, hospital_codes, without_html
+from npcbook.words import (
+    MISSING,
+    PRINT_LABEL,
+    SOURCES,
+    SYNTHETIC_LABEL,
+    as_cell,
+    hospital_codes,
+    without_html,
+)
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -41,9 +59,12 @@ FIGURE_METADATA = {
 FRONT = "front.json"  # what a chapter hands to the front page
 HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, beside the chapters of a run
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
+TAKEAWAYS = "takeaways.csv"  # the bullets of *In short*, to be held against those of another run
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
+CHANGED = "changed"  # id of the display that holds what a branch changes
 ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
+LINK = re.compile(r" ?\(\[[^]]*\]\([^)]*\)\)|\*\*")  # a reference in brackets, or marks of bold type
 FILE_DPI = 300
 CJK_FONTS = ("CJK", "Droid Sans Fallback", "WenQuanYi", "SimHei", "Microsoft YaHei", "PingFang", "Heiti")
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
@@ -155,6 +176,8 @@ class Chapter:
         Paragraphs for the methods text, by subject.
     front : dict of str to object
         What the front page shows of this chapter: label, sentences by place, a figure.
+    changes : dict
+        What this branch of a run changes, a row each: what it is, in the stored run, here.
     """
 
     name: str
@@ -166,6 +189,7 @@ class Chapter:
     notes: dict[str, str] = field(default_factory=dict)
     paragraphs: dict[str, str] = field(default_factory=dict)
     front: dict[str, object] = field(default_factory=dict)
+    changes: dict = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -340,6 +364,35 @@ class Chapter:
         row |= {"low": low, "high": high, "p_value": p_value}
         self.values = [r for r in self.values if (r["id"], r["track"]) != (published_id, track)] + [row]
         self.write("values", pd.DataFrame(self.values))
+        self._compare_number(row)
+
+    @cached_property
+    def _stored(self) -> dict[str, pd.DataFrame]:
+        """Recorded values and takeaways of the stored run, where this is a branch of one."""
+        run = stored_run(self.run_folder)
+        paths = {name: run / self.name / name for name in ("values.csv", TAKEAWAYS)} if run else {}
+        return {name: FORMATS[".csv"][0](path) for name, path in paths.items() if path.exists()}
+
+    def _compare_number(self, row: dict) -> None:
+        """Set a recorded value beside that of the stored run, if it reads otherwise."""
+        if "values.csv" not in self._stored:
+            return
+        stored = self._stored["values.csv"]
+        before = stored[(stored["id"] == row["id"]) & (stored["track"] == row["track"])]
+        rows = [compare(pd.DataFrame(values), "") for values in (before, [row])]
+        column = next(name for name in rows[1].columns if name.startswith(row["track"]))
+        texts = [table[column].iloc[0] if len(table) else MISSING for table in rows]
+        about = {"what": rows[1]["what"][0], "printed": rows[1]["printed"][0], "track": row["track"]}
+        self._compare((row["id"], row["track"]), about, *texts)
+
+    def _compare(self, key, about: dict, before: str, here: str) -> None:
+        """Show what a branch changes, where `open_chapter` made place."""
+        self.changes.pop(key, None)
+        if before != here:
+            self.changes[key] = about | {"stored run": before, "here": here}
+            table = pd.DataFrame(self.changes.values())
+            caption = f"Changed against the stored run: {len(table)} so far."
+            update_display(show(table, caption=caption, label=self.label), display_id=CHANGED)
 
     def against_paper(self, caption: str = "Printed numbers beside this run's.") -> None:
         """Show the chapter's printed numbers beside this run's values."""
@@ -358,6 +411,13 @@ class Chapter:
         self.takeaways[position] = without_html(" ".join(text.split()))
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)
+        said = pd.DataFrame(self.takeaways.items(), columns=["position", "text"])
+        self.write(TAKEAWAYS.removesuffix(".csv"), said)
+        if TAKEAWAYS in self._stored:
+            stored = self._stored[TAKEAWAYS]
+            before = stored.loc[stored["position"] == position, "text"]
+            texts = [LINK.sub("", text) for text in (*before, MISSING, self.takeaways[position])]
+            self._compare(position, {"what": f"In short, {position}"}, texts[0], texts[-1])
 
     @contextmanager
     def noting(self, estimate: str):
@@ -423,6 +483,9 @@ def open_chapter(
 ) -> Chapter:
     """Open a chapter's part of a run, making its folder if needed; what it recorded before is forgotten.
 
+    The parameters, as the calling notebook has them, are checked before anything is written. Where the run
+    holds a result of this chapter with other parameters, that stays, and a branch of the run is opened.
+
     Parameters
     ----------
     name : str
@@ -441,13 +504,25 @@ def open_chapter(
     ------
     FileNotFoundError
         If the cohort is not there.
+    WrongParameter
+        If a parameter is unknown, a value is not what the chapter declares, or the run is another cohort's.
     """
     use_fonts()
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
-    chapter = Chapter(name, project_path(run_folder), label)
+    folder, variables = project_path(run_folder), sys._getframe(1).f_globals
+    given = check_chapter(name, variables, cohort_folder)
+    if cohort_folder is not None:
+        check_same_cohort(folder, cohort_folder)
+    if changes := changed_parameters(folder, name, given):
+        folder = open_branch(folder, name, changes)
+    chapter = Chapter(name, folder, label)
+    if said := describe_branch(folder, name):
+        display(Markdown(said))
+    if stored_run(folder):
+        display(Markdown("*So far no recorded number and no takeaway differs.*"), display_id=CHANGED)
     claim(chapter.run_folder, "npcbook.book")
     chapter.folder.mkdir(exist_ok=True)
-    for earlier in ("values.csv", "shown.csv", "methods.txt", FRONT, READS):
+    for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS):
         (chapter.folder / earlier).unlink(missing_ok=True)
     for shown in ("tables", "figures"):
         shutil.rmtree(chapter.folder / shown, ignore_errors=True)

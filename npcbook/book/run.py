@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import jupytext
@@ -19,6 +20,8 @@ import yaml
 from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
+from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
+from npcbook.book.parameters import check_names, check_values, read_declared
 from npcbook.cohort import Parts, check_cohort, read_parts
 from npcbook.imaging import read_volume
 from npcbook.store import (
@@ -50,11 +53,7 @@ OWN_SCORES = "own_scores.csv"
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
 NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
-ONLY_SHOWN = {"figures", "shown.csv", "methods.txt", "front.json", "site"}
-
-
-class UnknownParameter(ValueError):
-    """A parameter that no chapter declares."""
+ONLY_SHOWN = {"figures", "shown.csv", "takeaways.csv", "methods.txt", "front.json", "site"}
 
 
 class ChapterFailed(RuntimeError):
@@ -113,52 +112,6 @@ def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
     return tuple(sorted((found & scripts.keys()) - {name}))
 
 
-def notebook_source(name: str) -> Path:
-    """Return the percent script that is the source of a chapter."""
-    return project_path(f"notebooks/{name}.py")
-
-
-def notebook_path(name: str) -> Path:
-    """Return where the notebook derived from a chapter's script lies: beside it, or where data lie apart."""
-    return root_folder() / "notebooks" / f"{name}.ipynb"
-
-
-def derive_notebook(name: str) -> str:
-    """Return the notebook (JSON text) that a chapter's script stands for, without outputs.
-
-    Parameters
-    ----------
-    name : str
-        Chapter name.
-
-    Returns
-    -------
-    str
-        The ``.ipynb`` file's content; the same script always gives the same text.
-    """
-    notebook = jupytext.read(notebook_source(name))
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number:03d}"
-    # The pairing is one-way, so the notebook must not carry the setting that would write back.
-    notebook.metadata.pop("jupytext", None)
-    return nbformat.writes(notebook) + "\n"
-
-
-def stale_notebooks() -> list[Path]:
-    """Return the notebooks that are missing or not what their scripts stand for."""
-    paths = [notebook_path(plan.name) for plan in plan_chapters()]
-    return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
-
-
-def sync_notebooks() -> list[Path]:
-    """Write the notebooks that are out of date beside their scripts, and return their paths."""
-    stale = stale_notebooks()
-    for path in stale:
-        with atomic_path(path) as temporary:
-            temporary.write_text(derive_notebook(path.stem))
-    return stale
-
-
 def read_profile(name: str) -> dict:
     """Return a profile's parameters.
 
@@ -185,20 +138,20 @@ def read_profile(name: str) -> dict:
     return yaml.safe_load(read_outside_text(path, "bytes of a description")) or {}
 
 
-def declared_parameters(name: str) -> set[str]:
-    """Return the names that a chapter's parameters cell declares."""
-    return set(papermill.inspect_notebook(str(notebook_path(name))))
+def check_parameters(parameters: dict, cohort_folder: Path | None = None) -> None:
+    """Raise `WrongParameter` for a name or value that neither a chapter nor the simulation can take.
 
-
-def check_parameters(parameters: dict) -> None:
-    """Raise `UnknownParameter` for a name that neither a chapter nor the simulation knows."""
-    known = set(SIMULATION_SETTINGS).union(*(declared_parameters(plan.name) for plan in plan_chapters()))
-    unknown = sorted(set(parameters) - known)
-    if unknown:
-        raise UnknownParameter(
-            f"No chapter has a parameter named {', '.join(map(repr, unknown))}; "
-            f"known are: {', '.join(sorted(known))}."
-        )
+    Parameters
+    ----------
+    parameters : dict
+        Values by name; each goes to every chapter that declares the name.
+    cohort_folder : pathlib.Path, optional
+        The cohort, which sets some limits.
+    """
+    declared = {plan.name: read_declared(plan.name) for plan in plan_chapters()}
+    check_names(parameters, {*SIMULATION_SETTINGS, *chain(*declared.values())}, "The book")
+    for each in declared.values():
+        check_values(each, parameters, cohort_folder)
 
 
 def execute(name: str, parameters: dict, run_folder: Path) -> None:
@@ -517,8 +470,8 @@ def run_chapters(
 
     Raises
     ------
-    UnknownParameter, ValueError
-        If a parameter or chapter does not exist.
+    ValueError
+        If a chapter does not exist, or a parameter cannot be what was given (`WrongParameter`).
     ChapterFailed
         If a chapter stops; later ones are not run.
 
@@ -528,7 +481,7 @@ def run_chapters(
     """
     sync_notebooks()
     plans = select_chapters(chapters)
-    check_parameters(parameters)
+    check_parameters(parameters, cohort_folder)
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with locked(cohort_folder, reading=True), locked(run_folder):
@@ -541,7 +494,7 @@ def run_chapters(
             manifest.update(versions=versions(), cohort=about)
             write_scores(run_folder, scores)
         for number, plan in enumerate(plans, start=1):
-            own = {name: given[name] for name in declared_parameters(plan.name) & given.keys()}
+            own = {name: given[name] for name in read_declared(plan.name).keys() & given.keys()}
             state = chapter_state(plan, own, run_folder, cohort, scores)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
@@ -597,7 +550,7 @@ def _run_one(
     stamp(run_folder / plan.name, fingerprint(state))
     entry = {
         "state": state,
-        "parameters": parameters,
+        "parameters": {name: item.default for name, item in read_declared(plan.name).items()} | parameters,
         "seconds": round(time.monotonic() - start, 1),
     }
     manifest.update_chapter(plan.name, entry)

@@ -27,6 +27,7 @@ from .heads import (
 from .model import (
     MASK_FORMATS as MASK_FORMATS,
     NOTICE as NOTICE,
+    Model as Model,
     check_empty as check_empty,
     check_mask_format as check_mask_format,
     predict as predict,

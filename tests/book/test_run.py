@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from npcbook.book import run as book
+from npcbook.book import branches, chapter, notebooks, run as book
+from npcbook.book.parameters import WrongParameter
 
 ROOT = Path(__file__).parents[2]
 HEADER = """\
@@ -140,11 +142,108 @@ def test_a_dry_run_says_what_would_run_and_why(project):
 
 
 def test_unknown_parameters_and_chapters_are_errors(project):
-    book.sync_notebooks()
-    with pytest.raises(book.UnknownParameter, match=r"'factro'.*factor"):
+    notebooks.sync_notebooks()
+    with pytest.raises(WrongParameter, match=r"'factro'.*factor"):
         run(project, parameters={"factro": 3})
     with pytest.raises(ValueError, match=r"no chapter '99'.*01_first"):
         run(project, chapters=["99"])
+
+
+def content(folder):
+    """Return every file of a run but its branches, by path."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {p: p.read_bytes() for p in paths if branches.BRANCHES not in p.relative_to(folder).parts}
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Open chapters as a notebook with these variables would; what is put out is in the list `shown`."""
+    shown = []
+    monkeypatch.setattr(chapter, "display", lambda item, **options: shown.append(item))
+    monkeypatch.setattr(chapter, "update_display", lambda item, **options: shown.append(item))
+
+    def open_with(name, **variables):
+        variables |= {"open_chapter": chapter.open_chapter, "name": name}
+        call = "open_chapter(name, run_folder=run_folder, cohort_folder=globals().get('cohort_folder'))"
+        return eval(call, variables)
+
+    open_with.shown = shown
+    return open_with
+
+
+@pytest.mark.book
+def test_a_changed_parameter_makes_a_branch_and_leaves_the_run_as_it_is(project, opened):
+    run(project)
+    folder = project / "data/runs/r"
+    before = content(folder)
+    again = opened("02_second", run_folder="data/runs/r")
+    assert again.run_folder == folder
+    assert opened.shown == []
+    again.write("sums", again.read("01_first/numbers") + 1)
+    first = opened("01_first", run_folder="data/runs/r", cohort_folder="data/cohorts/c", factor=3)
+    assert first.run_folder.parent == folder / "branches"
+    assert "`factor` 2 → 3" in opened.shown[0].data
+    assert first.run_folder.name in opened.shown[0].data
+    first.write("numbers", first.read("02_second/sums") * 3)
+    assert {path: text for path, text in content(folder).items() if path.name != ".reads"} == {
+        path: text for path, text in before.items() if path.name != ".reads"
+    }
+    # A later chapter reads the stored run and says so, or the branch if that is its run.
+    opened.shown.clear()
+    assert opened("02_second", run_folder="data/runs/r").read("01_first/numbers")["x"].tolist() == [2]
+    assert "reads the stored run `r`, not its branches (01_first-" in opened.shown[0].data
+    second = opened("02_second", run_folder=first.run_folder)
+    assert second.read("01_first/numbers")["x"].tolist() == [9]
+    assert "This chapter reads and writes the branch `01_first-" in opened.shown[1].data
+    # The same change finds the same branch; a run that has changed since is branched anew.
+    assert opened("01_first", run_folder="data/runs/r", factor=3).run_folder == first.run_folder
+    assert (first.folder / "numbers.csv").exists()
+    book.Manifest(folder / "manifest.json").update(note=1)
+    opened("01_first", run_folder="data/runs/r", factor=3)
+    assert (first.folder / "numbers.csv").read_text() == "x\n2\n"
+
+
+def test_a_wrong_parameter_changes_nothing(project, opened):
+    edit(project, "01_first", "factor = 2", "factor = 2  # 1 to 9; of the numbers")
+    with pytest.raises(
+        WrongParameter, match=r"^factor is 10; it must be a whole number from 1 to 9, such as 2"
+    ):
+        opened("01_first", run_folder="data/runs/r", factor=10)
+    with pytest.raises(WrongParameter, match="factor is '3'"):
+        run(project, parameters={"factor": "3"})
+    assert not (project / "data/runs").exists()
+
+
+def test_a_run_of_another_cohort_is_noticed_at_once(project, opened):
+    folder = project / "data/runs/r"
+    folder.mkdir(parents=True)
+    book.Manifest(folder / "manifest.json").update(cohort={"folder": "b"})
+    with pytest.raises(
+        WrongParameter, match="analysed the cohort 'b', and cohort_folder is 'data/cohorts/c'"
+    ):
+        opened("01_first", run_folder="data/runs/r", cohort_folder="data/cohorts/c")
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp_path, opened, monkeypatch):
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path))
+    numbers = {"table4.training.c_index.dc": 0.9, "table4.validation.c_index.dc": 0.8}
+    stored = chapter.Chapter("a", tmp_path / "r", "label")
+    for published_id, value in numbers.items():
+        stored.record(published_id, value)
+    stored.takeaway(1, "C is **0.9** ([table](#t)).")
+    book.Manifest(tmp_path / "r" / "manifest.json").update_chapter("a", {"parameters": {"x": 1}})
+    branch = chapter.Chapter("a", branches.open_branch(tmp_path / "r", "a", {"x": 2}), "label")
+    opened.shown.clear()
+    branch.record("table4.training.c_index.dc", 0.7, low=0.6, high=0.8)
+    branch.record("table4.validation.c_index.dc", 0.8)
+    branch.record("table4.training.c_index.dc", 0.95, track="truth")
+    branch.takeaway(1, "C is **0.7** ([table](#t)).")
+    table = opened.shown[-1].data
+    assert table["what"].tolist() == ["DC: C-index, training", "DC: C-index, training", "In short, 1"]
+    assert table["track"].tolist()[:2] == ["as published", "truth"]
+    assert table["stored run"].tolist() == ["0.90", "–", "C is 0.9."]
+    assert table["here"].tolist() == ["0.70 (0.60–0.80)", "0.95", "C is 0.7."]
 
 
 @pytest.mark.book
@@ -159,13 +258,13 @@ def test_whatever_is_damaged_is_found_named_and_made_again(project, capsys):
         "02_second.key": (lambda text: b"", "02_second"),
         "03_third/own.csv": (None, "03_third"),
     }
-    for name, (damage, chapter) in damages.items():
+    for name, (damage, again) in damages.items():
         (folder / name).unlink() if damage is None else (folder / name).write_bytes(
             damage((folder / name).read_bytes())
         )
         assert book.verify_run(folder)[name] == ("missing" if damage is None else "damaged")
         done, lines = run(project)
-        assert done == [chapter]
+        assert done == [again]
         assert f"running ... (changed or removed: {name})" in "\n".join(lines)
         assert set(book.verify_run(folder).values()) == {"ok"}
     for text in ('{"chapters": {"01_fir', (folder / "manifest.json").read_text().replace("c", "d")):
@@ -224,11 +323,61 @@ def test_a_killed_run_continues_and_ends_the_same(project, after):
 
 
 def test_a_derived_notebook_has_no_outputs_and_no_way_back(project):
-    book.sync_notebooks()
+    notebooks.sync_notebooks()
     notebook = json.loads((project / "notebooks/01_first.ipynb").read_text())
     assert "jupytext" not in notebook["metadata"]
     assert notebook["metadata"]["kernelspec"]["language"] == "python"
     assert all(not cell.get("outputs") for cell in notebook["cells"])
-    assert book.stale_notebooks() == []
+    assert notebooks.stale_notebooks() == []
     edit(project, "01_first", "1 * factor", "5")
-    assert [path.name for path in book.stale_notebooks()] == ["01_first.ipynb"]
+    assert [path.name for path in notebooks.stale_notebooks()] == ["01_first.ipynb"]
+
+
+def change(path, old, new, output=None):
+    """Change a notebook as JupyterLab would save it."""
+    notebook = nbformat.read(path, as_version=4)
+    (cell,) = [cell for cell in notebook.cells if old in cell.source]
+    cell.source = cell.source.replace(old, new)
+    if output:
+        cell.outputs = [nbformat.v4.new_output("stream", text=output)]
+    nbformat.write(notebook, path)
+
+
+def test_a_notebook_changed_by_hand_is_not_written_over(project):
+    notebooks.sync_notebooks()
+    path, script = (project / f"notebooks/01_first.{suffix}" for suffix in ("ipynb", "py"))
+    # Having been run is no change.
+    change(path, "1 * factor", "1 * factor", output="8")
+    edit(project, "01_first", "1 * factor", "factor * 1")
+    assert notebooks.sync_notebooks() == [path]
+    change(path, "factor * 1", "factor * 5")
+    edit(project, "01_first", "import time\n", "import time  # of day\n")
+    with pytest.raises(notebooks.EditedNotebook, match=r"01_first\.ipynb.* sync --keep.* sync --discard"):
+        run(project)
+    assert "factor * 5" in path.read_text()
+    assert notebooks.sync_notebooks(discard=True) == [path]
+    assert "factor * 5" not in path.read_text()
+    change(path, "factor * 1", "factor * 5")
+    before = script.read_text()
+    assert notebooks.keep_edits() == [script]
+    assert script.read_text() == before.replace("factor * 1", "factor * 5")
+    assert notebooks.stale_notebooks() == []
+
+
+def test_copies_for_jupyterlab_keep_what_a_reader_changed(project):
+    folder, said = notebooks.lay_out_lab()
+    assert said == []
+    assert {path.name for path in folder.glob("*.ipynb")} == {f"{name}.ipynb" for name in CHAPTERS}
+    change(folder / "01_first.ipynb", "factor = 2", "factor = 3", output="3")
+    change(folder / "02_second.ipynb", "x + 1", "x + 1", output="4")
+    assert notebooks.lay_out_lab()[1] == ["01_first.ipynb keeps your changes"]
+    assert '"4"' in (folder / "02_second.ipynb").read_text()
+    for name, old in (("01_first", "1 * factor"), ("02_second", "x + 1"), ("03_third", "[7]")):
+        edit(project, name, old, f"{old} ")
+    (said,) = notebooks.lay_out_lab()[1]
+    assert "01_first.ipynb keeps your changes; its chapter is another now" in said
+    assert "factor = 3" in (folder / "01_first.ipynb").read_text()
+    assert '"4"' not in (folder / "02_second.ipynb").read_text()
+    notebooks.sync_notebooks()
+    assert [path.name for path in notebooks.keep_edits()] == ["01_first.py"]
+    assert "factor = 3" in (project / "notebooks/01_first.py").read_text()

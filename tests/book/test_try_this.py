@@ -1,0 +1,214 @@
+"""What each *Try this* box promises comes true on the trial run, in a branch of it."""
+
+import ast
+import re
+import shutil
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from npcbook.book.branches import BRANCHES
+from npcbook.book.parameters import check_values, read_declared
+from npcbook.book.run import plan_chapters, read_profile
+from npcbook.store import project_path
+
+BOX = re.compile(r"# ```\{admonition\} Try this\n(.*?)# ```\n", re.S)
+ITEM = re.compile(r"^# - `(\w+(?:\[\"\w+\"\])?) = ([^`]+)`", re.M)
+CHAPTERS = [plan.name for plan in plan_chapters()]
+
+
+def box(chapter):
+    found = BOX.search(project_path(f"notebooks/{chapter}.py").read_text())
+    return found[1] if found else ""
+
+
+def suggested(chapter):
+    """Return the parameters and values that a chapter's box suggests."""
+    return ITEM.findall(box(chapter))
+
+
+class Run:
+    """Tables of a chapter in a run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name, **options):
+        path = self.folder / f"{name}.csv"
+        path = path if path.exists() else self.folder / "tables" / f"{name}.csv"
+        return pd.read_csv(path, **options) if path.exists() else pd.DataFrame()
+
+    def values(self):
+        return self("values").set_index(["id", "track"])["value"]
+
+
+def numbers(texts):
+    """Return the number that each text begins with, such as 0.93 of 0.93 (0.87–0.98)."""
+    return pd.Series(texts).str.extract(r"^([\d.]+)")[0].astype(float)
+
+
+def signed(texts):
+    return texts.astype(str).str.replace("−", "-").astype(float)
+
+
+def width(texts):
+    """Return the width, as a ratio, of the limits in texts such as 1.20 (0.80–1.90); none for no limits."""
+    limits = pd.Series(texts).str.extract(r"\(([\d.]+)–>?([\d.]+)\)").astype(float)
+    return limits[1] / limits[0]
+
+
+def lost(run):
+    """Return by how much the rate falls if deaths count, in per cent."""
+    rate = (
+        run("effects").set_index("topic").loc["DMFS", ["value", "value then"]].str.rstrip(" %").astype(float)
+    )
+    return rate.iloc[0] - rate.iloc[1]
+
+
+def run_chapter(chapter, run_folder, monkeypatch, name, value):
+    """Run a chapter's code in this process, one parameter changed, nothing drawn; return its new branch."""
+    monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
+    monkeypatch.setattr("npcbook.book.chapter.Chapter.front_figure", lambda *args: None)
+    for shown in ("display", "update_display"):
+        monkeypatch.setattr(f"npcbook.book.chapter.{shown}", lambda *args, **options: None)
+    given = {n: v for n, v in read_profile("smoke").items() if n in read_declared(chapter)}
+    given |= {"run_folder": str(run_folder), "cohort_folder": "data/cohorts/synthetic-smoke"}
+    lines = [f"{n} = {v!r}" for n, v in given.items() if n in read_declared(chapter)]
+    script = project_path(f"notebooks/{chapter}.py").read_text()
+    end = script.index("\n# %%", script.index('tags=["parameters"]'))
+    script = "\n".join([script[:end], *lines, f"{name} = {value}", script[end:]])
+    variables = {"__name__": chapter}
+    exec(compile(script, f"{chapter}.py", "exec"), variables)
+    plt.close("all")
+    return variables["chapter"].run_folder
+
+
+def older(run):
+    table = run("subgroups_both")
+    return width(table["recommended: HR (95 % CI)"])[table["subgroup"].str.startswith("Age >")].iloc[0]
+
+
+def above(run):
+    """Return the patients above the threshold, by risk group and track."""
+    arms = run("arms")
+    above = arms[arms["dose group"].str.contains(">")].filter(like="metastases / patients")
+    return above.apply(lambda texts: texts.str.split(" / ").str[1].astype(int)).to_numpy()
+
+
+def falls(table):
+    by = ["centre", "scores"]
+    errors = table.assign(error=table["baseline and slope"].str.rstrip(" %").astype(float))
+    return errors.groupby(by)["error"].apply(lambda values: values.is_monotonic_decreasing).all()
+
+
+def recorded(run, part):
+    return any(part in published_id for published_id, track in run.values().index if track == "as published")
+
+
+# What has to hold between the chapter in the stored run and in the branch.
+QUICK = {
+    ("00b_printed_sentences", "claimed_alpha"): lambda old, new: (
+        signed(new("dl_against_clinical")["threshold, lowest"])
+        > signed(old("dl_against_clinical")["threshold, lowest"])
+    ).all(),
+    # Half the memory: a batch of which print says that it fits is no finding any more.
+    ("00b_printed_sentences", "bytes_per_value"): lambda old, new: (
+        len(new("network")) < len(old("network")) or not new("network").equals(old("network"))
+    ),
+    ("06_km", "min_fraction"): lambda old, new: (
+        (new("cutoffs_shown")["cut-offs tried"] <= old("cutoffs_shown")["cut-offs tried"]).all()
+        and new("cutoffs_shown")["cut-offs tried"].sum() < old("cutoffs_shown")["cut-offs tried"].sum()
+        and (new("lifelines")["χ², here"] <= old("lifelines")["χ², here"] + 1e-9)[
+            old("lifelines")["cohort"] == "training"
+        ].all()
+    ),
+    ("07_subgroups", "model"): lambda old, new: (
+        recorded(old, "t2n0.dmfs_5y") and not recorded(new, "subgroup_hr")
+    ),
+    ("10_ledger", "absolute_limits"): lambda old, new: new("ledger").equals(old("ledger")),
+    ("12_register", "clinical_covariates"): lambda old, new: (
+        new("effects")["number"].str.contains("HR of age").sum() == 2
+    ),
+    ("12_register", "horizon_months"): lambda old, new: lost(new) < lost(old),
+    ("13_viewer", "patients_shown"): lambda old, new: len(new("patients")) in (1, 5),
+}
+NIGHTLY = {
+    ("00_printed_numbers", "largest_arm"): lambda old, new: (
+        len(new("firth_splits_all")) > len(old("firth_splits_all"))
+        and new("firth_splits").equals(old("firth_splits"))
+    ),
+    ("01_cohorts", "horizon_months"): lambda old, new: (
+        recorded(old, "dmfs_5y")
+        and not recorded(new, "dmfs_5y")
+        and (numbers(new("lifelines")["npcbook, %"]) < numbers(old("lifelines")["npcbook, %"])).all()
+    ),
+    ("02_segmentation", 'training["loss"]'): lambda old, new: not new("history").equals(old("history")),
+    ("02_segmentation", "preprocessing_order"): lambda old, new: not new("history").equals(old("history")),
+    ("03_dl_training", "train_on"): lambda old, new: (
+        numbers(new("c_index")["Training, as published"]).iloc[-1]
+        >= numbers(old("c_index")["Training, as published"]).iloc[-1]
+    ),
+    ("04_radiomics", "region"): lambda old, new: not new("latents").equals(old("latents")),
+    ("04_radiomics", "bin_width"): lambda old, new: new("count").equals(old("count")),
+    ("05_cox_models", "clinical_covariates"): lambda old, new: (
+        len(new("coefficients_shown")) == len(old("coefficients_shown")) + 3
+        and (
+            numbers(new("table_4_c_index")["training (95 % CI)"])
+            - numbers(old("table_4_c_index")["training (95 % CI)"])
+        )
+        .abs()
+        .max()
+        < 0.05
+    ),
+    ("07_subgroups", "age_cut"): lambda old, new: not older(new) < older(old),
+    ("08_ccnd", "threshold_mg_m2"): lambda old, new: (
+        (above(new) <= above(old)).all() and above(new).sum() < above(old).sum()
+    ),
+    ("08_ccnd", "landmark_months"): lambda old, new: "from month 12" in set(new("methods")["method"]),
+    ("09_stress_tests", "clinical_covariates"): lambda old, new: (
+        new("optimism")["optimism"].iloc[1] > old("optimism")["optimism"].iloc[1]
+    ),
+    ("09_stress_tests", "horizon_months"): lambda old, new: (
+        numbers(new("definition").iloc[:, 3]) > numbers(old("definition").iloc[:, 3])
+    ).all(),
+    ("09b_model_worth", "thresholds"): lambda old, new: (
+        set(new("net_benefit")["threshold"]) == {"2 %", "5 %", "30 %"}
+    ),
+    ("09b_model_worth", "local_events"): lambda old, new: falls(new("recalibration")),
+    ("11_datasheet", "probed_patients"): lambda old, new: len(new("probes")) == len(old("probes")),
+    ("11_datasheet", "drawn_voxels"): lambda old, new: len(new("tissues")) == len(old("tissues")),
+}
+PROMISES = QUICK | NIGHTLY
+# What a box says of a parameter that is another chapter's.
+ELSEWHERE = {("04b_radiomics_worth", "region")}
+ITEMS = [(chapter, name, value) for chapter in CHAPTERS for name, value in suggested(chapter)]
+ITEMS = [item for item in ITEMS if item[:2] not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_box_suggests_values_that_may_be_and_each_has_its_promise(chapter):
+    assert box(chapter) or not set(read_declared(chapter)) - {"run_folder", "cohort_folder"}
+    for name, value in suggested(chapter):
+        declared = read_declared("04_radiomics" if (chapter, name) in ELSEWHERE else chapter)
+        name, _, entry = name.rstrip('"]').partition('["')
+        given = ast.literal_eval(value)
+        check_values(declared, {name: {entry: given} if entry else given})
+        assert name in declared
+    assert {item[:2] for item in ITEMS if item[0] == chapter} == {
+        key for key in PROMISES if key[0] == chapter
+    }
+
+
+@pytest.mark.book
+@pytest.mark.parametrize(
+    ("chapter", "name", "value"),
+    [pytest.param(*i, marks=pytest.mark.nightly if i[:2] in NIGHTLY else ()) for i in ITEMS],
+)
+def test_what_a_box_promises_comes_true(smoke_run, monkeypatch, chapter, name, value):
+    branch = run_chapter(chapter, smoke_run, monkeypatch, name, value)
+    try:
+        assert branch.parent == smoke_run / BRANCHES
+        assert PROMISES[chapter, name](Run(smoke_run / chapter), Run(branch / chapter))
+    finally:
+        shutil.rmtree(branch)
