@@ -105,8 +105,9 @@ def read_settings(profile: str) -> dict:
     if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
         raise ValueError(f"The profile {profile} does not hold names with values: {remedy}")
     for name, value in settings.items():
-        # A list of values is one part, and anything deeper is none that a chapter takes.
-        if isinstance(value, dict) or (isinstance(value, list) and {*map(type, value)} & {list, dict}):
+        # A list of values or a group of settings is one part; no chapter takes anything deeper.
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if {*map(type, parts)} & {list, dict}:
             raise ValueError(f"The profile {profile} has a {name} of several parts: {remedy}")
     return as_number(settings)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from npcbook import store
 from npcbook.book import branches, chapter, notebooks, run as book
 from npcbook.book.parameters import WrongParameter
 
@@ -269,6 +270,7 @@ def test_whatever_is_damaged_is_found_named_and_made_again(project, capsys):
         assert set(book.verify_run(folder).values()) == {"ok"}
     for text in ('{"chapters": {"01_fir', (folder / "manifest.json").read_text().replace("c", "d")):
         (folder / "manifest.json").write_text(text)
+        store._say_changed.cache_clear()  # one command says it once
         capsys.readouterr()
         assert book.verify_run(folder)["manifest.json"] == "damaged"
         assert run(project)[0] == list(CHAPTERS)
