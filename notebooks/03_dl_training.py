@@ -371,6 +371,8 @@ text = f"""Its training scores are {combined["recommended, apparent"]} if each p
 the head that scores them, and {combined["recommended, out of fold"]} if not: the difference is not skill
 ([apparent and out of fold](#dl-recommended))."""
 chapter.takeaway(3, text)
+
+# %%
 reached = {name: c_values.get((name, JUDGED, "recommended"), np.nan) for name in models}
 best = max(SEQUENCES, key=lambda name: np.nan_to_num(reached[name]))
 gain = format_number(reached["combined"] - reached[best])

@@ -350,6 +350,8 @@ for model in MODELS:
     rows.append(row)
 uno = pd.DataFrame(rows)
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
+
+# %%
 largest = uno[[f"{name}, difference" for name in COHORTS]].abs().max().max()
 chapter.say(
     f"*How to read it.* The largest difference between the two is {format_number(largest, 3)}. Small ones "
@@ -411,6 +413,8 @@ for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
     rows.append(row)
 definitions = pd.DataFrame(rows)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")
+
+# %%
 counted = definitions.loc[definitions["cohort"] == "training", "events"].astype(str)
 chapter.say(
     f"*How to read it.* Events in the training cohort, by definition: {' and '.join(counted)}. A score "

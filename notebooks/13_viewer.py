@@ -72,6 +72,8 @@ steps = max(patients_shown - 1, 1)
 chosen = ranked.iloc[[(len(ranked) - 1) * i // steps for i in range(patients_shown)]]
 shown = chosen.rename("mean Dice").round(2).reset_index().rename(columns={"patient_id": "patient"})
 chapter.table("patients", shown, "Patients shown, by the agreement of network and reader.")
+
+# %%
 chapter.takeaway(
     1,
     f"{len(chosen)} {JUDGED} patients, from the best to the worst agreement of network and reader, in all "
