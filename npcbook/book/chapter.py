@@ -511,8 +511,8 @@ def open_chapter(
     label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     folder, variables = project_path(run_folder), sys._getframe(1).f_globals
     given = check_chapter(name, variables, cohort_folder)
-    if cohort_folder is not None:
-        check_same_cohort(folder, cohort_folder)
+    if "cohort_folder" in given:  # else the chapter brings patients of its own
+        check_same_cohort(folder, given["cohort_folder"])
     if changes := changed_parameters(folder, name, given):
         folder = open_branch(folder, name, changes)
     chapter = Chapter(name, folder, label)
