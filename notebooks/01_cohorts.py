@@ -629,7 +629,7 @@ chapter.methods(
 # - A synthetic cohort is drawn from the margins of Table 1. That its table agrees with print shows that the
 #   generator keeps its specification, and nothing about the paper or about patients. What was planted is
 #   listed in [the datasheet](11_datasheet.ipynb), and where the default draw lies among 200 others
-#   [as well](11_datasheet.ipynb#datasheet-draw).
+#   [as well](#datasheet-draw).
 # - Table 1 tests its characteristics without correction for their number, as the paper does.
 # - LDH and EBV DNA are tested with "unknown" as a level, as the printed p-values suggest; what changes
 #   without it is worked out in [what can be checked from print](00_printed_numbers.ipynb).
