@@ -180,9 +180,6 @@ alt = (
 )
 chapter.figure("layout", fig, alt)
 
-# %% [markdown]
-# Added up by kind, with the three sequences:
-
 # %%
 count = pd.concat([blocks.reset_index(), pd.DataFrame([total, three])], ignore_index=True)
 count["informative at most"] = count["columns"] - count["copies"]
@@ -232,7 +229,7 @@ chapter.table("copies", copies, f"The {total['copies']} columns of a sequence th
 SEQUENCES = {name: suffix for name, suffix in SEQUENCES.items() if name in sequences}
 bare = [p for p in patients.index if not all(mask_path(cohort_path, p, s).exists() for s in SEQUENCES)]
 if bare and contours == "manual":
-    contours = "predicted"  # all by the same hand: a signature of two kinds of contours compares hands
+    contours = "predicted"  # all by the same hand: two kinds of contours would compare hands
     chapter.say(f"{len(bare)} patients have no contours: the network's are taken for all.")
 steps = chapter.read("02_segmentation/preprocessing_steps")
 options = settings.options | {"scale": settings.scale, "mask": settings.mask, "contours": contours}

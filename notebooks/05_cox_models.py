@@ -57,9 +57,8 @@ TIME, EVENT = ENDPOINTS["DMFS"]
 # %% [markdown]
 # ## Data
 #
-# One row a patient: covariates, follow-up in months, and the scores of the chapters before. The event is
-# {term}`distant metastasis`; a patient who dies without one is {term}`censored <censoring>` at death.
-# What the data cannot give stays empty and is listed, with the reason, at the end of *Result*.
+# One row a patient: covariates, follow-up in months, scores. The event is {term}`distant metastasis`; a patient
+# who dies without one is {term}`censored <censoring>` at death. What cannot be had is listed after *Result*.
 
 
 # %%
@@ -106,20 +105,18 @@ chapter.table("events", summary, "Patients and events of the analysis.")
 # radiomics score to these, DC the DL score. All three are fitted on the training cohort alone. A patient's
 # score is $\beta^\top x$, higher meaning worse.
 #
-# **What is assumed.** That censored patients fare like those still followed, also those who died. That
-# hazard ratios are constant in time ({term}`proportional hazards`; tested by the score test on the
-# Kaplan–Meier scale of time, as R's `cox.zph`). That age and scores act linearly on the log hazard. That
-# values are missing by chance alone: each univariable model uses the patients in whom its covariate is known,
-# the multivariable one those in whom all are. Ties of event times are treated by {term}`Efron`'s method.
+# **What is assumed.** That censored patients, also those who died, fare like those still followed. That
+# hazard ratios are constant in time ({term}`proportional hazards`; tested as by R's `cox.zph`). That age
+# and scores act linearly on the log hazard. That values are missing by chance alone: each univariable model
+# uses the patients in whom its covariate is known, the multivariable one those in whom all are. Ties are
+# treated by {term}`Efron`'s method.
 #
 # **When there is no maximum.** Where a level has no events the likelihood rises for ever as its coefficient
 # runs off (it is *monotone*). Then, and only then, estimates come from {term}`Firth's penalty` ([Firth
 # 1993](bibliography.md); [Heinze and Schemper 2001](bibliography.md)), whose ties are {term}`Breslow`'s, and
-# the table says so. Short of that, a score that separates patients almost completely has a standard error
-# that outgrows its coefficient: Wald's p-value goes to 1 although the likelihood has risen steeply. Where
-# the model's Wald statistic is less than half of its likelihood ratio statistic, limits are those of the
-# profile likelihood ([Venzon and Moolgavkar 1988](bibliography.md)) and p-values those of the likelihood
-# ratio:
+# the table says so. Where Wald's statistic of a model is less than half of its likelihood ratio statistic, as
+# if a score separates patients almost completely, limits are those of the profile likelihood ([Venzon and
+# Moolgavkar 1988](bibliography.md)) and p-values those of the likelihood ratio:
 
 # %%
 from npcbook.statistics import estimable_columns, fit_cox_or_firth, fit_firth_cox
@@ -138,8 +135,7 @@ show_source(fit_cox_or_firth)
 # Differences between two models on the same patients are tested with the covariance of the two estimates, as
 # in R's `compareC` and `timeROC`.
 #
-# A level that no patient has, or that another column already determines, cannot be estimated: it is left
-# out, and the table says so.
+# A level that no patient has, or that another column determines, is left out, and the table says so.
 
 
 # %%
@@ -166,8 +162,8 @@ chapter.methods(
 # (cox-table-2)=
 # ### Covariates and distant metastasis (Table 2)
 #
-# Univariable models take one factor at a time (rENE with both its levels), the multivariable model all of
-# them.
+# Univariable models take one factor at a time (rENE with both its levels), the multivariable one all of them.
+# † marks ratios from Firth's likelihood, because some level in the model has no events.
 
 # %%
 from itertools import groupby
@@ -175,9 +171,8 @@ from itertools import groupby
 from npcbook.words import format_hr, format_number, format_p, or_dash
 
 FACTORS = [list(levels) for _, levels in groupby(covariates, key=lambda name: name.rstrip("1234"))]
-usable = [factor for factor in FACTORS if estimable_columns(in_training[factor].dropna())]
 univariable = []
-for factor in usable:
+for factor in (factor for factor in FACTORS if estimable_columns(in_training[factor].dropna())):
     with chapter.noting(f"Univariable model: {', '.join(factor)}"):
         univariable.append(fit_model(in_training[factor]))
 together = []
@@ -198,9 +193,6 @@ def hr_columns(fits, title):
     return found.set_axis([f"{title} HR (95 % CI)", f"{title} p"], axis="columns")
 
 
-# %% [markdown]
-# † marks ratios from Firth's likelihood, because some level in the model has no events.
-
 # %%
 counts = {}
 for name in covariates:
@@ -218,9 +210,8 @@ table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix("
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
 
 # %% [markdown]
-# *How to read it.* A ratio above 1 means more metastases than in the reference level; the univariable column
-# compares patients as they come, the multivariable one patients alike in everything else listed. The last two
-# columns, the recommended ones, hold the same model with Firth's penalty and profile likelihood limits.
+# *How to read it.* The univariable column compares patients as they come, the multivariable one patients
+# alike in everything else listed. The last two, recommended, have Firth's penalty and profile limits.
 
 # %%
 for fit in multivariable:
@@ -234,17 +225,16 @@ for fit in multivariable:
     )
 
 # %% [markdown]
-# *What it does not say.* An interval that holds 1 does not show that a covariate is without effect; with so
-# few events it often cannot show anything else. Choosing covariates by these p-values on the same patients,
-# as the paper does for its clinical model, makes the chosen ones look stronger than they are
-# ([chapter 09](09_stress_tests.ipynb) repeats that choice in bootstrap samples).
+# *What it does not say.* An interval that holds 1 does not show that a covariate is without effect.
+# Choosing covariates by these p-values on the same patients, as the paper does for its clinical model,
+# makes the chosen ones look stronger than they are ([chapter 09](09_stress_tests.ipynb) repeats that in
+# bootstrap samples).
 #
 # (cox-models)=
 # ### The clinical, RC and DC models
 #
-# Each model is fitted once on all training patients; these coefficients score both cohorts. The radiomics and
-# DL scores enter as if they had been measured; that they were themselves fitted on these patients is what the
-# recommended track mends.
+# The radiomics and DL scores enter as if they had been measured; that they were themselves fitted on these
+# patients is what the recommended track mends.
 
 
 # %%
@@ -280,8 +270,8 @@ def written_out(fit):
     return table.assign(limits=fit.limits, lr_statistic=fit.lr_statistic)
 
 
-EMPTY = pd.DataFrame(columns=["covariate", "coef", "coef_low", "coef_high", "hr", "hr_low", "hr_high"])
-EMPTY = EMPTY.reindex(columns=[*EMPTY, "p_value", "method", "limits"])
+names = "covariate coef coef_low coef_high hr hr_low hr_high p_value method limits"
+EMPTY = pd.DataFrame(columns=names.split())
 tables = {name: written_out(fit) for name, fit in models.items()} or {"clinical": EMPTY}
 coefficients = pd.concat(tables, names=["model"])
 coefficients = coefficients.reset_index("model").reset_index(drop=True)
@@ -307,11 +297,11 @@ steep = [LABELS[name] for name, fit in models.items() if fit.limits == "profile"
 chapter.say(f"Wald's limits fail in: {', '.join(steep) or 'none of the models'}.")
 
 # %% [markdown]
-# *How to read it.* A unit of a score may be more than any two patients differ by (the published DL score is a
-# probability); per standard deviation in the training cohort ratios can be compared. If a score separates
-# these patients almost completely, its ratio becomes huge: then the model has learnt them, and only new ones
-# can tell what it is worth. A small p-value of proportional hazards means that the ratio is an average over
-# time; a large one, from so few events, does not show that it stays the same.
+# *How to read it.* A unit of a score may be more than any two patients differ by; per standard deviation in
+# the training cohort ratios can be compared. If a score separates these patients almost completely, its
+# ratio becomes huge: then the model has learnt them, and only new ones can tell what it is worth. A small
+# p-value of proportional hazards means that the ratio is an average over time; a large one does not show
+# that it stays.
 #
 # (cox-table-4)=
 # ### Discrimination (Table 4)
@@ -428,12 +418,11 @@ for a, b in NESTED[:1]:
     )
 
 # %% [markdown]
-# *How to read it.* 0.5 is a coin, 1 a perfect ranking. The training column is *apparent* performance: the
-# models are judged on the patients that they were fitted on, and the DL score on patients that its network
-# was trained on. Only the validation column comes from patients in whom nothing was fitted. It is not wholly
-# blind either: settings of networks and features were chosen by values of the training cohort, while those of
-# the validation cohort could be seen ([chapter 03](03_dl_training.ipynb)). Cohorts that nobody had looked at
-# stand on a page of their own.
+# *How to read it.* 0.5 is a coin, 1 a perfect ranking. The training column is *apparent* performance:
+# models are judged on the patients that they were fitted on. Only in the validation column nothing was
+# fitted. It is not wholly blind either: settings were chosen by values of the training cohort, while those
+# of the validation cohort could be seen ([chapter 03](03_dl_training.ipynb)). Cohorts that nobody had
+# looked at have a page.
 #
 # *What it does not say.* A p above 0.05 does not show that two models are equal. Nor does a C-index say
 # whether predicted risks are right; that is {term}`calibration` ([chapter 09b](09b_model_worth.ipynb)).
@@ -454,7 +443,7 @@ for fit in [*univariable, *multivariable]:
     with chapter.noting(f"Cox model by lifelines: {', '.join(fit.names)}"):
         if fit.method == "Cox":
             summary = CoxPHFitter().fit(table, TIME, EVENT, fit_options=STEPS).summary
-            kind = "multivariable" if fit in multivariable else "univariable"
+            kind = "multivariable" if fit is (multivariable or [None])[0] else "univariable"
             fits.append(summary.assign(model=kind, fit_cox=fit.coef).rename(index=COVARIATES).reset_index())
 for (cohort, model), result in found.items():
     time, event, risk = survival_of(cohort, scores[[model]])
@@ -474,8 +463,6 @@ if texts:
 # %% [markdown]
 # (cox-roc)=
 # ### Time-dependent ROC curves (Fig. 2)
-#
-# Cases have a distant metastasis by the horizon; controls are followed beyond it without.
 
 # %%
 fig, axes = small_multiples(len(COHORTS), panel_height=5.0, width=5.4)
@@ -488,16 +475,14 @@ alt = "Time-dependent ROC curves of the models, training cohort above validation
 chapter.figure("figure_2_roc", fig, alt)
 
 # %% [markdown]
-# *How to read it.* Going along a curve, the cut-off for calling a patient high risk falls: up are cases
-# found, to the right are false alarms. Curves rise in steps, one a case: with few cases a single patient
-# moves a curve visibly. What lies between a model's curves in both panels is what it loses on new patients.
+# *How to read it.* Curves rise in steps, one a case: with few cases a single patient moves a curve visibly.
+# What lies between a model's curves in both panels is what it loses on new patients.
 #
 # (cox-recommended)=
 # ### Recommended: no patient judged by a model that has seen that patient
 #
-# The DL and radiomics scores of training patients come {term}`out of fold`, from models (chapter 03) and
-# feature selections (chapter 04) that were made without them. The Cox models score every training patient
-# from a fit on the other folds, validation patients from the fit on all training patients.
+# The DL and radiomics scores of training patients come {term}`out of fold` (chapters 03 and 04). Cox models
+# score every training patient from a fit on the other folds, validation patients from the fit on all.
 
 
 # %%
@@ -534,9 +519,8 @@ chapter.write("scores_recommended", scores_recommended.join(own).reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 
 # %% [markdown]
-# Two things change for DL and DC: patients are scored by models that have not seen them, and the published
-# prognosis head and its features give way to the recommended ones. So that each is seen alone, the published
-# head is scored out of fold as well.
+# For DL and DC the published prognosis head and its features give way to the recommended ones as well. So
+# that each step is seen alone, the published head is scored out of fold, too.
 
 # %%
 alone = dict.fromkeys(ROWS)
@@ -548,8 +532,7 @@ with chapter.noting("Published head, out of fold"):
         alone[model] = harrell_c(training[TIME], training[EVENT], dc)
 
 # %% [markdown]
-# Uno's C ([Uno et al. 2011](bibliography.md)) stands beside Harrell's: it weights pairs so that it does not
-# depend on how patients happened to be censored. It counts events up to the horizon.
+# Uno's C ([Uno et al. 2011](bibliography.md)) does not depend on how patients happened to be censored.
 
 # %%
 rows = []
@@ -599,9 +582,8 @@ unseen_c = found_recommended["training", MAIN]["c_index"]
 if seen and new:
     chapter.takeaway(
         3,
-        f"As published, {LABELS[MAIN]} has a C-index of {seen} in patients that it learnt from and of {new} "
-        f"in new ones: {format_number(seen.c - new.c)} for overfitting and other patients ([Table "
-        "4](#cox-table-4)).",
+        f"As published, {LABELS[MAIN]} has a C-index of {seen} in patients that it learnt from and {new} in "
+        f"new ones: {format_number(seen.c - new.c)} for overfitting and others ([table](#cox-table-4)).",
     )
 if seen and unseen_c:
     step = f"to {alone[MAIN]}, the published head kept; the recommended head and features take it on to"
@@ -609,24 +591,20 @@ if seen and unseen_c:
     chapter.takeaway(
         4,
         f"Scoring training patients by models that have not seen them takes C of {LABELS[MAIN]} from "
-        f"{format_number(seen.c)} {step if alone[MAIN] else other} {unseen_c} "
-        "([recommended](#cox-recommended)).",
+        f"{format_number(seen.c)} {step if alone[MAIN] else other} {unseen_c} ([here](#cox-recommended)).",
     )
 
-# %% [markdown] tags=["planted"]
+# %% [markdown]
 # *How to read it.* The step from the first to the second column is what judging the published scores on
-# their own training patients adds ({term}`optimism`), nothing else being changed; for the other models,
-# whose method stays, it is the step from the first to the third. The second and third differ by the head and
-# its features. From the third to the last columns is what another hospital, with other scanners and other
-# patients, takes away; a model whose columns agree carries over. None of this chooses a model: that would
-# make the validation cohort a second training cohort.
-#
+# their own training patients adds ({term}`optimism`); for models whose method stays, it is that from the
+# first to the third. From the third to the last columns is what another hospital takes away.
+
+# %% [markdown] tags=["planted"]
 # (cox-planted)=
 # ### What was planted
 #
 # For a {term}`synthetic cohort` the true linear predictor of every patient is known. Its C-index (the
-# {term}`oracle`'s) is the ceiling for any model on new patients; chance and censoring keep it below 1. A real
-# cohort has no such table.
+# {term}`oracle`'s) is the ceiling for any model on new patients; chance and censoring keep it below 1.
 
 # %% tags=["planted"]
 truth = read_truth(cohort_folder)
@@ -661,8 +639,8 @@ chapter.front_page(
 
 # %% [markdown] tags=["planted"]
 # *How to read it.* The first row includes what neither images nor covariates show; the second is the most
-# that a model can hope for. The planted hazard ratios of Table 2 are read off the clinical part. They hold
-# *given* the images and what nothing shows; a Cox model without those is expected between 1 and the truth.
+# that a model can hope for. Planted ratios of Table 2 hold *given* the images and what nothing shows; a Cox
+# model without those is expected between 1 and the truth.
 
 # %% tags=["planted"]
 if truth is not None:
@@ -696,10 +674,10 @@ chapter.say(
 )
 
 # %% [markdown]
-# *What agreement means.* On a synthetic cohort the ratios of Table 2 were planted; estimates are expected
-# between 1 and the truth, up to chance. Agreement or disagreement in Table 4 mainly reflects how much signal
-# was put into the phantoms and how small the network is. Neither says that the paper is right or wrong. On a
-# real cohort agreement is replication, in so far as the patients are alike and none belonged to the paper.
+# *What agreement means.* On a synthetic cohort estimates are expected between 1 and the planted ratio, up
+# to chance. Agreement in Table 4 reflects how much signal was put into the phantoms. Neither says that the
+# paper is right or wrong. On a real cohort agreement is replication, in so far as patients are alike and
+# none was the paper's.
 #
 # ```{admonition} Try this
 # :class: tip
@@ -711,15 +689,11 @@ chapter.say(
 #
 # - Scores are not centred: they are $\beta^\top x$ of the raw covariates. The paper does not say how its
 #   scores are centred, so cut-offs (chapter 06) can be compared with print only up to a constant.
-# - The paper selects the covariates of its clinical model by their p-values; here they are a parameter, so
-#   that an own cohort does not silently get others.
-# - Complete cases, as published, assume that LDH and EBV DNA are missing by chance alone;
-#   [chapter 01](01_cohorts.ipynb) shows their frequency by centre and
-#   [chapter 09](09_stress_tests.ipynb) what {term}`multiple imputation` changes.
+# - The paper selects the covariates of its clinical model by their p-values; here they are a parameter.
+# - Complete cases, as published, assume that laboratory values are missing by chance alone; see
+#   [chapter 01](01_cohorts.ipynb) and [chapter 09](09_stress_tests.ipynb) ({term}`multiple imputation`).
 # - Out-of-fold scores of other patients come from heads and selections that had seen the patient's own
-#   outcome. A Cox model on top of them, fitted without the patient's fold, is therefore not wholly free of
-#   it: the training column of RC and DC can be off on either side. In the validation column nothing is
-#   fitted; settings were chosen while its values could be seen.
+#   outcome: the training column of RC and DC can be off on either side. In validation nothing is fitted.
 # - Deaths are censored; chapter 09 treats them as {term}`competing <competing risk>`. Comparing nested models
 #   by C-indices has little power; a [likelihood ratio test in validation](#worth-added) says more.
 #

@@ -146,29 +146,23 @@ chapter.table("arms", table, "Distant metastases and patients by risk and dose g
 #
 # 1. *Who was given how much?* Treatment followed the patient's condition
 #    ({term}`confounding by indication`). By {term}`inverse probability weighting` each patient $i$ with
-#    covariates $x_i$ stands for so many others that, within the risk group, all dose groups become alike in
-#    $x$: the weight is
+#    covariates $x_i$, hospital included, stands for so many others that, within the risk group, all dose
+#    groups become alike in $x$:
 #
 #    $$w_i \propto \exp(b_a^\top x_i),$$
 #
 #    and $b_a$ is found for dose group $a$ such that its weighted means of $x$ are those of the whole risk
-#    group. The hospital is among the $x$, so that patients of the same centre stand against each other.
-#    That removes confounding by $x$ if every kind of patient could have been given any dose; what was not
-#    measured stays as it was. The {term}`E-value` says how strong that would have to be.
-# 2. *How large is the effect?* Differences of rates in percentage points, for both cohorts, and for the
-#    validation patients alone.
-# 3. *Does the effect of dose differ between the risk groups?* Only then does one group gain relatively more:
-#    the score would be {term}`predictive`, not merely {term}`prognostic`. A likelihood ratio test of
-#    {term}`Cox models <Cox model>` with and without risk × dose, and how often that test would see such an
-#    interaction if it were there. With the same ratio in all, a prognostic score still tells where treatment
-#    prevents more metastases.
-# 4. *Was survival needed to receive the dose?* A high cumulative dose is only reached by those well
-#    enough to go on, who are therefore certain to have lived so long. Seen from a {term}`landmark` after
-#    most of the treatment, everybody has lived until then; cycles given later remain a matter of survival.
+#    group. That removes confounding by $x$ if every kind of patient could have been given any dose; the
+#    {term}`E-value` says how strong what was not measured would have to be.
+# 2. *How large is the effect?* Differences of rates in percentage points, and for validation patients alone.
+# 3. *Does the effect of dose differ between the risk groups?* Only then the score would be
+#    {term}`predictive`, not merely {term}`prognostic`. A likelihood ratio test of {term}`Cox models <Cox
+#    model>` with and without risk × dose, and how often it would see such an interaction if it were there.
+# 4. *Was survival needed to receive the dose?* A high cumulative dose is only reached by those who live so
+#    long. Seen from a {term}`landmark` after most of the treatment, everybody has lived until then.
 #
-# Cox models here have a baseline hazard for each cohort (*strata*), so that a difference between cohorts is
-# not taken for one between doses. Hazard ratios assume {term}`proportional hazards` between dose groups;
-# differences of rates do not. The library code of the weights:
+# Cox models here have a baseline hazard for each cohort (*strata*). Hazard ratios assume {term}`proportional
+# hazards` between dose groups; differences of rates do not. The library code of the weights:
 
 # %%
 show_source(balancing_weights)
@@ -197,9 +191,7 @@ def plot_risk_group(track, risk, endpoint):
     part, (months, died) = patients[patients[track] == risk], ENDPOINTS[endpoint]
     if part.empty:
         return
-    # Figures know the paper's groups by their keys.
     arms = part["dose_group"].replace({} if threshold_mg_m2 == 160 else NAMES)
-    # Where few have an event, an axis from 0 would hide what there is to see.
     shown = {"endpoint": endpoint, "lowest": 0.5 if part[died].mean() < 0.15 else 0.0}
     ax = plot_kaplan_meier(part[months], part[died], arms, horizon_months=horizon_months, **shown)
     ax.set_title(f"{LABELS[risk]} {track}, {endpoint}", loc="left")
@@ -398,9 +390,8 @@ gap_of = differences.set_index(["risk group", "groups", "patients"])
 told = {}
 for track in TRACKS:
     row = gap_of.loc[("high", track, BOTH)]
-    told[track] = f"{row['difference (95 % CI)']} points" + (
-        "" if truth is None else f", planted {row['planted']:.1f}"
-    )
+    planted = "" if truth is None else f", planted {row['planted']:.1f}"
+    told[track] = f"{row['difference (95 % CI)']} points{planted}"
 sentence = (
     f"High-risk patients, DMFS at {horizon_months} months with more than {threshold_mg_m2:g} mg/m² less that "
     f"with radiotherapy alone: by the {'published groups' if len(TRACKS) > 1 else 'score as supplied'} "
@@ -415,13 +406,11 @@ chapter.front_page(f"**The dose.** {sentence} ([chapter 08](notebooks/08_ccnd.ip
 chapter.say(f"The same patients, two ways. {sentence}.")
 
 # %% [markdown]
-# *How to read it.* The first rows are the published way: groups cut where the training patients' own outcomes
-# part best, dose groups as they are, cohorts thrown together; the difference can come out large in either
-# direction by chance. What both cohorts give together need not lie between what each gives, if high-risk
-# patients of one cohort mostly had one treatment (*Simpson's paradox*). One hundred divided by a difference
-# in points is the number to be treated for one to stay free of metastasis, if the dose is the cause. An
-# interval that holds 0 and also a difference worth having leaves the question open; that is not "no benefit".
-# A difference without limits has an arm in which nobody, or everybody, had a metastasis.
+# *How to read it.* The first rows are the published way. What both cohorts give together need not lie between
+# what each gives, if high-risk patients of one cohort mostly had one treatment (*Simpson's paradox*). One
+# hundred divided by a difference in points is the number to be treated for one to stay free of metastasis, if
+# the dose is the cause. An interval that holds 0 and also a difference worth having leaves the question open.
+# Without limits, an arm has nobody, or everybody, with a metastasis.
 
 # %% [markdown] tags=["planted"]
 # (ccnd-coverage)=
@@ -432,9 +421,7 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 
 # %% tags=["planted"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
-caption = (
-    f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); hazard ratios as logarithms."
-)
+caption = f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); HR as logarithms."
 coverage = coverage.drop(columns=["version", "command"])
 if truth is not None:
     chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
@@ -539,8 +526,7 @@ chapter.say(
 )
 
 # %% [markdown]
-# The p-value by published groups may not be taken at its word: training patients' groups were cut on the
-# outcomes compared. Equal hazard ratios still mean a larger absolute benefit where risk is higher.
+# Published groups were cut on the outcomes compared: their p-value may not be taken at its word.
 #
 # (ccnd-methods)=
 # ### Recommended: one comparison, several methods
@@ -682,9 +668,8 @@ chapter.say(
 chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 
 # %% [markdown]
-# *What would settle it.* A randomised comparison of doses with the score measured beforehand. For patients of
-# low risk by the clinic there is one of radiotherapy with and without concurrent chemotherapy, without such a
-# score ([Tang et al. 2022](bibliography.md)).
+# *What would settle it.* A randomised comparison of doses with the score measured beforehand. Without a score
+# there is one, of patients at low risk by the clinic ([Tang et al. 2022](bibliography.md)).
 #
 # ```{admonition} Try this
 # :class: tip
@@ -709,12 +694,8 @@ chapter.say(
 
 # %% [markdown]
 # - Power is from a large-sample formula. After the landmark, adjuvant cycles may still add to the dose.
-# - Unknown laboratory values are a level of their own in the weights, so that no patient is lost; that
-#   balances how often they are unknown, not what they would have been. Bootstrap limits take the risk group
-#   of each patient as given.
-# - Weights assume that no patient was certain to be given, or not given, a dose; the small penalty hides some
-#   violations of that, and the effective numbers show them.
-# - Doses are compared as three groups; a smooth curve of the dose would rest on too few metastases to be
-#   read.
+# - Unknown laboratory values are a level of their own in the weights: how often they are unknown is balanced.
+#   Bootstrap limits take the risk group as given; weights assume that no patient was certain of a dose.
+# - Doses are compared as three groups: a smooth curve would rest on too few metastases.
 #
 # Next: [stress tests](09_stress_tests.ipynb).

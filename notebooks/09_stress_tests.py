@@ -340,14 +340,16 @@ rows = []
 for model in MODELS:
     row = {"model": LABELS[model]}
     for name in COHORTS:
-        index = scored(name, model)
-        found, data = {}, (*outcome(index), scores.loc[index, model])
+        found, index = {}, scored(name, model)
+        data = (*outcome(index), scores.loc[index, model])
         for label, estimate in {"Harrell": harrell_c, "Uno": uno_c}.items():
             with chapter.noting(f"{label}'s C: {LABELS[model]}, {name}"):
                 found[label] = estimate(*data, tau=horizon_months)
             row[f"{name}, {label}"] = str(found.get(label, MISSING))
         row[f"{name}, difference"] = found["Uno"].c - found["Harrell"].c if len(found) == 2 else np.nan
     rows.append(row)
+
+# %%
 uno = pd.DataFrame(rows)
 chapter.table("uno", uno, f"C-index up to {horizon_months} months by Harrell and by Uno.")
 
@@ -411,6 +413,8 @@ for (text, columns), name in product(DEFINITIONS.items(), COHORTS):
             c = harrell_c(*outcome(index, *columns), scores.loc[index, model])
             row[f"C-index, {LABELS[model]}"] = str(c)
     rows.append(row)
+
+# %%
 definitions = pd.DataFrame(rows)
 chapter.table("definition", definitions, "DMFS by two definitions of its event.")
 

@@ -67,6 +67,8 @@ whole = dice[(dice["cohort"] == JUDGED) & (dice["structure"] == "tumour and node
 # The picture needs the reader's contours on all sequences.
 counted = whole.groupby("patient_id")["sequence"].transform("nunique")
 whole = whole[counted == counted.max()]
+
+# %%
 ranked = whole.groupby("patient_id")["dice"].mean().sort_values(ascending=False)
 steps = max(patients_shown - 1, 1)
 chosen = ranked.iloc[[(len(ranked) - 1) * i // steps for i in range(patients_shown)]]
