@@ -57,8 +57,8 @@ TIME, EVENT = ENDPOINTS["DMFS"]
 # %% [markdown]
 # ## Data
 #
-# One row a patient: covariates, follow-up in months, scores. The event is {term}`distant metastasis`; who
-# dies without one is {term}`censored <censoring>` at death. What cannot be had is listed at the end of *Result*.
+# One row a patient: covariates, follow-up in months, scores. The event is {term}`distant metastasis`; death
+# without one {term}`censors <censoring>`. What cannot be had is listed at the end of *Result*.
 
 
 # %%

@@ -652,7 +652,7 @@ chapter.takeaway(
 # is to keep the score as it is: [chapter 05](05_cox_models.ipynb) judges it so, because a cut treats a
 # patient just above it like the worst, and one just below like the best.
 #
-# If there is something that these data could not give, it is listed here with the reason.
+# What these data could not give, if anything, is listed here.
 
 # %%
 chapter.not_estimable()
@@ -694,8 +694,7 @@ chapter.say(
 # - The corrected p-value covers the search for the cut-off, not the fitting of the score.
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
-# - A patient's group is taken as known. The cut-off would be another in another sample
-#   ([by how much](#km-spread)), and no interval of a hazard ratio includes that.
+# - A patient's group is taken as known; no interval says that the cut-off would [differ](#km-spread).
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 #
 # **Hands over** `cutoffs.csv`, `groups.csv` and `groups_recommended.csv` to chapters 07 to 10.

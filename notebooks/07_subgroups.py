@@ -126,6 +126,8 @@ patients["EBV DNA"] = (
 patients["Clinical stage"] = patients["t_stage"] + patients["n_stage"]
 FACTORS = [name for name in FACTORS if patients[name].notna().any()]
 high = pd.DataFrame({track: (patients[track] == "high").astype(float) for track in TRACKS})
+
+# %%
 # Whom each line of the results is about; where cohorts stand together, each has a baseline hazard of its own.
 BOTH = "both cohorts"
 WHOSE = {cohort: patients["cohort"] == cohort for cohort in COHORTS} | {BOTH: patients["cohort"].notna()}

@@ -696,6 +696,5 @@ chapter.say(
 # - Power is from a large-sample formula. After the landmark, adjuvant cycles may still add to the dose.
 # - Unknown laboratory values are a level of their own in the weights: how often they are unknown is balanced.
 #   Bootstrap limits take the risk group as given; weights assume that no patient was certain of a dose.
-# - Doses are compared as three groups: a smooth curve would rest on too few metastases.
 #
 # Next: [stress tests](09_stress_tests.ipynb).
