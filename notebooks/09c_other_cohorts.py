@@ -35,7 +35,7 @@ import pandas as pd
 
 from npcbook.book import open_chapter
 from npcbook.store import project_path
-from npcbook.words import LABELS, format_number
+from npcbook.words import DISPLAY_NAMES, LABELS, format_number
 
 # %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -77,18 +77,22 @@ chapter.table("cohorts", seeds, f"Synthetic cohorts of this page: {len(seeds)}."
 
 
 # %%
+SINGLE = {f"dl_{name}": f"DL ({shown})" for name, shown in DISPLAY_NAMES.items()}
+of_model = found["quantity"].str.removeprefix("C-index, ").isin([*LABELS, *SINGLE])
+
+
 def summary(rows: pd.DataFrame) -> str:
     """Return mean, lowest and highest as text."""
     lowest, highest = (format_number(x) for x in (rows.min(), rows.max()))
-    return f"{format_number(rows.mean())} ({lowest} to {highest})"
+    return format_number(rows.mean()) + (f" ({lowest} to {highest})" if len(rows) > 1 else "")
 
 
 def table_of(scenario: str) -> pd.DataFrame:
     """Return a row a quantity, a column a cohort and track."""
-    rows = found[found["scenario"] == scenario]
+    rows = found[(found["scenario"] == scenario) & ~(of_model & (found["track"] == "truth"))]
     rows = rows.assign(column=(rows["cohort"] + ", " + rows["track"]).str.rstrip(", "))
     table = rows.groupby(["quantity", "column"], sort=False)["value"].agg(summary).unstack()
-    words = {f"C-index, {key}": f"C-index, {label}" for key, label in LABELS.items()}
+    words = {f"C-index, {key}": f"C-index, {label}" for key, label in (LABELS | SINGLE).items()}
     return table.rename(index=words).reset_index().fillna("–")
 
 

@@ -163,16 +163,22 @@ ratios = pd.DataFrame(rows)
 time, event = outcome()
 cause = np.where(event == 1, 1, 2 * patients[died[1]])
 KINDS = {1: ("distant metastasis", "#d55e00", "-"), 2: ("death without it", "#0173b2", (0, (5, 1.5)))}
-fig, axes = small_multiples(2, panel_height=3.0)
-for kind, (name, color, line) in KINDS.items():
-    curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
-    axes[0].step(curve.time, 100 * curve.incidence, where="post", color=color, linestyle=line, label=name)
-    band = 100 * curve.low, 100 * curve.high
-    axes[0].fill_between(curve.time, *band, step="post", color=color, alpha=0.15, linewidth=0)
-axes[0].set(xlabel="Months from the start of radiotherapy", ylabel="Cumulative incidence, %", ylim=(0, None))
-axes[0].legend(fontsize=8, loc="upper left")
+
+
+def draw_incidence(ax):
+    """Draw how many have had a metastasis, or have died without one, by month."""
+    for kind, (name, color, line) in KINDS.items():
+        curve = cumulative_incidence(time, np.where(cause > 0, np.where(cause == kind, 1, 2), 0))
+        ax.step(curve.time, 100 * curve.incidence, where="post", color=color, linestyle=line, label=name)
+        band = 100 * curve.low, 100 * curve.high
+        ax.fill_between(curve.time, *band, step="post", color=color, alpha=0.15, linewidth=0)
+    ax.set(xlabel="Months from the start of radiotherapy", ylabel="Cumulative incidence, %", ylim=(0, None))
+    ax.legend(fontsize=8, loc="upper left")
+
 
 # %%
+fig, axes = small_multiples(2, panel_height=3.0)
+draw_incidence(axes[0])
 both = ratios[ratios["model"] == "univariable"].reset_index()
 for column, shift, color, marker in (("print", 0.12, "0.35", "s"), ("here", -0.12, "#0173b2", "o")):
     hr, low, high = np.array(both[column].tolist()).T
