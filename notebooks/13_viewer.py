@@ -31,7 +31,6 @@ in_short()
 
 # %%
 import base64
-import html
 import json
 
 import numpy as np
@@ -42,7 +41,7 @@ from npcbook.book import open_chapter, plot_slice, small_multiples
 from npcbook.cohort import image_path, mask_path
 from npcbook.imaging import predicted_mask_path, read_mask, read_volume
 from npcbook.store import atomic_path, project_path
-from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, format_number
+from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, as_html, format_number
 
 # %% tags=["parameters"] needs="images contours"
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -173,7 +172,7 @@ chapter.takeaway(
 )
 
 # %%
-HTML(f"""<p><strong>{html.escape(chapter.label)}</strong></p>
+HTML(f"""<p><strong>{as_html(chapter.label)}</strong></p>
 <div id="mri-viewer"><p>The viewer works in the built book, with scripts allowed; the picture above shows
 the same patients.</p></div>
 <script src="../viewer/niivue.js"></script><script src="../viewer/volumes.js"></script>

@@ -1,9 +1,10 @@
 """The vocabulary: cohorts, sequences, models, tracks, what they are called and drawn in, numbers as text.
 
 Also how text from outside (a hospital's or a cohort's name, a reason) is written so that it stays text: in
-HTML by `html.escape` where tables and pages are made, in Markdown and in spreadsheets by the functions here.
+HTML, in Markdown and in spreadsheets.
 """
 
+import html
 import math
 import re
 from collections.abc import Iterable
@@ -112,6 +113,11 @@ MASK_COLOURS = {"tumour": VERMILION, "nodes": PALETTE[9]}
 def style_of(key: str, position: int = 0) -> tuple[str, object]:
     """Return colour and line style of a group or model; unknown keys take the palette's by position."""
     return STYLES.get(key, SPARE[position % len(SPARE)])
+
+
+def as_html(text: object) -> str:
+    """Return text from outside as HTML, which may stand on a page of Markdown with its substitutions."""
+    return html.escape(str(text), quote=True).replace("{", "&#123;").replace("}", "&#125;")
 
 
 def as_markdown(text: object) -> str:

@@ -1,6 +1,5 @@
 """Build the pages: a run's executed chapters as HTML that opens without a network."""
 
-import html as markup
 import json
 import lzma
 import os
@@ -18,7 +17,7 @@ from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
 from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
-from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, as_markdown, without_html
+from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, as_html, as_markdown, without_html
 
 DOWNLOADS = """# Results to take away
 
@@ -204,7 +203,7 @@ def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
     """Return a figure that a chapter handed over as HTML, small enough for a telephone."""
-    alt = markup.escape(f"{figure['alt']} {label}.", quote=True)
+    alt = as_html(f"{figure['alt']} {label}.")
     image = f'<img src="results/figures/{figure["file"]}.svg" alt="{alt}">'
     return f'<figure class="front">{image}</figure>\n\n{without_html(figure["text"])}'
 
@@ -307,7 +306,7 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
 
 def beside(marks: dict) -> list[nbformat.NotebookNode]:
     """Return what stands below a figure or table on the page: its caption, and links to its files."""
-    lines = [f'<p class="caption">{markup.escape(marks["alt"])}</p>'] if "figure" in marks else []
+    lines = [f'<p class="caption">{as_html(marks["alt"])}</p>'] if "figure" in marks else []
     lines += [
         f'<p class="downloads">{file_links(kind, marks[kind], root="../")}</p>'
         for kind in set(SUFFIXES) & set(marks)
@@ -317,15 +316,17 @@ def beside(marks: dict) -> list[nbformat.NotebookNode]:
 
 def downloads_page(run_folder: Path) -> str:
     """Return the page (MyST) that offers everything in a run's results."""
-    parts = [DOWNLOADS, without_html((run_folder / "results" / "methods.txt").read_text())]
+    # The file is plain text, and reasons of exclusion stand in it.
+    paragraphs = (run_folder / "results" / "methods.txt").read_text().split("\n\n")
+    parts = [DOWNLOADS, *map(as_markdown, paragraphs)]
     for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
         entries = [
-            f"<li>{markup.escape(item.caption)} <em>{markup.escape(item.label)}.</em> "
+            f"<li>{as_html(item.caption)} <em>{as_html(item.label)}.</em> "
             f"{file_links(item.kind, f'{chapter}/{item.name}', root='')}</li>"
             for item in items
         ]
         parts.append("\n".join([f"## Chapter {chapter.replace('_', ' ')}\n", "<ul>", *entries, "</ul>\n"]))
-    return "\n".join(parts)
+    return "\n\n".join(parts)
 
 
 def build_pages(run_folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Tables for readers: data frames as captioned, labelled HTML."""
 
 import hashlib
-import html
 import math
 import re
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import pandas as pd
 from pandas.api.types import infer_dtype, is_numeric_dtype
 from pandas.io.formats.style import Styler
 
-from npcbook.words import MISSING, _is_missing, format_number
+from npcbook.words import MISSING, _is_missing, as_html, format_number
 
 TABLE_STYLE = "table-layout: auto; width: auto; margin-inline: 0 auto; font-size: 0.9em;"
 # The caption stays in view while a wide table is scrolled sideways.
@@ -35,7 +34,7 @@ def _format_text(value) -> str:
     """Return a cell as HTML: escaped, words in backticks as code, missing or empty ones as a dash."""
     if _is_missing(value) or value == "":
         return MISSING
-    text = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(value), quote=False))
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", as_html(value))
     # A word joiner after the dash keeps a range such as 2.00–6.88 on one line.
     return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", text)
 
@@ -93,7 +92,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
     # The scripts that draw formulas leave a table's dollar signs alone.
     attributes = f'class="dataframe tex2jax_ignore mathjax_ignore" style="{TABLE_STYLE}"'
-    title = f"{html.escape(caption)} <strong>{html.escape(label)}</strong>"
+    title = f"{as_html(caption)} <strong>{as_html(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
     table.name = name
     table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
@@ -106,7 +105,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     return (
         table.hide(axis="index")
         .format({name: _cell_format(df[name]) for name in df.columns})
-        .format_index(lambda name: html.escape(str(name)), axis="columns")
+        .format_index(as_html, axis="columns")
         .set_table_styles(styles)
         .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)
         .set_caption(f'<span style="{CAPTION_STYLE}">{title}</span>')

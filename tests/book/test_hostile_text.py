@@ -63,9 +63,8 @@ def hostile(tmp_path_factory):
 def hostile_run(hostile):
     """Folder of a run of the chapters that describe a cohort."""
     run_folder = hostile.parent / "run"
-    run_chapters(
-        run_folder=run_folder, cohort_folder=hostile, parameters=read_profile("smoke"), chapters=["01", "11"]
-    )
+    folders = {"run_folder": run_folder, "cohort_folder": hostile}
+    run_chapters(**folders, parameters=read_profile("smoke"), chapters=["01", "11"])
     return run_folder
 
 
