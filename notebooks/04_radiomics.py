@@ -692,9 +692,8 @@ chapter.not_estimable()
 #   That its count agrees with print to the last column is the reason to believe it.
 # - The paper states a pyradiomics version that does not exist; its link leads to another. The release used
 #   here has mesh-based shape features that differ from earlier releases in the third or fourth digit.
-# - Interpolation of images is linear here, nearest neighbour in the deposited script.
-# - Ten folds are drawn once, with a seed. Other folds choose another penalty, and with it another number
-#   of features; the printed counts are one such draw.
+# - Interpolation of images is linear here, nearest neighbour in the deposited script. Ten folds are drawn
+#   once; others choose another penalty and number of features, of which the printed ones are one draw.
 #
 # ## Hand-over
 #

@@ -97,8 +97,6 @@ cohort = project_path(run_folder) / "09d_real_patients/cohort" if (source / "map
 if cohort != source:
     status, lines = import_table(sorted(source.glob("*.csv")), cohort, map_file=source / "map.yml")
     assert status == 0, lines
-
-# %%
 chapter = open_chapter("09d_real_patients", run_folder=run_folder, cohort_folder=cohort)
 everyone = read_cohort(cohort).patients
 impossible = [f"- {line}" for line in lines if line.startswith("impossible")]
@@ -114,8 +112,7 @@ n_events = {name: int(patients[event].sum()) for name, (_, event) in ENDPOINTS.i
 # (real-overview)=
 # ### At a glance
 #
-# What happened to these patients, and their hazard ratios beside those that the paper prints. How both are
-# computed is said under *Method*, what they mean under *Result*.
+# What happened to these patients, and their hazard ratios beside those that the paper prints.
 
 
 # %%
@@ -688,8 +685,6 @@ chapter.not_estimable()
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
-#
 # - `horizon_months = 36`: more patients are followed so far, so that rates have narrower limits; ratios stay.
 # - `score_c = 0.65`: a weaker score; the events it takes grow with one over the square of its coefficient.
 # ```
@@ -697,9 +692,8 @@ chapter.not_estimable()
 # ## Limits and deviations
 #
 # - One hospital, and a collection for research: what made a patient enter it is not known.
-# - Deaths are censored in DMFS, as in the paper; competing deaths are shown beside.
 # - The 7th edition's categories are taken for the paper's of the 8th as they are named.
-# - No p-value on this page is corrected for the number of comparisons.
+# - Deaths are censored in DMFS, as in the paper, competing deaths shown beside. No p-value is corrected.
 # - The simulated score is unrelated to T and N; one that repeats part of what they say needs more events.
 #
 # **Hands over** nothing: this chapter only compares.

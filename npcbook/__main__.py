@@ -214,14 +214,10 @@ def make_book(
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
     from npcbook.book.results import write_results
-    from npcbook.cohort import read_scores
 
-    scores = read_scores(cohort_folder, arguments.score)
-    for line in scores.attrs.get("said", ()):
-        say(f"own score {line}")
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
-    asked |= {"profile": Path(arguments.profile).stem, "scores": "" if scores.empty else scores.to_csv()}
+    asked |= {"profile": Path(arguments.profile).stem, "scores": own_scores(cohort_folder, arguments.score)}
     try:
         book.run_chapters(**folders, **asked, parameters=parameters, say=say)
         if arguments.chapters or arguments.dry_run:
@@ -236,6 +232,16 @@ def make_book(
     say(f"tables, figures and methods: {results}")
     say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
+
+
+def own_scores(cohort_folder: Path, given: list[str]) -> str:
+    """Return risk scores of one's own as CSV, and say what is to be known of them; empty without any."""
+    from npcbook.cohort import read_scores
+
+    scores = read_scores(cohort_folder, given)
+    for line in scores.attrs.get("said", ()):
+        say(f"own score {line}")
+    return "" if scores.empty else scores.to_csv()
 
 
 def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:
@@ -609,32 +615,30 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_root(make=given.command in ("book", "simulate"))
         return given.act(given)
-    except ModuleNotFoundError as error:
-        if error.name not in ("pydicom", "highdicom"):
-            raise
-        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 130
-    except MemoryError:
-        print(
-            "There is not enough memory: close other programs; the same command continues.", file=sys.stderr
-        )
-        return 1
-    except (OSError, ValueError) as error:
+    except (ModuleNotFoundError, MemoryError, OSError, ValueError) as error:
         return explain(error)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def explain(error: OSError | ValueError) -> int:
+def explain(error: Exception) -> int:
     """Print what is wrong with the input or the machine in a sentence, and return the exit code.
 
     An error of the program itself is shown with the place where it occurred, to be reported.
     """
     from npcbook.store import is_refusal
 
+    if isinstance(error, ModuleNotFoundError):
+        if error.name not in ("pydicom", "highdicom"):
+            raise error
+        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
+        return 2
+    if isinstance(error, MemoryError):
+        print("There is not enough memory: close other programs, and go on.", file=sys.stderr)
+        return 1
     if isinstance(error, ValueError) and not is_refusal(error):
         traceback.print_exception(error)
         print(

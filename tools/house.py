@@ -13,8 +13,10 @@ from pathlib import Path
 import jupytext
 
 ROOT = Path(__file__).parents[1]
-# Lines at most. The library had 6,494 when it moved into its wings; what it learns after that comes on top.
-LIBRARY, FUNCTION, USUAL, CELL, SCRIPT = 7500, 40, 25, 20, 700
+# Lines at most. The library had 6,494 when it moved into its wings. On top came a network trained on for the
+# outcome, cohorts with parts missing, suspicion in reading, locks and seals, and branches of a run; what
+# reads a hospital's own files is counted on its own.
+LIBRARY, IMPORTING, FUNCTION, USUAL, CELL, SCRIPT = 9500, 2050, 40, 25, 20, 700
 NOT_CODE = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -49,17 +51,18 @@ def main() -> int:
         # Lines are counted as the formatter lays them out.
         problems += [f"{path.name}: fmt: {word}" for word in ("skip", "off") if f"# fmt: {word}" in text]
         parts = path.relative_to(ROOT / "npcbook").parts
-        wings[parts[0]] += len(lines)
+        wings["importing" if "importing" in parts else parts[0]] += len(lines)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, DEFINITIONS):
                 functions[f"{'/'.join(parts)}:{node.lineno} {node.name}"] = len(
                     lines & set(range(node.lineno, node.end_lineno + 1))
                 )
-    total = sum(wings.values())
+    total = sum(wings.values()) - wings["importing"]
     print(", ".join(f"{name} {n}" for name, n in wings.items()), f"= {total} code lines (limit {LIBRARY})")
     long = [name for name, n in functions.items() if n > USUAL]
     print(f"{len(functions)} functions, {len(long)} above {USUAL} lines, longest {max(functions.values())}")
     problems += [f"{total} code lines"] * (total > LIBRARY)
+    problems += [f"importing: {wings['importing']} code lines"] * (wings["importing"] > IMPORTING)
     problems += [f"{name} has {n} lines" for name, n in functions.items() if n > FUNCTION]
     problems += [f"{len(long)} functions above {USUAL} lines: {', '.join(long)}"] * (
         len(long) > 0.02 * len(functions)

@@ -136,6 +136,16 @@ def front_page(run_folder: Path) -> str:
     a cohort showed. A chapter that handed nothing over leaves nothing out of place. Where the file is read
     outside the book, a comment stands there.
     """
+    page, found = project_path("README.md").read_text(), _found(run_folder)
+    if not is_synthetic(run_folder):
+        said = f"```{{warning}}\n{notice(run_folder)}\n```"
+        page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
+        page = without_planted(page)
+    return page.replace("<!-- result -->", found)
+
+
+def _found(run_folder: Path) -> str:
+    """Return the section of the front page that the chapters hand over, as Markdown."""
     handed = [json.loads(path.read_text()) for path in sorted(run_folder.glob(f"*/{FRONT}"))]
     sentences = [
         (int(place.removeprefix("sentence ")), front["label"], text)
@@ -155,12 +165,7 @@ def front_page(run_folder: Path) -> str:
             "\n".join(f"- {text}" for _, _, text in group),
         ]
     parts += [as_front_figure(front["figure"], front["label"]) for front in handed if "figure" in front]
-    page, found = project_path("README.md").read_text(), "\n\n".join(parts)
-    if not is_synthetic(run_folder):
-        said = f"```{{warning}}\n{notice(run_folder)}\n```"
-        page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
-        page = without_planted(page)
-    return page.replace("<!-- result -->", found)
+    return "\n\n".join(parts)
 
 
 def without_planted(text: str) -> str:

@@ -130,15 +130,9 @@ def read_parts(folder: str | os.PathLike) -> Parts:
     }
     groups = {name: part for name in COHORTS if len(part := patients[patients["cohort"] == name])}
     some = files["image"].any(axis=1)
-    both = (
-        (files["image"] & files["contours"]).groupby(patients["cohort"]).sum().reindex(COHORTS, fill_value=0)
-    )
-    learnt = [
-        sequence
-        for sequence in SEQUENCES
-        if files["image"][sequence].sum() > some.sum() / 2
-        and both.loc["training", sequence] >= FEWEST_CONTOURED
-    ]
+    both = (files["image"] & files["contours"]).groupby(patients["cohort"]).sum()
+    both = both.reindex(COHORTS, fill_value=0)
+    learnt = _learnt(files["image"], both.loc["training"])
     empty = (patients.isna() | (patients == "missing")).sum()
     extra = [column.name for column in COLUMNS if column.extra]
     return Parts(
@@ -151,6 +145,12 @@ def read_parts(folder: str | os.PathLike) -> Parts:
         sequences=tuple(learnt),
         unknown={name: int(n) for name, n in empty.drop(extra, errors="ignore").items() if n},
     )
+
+
+def _learnt(images: pd.DataFrame, contoured: pd.Series) -> list[str]:
+    """Return the sequences that most patients with images have, and enough have contours of to learn from."""
+    usual = images.sum() > images.any(axis=1).sum() / 2
+    return [name for name in SEQUENCES if usual[name] and contoured[name] >= FEWEST_CONTOURED]
 
 
 def _files(folder: Path, patients: pd.Series) -> dict[str, pd.DataFrame]:

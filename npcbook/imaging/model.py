@@ -440,18 +440,24 @@ def _notes(model: Model, sequences: dict[str, SequenceResult], features: pd.Seri
     if not whole:
         given = " and ".join(DISPLAY_NAMES[sequence] for sequence in sequences)
         notes.append(f"Given is only {given}: there is no combined score, and so no risk group.")
-    for name in ("combined",) if whole else sequences:
-        head, columns = model.heads["recommended", name]
-        scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
-        if far := int((np.abs(scaled) > FARTHEST).sum()):
-            notes.append(
-                f"{far} of {len(columns)} features lie more than {FARTHEST:g} standard deviations from the "
-                f"training patients' mean, and count as {FARTHEST:g}: these images differ from what the run "
-                "has learnt from."
-            )
+    notes += [
+        said for name in (("combined",) if whole else sequences) if (said := _far(model, name, features))
+    ]
     if whole and (missing := [track for track in TRACKS if track not in model.cutoffs]):
         notes.append(f"The run has no cut-off {' or '.join(missing)} for these heads.")
     return (*notes, NOTICE)
+
+
+def _far(model: Model, name: str, features: pd.Series) -> str:
+    """Return a sentence on features that lie far from the training patients'; empty if none does."""
+    head, columns = model.heads["recommended", name]
+    scaled = (features[columns].to_numpy(float) - head.scaling.mean) / head.scaling.sd
+    far = int((np.abs(scaled) > FARTHEST).sum())
+    said = (
+        f"{far} of {len(columns)} features lie more than {FARTHEST:g} standard deviations from the training "
+        f"patients' mean, and count as {FARTHEST:g}: these images differ from what the run has learnt from."
+    )
+    return said if far else ""
 
 
 def write_prediction(

@@ -141,6 +141,12 @@ def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise ValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
+    _check_header(reader, path)
+    return reader
+
+
+def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Raise ValueError if what a header says cannot be an image of a head."""
     dimensions, components = reader.GetDimension(), reader.GetNumberOfComponents()
     if dimensions != 3 or components != 1 or min(reader.GetSize()) < 2:
         raise ValueError(
@@ -156,7 +162,6 @@ def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
         )
     if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-2):
         raise ValueError(f"{path} has axes that are not at right angles ({turn.tolist()}): resample it.")
-    return reader
 
 
 def _reason(error: RuntimeError) -> str:

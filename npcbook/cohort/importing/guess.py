@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -223,7 +224,6 @@ def _exclude(guess: _Guess) -> tuple[list[str], pd.DataFrame]:
 def _times(guess: _Guess) -> list[str]:
     """Return the lines for time zero, the end of follow-up and the two events."""
     words, lines = dictionary()["times"], []
-    lengths = lambda column: guess.holds_numbers(column) and not guess.holds_dates(column)  # noqa: E731
     zero = guess.find(words["zero"], guess.holds_dates)
     if zero:
         _, others = guess.take(zero)
@@ -231,34 +231,45 @@ def _times(guess: _Guess) -> list[str]:
 
     def when(names: list[str]) -> list[str]:
         dates = guess.find(names, guess.holds_dates) if zero else []
-        return [*dates, *guess.find(names, lengths)]
+        return [*dates, *guess.find(names, partial(_holds_lengths, guess))]
 
     if last := when(words["last"]):
         lines += ["    last:", *_when(guess, last, as_yaml(last[:1]))]
     for event in EVENTS:
-        entry = words[event]
-        times = when([*entry["when"], *entry["event"]])
-        codes = guess.find(entry["event"], lambda c: not guess.holds_dates(c) and not lengths(c))
-        if not times and not codes:
-            continue
-        lines.append(f"    {event}:")
-        if times:
-            lines += _when(guess, times, as_yaml(times[0]))
-        elif event == "metastasis":
-            lines.append('      when: "?"  # no column looks like its time')
-        if codes:
-            text, others = guess.take(codes)
-            patterns = entry.get("levels", {}) | {
-                level: "|".join(filter(None, [entry.get("levels", {}).get(level), pattern]))
-                for level, pattern in dictionary()["events"].items()
-            }
-            found = _levels(codes[0], text, patterns, "event")
-            said = any(line.partition("  #")[0].endswith("'0'") for line in found)
-            empty = f"        '': {'' if said else 0}  # {(text == '').sum()} empty"
-            lines += [f"{found[0]}  # 1 it happened, 0 it did not{others}", *found[1:]]
-            lines += [empty] if (text == "").any() else []
+        lines += _event(guess, event, words[event], when([*words[event]["when"], *words[event]["event"]]))
     if not any(line.strip().startswith(EVENTS) for line in lines):
         lines.append("    # No column looks like metastasis or death: one of the two is needed.")
+    return lines
+
+
+def _holds_lengths(guess: _Guess, column: str) -> bool:
+    return guess.holds_numbers(column) and not guess.holds_dates(column)
+
+
+def _event(guess: _Guess, event: str, entry: dict, times: list[str]) -> list[str]:
+    """Return the lines for an event: its time, and the words that say whether it happened."""
+
+    def holds_words(column: str) -> bool:
+        return not guess.holds_dates(column) and not _holds_lengths(guess, column)
+
+    codes, lines = guess.find(entry["event"], holds_words), [f"    {event}:"]
+    if not times and not codes:
+        return []
+    if times:
+        lines += _when(guess, times, as_yaml(times[0]))
+    elif event == "metastasis":
+        lines.append('      when: "?"  # no column looks like its time')
+    if codes:
+        text, others = guess.take(codes)
+        patterns = entry.get("levels", {}) | {
+            level: "|".join(filter(None, [entry.get("levels", {}).get(level), pattern]))
+            for level, pattern in dictionary()["events"].items()
+        }
+        found = _levels(codes[0], text, patterns, "event")
+        said = any(line.partition("  #")[0].endswith("'0'") for line in found)
+        empty = f"        '': {'' if said else 0}  # {(text == '').sum()} empty"
+        lines += [f"{found[0]}  # 1 it happened, 0 it did not{others}", *found[1:]]
+        lines += [empty] if (text == "").any() else []
     return lines
 
 

@@ -57,11 +57,7 @@ def import_table(
         raise FileNotFoundError(f"There is no map {path}.")
     if (section := read_section(path, "table")) is None:
         return 0, _first_run(path, sources, out.name)
-    if not section.get("files") or not isinstance(section["files"], dict):
-        raise ValueError(f"{path}: table needs 'files: {{FILE: {{id: COLUMN}}}}'.")
-    joined = join(sources, section["files"])
-    if problems := map_problems(section, joined.table):
-        raise ValueError("\n".join([f"{path} cannot be followed:", *(f"  {line}" for line in problems)]))
+    joined = _joined(path, section, sources)
     conversion = Conversion(joined, section, today or pd.Timestamp.today().normalize())
     participants = convert(conversion)
     # Ids under which images lie already stay as they are; else the map may still change its mind.
@@ -98,6 +94,16 @@ def _write(out: Path, texts: dict[str, str]) -> None:
     for name, text in texts.items():
         with atomic_path(out / name) as temporary:
             temporary.write_text(text, "utf-8")
+
+
+def _joined(path: Path, section: dict, sources: list[Source]):
+    """Return the tables joined as a map says; ValueError with all that is wrong with the map."""
+    if not section.get("files") or not isinstance(section["files"], dict):
+        raise ValueError(f"{path}: table needs 'files: {{FILE: {{id: COLUMN}}}}'.")
+    joined = join(sources, section["files"])
+    if problems := map_problems(section, joined.table):
+        raise ValueError("\n".join([f"{path} cannot be followed:", *(f"  {line}" for line in problems)]))
+    return joined
 
 
 def _check_place(out: Path) -> None:
