@@ -341,8 +341,6 @@ mask.CopyInformation(image)
 extractor = RadiomicsFeatureExtractor(**settings.options)
 extractor.enableImageTypes(Original={}, LoG={}, Wavelet={})
 plain = pd.Series(extractor.execute(image, mask)).astype(float)
-
-# %%
 ours = features.loc[case["patient_id"], case["sequence"] + "_" + layout["column"]].set_axis(layout["column"])
 theirs = plain[layout["copy_of"].where(copy, layout["column"])].set_axis(layout["column"])
 difference = ((ours - theirs).abs() / theirs.abs().clip(lower=1e-12)).max()
