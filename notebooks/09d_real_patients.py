@@ -67,12 +67,12 @@ from npcbook.words import ENDPOINTS, MISSING, format_estimate, format_hr, format
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 real_cohort = "data/real/radcure"  # a folder with a table and its map.yml, or a cohort in the book's format
-horizon_months = 60  # of rates, calibration and the score's simulated outcomes
-score_c = 0.0  # C-index of the score to be found; 0 takes the printed one of the DL score in validation
-n_folds = 5  # groups of patients predicted by models fitted on the others, for calibration
-n_resamples = 200  # bootstrap samples for optimism
-n_simulations = 60  # simulated studies for each number of events
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to 240, months; of rates, calibration and the score's simulated outcomes
+score_c = 0.0  # 0 to 0.99; C-index of the score to be found, 0 for DL's printed one in validation
+n_folds = 5  # 2 to 20; groups of patients predicted by models fitted on the others, for calibration
+n_resamples = 200  # 1 or more; bootstrap samples for optimism
+n_simulations = 60  # 1 or more; simulated studies for each number of events
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data

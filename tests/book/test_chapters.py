@@ -261,7 +261,7 @@ def give_own_scores(folder, *, only_tables=False):
     )
     own.loc[[3, 120], "张 score"] = np.nan  # one of each cohort
     write(folder, "own_scores", own)
-    df[["patient_id"]].to_csv(folder / "cohort/participants.csv", index=False)
+    df[["patient_id", "center"]].to_csv(folder / "cohort/participants.csv", index=False)
     if only_tables:
         for name in ("03_dl_training", "04_radiomics"):
             (folder / "run" / name / "absent.txt").write_text("no images\n")

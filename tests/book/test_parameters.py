@@ -15,7 +15,7 @@ from npcbook.book.parameters import (
 )
 from npcbook.book.run import check_parameters, plan_chapters, read_profile
 
-PLACES = {"run_folder", "cohort_folder"}
+PLACES = {"cohort_folder", "run_folder", "real_cohort"}
 ALL = {plan.name: read_declared(plan.name) for plan in plan_chapters()}
 ANY = {name: item for declared in ALL.values() for name, item in declared.items()}
 BAD = [
