@@ -47,7 +47,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     try:
         table = _read_text(path)
     except ValueError as error:
-        said = _from(folder, error).removeprefix(f"{path.name} ")
+        said = _from(folder, error).removeprefix(path.name).lstrip(", ")
         return [*problems, Problem(None, "", path.name, said)]
     eligibility = None if problems else read_description(folder).get("eligibility")
     problems += _table_problems(table, path.name, eligibility)
