@@ -49,7 +49,7 @@ from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED,
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
-horizon_months = 60  # of the time-dependent AUC
+horizon_months = 60  # 1 to last follow-up, months; of the time-dependent AUC
 
 # %%
 chapter = open_chapter("05b_own_scores", run_folder=run_folder, cohort_folder=cohort_folder)

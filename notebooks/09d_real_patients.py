@@ -67,12 +67,12 @@ from npcbook.words import ENDPOINTS, MISSING, format_estimate, format_hr, format
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 real_cohort = "data/real/radcure"  # a folder with a table and its map.yml, or a cohort in the book's format
-horizon_months = 60  # of rates, calibration and the score's simulated outcomes
-score_c = 0.0  # C-index of the score to be found; 0 takes the printed one of the DL score in validation
-n_folds = 5  # groups of patients predicted by models fitted on the others, for calibration
-n_resamples = 200  # bootstrap samples for optimism
-n_simulations = 60  # simulated studies for each number of events
-seed = 2023  # of all random numbers here
+horizon_months = 60  # 1 to 240, months; of rates, calibration and the score's simulated outcomes
+score_c = 0.0  # 0 to 0.99; C-index of the score to be found; 0 takes the printed one of DL in validation
+n_folds = 5  # 2 to 20; groups of patients predicted by models fitted on the others, for calibration
+n_resamples = 200  # 1 or more; bootstrap samples for optimism
+n_simulations = 60  # 1 or more; simulated studies for each number of events
+seed = 2023  # 0 or more; of all random numbers here
 
 # %% [markdown]
 # ## Data
@@ -603,8 +603,8 @@ def short_of(strength, wanted):
 
 
 hazards = {}
-score_c = score_c or lookup("table4.validation.c_index.dl_combined")["value"]
-wanted = {"as printed": score_c, "half as far from 0.5": 0.5 + (score_c - 0.5) / 2}
+sought_c = score_c or lookup("table4.validation.c_index.dl_combined")["value"]
+wanted = {"as printed": sought_c, "half as far from 0.5": 0.5 + (sought_c - 0.5) / 2}
 strengths = {name: brentq(short_of, 0.05, 6, args=(c,), xtol=1e-3) for name, c in wanted.items()}
 shares = {name: study(**many, strength=b)[1].mean() for name, b in strengths.items() if short_of(b, 0)}
 
@@ -651,7 +651,7 @@ for test in ("added", "apart"):
     texts.append(found[0] if found else f"more than {needed['events'].max()} events")
 chapter.takeaway(
     5,
-    f"A score with a C-index of {format_number(score_c)}, as printed for the DL score, would show itself "
+    f"A score with a C-index of {format_number(sought_c)}, as printed for the DL score, would show itself "
     f"beside T and N with {texts[0]} by the likelihood ratio and with {texts[1]} by a larger C-index, in "
     f"four of five simulated studies; here there are {n_events['DMFS']} metastases, but no such score "
     "([a score's strength](#real-score)).",
@@ -682,7 +682,7 @@ chapter.not_estimable()
 #
 # ```{admonition} Try this
 # :class: tip
-# Change one line of the parameters cell and run all cells; `make book` afterwards restores the run.
+# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
 # - `horizon_months = 36`: more patients are followed so far, so that rates have narrower limits; ratios stay.
 # - `score_c = 0.65`: a weaker score; the events it takes grow with one over the square of its coefficient.

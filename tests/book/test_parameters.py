@@ -15,7 +15,7 @@ from npcbook.book.parameters import (
 )
 from npcbook.book.run import check_parameters, plan_chapters, read_profile
 
-PLACES = {"run_folder", "cohort_folder"}
+PLACES = {"run_folder", "cohort_folder", "real_cohort"}
 ALL = {plan.name: read_declared(plan.name) for plan in plan_chapters()}
 ANY = {name: item for declared in ALL.values() for name, item in declared.items()}
 BAD = [
@@ -133,6 +133,16 @@ def test_a_cohort_sets_limits_for_what_is_changed_and_not_for_defaults(monkeypat
         check_values(declared, {"h": 41}, "cohort")
     with pytest.raises(WrongParameter, match="n is 4; it must be a whole number from 1 to 2"):
         check_values(declared, {"n": 4}, "cohort")
+
+
+def test_scores_of_ones_own_do_where_they_are_declared(tmp_path):
+    declared = {"model": Declared("model", "dc", "one of MODELS or SCORES; whose groups")}
+    check_values(declared, {"model": "mine"}, scores=["mine"])
+    check_values(declared, {"model": "not known yet"}, scores=None)
+    with pytest.raises(WrongParameter, match="model is 'yours'"):
+        check_values(declared, {"model": "yours"}, scores=["mine"])
+    (tmp_path / "own_scores.csv").write_text("patient_id,mine\n1,0.5\n")
+    assert check_chapter("07_subgroups", {"run_folder": str(tmp_path), "model": "mine"})["model"] == "mine"
 
 
 def test_the_cells_of_a_notebook_are_looked_at_for_names():
