@@ -682,8 +682,6 @@ chapter.say(
 #
 # ```{admonition} Try this
 # :class: tip
-# Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
-#
 # - `min_fraction = 0.3`: the search may no longer isolate a small extreme group. It tries fewer cuts where a
 #   score has many values, so that its largest statistic in training falls or stays. Hazard ratios may rise
 #   all the same, and in validation p-values come or go: what does rested on the choice of this number.

@@ -68,7 +68,7 @@ from npcbook.words import (
 # %% tags=["parameters"] needs="dmfs covariates"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+model = "dl_combined"  # one of MODELS or SCORES; whose risk groups; paper: DL score of the combined sequences
 age_cut = 0  # 0 to 120, years; 0 takes the training median (the paper does not say where it divides)
 horizon_months = 60  # 1 to last follow-up, months; 5-year rates
 

@@ -73,7 +73,7 @@ from npcbook.words import (
 # %% tags=["parameters"] needs="dmfs metastases covariates dose"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
-model = "dl_combined"  # one of MODELS; whose risk groups; the paper: the DL score of the combined sequences
+model = "dl_combined"  # one of MODELS or SCORES; whose risk groups; paper: DL score of the combined sequences
 threshold_mg_m2 = 160  # 1 to 1000; highest dose of the low-dose group; the paper's threshold, its median
 horizon_months = 60  # 1 to last follow-up, months; 5-year rates
 landmark_months = 6  # 0 to last follow-up; recommended track: after most chemotherapy

@@ -606,8 +606,8 @@ def short_of(strength, wanted):
 
 
 hazards = {}
-score_c = score_c or lookup("table4.validation.c_index.dl_combined")["value"]
-wanted = {"as printed": score_c, "half as far from 0.5": 0.5 + (score_c - 0.5) / 2}
+sought_c = score_c or lookup("table4.validation.c_index.dl_combined")["value"]
+wanted = {"as printed": sought_c, "half as far from 0.5": 0.5 + (sought_c - 0.5) / 2}
 strengths = {name: brentq(short_of, 0.05, 6, args=(c,), xtol=1e-3) for name, c in wanted.items()}
 shares = {name: study(**many, strength=b)[1].mean() for name, b in strengths.items() if short_of(b, 0)}
 
@@ -654,7 +654,7 @@ for test in ("added", "apart"):
     texts.append(found[0] if found else f"more than {needed['events'].max()} events")
 chapter.takeaway(
     5,
-    f"A score with a C-index of {format_number(score_c)}, as printed for the DL score, would show itself "
+    f"A score with a C-index of {format_number(sought_c)}, as printed for the DL score, would show itself "
     f"beside T and N with {texts[0]} by the likelihood ratio and with {texts[1]} by a larger C-index, in "
     f"four of five simulated studies; here there are {n_events['DMFS']} metastases, but no such score "
     "([a score's strength](#real-score)).",

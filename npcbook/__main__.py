@@ -188,6 +188,7 @@ def run_book(arguments: argparse.Namespace) -> int:
     stays as it is, and a branch of it is run.
     """
     from npcbook.book import run as book
+    from npcbook.cohort import read_scores
     from npcbook.store import locked, project_path
 
     start = time.monotonic()
@@ -199,7 +200,8 @@ def run_book(arguments: argparse.Namespace) -> int:
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
     if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
-    book.check_parameters(parameters, cohort_folder)
+    own = read_scores(cohort_folder, arguments.score)
+    book.check_parameters(parameters, cohort_folder, list(own))
     given = {} if arguments.dry_run else overrides
     run_folder, settings = choose_branch(run_folder, arguments.branch, given)
     parameters = parameters | settings | overrides

@@ -6,7 +6,7 @@ first semicolon is for the reader alone::
     min_fraction = 0.1  # 0.01 to 0.49; least share of patients on either side of a cut-off
     horizon_months = 60  # 1 to last follow-up, months
     seed = 2023  # 0 or more
-    model = "clinical"  # one of MODELS; a name from `npcbook.words`
+    model = "clinical"  # one of MODELS or SCORES; names in `npcbook.words`, or of a score of one's own
     contours = "manual"  # "manual" or "predicted"
     covariates = "t2,n1"  # names of COVARIATES
     grid = "16, 48, 48"  # 3 whole numbers, 4 to 512
@@ -19,7 +19,7 @@ import math
 import os
 import re
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,6 +41,7 @@ RANGE = re.compile(rf"({NUMBER}) (?:to ({NUMBER}|{'|'.join(COHORT_LIMITS)})|or m
 LISTED = re.compile(r"(?:(\d+) )?(whole )?numbers, ")
 NAMED = re.compile(r"\b(one|names) of ([A-Z]+)")
 FIELDS = re.compile(r"\bfields of (\w+)(?: but ([\w, ]+))?")
+OWN_SCORES = "own_scores.csv"  # scores of one's own, beside the chapters of a run
 INJECTED = "# Parameters"  # how papermill begins the cell that it puts in
 
 
@@ -94,6 +95,11 @@ class Declared:
     def parts(self) -> re.Match | None:
         """How the text is made of numbers (how many, whole or not), if it is."""
         return LISTED.search(self._rule)
+
+    @property
+    def takes_scores(self) -> bool:
+        """Whether the name of a score of one's own will do, too."""
+        return "or SCORES" in self._rule
 
     @property
     def is_checked(self) -> bool:
@@ -205,7 +211,10 @@ def _declare(name: str, value: ast.expr, comments: Mapping[int, str]) -> Declare
 
 
 def check_values(
-    declared: Mapping[str, Declared], given: Mapping, cohort_folder: str | os.PathLike | None = None
+    declared: Mapping[str, Declared],
+    given: Mapping,
+    cohort_folder: str | os.PathLike | None = None,
+    scores: Iterable[str] | None = (),
 ) -> None:
     """Raise `WrongParameter` if a value given is not what is declared; names not declared are left alone.
 
@@ -218,10 +227,14 @@ def check_values(
     cohort_folder : str or path, optional
         The cohort that sets the limits of `COHORT_LIMITS`; without one, these are not looked at, and neither
         are they for a value that is the chapter's own.
+    scores : iterable of str, optional
+        Names of scores of one's own, which do where ``or SCORES`` is declared; None if they are not known
+        yet, when no name is refused there.
     """
     changed = [(declared[name], given[name]) for name in given.keys() & declared.keys()]
     # A default has been thought of for any cohort, and is not held against the one at hand.
     changed = [(item, value) for item, value in changed if not _is_same(value, item.default)]
+    changed = [(i, v) for i, v in changed if not (i.takes_scores and (scores is None or v in tuple(scores)))]
     changed.sort(key=lambda pair: pair[0].name)
     limits = dict.fromkeys(COHORT_LIMITS, math.inf)
     if cohort_folder and any(item.limits and item.limits[1] in limits for item, _ in changed):
@@ -260,8 +273,13 @@ def check_chapter(name: str, variables: Mapping, cohort_folder: str | os.PathLik
     declared = read_declared(name)
     check_names(_set_in_cells(variables.get("In", [])) if declared else (), declared, name)
     given = {parameter: variables[parameter] for parameter in declared if parameter in variables}
-    check_values(declared, given, cohort_folder)
+    check_values(declared, given, cohort_folder, _own_scores(given.get("run_folder")))
     return given
+
+
+def _own_scores(run_folder: str | os.PathLike | None) -> list[str]:
+    path = project_path(run_folder or ".") / OWN_SCORES
+    return path.read_text(encoding="utf-8").partition("\n")[0].split(",") if path.exists() else []
 
 
 def _set_in_cells(cells: list[str]) -> set[str]:

@@ -21,7 +21,7 @@ from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
 from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
-from npcbook.book.parameters import check_names, check_values, read_declared
+from npcbook.book.parameters import OWN_SCORES, check_names, check_values, read_declared
 from npcbook.cohort import Parts, check_cohort, read_parts
 from npcbook.imaging import read_volume
 from npcbook.store import (
@@ -48,8 +48,6 @@ from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
-# In a run's folder: the risk scores that it was given.
-OWN_SCORES = "own_scores.csv"
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
 NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
@@ -138,7 +136,9 @@ def read_profile(name: str) -> dict:
     return yaml.safe_load(read_outside_text(path, "bytes of a description")) or {}
 
 
-def check_parameters(parameters: dict, cohort_folder: Path | None = None) -> None:
+def check_parameters(
+    parameters: dict, cohort_folder: Path | None = None, scores: Sequence[str] | None = None
+) -> None:
     """Raise `WrongParameter` for a name or value that neither a chapter nor the simulation can take.
 
     Parameters
@@ -147,11 +147,13 @@ def check_parameters(parameters: dict, cohort_folder: Path | None = None) -> Non
         Values by name; each goes to every chapter that declares the name.
     cohort_folder : pathlib.Path, optional
         The cohort, which sets some limits.
+    scores : sequence of str, optional
+        Names of scores of one's own; None if they are not known yet.
     """
     declared = {plan.name: read_declared(plan.name) for plan in plan_chapters()}
     check_names(parameters, {*SIMULATION_SETTINGS, *chain(*declared.values())}, "The book")
     for each in declared.values():
-        check_values(each, parameters, cohort_folder)
+        check_values(each, parameters, cohort_folder, scores)
 
 
 def execute(name: str, parameters: dict, run_folder: Path) -> None:
@@ -481,7 +483,7 @@ def run_chapters(
     """
     sync_notebooks()
     plans = select_chapters(chapters)
-    check_parameters(parameters, cohort_folder)
+    check_parameters(parameters, cohort_folder, scores.partition("\n")[0].split(","))
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
     with locked(cohort_folder, reading=True), locked(run_folder):

@@ -15,8 +15,10 @@ from scipy import stats
 from scipy.special import gammaln
 
 #: Numbers held at once, and gone through in all (a step costs as much as so many lines of them), at most:
-#: some four seconds a test, of which a table of hospitals has many.
-MOST_AT_ONCE, MOST_NUMBERS, STEP = 20_000_000, 60_000_000, 6000
+#: half a minute a test.
+MOST_AT_ONCE, MOST_NUMBERS, STEP = 20_000_000, 400_000_000, 6000
+#: The same where many are tested, as of hospitals: some four seconds.
+OF_MANY = 60_000_000
 TOO_LARGE = "the table has too many cells and patients for Fisher's exact test; use another."
 
 
@@ -98,7 +100,7 @@ def _probability_above(rows: np.ndarray, columns: np.ndarray, threshold: float, 
     """
     ways = _compositions(rows, columns[0])
     done["numbers"] += (STEP + len(ways)) * len(rows)
-    if done["numbers"] > MOST_NUMBERS:
+    if done["numbers"] > done["most"]:
         raise ValueError(TOO_LARGE)
     log_p = _log_choose(rows, ways).sum(axis=-1) - _log_choose(rows.sum(), columns[0])
     # A table is at most as probable as its first column.
@@ -110,13 +112,15 @@ def _probability_above(rows: np.ndarray, columns: np.ndarray, threshold: float, 
     return float(np.exp(log_p) @ np.array([_probability_above(r, columns[1:], t, done) for r, t in left]))
 
 
-def fisher_exact(table: ArrayLike) -> GroupTest:
+def fisher_exact(table: ArrayLike, *, most: int = MOST_NUMBERS) -> GroupTest:
     """Test independence of rows and columns by Fisher's exact test.
 
     Parameters
     ----------
     table : array-like of counts, shape (r, c)
         No empty row or column.
+    most : int
+        Numbers to go through before it is given up; a second takes some 15 million.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def fisher_exact(table: ArrayLike) -> GroupTest:
         rows, columns = counts.sum(axis=1), counts.sum(axis=0)
         observed = stats.random_table(rows, columns).logpmf(counts)
         # Tables as probable as the observed one count as at least as extreme, whatever the rounding.
-        p_value = 1 - _probability_above(rows, np.sort(columns), observed + 1e-7, Counter())
+        p_value = 1 - _probability_above(rows, np.sort(columns), observed + 1e-7, Counter(most=most))
     return GroupTest(min(max(p_value, 0.0), 1.0), "Fisher exact")
 
 
@@ -185,7 +189,7 @@ def compare_groups(values: ArrayLike, group: ArrayLike, *, kind: str) -> GroupTe
         if chi2.smallest_expected >= 5:
             return chi2
         try:
-            return fisher_exact(table)
+            return fisher_exact(table, most=OF_MANY)
         except ValueError:  # many hospitals, say
             return replace(chi2, method=f"{chi2.method} (too large for Fisher)")
     samples = [sample.to_numpy(dtype=float) for _, sample in frame.groupby("group", sort=True)["value"]]

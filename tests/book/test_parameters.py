@@ -135,6 +135,16 @@ def test_a_cohort_sets_limits_for_what_is_changed_and_not_for_defaults(monkeypat
         check_values(declared, {"n": 4}, "cohort")
 
 
+def test_scores_of_ones_own_do_where_they_are_declared(tmp_path):
+    declared = {"model": Declared("model", "dc", "one of MODELS or SCORES; whose groups")}
+    check_values(declared, {"model": "mine"}, scores=["mine"])
+    check_values(declared, {"model": "not known yet"}, scores=None)
+    with pytest.raises(WrongParameter, match="model is 'yours'"):
+        check_values(declared, {"model": "yours"}, scores=["mine"])
+    (tmp_path / "own_scores.csv").write_text("patient_id,mine\n1,0.5\n")
+    assert check_chapter("07_subgroups", {"run_folder": str(tmp_path), "model": "mine"})["model"] == "mine"
+
+
 def test_the_cells_of_a_notebook_are_looked_at_for_names():
     cells = ["import x", 'run_folder = "r"\nmin_fracton = 1', "%oops", 'run_folder = "r"\nmin_fraction = 0.2']
     ran = {"run_folder": "r", "min_fraction": 0.2, "own": 1, "In": [*cells, "own = 1"]}

@@ -165,5 +165,6 @@ def test_a_patient_rendered_again_is_the_same_but_for_what_was_changed(tmp_path)
 
 
 def test_real_patients_have_no_planted_anatomy(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "Ours", "synthetic": false}')
     with pytest.raises(FileNotFoundError, match=r"no truth\.csv"):
         rebuild_anatomy(tmp_path, ["P1"])
