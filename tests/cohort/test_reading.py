@@ -174,9 +174,9 @@ def test_no_control_character_is_taken_for_text():
     ],
 )
 def test_a_profile_with_nonsense_values_is_refused_in_one_line(tmp_path, capsys, line, monkeypatch):
-    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path))
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path / "root"))
     (tmp_path / "my.yml").write_text(f"patients: 60\ngrid: [8, 32, 32]\n{line}\n")
     assert main(["simulate", "--profile", str(tmp_path / "my.yml")]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert "my.yml" in said
-    assert not (tmp_path / "data").exists()
+    assert not any((tmp_path / "root/data").glob("[!.]*"))
