@@ -257,8 +257,8 @@ chapter.table("differences", beside, "How these patients differ from those of th
 #
 # $$\log\frac{h}{h_p} \pm 1.96\sqrt{s^2 + s_p^2},$$
 #
-# where $s_p$ is read off the printed limits. If it holds 1, chance alone can explain the difference; that
-# does not show that there is none.
+# where $s_p$ is read off the printed limits. If it holds 0 (the ratio 1), chance alone can explain the
+# difference; that does not show that there is none.
 
 # %%
 chapter.methods(

@@ -28,7 +28,7 @@ in_short()
 # **Reads** the cohort's description and, where there is one, its truth; the pictures are drawn anew.
 # **Writes** tables and figures for the reader only.
 #
-# A real cohort can be analysed with the same chapters. This page then still describes the synthetic one.
+# A real cohort can be analysed with the same chapters; this page has nothing to say of it.
 #
 # ## Setup
 
@@ -66,7 +66,7 @@ from npcbook.synthetic import (
     specification,
     spin_echo_signal,
 )
-from npcbook.words import COHORTS, MASK_LABELS, SYNTHETIC_LABEL, format_number
+from npcbook.words import COHORTS, COVARIATES, MASK_LABELS, SYNTHETIC_LABEL, format_number
 
 # %% tags=["parameters"] needs="planted"
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
@@ -119,22 +119,18 @@ chapter.table("cohort", facts, "The cohort of this run.")
 draws = pd.read_csv(project_path("data/studies/default_seed.csv")).set_index("seed")
 chosen, own = draws[draws["accepted"]].index, made_with.get("seed")
 place = own if own in draws.index else chosen[0]
-draws = draws.drop(columns=["accepted", "fewest metastases of 120"]).rename(columns=in_words)
-shown = pd.DataFrame(
-    {
-        "this draw": draws.loc[place],
-        "median of 200": draws.median(),
-        "middle 80 %": [f"{low:.2f} to {high:.2f}" for low, high in draws.quantile([0.1, 0.9]).T.to_numpy()],
-        "draws below it": (100 * draws.lt(draws.loc[place]).sum() / draws.notna().sum()).map(
-            "{:.0f} %".format
-        ),
-    }
-)
-words = f"The draw of seed {place} among the 200 (5y: survival at five years, %; follow-up: months)."
-chapter.table("draw", shown.round(2).rename_axis("quantity").reset_index(), words)
+draws = draws.drop(columns=["accepted", "fewest metastases of 120"])
+draws = draws.rename(columns={f"HR {name}": f"HR, {text}" for name, text in COVARIATES.items()})
+shown = {"this draw": draws.loc[place], "median": draws.median()}
+shown |= {f"{share:.0%} quantile": draws.quantile(share) for share in (0.1, 0.9)}
+shown = pd.DataFrame(shown).map("{:.4g}".format)
+below = 100 * draws.lt(draws.loc[place]).sum() / draws.notna().sum()
+shown["draws below it"] = below.map("{:.0f} %".format)
+words = f"The draw of seed {place} among the {len(draws)} (5y: survival at 5 years, %; follow-up: months)."
+chapter.table("draw", shown.rename_axis("quantity").reset_index(), words)
 chapter.say(
-    f"Of the 200, {len(chosen)} pass the rule; the first, {chosen[0]}, is the default. This cohort's seed is "
-    f"{'that one' if own == chosen[0] else own}."
+    f"Of the {len(draws)}, {len(chosen)} pass the rule; the first, {chosen[0]}, is the default. "
+    f"The seed of this cohort is {'that one' if own == chosen[0] else own}."
 )
 
 # %% [markdown]

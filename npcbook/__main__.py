@@ -58,7 +58,7 @@ def existing_folder(name: str, below: str | Path) -> Path:
 
         folder = project_path(Path(below) / name)
     if not folder.is_dir():
-        kind = Path(below).name.removesuffix("es" if str(below).endswith("branches") else "s")
+        kind = {"cohorts": "cohort", "runs": "run", "branches": "branch"}[Path(below).name]
         raise FileNotFoundError(f"There is no {kind} {folder}: give its folder, or a name below {below}.")
     return folder
 
@@ -200,28 +200,29 @@ def run_book(arguments: argparse.Namespace) -> int:
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
     if arguments.cohort and not check_once(cohort_folder, run_folder):
         return 3
-    own = read_scores(cohort_folder, arguments.score)
-    book.check_parameters(parameters, cohort_folder, list(own))
+    scores = read_scores(cohort_folder, arguments.score)
+    for line in scores.attrs.get("said", ()):
+        say(f"own score {line}")
+    book.check_parameters(parameters, cohort_folder, list(scores))
     given = {} if arguments.dry_run else overrides
     run_folder, settings = choose_branch(run_folder, arguments.branch, given)
     parameters = parameters | settings | overrides
+    given = {"parameters": parameters, "scores": "" if scores.empty else scores.to_csv()}
+    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     with locked(cohort_folder, reading=True), locked(run_folder):
-        return make_book(arguments, run_folder, cohort_folder, parameters, start)
+        return make_book(arguments, folders, given, start)
 
 
-def make_book(
-    arguments: argparse.Namespace, run_folder: Path, cohort_folder: Path, parameters: dict, start: float
-) -> int:
+def make_book(arguments: argparse.Namespace, folders: dict[str, Path], given: dict, start: float) -> int:
     """Run the chapters, collect the results and build the pages of a run that nobody else writes to."""
     from npcbook.book import run as book
     from npcbook.book.pages import BuildFailed, build_pages
     from npcbook.book.results import write_results
 
-    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
+    run_folder = folders["run_folder"]
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
-    asked |= {"profile": Path(arguments.profile).stem, "scores": own_scores(cohort_folder, arguments.score)}
     try:
-        book.run_chapters(**folders, **asked, parameters=parameters, say=say)
+        book.run_chapters(**folders, **asked, **given, profile=Path(arguments.profile).stem, say=say)
         if arguments.chapters or arguments.dry_run:
             say(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
@@ -234,16 +235,6 @@ def make_book(
     say(f"tables, figures and methods: {results}")
     say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
-
-
-def own_scores(cohort_folder: Path, given: list[str]) -> str:
-    """Return risk scores of one's own as CSV, and say what is to be known of them; empty without any."""
-    from npcbook.cohort import read_scores
-
-    scores = read_scores(cohort_folder, given)
-    for line in scores.attrs.get("said", ()):
-        say(f"own score {line}")
-    return "" if scores.empty else scores.to_csv()
 
 
 def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:
@@ -582,11 +573,7 @@ OPTIONS = (
     ("check", "--all", SWITCH | {"help": "a line for each problem"}),
     ("import-table", "files", {"nargs": "+", "metavar": "FILE", "help": "csv, tsv, txt or xlsx"}),
     ("import-images", "source", {"metavar": "SOURCE", "help": "the folder with the images"}),
-    (
-        "import-table import-images",
-        "--out",
-        {"required": True, "metavar": "COHORT", "help": "the cohort's folder"},
-    ),
+    ("import-table import-images", "--out", INTO),
     ("import-table import-images", "--map", {"metavar": "FILE", "help": "another map than COHORT/map.yml"}),
     ("predict", "--run", RUN),
     ("predict", "--t1w", IMAGE | {"help": f"T1-weighted image: {IMAGE_HELP}"}),

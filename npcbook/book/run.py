@@ -39,6 +39,7 @@ from npcbook.store import (
     project_path,
     read_outside_text,
     read_record,
+    remove,
     replace_path,
     root_folder,
     stamp,
@@ -217,7 +218,7 @@ def write_absent(name: str, lacking: str, run_folder: Path) -> None:
     folder = run_folder / name
     for path in folder.glob("*") if folder.exists() else ():
         if path.name != KEPT:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
     sentence = f"This chapter needs what the cohort does not have: {lacking}."
     script = jupytext.read(notebook_source(name))
     title, texts = script.cells[0].source.partition("\n")[0], [cell.source for cell in script.cells]
@@ -269,11 +270,8 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
     folder = run_folder / name
     files = [
         path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not path.name.startswith(".")
-        and path.suffix != ".key"
-        and path.relative_to(folder).parts[0] not in {KEPT} | without
+        for path in _files_below(folder)
+        if path.suffix != ".key" and path.relative_to(folder).parts[0] not in {KEPT} | without
     ]
     return files_fingerprint(files, relative_to=run_folder)
 
@@ -281,10 +279,7 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
 def cohort_fingerprint(cohort_folder: Path, run_folder: Path | None = None) -> str:
     """Return a fingerprint of every file of a cohort; with a run, read once while no file is touched."""
     if run_folder is None:
-        files = [
-            path for path in cohort_folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-        ]
-        return files_fingerprint(files, relative_to=cohort_folder)
+        return files_fingerprint(_files_below(cohort_folder), relative_to=cohort_folder)
     seen = os.fspath(cohort_folder), listing(cohort_folder)
     return keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
 
@@ -295,8 +290,12 @@ def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
     """Return name, size and time of change (ns) of every file below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    states = ((path.relative_to(folder), path.stat()) for path in _files_below(folder))
+    return sorted((str(place), state.st_size, state.st_mtime_ns) for place, state in states)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
 def is_in_order(cohort_folder: Path, run_folder: Path) -> bool:
@@ -311,9 +310,9 @@ def _count_problems(cohort_folder: str, listed: list) -> dict[str, int]:
 
 def disk_space(cohort_folder: Path, parts: Parts) -> str:
     """Return in words how many images a first run prepares, and the space that their copies take."""
-    folder, total, found = cohort_folder, 0.0, 0
+    total, found = 0.0, 0
     for sequence in parts.sequences:
-        files = [p for p in folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz") if p.exists()]
+        files = list(cohort_folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz"))
         voxels = [read_volume(path).image.size for path in files[:: max(1, len(files) // 3)][:3]]
         total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
     free = shutil.disk_usage(cohort_folder).free

@@ -268,11 +268,8 @@ def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, flo
 
 
 def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
-    """Read the voxel size (z, y, x) in mm from an image's header; RuntimeError as of `read_geometry`."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    reader.ReadImageInformation()
-    return tuple(reader.GetSpacing()[::-1])
+    """Read the voxel size (z, y, x) in mm from an image's header (errors as of `read_geometry`)."""
+    return tuple(_open(path).GetSpacing()[::-1])
 
 
 def half_precision(volume: Volume) -> Volume:
