@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import PIL.Image
 import pytest
 
 from npcbook.book import run as book
+from npcbook.book.branches import BRANCHES
 from npcbook.book.chapter import READS
 from npcbook.book.pages import expected_pages
 from npcbook.book.results import list_shown
@@ -438,14 +440,28 @@ def test_an_unchanged_book_runs_nothing(smoke_run):
     assert "running ..." not in result.stdout
 
 
-def test_a_chapter_runs_alone_with_plain_papermill(smoke_run, smoke_cohort, tmp_path):
-    run = tmp_path / "run"
-    for name in ("01_cohorts", "05_cox_models"):
-        shutil.copytree(smoke_run / name, run / name)
-    command = [Path(sys.executable).parent / "papermill", "notebooks/06_km.ipynb", tmp_path / "km.ipynb"]
-    options = ["-p", "run_folder", run, "-p", "cohort_folder", smoke_cohort, "-p", "min_fraction", "0.2"]
-    subprocess.run(list(map(str, command + options)), cwd=ROOT, check=True, capture_output=True)
-    assert (run / "06_km" / "cutoffs.csv").exists()
+def test_the_readmes_papermill_line_makes_a_branch_and_a_wrong_one_nothing(smoke_run, smoke_cohort, tmp_path):
+    text = (ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^papermill .*?[^\\]$", text, re.M | re.S)
+    line = line.replace("\\\n", " ").replace("data/runs/laptop-synthetic", str(smoke_run))
+    line = line.replace("data/runs/km.ipynb", str(tmp_path / "km.ipynb"))
+    command = [Path(sys.executable).parent / "papermill", *shlex.split(line)[1:]]
+    command += ["-p", "cohort_folder", str(smoke_cohort), "--no-progress-bar"]
+    stored = (smoke_run / "06_km" / "cutoffs.csv").read_bytes()
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
+    wrong = subprocess.run([*command, "-p", "min_fractoin", "0.2"], **options)
+    said = "06_km has no parameter 'min_fractoin' (is min_fraction meant?); it has"
+    assert (wrong.returncode, said in wrong.stderr) == (1, True)
+    assert not list((smoke_run / BRANCHES).glob("06_km-*"))
+    done = subprocess.run(command, **options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (branch,) = (smoke_run / BRANCHES).glob("06_km-*")
+    assert (branch / "06_km" / "cutoffs.csv").read_bytes() != stored
+    assert (smoke_run / "06_km" / "cutoffs.csv").read_bytes() == stored
+    shown = (tmp_path / "km.ipynb").read_text()
+    assert "`min_fraction` 0.1 \\u2192 0.2" in shown or "`min_fraction` 0.1 → 0.2" in shown
+    assert "Changed against the stored run: " in shown
+    shutil.rmtree(branch)
 
 
 def test_the_template_chapter_runs(smoke_run, smoke_cohort, tmp_path):
