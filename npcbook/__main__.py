@@ -1,6 +1,7 @@
 """Command line: ``python -m npcbook``."""
 
 import argparse
+import errno
 import hashlib
 import inspect
 import math
@@ -189,7 +190,7 @@ def run_book(arguments: argparse.Namespace) -> int:
     """
     from npcbook.book import run as book
     from npcbook.cohort import read_scores
-    from npcbook.store import locked, project_path
+    from npcbook.store import claim, locked, project_path
 
     start = time.monotonic()
     overrides = read_overrides(arguments.parameter)
@@ -198,9 +199,12 @@ def run_book(arguments: argparse.Namespace) -> int:
     book.check_parameters(parameters)
     cohort_folder = find_cohort(arguments)
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
-    if arguments.cohort and not check_once(cohort_folder, run_folder):
-        return 3
-    scores = read_scores(cohort_folder, arguments.score)
+    with locked(cohort_folder, reading=True), locked(run_folder):
+        # Whatever comes first into a run, the mark does before.
+        claim(run_folder, "npcbook.book")
+        if arguments.cohort and not check_once(cohort_folder, run_folder):
+            return 3
+        scores = read_scores(cohort_folder, arguments.score)
     for line in scores.attrs.get("said", ()):
         say(f"own score {line}")
     book.check_parameters(parameters, cohort_folder, list(scores))
@@ -357,8 +361,11 @@ def import_table(arguments: argparse.Namespace) -> int:
     joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
     """
     from npcbook.cohort import import_table
+    from npcbook.store import locked
 
-    status, lines = import_table(arguments.files, Path(arguments.out).resolve(), map_file=arguments.map)
+    out = Path(arguments.out).resolve()
+    with locked(out):
+        status, lines = import_table(arguments.files, out, map_file=arguments.map)
     print(*lines, sep="\n")
     return status
 
@@ -374,9 +381,11 @@ def import_images(arguments: argparse.Namespace) -> int:
     contact sheet with every patient's outlines.
     """
     from npcbook.cohort.importing.images import import_images
+    from npcbook.store import locked
 
-    asked = {"dry_run": arguments.dry_run, "map_file": arguments.map}
-    status, lines = import_images(arguments.source, Path(arguments.out).resolve(), **asked)
+    asked, out = {"dry_run": arguments.dry_run, "map_file": arguments.map}, Path(arguments.out).resolve()
+    with locked(out):
+        status, lines = import_images(arguments.source, out, **asked)
     print(*lines, sep="\n")
     return status
 
@@ -400,16 +409,17 @@ def predict_patient(arguments: argparse.Namespace) -> int:
 
     out = Path(arguments.out).resolve()
     with locked(out):
-        check_empty(out)
-        check_mask_format(
-            arguments.mask_format, {name: not Path(path).is_file() for name, path in files.items()}
-        )
-        check_model(run_folder)
-        model = read_model(run_folder)
-        prediction = predict(model, files)
-        write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
-        # Whoever waits finds the folder, and is refused.
-        out.with_name(f".{out.name}.lock").unlink(missing_ok=True)
+        try:
+            check_empty(out)
+            series = {name: not Path(path).is_file() for name, path in files.items()}
+            check_mask_format(arguments.mask_format, series)
+            check_model(run_folder)
+            model = read_model(run_folder)
+            prediction = predict(model, files)
+            write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
+        finally:
+            # Beside a user's own files nothing is left lying; who waited is refused by what is there then.
+            out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
@@ -602,7 +612,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        check_root(make=given.command in ("book", "simulate"))
+        check_root(make=given.command in ("book", "simulate", "import"))
         return given.act(given)
     except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
@@ -635,8 +645,11 @@ def explain(error: Exception) -> int:
             file=sys.stderr,
         )
         return 1
-    stated = isinstance(error, OSError) and error.strerror
-    print(f"{error.filename or 'a file'}: {error.strerror}" if stated else error, file=sys.stderr)
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    print(f"{said}{'; make room, and run the same command again: it continues' * full}", file=sys.stderr)
     ours = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
     return 2 if isinstance(error, ours) else 1
 

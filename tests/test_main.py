@@ -209,7 +209,11 @@ def test_a_stopped_simulation_says_one_sentence_and_continues(tmp_path, sent, co
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(28, "No space left on device", "/data/t.csv"), 1, "/data/t.csv: No space left on device"),
+        (
+            OSError(28, "No space left on device", "/d/t.csv"),
+            1,
+            "/d/t.csv: No space left on device; make room",
+        ),
         (PermissionError(13, "Permission denied", "/data"), 1, "/data: Permission denied"),
         (MemoryError(), 1, "not enough memory"),
         (FileNotFoundError("There is no run x."), 2, "There is no run x."),
