@@ -17,12 +17,11 @@ import jupytext
 import nbformat
 import papermill
 import yaml
-from nbclient.exceptions import DeadKernelError
 
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
 from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
 from npcbook.book.parameters import OWN_SCORES, check_names, check_values, read_declared
-from npcbook.cohort import Parts, check_cohort, read_parts
+from npcbook.cohort import Parts, check_cohort, image_path, read_parts
 from npcbook.imaging import read_volume
 from npcbook.store import (
     PARENT,
@@ -45,7 +44,6 @@ from npcbook.store import (
     stamp,
     write_record,
 )
-from npcbook.words import SEQUENCES
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
@@ -191,7 +189,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             # The kernel talks to this process only; its note on unencrypted sockets is noise here.
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
-    except (papermill.PapermillExecutionError, DeadKernelError) as error:
+    except (papermill.PapermillExecutionError, RuntimeError) as error:
+        # A kernel that dies before its first cell is a bare RuntimeError.
         problem = "its kernel died, often for want of memory; close other programs and run it again"
         if isinstance(error, papermill.PapermillExecutionError):
             last = str(error.evalue).strip().splitlines()[-1:] or [""]
@@ -312,7 +311,9 @@ def disk_space(cohort_folder: Path, parts: Parts) -> str:
     """Return in words how many images a first run prepares, and the space that their copies take."""
     total, found = 0.0, 0
     for sequence in parts.sequences:
-        files = list(cohort_folder.glob(f"sub-*/anat/*_{SEQUENCES[sequence]}.nii.gz"))
+        folders = sorted(cohort_folder.glob("sub-*"))
+        files = [image_path(cohort_folder, path.name.removeprefix("sub-"), sequence) for path in folders]
+        files = [path for path in files if path.exists()]
         voxels = [read_volume(path).image.size for path in files[:: max(1, len(files) // 3)][:3]]
         total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
     free = shutil.disk_usage(cohort_folder).free
