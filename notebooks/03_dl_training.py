@@ -260,7 +260,7 @@ fitted on these readings; training patients were scored out of fold ({n_folds} f
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.3), layout="constrained")
-for name, style in zip(models, ("-", "--", ":", "-."), strict=True):
+for name, style in zip(models, ("-", "--", ":", "-."), strict=False):
     path = heads[name].path
     axes[1].plot(path.penalties, path.cv_loss, style, marker="o", markersize=3, label=shown[name])
     if name not in trained:

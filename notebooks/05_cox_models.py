@@ -528,11 +528,10 @@ kept = chapter.run_folder / "03_dl_training/scores_out_of_fold.csv"  # not there
 with chapter.noting("Published head, out of fold"):
     for model in ("dl_combined", "dc") if kept.exists() and "dl_combined" in SCORES else ():
         risk = chapter.read("03_dl_training/scores_out_of_fold").set_index("patient_id")["dl_combined"]
-        dc = unseen(covariates[clinical].assign(dl_combined=risk)) if model == "dc" else risk[training.index]
-        alone[model] = harrell_c(training[TIME], training[EVENT], dc)
-
-# %% [markdown]
-# Uno's C ([Uno et al. 2011](bibliography.md)) does not depend on how patients happened to be censored.
+        table = covariates[clinical].assign(dl_combined=risk)  # none for whom there are no images
+        dc = unseen(table) if model == "dc" else table.loc[training.index, "dl_combined"]
+        dc = pd.Series(dc, training.index).dropna()
+        alone[model] = harrell_c(*training.loc[dc.index, [TIME, EVENT]].to_numpy().T, dc)
 
 # %%
 rows = []
@@ -597,7 +596,8 @@ if seen and unseen_c:
 # %% [markdown]
 # *How to read it.* The step from the first to the second column is what judging the published scores on
 # their own training patients adds ({term}`optimism`); for models whose method stays, it is that from the
-# first to the third. From the third to the last columns is what another hospital takes away.
+# first to the third. From the third to the last columns is what another hospital takes away. Uno's C ([Uno et
+# al. 2011](bibliography.md)) does not depend on how patients happened to be censored.
 
 # %% [markdown] tags=["planted"]
 # (cox-planted)=

@@ -32,6 +32,7 @@ in_short()
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
@@ -156,7 +157,7 @@ def draw_row(ax, height, published_id):
     """Draw a printed interval and this run's two values on one line."""
     row = printed.loc[published_id]
     here = row["value"] + drawn.at[published_id, "difference"]
-    other = recommended["value"].get(published_id)
+    other = recommended["value"].get(published_id, np.nan)
     ax.plot([row["low"], row["high"]], [height, height], color="0.75", linewidth=6, solid_capstyle="butt",
             label="printed 95 % interval")  # fmt: skip
     ax.plot(row["value"], height, "|", color="black", markersize=9, label="printed value")
