@@ -128,8 +128,12 @@ ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
 ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons or ["none"]), va="center", **style | {"ha": "left"})
 for x, name in zip(np.linspace(0.22, 0.78, len(present)), present, strict=True):
     centers = groups[name]["center"].value_counts().sort_index()
-    where = textwrap.fill(", ".join(f"{center} (n = {n})" for center, n in centers.items()), 36)
-    ax.text(x, 0.1, f"{name.capitalize()}\nn = {len(groups[name])}\nhospital {where}", va="center", **style)
+    # A space that does not break keeps a hospital and its number on one line.
+    where = ", ".join(
+        f"{center} (n = {n})".replace(" ", "\N{NO-BREAK SPACE}") for center, n in centers.items()
+    )
+    where = textwrap.fill(f"hospital {where}", 30, break_long_words=False)
+    ax.text(x, 0.19, f"{name.capitalize()}\nn = {len(groups[name])}\n{where}", va="top", **style)
     ax.annotate("", (x, 0.23), (0.5, 0.41), arrowprops=arrow)
 ax.set_axis_off()
 alt = "Flow chart: patients read, left out with the reason, and analysed, by cohort and hospital."

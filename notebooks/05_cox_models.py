@@ -633,7 +633,7 @@ told += f" and new ones with {c_of[JUDGED, FRONT]}" if len(COHORTS) > 1 else ""
 whom = "new ones" if len(COHORTS) > 1 else "those left out of its fit"
 beside = "" if FRONT == "clinical" else f", where the clinical model reaches {or_dash(best['clinical'])}"
 chapter.front_page(
-    f"**The score.** As published, {LABELS[FRONT]} ranks the {told}; as recommended, {whom} with "
+    f"**The score.** As published, the {LABELS[FRONT]} score ranks the {told}; as recommended, {whom} with "
     f"{or_dash(best[FRONT])}{beside} ([Cox models](notebooks/05_cox_models.ipynb)).", position=4
 )  # fmt: skip
 

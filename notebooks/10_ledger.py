@@ -271,8 +271,8 @@ legend = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 if planted != planted:  # no truth is known
     legend.pop("planted risk")
 fig.legend(legend.values(), legend.keys(), loc="outside upper left", ncols=2, fontsize=10, frameon=False)
-alt = ("C-index of five models in the validation cohort: printed interval, this run's value as published and "
-       "as recommended with their intervals, and that of the planted risk.")  # fmt: skip
+alt = "C-index of each model in validation: printed interval, this run's values with theirs"
+alt += "." if planted != planted else ", and that of the planted risk."
 chapter.figure("front", fig, alt)
 
 # %%

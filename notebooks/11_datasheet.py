@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Datasheet of the synthetic cohort
+# # Datasheet
 #
 # **What exactly is in the cohort that the book analyses by default, and what does real MRI have that it has
 # not?**
