@@ -114,10 +114,16 @@ chapter.say("\n".join(f"- {line}." for line in read_parts(cohort_folder).reading
 # who qualify, shows none.
 
 # %%
-reasons = [
-    textwrap.fill(f"{name}: n = {n}", 40)
-    for name, n in reason[reason != ""].value_counts().sort_index().items()
-]
+counts = reason[reason != ""].value_counts().sort_index()
+reasons = [textwrap.fill(f"{name}: n = {n}", 40) for name, n in counts.items()] or ["none"]
+hospitals = {}
+for name in present:
+    centers = groups[name]["center"].value_counts().sort_index().items()
+    # A space that does not break keeps a hospital and its number on one line.
+    where = [f"{center} (n = {n})".replace(" ", "\N{NO-BREAK SPACE}") for center, n in centers]
+    hospitals[name] = textwrap.fill(f"hospital {', '.join(where)}", 30, break_long_words=False)
+
+# %%
 fig, ax = plt.subplots(figsize=(6, 3.6))
 style = {"ha": "center", "fontsize": 9, "bbox": {"boxstyle": "round,pad=0.5", "fc": "white"}}
 arrow = {"arrowstyle": "->"}
@@ -125,15 +131,10 @@ ax.text(0.5, 0.94, f"Read\nn = {len(everyone)}", va="center", **style)
 ax.text(0.5, 0.5, f"Analysed\nn = {len(patients)}", va="center", **style)
 ax.annotate("", (0.5, 0.59), (0.5, 0.85), arrowprops=arrow)
 ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
-ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons or ["none"]), va="center", **style | {"ha": "left"})
+ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons), va="center", **style | {"ha": "left"})
 for x, name in zip(np.linspace(0.22, 0.78, len(present)), present, strict=True):
-    centers = groups[name]["center"].value_counts().sort_index()
-    # A space that does not break keeps a hospital and its number on one line.
-    where = ", ".join(
-        f"{center} (n = {n})".replace(" ", "\N{NO-BREAK SPACE}") for center, n in centers.items()
-    )
-    where = textwrap.fill(f"hospital {where}", 30, break_long_words=False)
-    ax.text(x, 0.19, f"{name.capitalize()}\nn = {len(groups[name])}\n{where}", va="top", **style)
+    text = f"{name.capitalize()}\nn = {len(groups[name])}\n{hospitals[name]}"
+    ax.text(x, 0.19, text, va="top", **style)
     ax.annotate("", (x, 0.23), (0.5, 0.41), arrowprops=arrow)
 ax.set_axis_off()
 alt = "Flow chart: patients read, left out with the reason, and analysed, by cohort and hospital."

@@ -119,8 +119,9 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
     problems = []
     for sequence, suffix in SEQUENCES.items():
         image, mask = image_path(folder, patient_id, sequence), mask_path(folder, patient_id, sequence)
-        found = _volume_problems(image, mask) if image.exists() else []
-        if mask.exists() and not image.exists():
+        # A link that leads nowhere is there, and cannot be read.
+        found = _volume_problems(image, mask) if os.path.lexists(image) else []
+        if os.path.lexists(mask) and not os.path.lexists(image):
             found = [(image, f"there are contours, but the image of {suffix} is missing.")]
         for path, message in found:
             file = str(path.relative_to(folder))
@@ -130,7 +131,7 @@ def _patient_image_problems(folder: Path, row: int, patient_id: str) -> list[Pro
 
 def _volume_problems(image: Path, mask: Path) -> list[tuple[Path, str]]:
     """Return each problem as the file to blame and why."""
-    contoured = mask.exists()
+    contoured = os.path.lexists(mask)
     for path in (image, mask)[: 1 + contoured]:
         try:
             volume = read_volume(path)

@@ -1,5 +1,6 @@
 """What nothing forbids in a cohort, but what is seldom meant; and problems told in few lines."""
 
+import codecs
 import os
 import re
 from collections import defaultdict
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.cohort.table import Problem, _read_text, _row, _table_path
+from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path
 from npcbook.imaging import Volume, read_geometry, read_volume
-from npcbook.store import project_path
+from npcbook.store import LIMITS, project_path
 from npcbook.words import SEQUENCES
 
 #: A field is another one where it is this many times as large as that of the middle patient, or as small.
@@ -88,9 +89,10 @@ def _tables_to_import(folder: Path) -> Iterator[Problem]:
 
 def _is_foreign(path: Path) -> bool:
     """Return whether a table has another encoding or separator than a cohort's."""
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(LIMITS["bytes of a table"])
     try:
-        header = data.decode("utf-8-sig").partition("\n")[0]
+        header = codecs.getincrementaldecoder("utf-8-sig")().decode(data).partition("\n")[0]
     except UnicodeDecodeError:
         return True
     own = "\t" if path.suffix == ".tsv" else ","
@@ -121,7 +123,7 @@ def _strange_folders(folder: Path, patients: set[str]) -> Iterator[Problem]:
 
 
 def _images(folder: Path, patients: pd.Series) -> Iterator[tuple[str, int, str, Path]]:
-    for patient, row in patients.items():
+    for patient, row in patients[patients.index.str.fullmatch(PATIENT_ID)].items():
         for sequence in SEQUENCES:
             if (path := image_path(folder, patient, sequence)).is_file():
                 yield patient, row, sequence, path

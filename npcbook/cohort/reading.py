@@ -74,7 +74,7 @@ class Cohort:
         """
         place = self.folder, patient_id, sequence
         drawn = mask_path(*place)
-        return read_volume(image_path(*place), drawn if drawn.exists() else None)
+        return read_volume(image_path(*place), drawn if os.path.lexists(drawn) else None)
 
 
 def image_path(folder: str | os.PathLike, patient_id: str, sequence: str) -> Path:

@@ -268,6 +268,16 @@ def test_what_is_not_there_is_no_problem_but_contours_without_an_image_are(folde
     assert all("image of T2w is missing" in problem.message for problem in found)
 
 
+@pytest.mark.parametrize("path_of", [image_path, mask_path])
+def test_a_link_that_leads_nowhere_is_not_taken_for_absence(folder, path_of):
+    path = path_of(folder, first_patient(folder), "t1w")
+    path.unlink()
+    path.symlink_to(".git/annex/objects/elsewhere")
+    assert "There is no file" in only_problem(folder, path)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        read_cohort(folder).read_volume(first_patient(folder), "t1w")
+
+
 @pytest.mark.parametrize("keep", [0, 20, 0.5])
 def test_an_unreadable_image_is_reported(folder, keep):
     path = image_path(folder, first_patient(folder), "t1w")

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import zipfile
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -10,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from npcbook.__main__ import main
 from npcbook.book.chapter import describe_cohort
 from npcbook.cohort import check_cohort
+from npcbook.cohort.importing.tables import read_tables
 from npcbook.cohort.reading import description_problems, read_description
 from npcbook.cohort.table import _read_text, read_text_table
 from npcbook.store import CONTROLS, LIMITS, read_json, read_outside_text
@@ -144,6 +146,22 @@ def test_what_is_no_file_is_said_at_once(tmp_path, name, capsys):
     os.mkfifo(tmp_path / name)
     assert main(["check", str(tmp_path)]) == 3
     assert f"{name}: is no file but a folder, pipe or device" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", ["table.csv", "table.xlsx", "pipe.csv"])
+def test_what_is_imported_is_looked_at_first(tmp_path, monkeypatch, file):
+    path, about = tmp_path / file, "no file but a folder, pipe or device"
+    if file == "pipe.csv":
+        os.mkfifo(path)
+    else:
+        monkeypatch.setitem(LIMITS, "bytes of a table", 10_000)
+        about = "bytes of a table, and at most 10,000"
+        path.write_text("a,b\n" * 3000)
+    if file == "table.xlsx":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("xl/worksheets/sheet1.xml", bytes(1_000_000))
+    with pytest.raises(ValueError, match=about):
+        read_tables([path])
 
 
 def test_a_limit_can_be_raised(tmp_path, monkeypatch):

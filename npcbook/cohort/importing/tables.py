@@ -3,10 +3,13 @@
 import csv
 import io
 import unicodedata
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from npcbook.store import check_limit, check_regular
 
 #: What leaves a cell empty, whatever the column; compared without regard to case.
 NOT_GIVEN = {*"na n/a n.a. nan null . #n/a #na #ref! #value! #div/0! <na> nat".split(), "[not available]"}
@@ -63,8 +66,8 @@ def plain(text: object) -> str:
 
 
 def _read_file(path: Path) -> list[Source]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
+    check_regular(path)
+    check_limit("bytes of a table", path.stat().st_size, path)
     data = path.read_bytes()
     if data.startswith(b"PK\x03\x04"):
         return _read_workbook(path)
@@ -115,6 +118,11 @@ def _separator(text: str) -> str:
 
 
 def _read_workbook(path: Path) -> list[Source]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+        # A tenth or so of what a sheet unpacks to is text.
+        check_limit("bytes of a table", unpacked // 8, path)
     try:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, keep_default_na=False)
     except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
