@@ -217,6 +217,10 @@ def run_book(arguments: argparse.Namespace) -> int:
         return make_book(arguments, folders, given, start)
 
 
+#: With more images than this a training takes minutes: some pages are built before it.
+MANY_IMAGES = 500
+
+
 def make_book(arguments: argparse.Namespace, folders: dict[str, Path], given: dict, start: float) -> int:
     """Run the chapters, collect the results and build the pages of a run that nobody else writes to."""
     from npcbook.book import run as book
@@ -224,9 +228,12 @@ def make_book(arguments: argparse.Namespace, folders: dict[str, Path], given: di
     from npcbook.book.results import write_results
 
     run_folder = folders["run_folder"]
+    given = folders | given | {"profile": Path(arguments.profile).stem, "say": say}
     asked = {"chapters": arguments.chapters, "force": arguments.force, "dry": arguments.dry_run}
     try:
-        book.run_chapters(**folders, **asked, **given, profile=Path(arguments.profile).stem, say=say)
+        if not any(asked.values()):
+            show_first_pages(given)
+        book.run_chapters(**asked, **given)
         if arguments.chapters or arguments.dry_run:
             say(f"executed notebooks: {run_folder / 'notebooks'}")
             return 0
@@ -239,6 +246,19 @@ def make_book(arguments: argparse.Namespace, folders: dict[str, Path], given: di
     say(f"tables, figures and methods: {results}")
     say(f"done in {time.monotonic() - start:.0f} s; open {index.as_uri()}")
     return 0
+
+
+def show_first_pages(given: dict) -> None:
+    """Run and show what needs no network before a first training that takes minutes."""
+    from npcbook.book.pages import build_first_pages
+    from npcbook.book.run import quick_chapters, run_chapters
+    from npcbook.cohort import read_parts
+
+    images = sum(read_parts(given["cohort_folder"]).images.values())
+    if images > MANY_IMAGES and not (given["run_folder"] / "pages").exists():
+        run_chapters(**given, chapters=quick_chapters())
+        index = build_first_pages(given["run_folder"], quick_chapters())
+        say(f"first pages, to read meanwhile: {index.as_uri()}")
 
 
 def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:

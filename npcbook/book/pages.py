@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import nbformat
 import yaml
 
 from npcbook.book.chapter import FRONT, source_label
-from npcbook.book.results import SUFFIXES, list_shown
+from npcbook.book.results import SUFFIXES, list_shown, write_results
 from npcbook.book.run import plan_chapters
 from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, as_html, as_markdown, without_html
@@ -33,6 +34,7 @@ All tables and figures of this run, as files; each says where its data come from
 ## Methods, with the settings of this run
 """
 
+WAITING = "The first pages: the other chapters are being computed, and their pages come when all are there."
 #: Words by which a sentence is about simulated data.
 PLANTED = re.compile(r"synthetic|simulat|phantom|planted", re.IGNORECASE)
 # Jupyter Book, in a process that ends with the one that started it.
@@ -56,13 +58,24 @@ def expected_pages() -> list[str]:
     return [f"{name}.html" for name in toc_files()] + ["index.html", "search.html", "genindex.html"]
 
 
-def stage(run_folder: Path) -> Path:
+def contents(files: set[str] | None = None) -> str:
+    """Return the table of contents (YAML), or what of it leads to some files."""
+    toc = yaml.safe_load(project_path("_toc.yml").read_text())
+    for part in toc["parts"]:
+        part["chapters"] = [each for each in part["chapters"] if files is None or each["file"] in files]
+    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    return yaml.safe_dump(toc, sort_keys=False)
+
+
+def stage(run_folder: Path, chapters: Sequence[str] = ()) -> Path:
     """Lay out what Jupyter Book reads: configuration, front page and the executed chapters.
 
     Parameters
     ----------
     run_folder : pathlib.Path
-        A run in which every chapter has been executed.
+        A run in which the chapters have been executed.
+    chapters : sequence of str, optional
+        Names of those to lay out, apart from the whole book and without the library's reference; default all.
 
     Returns
     -------
@@ -74,34 +87,44 @@ def stage(run_folder: Path) -> Path:
     BuildFailed
         If a chapter has not been executed in this run.
     """
-    source = run_folder / "pages"
-    missing = [p.name for p in plan_chapters() if not (run_folder / "notebooks" / f"{p.name}.ipynb").exists()]
+    source = run_folder / "pages" / ("first" if chapters else "")
+    names = [plan.name for plan in plan_chapters() if not chapters or plan.name in chapters]
+    missing = [name for name in names if not (run_folder / "notebooks" / f"{name}.ipynb").exists()]
     if missing:
         raise BuildFailed(f"The book needs every chapter; not yet run here: {', '.join(missing)}.")
     for old in source.glob("[!_]*/"):
         remove(old)
-    pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
-    for name in ("_config.yml", "_toc.yml", "notebooks/references.bib", *pages):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(project_path(name), source / name)
-    copy_tree(project_path("notebooks/_static"), source / "notebooks" / "_static")
-    (source / "README.md").write_text(front_page(run_folder))
-    for name, text in api_pages().items():
-        (source / "notebooks" / name).write_text(text)
-    # Contributors are shown the template.
-    copy_tree(project_path("notebooks/template"), source / "notebooks" / "template")
+    _copy_pages(source, set(chapters))
+    front = front_page(run_folder)
+    if chapters:
+        front = front.replace("\n", f"\n\n```{{note}}\n{WAITING}\n```\n", 1)
+    (source / "README.md").write_text(front)
+    (source / "downloads.md").write_text(downloads_page(run_folder))
     synthetic = is_synthetic(run_folder)
-    for plan in plan_chapters():
-        notebook = nbformat.read(run_folder / "notebooks" / f"{plan.name}.ipynb", as_version=4)
+    for name in names:
+        notebook = nbformat.read(run_folder / "notebooks" / f"{name}.ipynb", as_version=4)
         if not synthetic:
             leave_out_planted(notebook)
-        add_notice(notebook, notice(run_folder, plan.name))
+        add_notice(notebook, notice(run_folder, name))
         join_code(notebook)
         fold_code(notebook)
         split_outputs(notebook)
-        nbformat.write(notebook, source / "notebooks" / f"{plan.name}.ipynb")
-    (source / "downloads.md").write_text(downloads_page(run_folder))
+        nbformat.write(notebook, source / "notebooks" / f"{name}.ipynb")
     return source
+
+
+def _copy_pages(source: Path, chapters: set[str]) -> None:
+    """Lay out what no run changes; without the library's reference if only some chapters are wanted."""
+    pages = [f"{name}.md" for name in toc_files() if project_path(f"{name}.md").exists()]
+    for name in ("_config.yml", "notebooks/references.bib", *pages):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project_path(name), source / name)
+    wanted = {f"notebooks/{name}" for name in chapters} | {page.removesuffix(".md") for page in pages}
+    (source / "_toc.yml").write_text(contents(wanted | {"downloads"} if chapters else None))
+    for name in ("_static", "template"):  # contributors are shown the template
+        copy_tree(project_path(f"notebooks/{name}"), source / "notebooks" / name)
+    for name, text in ({} if chapters else api_pages()).items():
+        (source / "notebooks" / name).write_text(text)
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -363,18 +386,50 @@ def build_pages(run_folder: Path) -> Path:
     )
     if is_kept(html, key):
         return html / "index.html"
-    # Sphinx's own notion of what changed has missed changes of the theme's options before.
-    remove(source / "_build")
-    command = [sys.executable, "-c", BUILD, "build", str(source), "-W", "-n", "--keep-going"]
-    environment = os.environ | {PARENT: str(os.getpid())}
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    (source / "build.log").write_text(result.stdout + result.stderr)
+    result = _build(source, "-W", "-n", "--keep-going")
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
     drop_unused_formulas(html)
     copy_beside(run_folder, html)
     stamp(html, key)
     return html / "index.html"
+
+
+def build_first_pages(run_folder: Path, chapters: Sequence[str]) -> Path:
+    """Build the HTML of some chapters, for who waits for the others; links to those are plain text.
+
+    They lie below the pages of the run, and go when all are built.
+
+    Returns
+    -------
+    pathlib.Path
+        The front page, with what these chapters handed over.
+
+    Raises
+    ------
+    BuildFailed
+        If Jupyter Book fails.
+    """
+    write_results(run_folder)
+    source = stage(run_folder, chapters)
+    html = source / "_build" / "html"
+    result = _build(source)
+    if result.returncode:
+        raise BuildFailed(_explain(result, [], source / "build.log"))
+    drop_unused_formulas(html)
+    copy_beside(run_folder, html)
+    return html / "index.html"
+
+
+def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
+    """Call Jupyter Book on what is laid out, and leave its words beside it."""
+    # Sphinx's own notion of what changed has missed changes of the theme's options before.
+    remove(source / "_build")
+    command = [sys.executable, "-c", BUILD, "build", str(source), *options]
+    environment = os.environ | {PARENT: str(os.getpid())}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    (source / "build.log").write_text(result.stdout + result.stderr)
+    return result
 
 
 def copy_beside(run_folder: Path, html: Path) -> None:

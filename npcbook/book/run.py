@@ -100,6 +100,15 @@ def plan_chapters() -> list[ChapterPlan]:
     return plans
 
 
+def quick_chapters() -> list[str]:
+    """Return the names of the chapters about print and patients that no network has to be trained for."""
+    slow = set()
+    for plan in plan_chapters():
+        if {"contours", "planted"} & set(plan.needs) or slow & set(plan.reads):
+            slow.add(plan.name)
+    return [plan.name for plan in plan_chapters() if plan.name not in slow]
+
+
 def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
     nodes = list(ast.walk(ast.parse(scripts[name])))
     texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]

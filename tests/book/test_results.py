@@ -7,8 +7,9 @@ import shutil
 import openpyxl
 import pandas as pd
 import pytest
+import yaml
 
-from npcbook.book.pages import notice
+from npcbook.book.pages import WAITING, notice, stage
 from npcbook.book.results import (
     SOURCE_COLUMN,
     Shown,
@@ -16,6 +17,7 @@ from npcbook.book.results import (
     write_results,
     write_workbook,
 )
+from npcbook.book.run import quick_chapters
 from npcbook.words import SYNTHETIC_LABEL
 
 
@@ -121,3 +123,19 @@ def test_a_page_says_first_where_its_data_come_from(tmp_path, cohort, said):
     (tmp_path / "manifest.json").write_text(json.dumps({"cohort": cohort, "chapters": {}}))
     assert notice(tmp_path).startswith(said)
     assert notice(tmp_path).endswith(cohort.get("remark", said[:-1]) + "." if said else "")
+
+
+def test_first_pages_hold_the_quick_chapters_and_say_that_others_come(smoke_run):
+    quick = quick_chapters()
+    assert "01_cohorts" in quick
+    assert not {"02_segmentation", "05_cox_models", "11_datasheet"} & set(quick)
+    source = stage(smoke_run, quick)
+    try:
+        assert {path.stem for path in source.glob("notebooks/*.ipynb")} == set(quick)
+        assert WAITING in (source / "README.md").read_text()
+        toc = yaml.safe_load((source / "_toc.yml").read_text())
+        listed = {each["file"] for part in toc["parts"] for each in part["chapters"]}
+        assert {f"notebooks/{name}" for name in quick} < listed
+        assert all(list(source.glob(f"{file}.*")) for file in listed)
+    finally:
+        shutil.rmtree(source)
