@@ -23,7 +23,7 @@ book: $(READY)
 
 test: $(READY)
 	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages chromium
-	$(RUN) -m pytest -n 2 --dist loadgroup --cov=npcbook --cov-report=term:skip-covered
+	$(RUN) -m pytest -n 2 --dist loadgroup --durations=40 --cov=npcbook --cov-report=term:skip-covered
 
 quick: $(READY)
 	$(RUN) -m pytest -n 2 -m "not book and not slow"
