@@ -57,7 +57,7 @@ def _tensor(values) -> torch.Tensor:
 
 
 def _double(values) -> torch.Tensor:
-    return torch.as_tensor(np.asarray(values, dtype=float))
+    return torch.tensor(np.asarray(values, dtype=float))
 
 
 @dataclass(frozen=True)
