@@ -10,7 +10,6 @@ cohort with effects, and other outcomes: what was learnt from the pictures alone
 """
 
 import argparse
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from npcbook.book.run import read_profile, run_chapters, sync_notebooks
 from npcbook.cohort import read_truth
 from npcbook.imaging import fit_scaling
 from npcbook.statistics import fit_ridge_cox, harrell_c
-from npcbook.store import atomic_path, project_path
+from npcbook.store import atomic_path, project_path, remove
 from npcbook.synthetic import write_cohort
 
 CHAPTERS = ["01", "02", "03", "04", "05"]
@@ -37,9 +36,9 @@ def run(scenario: str, seed: int, profile: str) -> pd.DataFrame:
     folder = project_path(f"data/runs/study-seed{seed}-{profile}")
     run_chapters(run_folder=folder, cohort_folder=cohort, parameters=settings, chapters=CHAPTERS)
     rows = [*recorded(folder), *overlap(folder), *ceiling(folder, cohort)]
-    shutil.rmtree(cohort)
+    remove(cohort)
     for outcome_dependent in folder.glob("0[!2]_*"):
-        shutil.rmtree(outcome_dependent)
+        remove(outcome_dependent)
     columns = ["quantity", "cohort", "track", "value"]
     about = {"scenario": scenario, "seed": seed, "profile": profile, "version": __version__}
     return pd.DataFrame(rows, columns=columns).assign(**about)
