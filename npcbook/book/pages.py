@@ -95,10 +95,8 @@ def stage(run_folder: Path, chapters: Sequence[str] = ()) -> Path:
     for old in source.glob("[!_]*/"):
         remove(old)
     _copy_pages(source, set(chapters))
-    front = front_page(run_folder)
-    if chapters:
-        front = front.replace("\n", f"\n\n```{{note}}\n{WAITING}\n```\n", 1)
-    (source / "README.md").write_text(front)
+    note = f"\n\n```{{note}}\n{WAITING}\n```\n" if chapters else "\n"
+    (source / "README.md").write_text(front_page(run_folder).replace("\n", note, 1))
     (source / "downloads.md").write_text(downloads_page(run_folder))
     synthetic = is_synthetic(run_folder)
     for name in names:
