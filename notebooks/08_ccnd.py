@@ -426,14 +426,14 @@ coverage = coverage.drop(columns=["version", "command"])
 if truth is not None:
     chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
-of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
-of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()
+others = coverage[~coverage["quantity"].str.startswith("dose") & coverage["track"].eq("recommended")]
+worst = others.groupby(["quantity", "limits"])["holds the truth, %"].min()
 chapter.say(
     f"The recommended interval of the dose effect holds the truth in {ours['holds the truth, %']:.1f} % of "
     f"{ours['cohorts']} cohorts; {ours['mean estimate']:.1f} are found where {ours['mean truth']:.1f} were "
     "planted, as weights cannot balance what nothing shows. Percentiles of the same bootstrap are surer than "
-    "they may be: an arm that happens to have few metastases seems sure of its rate. C-indices, at worst: "
-    + ", ".join(f"{share} by {limits}" for limits, share in of_c.items()) + "."
+    "they may be: an arm that happens to have few metastases seems sure of its rate. The others, at worst: "
+    + "; ".join(f"{name}, {limits}, {share:.1f} %" for (name, limits), share in worst.items()) + "."
 )  # fmt: skip
 
 # %% [markdown]

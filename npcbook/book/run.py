@@ -103,10 +103,10 @@ def plan_chapters() -> list[ChapterPlan]:
 def quick_chapters() -> list[str]:
     """Return the names of the chapters about print and patients that no network has to be trained for."""
     slow = set()
-    for plan in plan_chapters():
+    for plan in (plans := plan_chapters()):
         if {"contours", "planted"} & set(plan.needs) or slow & set(plan.reads):
             slow.add(plan.name)
-    return [plan.name for plan in plan_chapters() if plan.name not in slow]
+    return [plan.name for plan in plans if plan.name not in slow]
 
 
 def _read_by(name: str, scripts: dict[str, str]) -> tuple[str, ...]:
