@@ -212,9 +212,8 @@ def run_book(arguments: argparse.Namespace) -> int:
     run_folder, settings = choose_branch(run_folder, arguments.branch, given)
     parameters = parameters | settings | overrides
     given = {"parameters": parameters, "scores": "" if scores.empty else scores.to_csv()}
-    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     with locked(cohort_folder, reading=True), locked(run_folder):
-        return make_book(arguments, folders, given, start)
+        return make_book(arguments, {"run_folder": run_folder, "cohort_folder": cohort_folder}, given, start)
 
 
 #: With more images than this a training takes minutes: some pages are built before it.
@@ -257,8 +256,7 @@ def show_first_pages(given: dict) -> None:
     images = sum(read_parts(given["cohort_folder"]).images.values())
     if images > MANY_IMAGES and not (given["run_folder"] / "pages").exists():
         run_chapters(**given, chapters=quick_chapters())
-        index = build_first_pages(given["run_folder"], quick_chapters())
-        say(f"first pages, to read meanwhile: {index.as_uri()}")
+        say(f"first pages, meanwhile: {build_first_pages(given['run_folder'], quick_chapters()).as_uri()}")
 
 
 def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[Path, dict]:

@@ -327,6 +327,8 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
             if "figure" in marks:
                 cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
             cells[-1].outputs += [output, *beside(marks)]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # not at random: what is unchanged is not built again
     notebook.cells = cells
 
 

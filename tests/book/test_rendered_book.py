@@ -428,7 +428,9 @@ def test_the_ledger_covers_every_printed_number(smoke_run):
     assert len(read_published()) >= 300
 
 
-def test_an_unchanged_book_runs_nothing(smoke_run):
+def test_an_unchanged_book_runs_and_builds_nothing(smoke_run, html):
+    index = html / "index.html"
+    built = index.stat().st_mtime_ns
     result = subprocess.run(
         [sys.executable, "-m", "npcbook", "book", "--profile", "smoke"],
         cwd=ROOT,
@@ -438,6 +440,7 @@ def test_an_unchanged_book_runs_nothing(smoke_run):
     )
     assert result.returncode == 0
     assert "running ..." not in result.stdout
+    assert index.stat().st_mtime_ns == built
 
 
 def test_the_readmes_papermill_line_makes_a_branch_and_a_wrong_one_nothing(smoke_run, smoke_cohort, tmp_path):
