@@ -377,13 +377,13 @@ def build_pages(run_folder: Path) -> Path:
     """
     source = stage(run_folder)
     html = source / "_build" / "html"
-    inputs = [p for p in source.rglob("*") if p.is_file() and "_build" not in p.relative_to(source).parts]
+    built = {"_build", "build.log"}
+    inputs = [p for p in source.rglob("*") if p.is_file() and not built & {*p.relative_to(source).parts}]
     inputs += [p for name in ("results", "*/site") for p in run_folder.glob(f"{name}/**/*") if p.is_file()]
     own = [p for name in ("npcbook", "notebooks/viewer") for p in project_path(name).rglob("*.*")]
     own = [p for p in own if p.is_file() and p.suffix != ".pyc"] + [project_path("requirements.lock")]
-    key = files_fingerprint(inputs, relative_to=run_folder) + files_fingerprint(
-        own, relative_to=project_path(".")
-    )
+    key = files_fingerprint(inputs, relative_to=run_folder)
+    key += files_fingerprint(own, relative_to=project_path("."))
     if is_kept(html, key):
         return html / "index.html"
     result = _build(source, "-W", "-n", "--keep-going")
