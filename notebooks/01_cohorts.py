@@ -416,7 +416,7 @@ chapter.takeaway(1, said)
 #
 # A cohort may be more than one hospital, and what is true of the cohort need not be true of each.
 
-# %%
+# %% tags=["hide-output"]
 centers = sorted(patients["center"].unique())
 by_center = describe("center", centers)
 table = side_by_side(by_center, compare_all("center"), centers)

@@ -489,6 +489,7 @@ summary = by.agg(
     hd95=("hd95_mm", mean_sd),
     volume=("volume_error", lambda values: format_number(100 * values.median(), 0)),
 ).reset_index()
+summary = summary.sort_values("structure", key=lambda names: names.map(list(STRUCTURES).index), kind="stable")
 summary["sequence"] = summary["sequence"].map(DISPLAY_NAMES)
 names = ["Structure", "Sequence", "Cohort", "Centre", "Masks", "Dice", "Dice = 0", "HD95 (mm)"]
 summary.columns = [*names, "Volume error, median (%)"]

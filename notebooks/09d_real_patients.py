@@ -653,6 +653,8 @@ chapter.takeaway(
     f"likelihood ratio, and by a larger C-index with {enough[1]} metastases, in four of five simulated "
     f"studies; here there are {n_events['DMFS']}, but no such score ([a score's strength](#real-score)).",
 )
+
+# %%
 early = 1 - rate_2.value
 chapter.say(
     f"In stage II {percent(early, 0)} of the patients here have a metastasis by {horizon_months} months, so "

@@ -327,7 +327,7 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
         for output in outputs:
             if "text/markdown" in output.get("data", {}):
                 text, named = output.data["text/markdown"], output.metadata.get("source")
-                text = f"`````{{dropdown}} Source: `{named}`\n{text}\n`````" if named else text
+                text = f":::::{{dropdown}} Source: `{named}`\n{text}\n:::::" if named else text
                 cells.append(nbformat.v4.new_markdown_cell(text))
                 continue
             marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}

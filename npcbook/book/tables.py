@@ -22,7 +22,7 @@ STYLES = [
     {"selector": "th, td", "props": "text-align: left; vertical-align: top; padding: 0.2em 0.55em;"},
     {"selector": "tbody th", "props": "font-weight: normal;"},
     # Named once, rows are seen as a group; whoever listens, or searches, has the name in each.
-    {"selector": "tbody .again", "props": "color: transparent;"},
+    {"selector": "tbody .repeated", "props": "font-size: 0;"},
 ]
 
 
@@ -56,7 +56,7 @@ def _heading(value) -> str:
 def _repeated(df: pd.DataFrame) -> pd.DataFrame:
     """Return a class for cells of the leading columns of text that repeat, with all before, the row above."""
     text = [not is_numeric_dtype(kind) for kind in df.dtypes]
-    return (df.eq(df.shift()) & text).astype(int).cummin(axis=1).map(["", "again"].__getitem__)
+    return (df.eq(df.shift()) & text).astype(int).cummin(axis=1).map(["", "repeated"].__getitem__)
 
 
 def _column_decimals(values: pd.Series) -> int:

@@ -187,7 +187,7 @@ def test_a_folded_table_or_figure_says_what_it_is_and_source_its_name():
     assert (code.outputs, said.source) == ([], "Said.")
     assert set(table.metadata["mystnb"].values()) == {"A [long] table."}
     assert "hide-output" in table.metadata["tags"]
-    assert source.source.startswith("`````{dropdown} Source: `one`\n````python")
+    assert source.source.startswith(":::::{dropdown} Source: `one`\n````python")
 
 
 def test_on_a_page_cells_say_what_they_head(tmp_path):
@@ -200,7 +200,7 @@ def test_on_a_page_cells_say_what_they_head(tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert page.count('scope="col"') == 3
     assert page.count('scope="row"') == 3
-    assert page.count("again") == 2  # the rule, and the second row's name
+    assert page.count("repeated") == 2  # the rule, and the second row's name
     assert "<td style='width: 33%'>" in page
 
 

@@ -42,7 +42,7 @@ def test_no_line_ends_within_a_number():
 def test_a_name_that_repeats_those_before_it_is_marked_in_the_leading_columns_only():
     df = pd.DataFrame({"cohort": list("aab"), "model": list("xxx"), "n": [1, 1, 1], "said": list("yyy")})
     html = show(df, caption="C.", label="L")._repr_html_()
-    assert re.findall(r"(row\d) (col\d) again", html) == [("row1", "col0"), ("row1", "col1")]
+    assert re.findall(r"(row\d) (col\d) repeated", html) == [("row1", "col0"), ("row1", "col1")]
 
 
 def cells(column):
