@@ -44,8 +44,8 @@ def _format_text(value) -> str:
     if _is_missing(value) or value == "":
         return MISSING
     text = re.sub("`([^`]+)`", r"<code>\1</code>", _heading(value))
-    # A word joiner after the dash keeps a range such as 2.00–6.88 on one line.
-    return re.sub("(?<=[0-9])–(?=[0-9]|&gt;)", "–\u2060", text)
+    # A word joiner after the dash keeps a range such as 2.00–6.88, and 1e-5, on one line.
+    return re.sub("(?<=[0-9e])([–-])(?=[0-9]|&gt;)", "\\1\u2060", text)
 
 
 def _heading(value) -> str:

@@ -54,7 +54,7 @@ BROKEN = """pattern => {
     }
     return broken;
 }"""
-NUMBER = r"[−-]?\d[\d.,]*(?:\s?(?:±|–|/|to)\s?[−-]?\d[\d.,]*)*(?:\s?%)?"
+NUMBER = r"(?<![\p{L}\p{N}])[−-]?\d[\d.,]*(?:\s?(?:±|–|/|to)\s?[−-]?\d[\d.,]*)*(?:\s?%)?"
 WORD = r"[\p{L}\p{N}_]{2,}"
 # What a page has to say cannot be 'none', and every row has a name.
 EMPTY_CELLS = """[...document.querySelectorAll('main td')].map(cell => cell.textContent.trim())
