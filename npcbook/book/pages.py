@@ -40,8 +40,6 @@ WAITING = "The first pages: the other chapters are being computed, and their pag
 PLANTED = '<span class="planted">.*?</span>'
 #: Tags that need not keep a code cell apart from the next.
 LOOSE_TAGS = {"hide-input", "remove-stderr"}
-#: What stands on the bar below which an output is folded, closed and open.
-PROMPTS = ("code_prompt_show", "code_prompt_hide")
 #: Tags that go with a cell's outputs when these become cells of their own.
 KEPT_TAGS = {"full-width", "hide-output", "filterable"}
 # Jupyter Book, in a process that ends with the one that started it.
@@ -337,10 +335,10 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
                 # A cell without source would be left out, with all that it shows.
                 kept = ["remove-input", *sorted(tags & KEPT_TAGS)]
                 cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": kept}))
-            if "figure" in marks:
-                cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
-            if folds:
-                cells[-1].metadata.setdefault("mystnb", {}).update(dict.fromkeys(PROMPTS, marks["alt"]))
+            options = {f"code_prompt_{way}": marks["alt"] for way in ("show", "hide") if folds}
+            options |= {"image": {"alt": marks["alt"]}} if "figure" in marks else {}
+            if options:
+                cells[-1].metadata["mystnb"] = options
             cells[-1].outputs += [output, *beside(marks)]
     notebook.cells = cells
 
@@ -429,7 +427,7 @@ def build_first_pages(run_folder: Path, chapters: Sequence[str]) -> Path:
     result = _build(source)
     if result.returncode:
         raise BuildFailed(_explain(result, [], source / "build.log"))
-    drop_unused_formulas(html)
+    finish_pages(html)
     copy_beside(run_folder, html)
     return html / "index.html"
 
@@ -459,8 +457,7 @@ def copy_beside(run_folder: Path, html: Path) -> None:
 def finish_pages(html: Path) -> None:
     """Take the script that draws formulas, a megabyte, off pages without any; say what cells head."""
     for page in html.rglob("*.html"):
-        text = ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text())
-        text = TOP_CELLS.sub('<th scope="col"', text)
+        text = TOP_CELLS.sub('<th scope="col"', ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text()))
         page.write_text(text if "math notranslate" in text else FORMULA_SCRIPTS.sub("", text))
 
 

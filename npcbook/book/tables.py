@@ -35,8 +35,7 @@ class Table(Styler):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         """Return the forms of the table, marked for the page with the name of its file and its caption."""
-        marks = {"text/html": self.marks}
-        return {"text/html": self._repr_html_(), "text/plain": self.plain_text}, marks
+        return {"text/html": self._repr_html_(), "text/plain": self.plain_text}, {"text/html": self.marks}
 
 
 def _format_text(value) -> str:
