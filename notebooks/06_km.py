@@ -267,9 +267,10 @@ if MAIN in cuts:
 # ### Hazard ratios of high against low risk
 #
 # First with the published groups, then with the recommended ones. The corrected p-value belongs to DMFS in
-# the training cohort and to the published groups only: elsewhere no cut-off was chosen. *Planted* (synthetic
-# cohort only) is what a study of endless size would find in groups like these: the ratio of the logarithms of
-# their mean planted shares free of metastasis at five years.
+# the training cohort and to the published groups only: elsewhere no cut-off was chosen.
+# <span class="planted">*Planted* (synthetic cohort only) is what a study of endless size would find in
+# groups like these: the ratio of the logarithms of their mean planted shares free of metastasis at five
+# years.</span>
 
 
 # %%
@@ -662,8 +663,9 @@ chapter.not_estimable()
 #
 # Printed cut-offs are on the scale of the paper's own scores, whose centring it does not state; only the DL
 # score, a probability, is on the same scale as here. p-values are log-rank; for {term}`OS` the paper prints
-# one bound for all models and cohorts, and the largest p-value of this run stands beside it. What was
-# planted depends on score and cut-off, and stands with the [hazard ratios](#km-hazard-ratios).
+# one bound for all models and cohorts, and the largest p-value of this run stands beside it.
+# <span class="planted">What was planted depends on score and cut-off, and stands with the [hazard
+# ratios](#km-hazard-ratios).</span>
 
 # %%
 chapter.against_paper("Cut-offs and hazard ratios as printed, and in this run.")

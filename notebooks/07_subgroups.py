@@ -527,10 +527,10 @@ chapter.not_estimable()
 # %% [markdown]
 # ## Against the paper
 #
-# The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a hazard ratio it is the
-# ratio of the mean cumulative hazards at five years of the recommended groups as they were planted; for a
-# rate it is the mean planted probability of no metastasis with the treatment given. Only what the paper
-# printed for the same score and horizon is set beside it.
+# <span class="planted">The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a
+# hazard ratio it is the ratio of the mean cumulative hazards at five years of the recommended groups as they
+# were planted; for a rate it is the mean planted probability of no metastasis with the treatment
+# given.</span> Only what the paper printed for the same score and horizon is set beside it.
 
 # %%
 as_printed = model == "dl_combined"  # print has the risk groups of this model only
@@ -581,10 +581,10 @@ chapter.say(
 )
 
 # %% [markdown]
-# Nor does agreement in "all interactions p > 0.05" mean much, for the reason given above: by that test such a
-# result is expected whenever the score does not rank patients backwards somewhere. On a synthetic cohort the
-# truth column shows what the same few patients would have given had their risks been known instead of
-# estimated.
+# Nor does agreement in "all interactions p > 0.05" mean much, for the reason given above: by that test such
+# a result is expected whenever the score does not rank patients backwards somewhere.
+# <span class="planted">On a synthetic cohort the truth column shows what the same few patients would have
+# given had their risks been known instead of estimated.</span>
 #
 # ```{admonition} Try this
 # :class: tip

@@ -344,9 +344,10 @@ chapter.table("weighted_rates", rates_table(weighted), caption)
 # (ccnd-differences)=
 # ### Recommended: how large is the difference?
 #
-# Percentage points free of metastasis at the horizon, high dose less radiotherapy alone. *Planted* (synthetic
-# cohort only): the mean over the very patients of the row of what was planted for them, all with 240 mg/m²
-# less all with radiotherapy alone. So each row has a truth of its own.
+# Percentage points free of metastasis at the horizon, high dose less radiotherapy alone.
+# <span class="planted">*Planted* (synthetic cohort only): the mean over the very patients of the row of what
+# was planted for them, all with 240 mg/m² less all with radiotherapy alone. So each row has a truth of its
+# own.</span>
 
 # %%
 PLANTED = {"radiotherapy": "dm_probability_5y_radiotherapy", "over_160": "dm_probability_5y_240"}
@@ -443,8 +444,8 @@ chapter.say(
 # The claim "high-risk patients benefit, low-risk patients do not" is a statement about a difference of
 # effects. These are its tests, DMFS, cohorts as strata: dose in the three groups; then dose per 100 mg/m²
 # with the recommended score instead of groups. Beside each stands its *power*: how often, with as many
-# events, such a test has p < 0.05 if the hazard ratios of both risk groups differ as the printed rates say,
-# or as was planted.
+# events, such a test has p < 0.05 if the hazard ratios of both risk groups differ as the printed rates
+# say<span class="planted">, or as was planted</span>.
 
 
 # %%
@@ -628,9 +629,10 @@ chapter.not_estimable()
 # ## Against the paper
 #
 # As published: rates as observed in the published groups. Recommended: rates after weighting in the
-# recommended groups. Truth (synthetic cohort only): the mean planted probability of no metastasis had *all*
-# patients of the recommended risk group received radiotherapy alone, or 240 mg/m² (shown in the row of the
-# high dose); that of the published groups stands among the [differences](#ccnd-differences).
+# recommended groups. <span class="planted">Truth (synthetic cohort only): the mean planted probability of no
+# metastasis had *all* patients of the recommended risk group received radiotherapy alone, or 240 mg/m²
+# (shown in the row of the high dose); that of the published groups stands among the
+# [differences](#ccnd-differences).</span>
 
 # %%
 chapter.record("text.ccnd.n", len(patients))
@@ -653,19 +655,17 @@ if truth is not None and as_printed:
 chapter.against_paper()
 
 # %%
-comparison = f"No effect was planted in the {len(patients)} patients of this cohort"
 if truth is not None:
     gains = [f"{gap_of.loc[(r, RECOMMENDED, BOTH), 'planted']:.1f}" for r in RISKS[::-1]]
     comparison = (
         "The instructive comparison is with the truth: the planted effect, all with 240 mg/m² less all with "
         f"radiotherapy alone, is {gains[0]} points in high-risk and {gains[1]} in low-risk patients"
     )
-chapter.say(
-    f"*What agreement means.* On a synthetic cohort the overall frequency of metastasis was set beforehand; "
-    f"rates by risk group and dose follow from planted effects, the cut and chance. Neither agreement nor "
-    f"disagreement with print says anything about patients. {comparison}."
-)
-chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
+    chapter.say(
+        "*What agreement means.* The frequency of metastasis was set beforehand, rates follow from planted "
+        f"effects, cut and chance: neither agreement nor its lack tells of patients. {comparison}."
+    )
+    chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 
 # %% [markdown]
 # *What would settle it.* A randomised comparison of doses with the score measured beforehand. Without a score

@@ -622,11 +622,12 @@ chapter.not_estimable()
 # ## Against the paper
 #
 # The paper prints no calibration, no prediction error, no net benefit, and no result by centre, so that
-# nothing stands beside these tables. {term}`Truth <planted truth>` is not shown because each table holds its
-# own: risks are right if they happen, and a policy helps if it does more good than harm.
+# nothing stands beside these tables. <span class="planted">{term}`Truth <planted truth>` is not shown
+# because each table holds its own: risks are right if they happen, and a policy helps if it does more good
+# than harm.</span>
 #
-# *What agreement means.* That DC is well calibrated, or not, in this synthetic validation cohort says how the
-# paper's way of making a model behaves, never how the paper's model would do.
+# *What agreement means.* That DC is well calibrated, or not, in this <span class="planted">synthetic </span>
+# validation cohort says how the paper's way of making a model behaves, never how the paper's model would do.
 #
 # ```{admonition} Try this
 # :class: tip

@@ -77,14 +77,14 @@ chapter.table("patients", shown, "Patients shown, by the agreement of network an
 # %%
 chapter.takeaway(
     1,
-    f"{len(chosen)} {JUDGED} patients, from the best to the worst agreement of network and reader, in all "
-    f"{len(DISPLAY_NAMES)} sequences ([picture](#viewer-picture)).",
+    f"**Reader and network outlined tumour and nodes on every sequence of {len(chosen)} {JUDGED} patients; "
+    f"the mean Dice overlap goes from {format_number(chosen.max())} to {format_number(chosen.min())}** "
+    "([picture](#viewer-picture)).",
 )
 chapter.takeaway(
     3,
-    f"Their mean Dice overlap goes from {format_number(chosen.max())} to {format_number(chosen.min())}; the "
-    "agreement in all patients, with its numbers, stands in [the chapter on segmentation]"
-    "(02_segmentation.ipynb).",
+    f"These are {len(chosen)} of {len(ranked)} patients; the agreement in all stands in [the chapter on "
+    "segmentation](02_segmentation.ipynb).",
 )
 
 # %% [markdown]

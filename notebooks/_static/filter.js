@@ -8,8 +8,12 @@ document.addEventListener("DOMContentLoaded", () =>
 // they are marked just before.
 document.addEventListener("readystatechange", () => {
   if (document.readyState !== "interactive") return;
-  for (const frame of document.querySelectorAll(".cell_output .text_html:has(table)"))
+  for (const frame of document.querySelectorAll(".cell_output .text_html:has(table)")) {
+    const fold = frame.closest("details:not([open])");
+    fold?.toggleAttribute("open", true); // what is folded has no width
     if (frame.scrollWidth > frame.clientWidth + 1) frame.closest(".cell").classList.add("tag_full-width");
+    fold?.toggleAttribute("open", false);
+  }
 });
 
 // On a telephone the contents open as a dialog, which a link within the page leaves open.

@@ -127,8 +127,8 @@ def show_source(*code: Callable) -> None:
     """Show library functions or classes as they are written, under the name of their module."""
     for item in code:
         text = f"# {item.__module__}\n{inspect.getsource(inspect.unwrap(item)).rstrip()}"
-        # Four marks, because a docstring may hold a block of three.
-        display(Markdown(f"````python\n{text}\n````"))
+        # Four marks, because a docstring may hold a block of three. The page folds it under its name.
+        display(Markdown(f"````python\n{text}\n````"), metadata={"source": item.__qualname__})
 
 
 def screen_image(path: Path, colours: int) -> tuple[bytes, int]:

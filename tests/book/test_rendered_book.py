@@ -24,7 +24,7 @@ import pytest
 from npcbook.book import run as book
 from npcbook.book.branches import BRANCHES
 from npcbook.book.chapter import READS
-from npcbook.book.pages import expected_pages
+from npcbook.book.pages import expected_pages, toc_files
 from npcbook.book.results import list_shown
 from npcbook.cohort.reading import read_cohort
 from npcbook.paper.printed import read_published
@@ -38,6 +38,30 @@ FILES = """performance.getEntriesByType('navigation').concat(performance.getEntr
 CUT = """[...document.querySelectorAll('main table, main pre, main img, main .text_html')].filter(e =>
     e.getBoundingClientRect().right > innerWidth + 1 || (getComputedStyle(e).overflowY != 'visible'
     && e.scrollHeight > e.clientHeight + 1)).map(e => e.outerHTML.slice(0, 120))"""
+# Cells of tables in which a number, or a word, does not stand on one line.
+BROKEN = """pattern => {
+    const whole = new RegExp(pattern, 'gu'), broken = [];
+    document.querySelectorAll('main details').forEach(fold => fold.open = true);
+    for (const cell of document.querySelectorAll('main :is(td, th)')) {
+        const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) for (const found of texts.currentNode.data.matchAll(whole)) {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, found.index);
+            range.setEnd(texts.currentNode, found.index + found[0].length);
+            const tops = [...range.getClientRects()].map(line => Math.round(line.top));
+            if (new Set(tops).size > 1) broken.push(found[0] + ' in ' + cell.textContent.slice(0, 80));
+        }
+    }
+    return broken;
+}"""
+NUMBER = r"(?<![\p{L}\p{N}])[−-]?\d[\d.,]*(?:\s?(?:±|–|/|to)\s?[−-]?\d[\d.,]*)*(?:\s?%)?"
+WORD = r"[\p{L}\p{N}_]{2,}"
+# What a page has to say cannot be 'none', and every row has a name.
+EMPTY_CELLS = """[...document.querySelectorAll('main td')].map(cell => cell.textContent.trim())
+    .filter(text => /^(none|nan|nothing)\\.?$/i.test(text))"""
+NAMELESS_ROWS = (
+    """document.querySelectorAll('main table:is(.dataframe, .table) tbody tr > td:first-child').length"""
+)
 # Contrast of an element's text against the first ground behind it that is not transparent (WCAG 2).
 CONTRAST = """element => {
     const light = colour => {
@@ -90,6 +114,9 @@ def visits(browser, site):
         page.on("requestfailed", lambda request, log=log: log["failed"].append(request.url))
         page.goto(f"{site}/{name}", wait_until="load")
         page.wait_for_timeout(200)
+        log["height"] = page.evaluate("document.documentElement.scrollHeight")
+        log["broken"] = page.evaluate(BROKEN, f"{NUMBER}|{WORD}")
+        log["empty_cells"], log["nameless_rows"] = page.evaluate(EMPTY_CELLS), page.evaluate(NAMELESS_ROWS)
         log["formulas"] = page.locator("mjx-container").count()
         log["raw"] = page.locator("span.math, div.math").count()
         log["text"] = page.inner_text("body")
@@ -106,6 +133,7 @@ def visits(browser, site):
         )
         page.set_viewport_size({"width": 390, "height": 844})
         log["phone_width"] = page.evaluate("document.documentElement.scrollWidth")
+        log["broken on a telephone"] = page.evaluate(BROKEN, NUMBER)
         page.set_viewport_size({"width": PAPER_WIDTH, "height": 1000})
         page.emulate_media(media="print")
         log["cut_in_print"] = page.evaluate(CUT)
@@ -195,6 +223,38 @@ def test_a_page_has_its_landmarks(visits):
 
 def test_no_page_scrolls_sideways_on_a_telephone(visits):
     assert {name: log["phone_width"] for name, log in visits.items() if log["phone_width"] > 390} == {}
+
+
+def test_no_page_is_too_long_to_be_read(visits):
+    assert {name: log["height"] for name, log in visits.items() if log["height"] > 15_000} == {}
+
+
+def test_no_number_and_no_word_of_a_table_is_broken(visits):
+    assert {name: log["broken"] for name, log in visits.items() if log["broken"]} == {}
+    small = "broken on a telephone"
+    assert {name: log[small] for name, log in visits.items() if log[small]} == {}
+
+
+def test_tables_name_their_rows_and_no_cell_says_none(visits):
+    assert {name: log["nameless_rows"] for name, log in visits.items() if log["nameless_rows"]} == {}
+    assert {name: log["empty_cells"] for name, log in visits.items() if log["empty_cells"]} == {}
+
+
+def test_in_short_answers_first_in_bold_and_no_bullet_bears_more_than_three_numbers(smoke_run):
+    number = r"(?<![\w.])[−<>≤≥]?\d[\d.,]*(?: \([^)]*\d[^)]*\))?"  # an estimate with its interval is one
+    links, places = r" ?\(\[[^]]*\]\([^)]*\)[^)]*\)|\]\([^)]*\)", r"(?:[Cc]hapter|Table|Fig\.|Figure) \d+b?"
+    many = []
+    for path in smoke_run.glob("*/takeaways.csv"):
+        said = pd.read_csv(path).sort_values("position")["text"]
+        assert re.match(r"\*\*[^*]{20,}\*\*", said.iloc[0]), (path.parent.name, said.iloc[0])
+        plain = said.replace(links, "", regex=True).replace(places, "", regex=True)
+        many += [text for text in plain if len(re.findall(number, text)) > 3]
+    assert many == []
+
+
+def test_the_menu_runs_in_the_order_of_the_numbers():
+    chapters = [name for name in toc_files() if re.match(r"notebooks/\d", name)]
+    assert chapters == sorted(chapters)
 
 
 def test_paper_shows_everything_and_no_bars(visits):
