@@ -26,6 +26,7 @@ from IPython.display import Image, Markdown, display, update_display
 from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from npcbook.book.branches import (
     changed_parameters,
@@ -139,6 +140,14 @@ def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
     picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+def lay_out(fig: Figure) -> Bbox:
+    """Lay a figure out, once for all of its files, and return the frame of all that it shows, inches."""
+    if fig.get_layout_engine():
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+    return fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
 
 
 def show_dollars(fig: Figure) -> None:
@@ -272,7 +281,9 @@ class Chapter:
         self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
         self.write("shown", pd.DataFrame(self.shown))
 
-    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None) -> None:
+    def table(
+        self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None, folded: bool = False
+    ) -> None:
         """Save a table for the reader as CSV and show it, captioned and labelled.
 
         Parameters
@@ -285,6 +296,8 @@ class Chapter:
             One sentence; the label of the data is added to it.
         label : str, optional
             Origin of this table's data where it is not the chapter's.
+        folded : bool, default False
+            Whether only its caption shows until it is clicked.
         """
         label = label or self.label
         cells = table.select_dtypes(exclude="number").to_numpy().ravel()
@@ -292,7 +305,7 @@ class Chapter:
         # What a chapter reads again stays as it is; what a reader opens in a spreadsheet holds no formula.
         self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
-        display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
+        display(show(table, caption=caption, label=label, name=f"{self.name}/{name}", folded=folded))
 
     def figure(self, name: str, fig: Figure, alt: str) -> None:
         """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
@@ -314,11 +327,12 @@ class Chapter:
         show_dollars(fig)
         target = self.folder / "figures" / name
         with drawn_characters(self.say):
+            frame = lay_out(fig)
             for suffix, metadata in FIGURE_METADATA.items():
                 # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
                 style = {"svg.hashsalt": name, "pdf.fonttype": 42}
                 with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
-                    fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+                    fig.savefig(temporary, bbox_inches=frame, dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
         # Pictures show steps of grey that lines and areas do not have.

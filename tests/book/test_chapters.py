@@ -96,7 +96,8 @@ def _only_numbers(monkeypatch):
     monkeypatch.setattr("npcbook.book.chapter.update_display", lambda *args, **kwargs: None)
     # The face first: looked up after the room is patched, it would keep the replacement for good.
     for place in ("npcbook.book", "npcbook.book.figures"):
-        monkeypatch.setattr(f"{place}.plot_kaplan_meier", MagicMock())
+        for name in ("plot_kaplan_meier", "plot_panels"):
+            monkeypatch.setattr(f"{place}.{name}", MagicMock())
 
 
 @pytest.fixture
