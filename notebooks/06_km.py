@@ -161,8 +161,10 @@ def risk_groups(table, thresholds):
 
 
 # %%
-groups = risk_groups(scores, {model: cut.value for model, cut in cuts.items()})
+groups_by = {model: cut.value for model, cut in cuts.items()}
+groups = risk_groups(scores, groups_by)
 chapter.write("groups", groups.reset_index())
+chapter.write("cutoffs", pd.DataFrame(groups_by.items(), columns=["model", "cutoff"]))
 medians = scores_recommended.loc[training.index if len(training) else patients.index].median().dropna()
 groups_recommended = risk_groups(scores_recommended, medians)
 chapter.write("groups_recommended", groups_recommended.reset_index())
@@ -230,13 +232,13 @@ def patients_of(cohort, model, outcome, track=PUBLISHED):
 
 # %%
 from itertools import product
-from string import ascii_letters
+from string import ascii_lowercase, ascii_uppercase
 
 
 def picture(outcome, track):
     """Draw the curves of all models, training beside validation, lettered cohort by cohort."""
     models = MODELS if track == PUBLISHED else ALL
-    letters = dict(zip(product(COHORTS, models), ascii_letters, strict=False))
+    letters = dict(zip(product(COHORTS, models), ascii_uppercase + ascii_lowercase, strict=False))
     panels = {}
     for model, cohort in product(models, COHORTS):
         title = f"{letters.get((cohort, model), '')}  {LABELS[model]}, {cohort}"
@@ -244,9 +246,9 @@ def picture(outcome, track):
         found = compared[track].get((model, cohort, outcome))
         panels[title] = (*data, found["hr"]) if found and len(data[0]) else None
     alt = f"{outcome}, high against low risk by each model, scores and cut-offs {track}: Kaplan–Meier curves "
-    name = f"{outcome.lower()}_overview_{track.replace(' ', '_')}"
+    alt += "with 95 % bands and numbers at risk, a row a model."
     fig = plot_panels(panels, horizon_months=horizon_months)
-    chapter.figure(name, fig, alt + "with 95 % bands and numbers at risk, a row a model.")
+    chapter.figure(f"{outcome.lower()}_overview_{track.replace(' ', '_')}", fig, alt)
 
 
 for track in TRACKS[::-1]:
@@ -297,7 +299,7 @@ def draw(model, outcome, track):
     chapter.figure(f"{outcome.lower()}_{model}{suffix}", fig, alt)
 
 
-# %%
+# %% tags=["hide-output"]
 for model in dict.fromkeys([MAIN, *OWN]):
     draw(model, "DMFS", RECOMMENDED)
 
@@ -337,14 +339,16 @@ def ratio_row(track, model, cohort, outcome, result):
 
 
 # %%
-columns = ["outcome", "model", "cohort", *(f"{g} risk: events / patients" for g in ("high", "low"))]
+columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
 columns += ["HR (95 % CI)", "planted", "log-rank p", "corrected p", "proportional hazards p"]
-for track in TRACKS[::-1]:
-    shown = pd.DataFrame([ratio_row(track, *key, result) for key, result in compared[track].items()])
+for outcome, track in product(ENDPOINTS, TRACKS[::-1]):
+    keys = [key for key in compared[track] if key[2] == outcome]
+    shown = pd.DataFrame([ratio_row(track, *key, compared[track][key]) for key in keys])
     name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
     shown = shown.reindex(columns=[c for c in columns if c in shown] or ["model"]).fillna(MISSING)
-    caption = f"High against low risk, scores and cut-offs {track}."
-    chapter.table(name, shown, caption, folded=track == PUBLISHED)
+    caption = f"{outcome}, high against low risk, scores and cut-offs {track}."
+    first = (outcome, track) == ("DMFS", RECOMMENDED)
+    chapter.table(name + f"_{outcome.lower()}" * (outcome != "DMFS"), shown, caption, folded=not first)
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
@@ -459,13 +463,14 @@ for track, model, cohort in product(TRACKS[::-1], ALL, COHORTS):
         row["difference"] = format_estimate(difference, difference - reach, difference + reach, 1)
     rows.append(row)
 caption = f"Mean months free of metastasis within {horizon_months}, by risk group (95 % CI)."
-chapter.table("rmst", pd.DataFrame(rows), caption)
+chapter.table("rmst", pd.DataFrame(rows), caption, folded=True)
+for row in (row for row in rows if (row["model"], row["cohort"]) == (LABELS[MAIN], JUDGED)):
+    chapter.say(f"By {SCORE} {row['track']}, low risk has {row['difference']} months more in {JUDGED}.")
 
 # %% [markdown]
 # *How to read it.* Most patients of either group spend the whole period without metastasis, so that the
 # difference is small beside any hazard ratio. A mean without limits has nobody with an event.
-
-# %% [markdown]
+#
 # (km-cutoffs)=
 # ### Cut-offs
 #
@@ -485,7 +490,7 @@ def plot_search(cut, ax):
     ax.set_ylim(0, max(2.2, 1.1 * cut.statistic))
 
 
-fig, axes = small_multiples(max(len(cuts), 1), columns=2, width=7.0, panel_height=2.3)
+fig, axes = small_multiples(max(len(cuts), 1), columns=2, width=7.0, panel_height=1.8)
 for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
     plot_search(cut, ax)
     ax.set_title(LABELS[model], loc="left", fontsize=10)
@@ -511,8 +516,6 @@ for model, cut in cuts.items():
     chapter.record(f"text.cutoff.{model}", cut.value)
 rows += [{"model": LABELS[model]} for model in MODELS if model not in cuts]
 chapter.table("cutoffs_shown", pd.DataFrame(rows).fillna(MISSING), "Cut-offs found in the training cohort.")
-cutoffs = pd.DataFrame([(model, cut.value) for model, cut in cuts.items()], columns=["model", "cutoff"])
-chapter.write("cutoffs", cutoffs)
 
 # %%
 tried = naive = corrected = MISSING
@@ -570,8 +573,7 @@ if MAIN in cuts:
 # %% [markdown]
 # *How to read it.* The last column says how far the group itself depends on who was in the sample. The spread
 # is of the search alone; scores that were fitted again would move too.
-
-# %% [markdown]
+#
 # (km-lifelines)=
 # ### The same by lifelines
 #

@@ -385,7 +385,8 @@ for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
     parts = [numbers_of(track, w) for track, w in LOOKS if w == whose]
     about = {"training": ", whose outcomes the published score was fitted to", BOTH: ", each a stratum"}
     caption = f"High against low risk, {whose}{about.get(whose, '')}: Firth's Cox model, profile limits."
-    chapter.table(f"subgroups_{whose.split()[0]}", pd.concat(parts, axis=1).reset_index(), caption)
+    shown = pd.concat(parts, axis=1).reset_index()
+    chapter.table(f"subgroups_{whose.split()[0]}", shown, caption, folded=whose != JUDGED)
 
 # %%
 below = {}
@@ -401,8 +402,8 @@ chapter.say(
 held = " and ".join(f"{counts[1]} {track}" for track, counts in below.items())
 chapter.takeaway(
     2,
-    f"Subgroups in {JUDGED} with p < 0.05 once their number is allowed for: {held}. The smallest of them all "
-    f"holds {events.min()} metastases ([numbers](#subgroups-numbers)).",
+    f"Subgroups in {JUDGED} with p < 0.05 once their number is allowed for: {held}. The fewest metastases "
+    f"in one: {events.min()} ([numbers](#subgroups-numbers)).",
 )
 
 # %% [markdown]
@@ -422,8 +423,11 @@ shown = interaction.assign(
 shown["ratio"] = interaction["ratio"].map(lambda ratio: or_dash(ratio).removesuffix(" †"))
 shown["detectable"] = interaction["detectable"].map(lambda r: format_hr(r) if np.isfinite(r) else ">1000")
 columns = ["track", "cohort", "factor", "lr_groups", "ratio", "detectable", "lr_score", "gail_simon", "Q"]
-caption = "Interaction of risk and factor: does the hazard ratio differ between levels?"
-chapter.table("interaction", shown[columns].rename(columns=names), caption)
+main = (shown["track"] == RECOMMENDED) & (shown["cohort"] == WHOLE)
+caption = f"Interaction of risk and factor, {WHOLE}, groups {RECOMMENDED}: does the hazard ratio differ?"
+chapter.table("interaction_main", shown.loc[main, columns[2:]].rename(columns=names), caption)
+caption = "The same for every cohort and track."
+chapter.table("interaction", shown[columns].rename(columns=names), caption, folded=True)
 
 # %% [markdown]
 # *How to read it.* The *ratio of ratios* is that of a factor's first level (in the order of the forest plots)
@@ -448,7 +452,7 @@ for track, whose in LOOKS:
     row = {"groups": track, "cohort": whose, "tests": len(counted), "p < 0.05": int((counted < 0.05).sum())}
     rows.append(row | {"expected by chance": 0.05 * len(counted)})
 caption = "How many interactions (LR, risk groups) would be called significant without any."
-chapter.table("chance", pd.DataFrame(rows), caption)
+chapter.table("chance", pd.DataFrame(rows), caption, folded=True)
 
 # %% [markdown]
 # (subgroups-t2n0)=

@@ -307,7 +307,8 @@ if everybody is not None:
         balance.append(part.assign(**{"risk group": risk}))
     balance = pd.concat(balance, ignore_index=True)
     columns = ["risk group", *(name for name in balance if name != "risk group")]
-    chapter.table("balance", balance[columns], "Means by dose group within each recommended risk group; SD.")
+    caption = "Means by dose group within each recommended risk group; largest differences in SD."
+    chapter.table("balance", balance[columns], caption, folded=True)
 
 # %%
 if everybody is not None:
@@ -405,7 +406,7 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 chapter.takeaway(
     2,
     f"High-risk patients, more than {threshold_mg_m2:g} mg/m² less radiotherapy alone, DMFS at "
-    f"{horizon_months} months: {told[PUBLISHED]} as the groups {PUBLISHED} are observed"
+    f"{horizon_months} months: {told[PUBLISHED]} as observed in the groups {PUBLISHED}"
     + f"; {told[RECOMMENDED]} by honest groups, dose groups made alike" * (len(TRACKS) > 1)
     + " ([differences](#ccnd-differences)).",
 )
@@ -429,7 +430,7 @@ coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); HR as logarithms."
 coverage = coverage.drop(columns=["version", "command"])
 if truth is not None:
-    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL, folded=True)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()

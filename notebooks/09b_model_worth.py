@@ -138,8 +138,8 @@ show_source(bootstrap_limits)
 # patients, once with those from models that had not seen them. The probability is then tried on the
 # validation cohort, where nothing is fitted. Slope (over all follow-up): below 1, high risks are overstated
 # and low ones understated. O/E: observed over expected metastases, above 1 if risk is understated on the
-# whole. ICI: mean distance between predicted and (smoothed) observed risk; what is smoothed is a line, and may
-# bend only where there are ten metastases for each of its coefficients. Observed risks are one minus
+# whole. ICI: mean distance between predicted and (smoothed) observed risk; the smooth curve is a straight
+# line unless there are ten metastases for each coefficient of a bent one. Observed risks are one minus
 # {term}`Kaplan–Meier <Kaplan–Meier curve>`.
 
 # %%

@@ -144,7 +144,7 @@ def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray, *, small: bool = 
         if small:
             write(row, "", table["at_risk"])
             line = _line_of(name, position) | {"transform": below(ax.transAxes, row), "clip_on": False}
-            ax.plot([-0.13, -0.05], [0, 0], **line)
+            ax.plot([-0.15, -0.065], [0, 0], **line)
             row += 1
             continue
         write(row, LABELS.get(name, name), table["at_risk"], weight="bold")
@@ -288,12 +288,13 @@ def plot_panels(
     """
     split = {title: _split(*data[:3]) for title, data in panels.items() if data is not None}
     lowest = min(map(_axis_start, split.values()), default=0.0)
-    # Inches: an axis is 1 high, and what stands beside and below it needs 0.6 and `gap`.
+    # Inches: an axis is 0.85 high, what stands above and below it needs `gap`, at its left 0.6.
     gap = 0.5 + ROW / 72 * max(map(len, split.values()), default=0)
     n_rows, width = -(-len(panels) // n_columns), 6.9 / n_columns - 0.6
-    height = n_rows * (1 + gap) + 0.4
+    height = n_rows * (0.85 + gap) + 0.3
     fig, lines = plt.figure(figsize=(7, height)), {}
-    fig.subplots_adjust(0.6 / 7, (gap + 0.2) / height, 6.9 / 7, 1 - 0.2 / height, 0.6 / width, gap)
+    edges = 0.6 / 7, (gap + 0.1) / height, 6.9 / 7, 1 - 0.2 / height
+    fig.subplots_adjust(*edges, wspace=0.6 / width, hspace=gap / 0.85)
     for place, (title, data) in enumerate(panels.items(), start=1):
         ax = fig.add_subplot(n_rows, n_columns, place)
         ax.set_title(title, loc="left", fontsize=SMALL + 1)
@@ -304,7 +305,9 @@ def plot_panels(
         lines = {name: _line_of(name, i) for i, name in enumerate(split[title])} | lines
     named = [Line2D([], [], label=LABELS.get(name, name), **line) for name, line in lines.items()]
     note = f"Below each panel: numbers at risk; {_reading_note(lowest)}"
-    fig.legend(handles=named, title=note, loc="lower center", ncols=4, frameon=False, **LEGEND)
+    # Anchored in the figure's own frame: that of a file is another.
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0)}
+    fig.legend(handles=named, title=note, ncols=4, frameon=False, **place, **LEGEND)
     return fig
 
 
