@@ -436,7 +436,7 @@ for a, b in NESTED[:1]:
 # does, and is fast enough for resampling. `lifelines` takes shorter steps here than by default, since its
 # usual ones overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
 
-# %%
+# %% tags=["hide-output"]
 STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}
 fits, gaps = [], []
 for fit in [*univariable, *multivariable]:
@@ -452,8 +452,7 @@ for (cohort, model), result in found.items():
         gaps.append(abs(concordance_index(time, -risk, event) - result["c_index"].c))
 columns = ["model", "covariate", "coef", "se(coef)", "exp(coef)", "p", "fit_cox"]
 by_lifelines = pd.concat(fits or [pd.DataFrame(columns=columns)])[columns]
-caption = "Table 2 by lifelines, models whose likelihood has a maximum."
-chapter.table("lifelines", by_lifelines, caption, folded=True)
+chapter.table("lifelines", by_lifelines, "Table 2 by lifelines, models whose likelihood has a maximum.")
 
 # %%
 off = (by_lifelines["coef"] - by_lifelines["fit_cox"]).abs()

@@ -273,8 +273,6 @@ for track, group in product(TRACKS, ("low", "high")):
             f"{rate_at(patients.loc[rows, TIME], patients.loc[rows, EVENT], horizon_months):1%} %"
         )
 apart = {t: f"{free[t, 'low']} of low-risk and {free[t, 'high']} of high-risk patients" for t in TRACKS}
-said = " and ".join(f"{apart[track]} {track}" for track in TRACKS[::-1])
-chapter.say(f"By {SCORE} {said} are free of metastasis at {horizon_months} months in {JUDGED}.")
 
 # %% [markdown]
 # One model with everything behind its curves: below each panel stand, for every twelfth month, the patients
@@ -341,14 +339,23 @@ def ratio_row(track, model, cohort, outcome, result):
 # %%
 columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
 columns += ["HR (95 % CI)", "planted", "log-rank p", "corrected p", "proportional hazards p"]
-for outcome, track in product(ENDPOINTS, TRACKS[::-1]):
+
+
+def show_ratios(outcome, track):
+    """Show the table of hazard ratios of an outcome by the groups of a track."""
     keys = [key for key in compared[track] if key[2] == outcome]
     shown = pd.DataFrame([ratio_row(track, *key, compared[track][key]) for key in keys])
     name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
     shown = shown.reindex(columns=[c for c in columns if c in shown] or ["model"]).fillna(MISSING)
     caption = f"{outcome}, high against low risk, scores and cut-offs {track}."
-    first = (outcome, track) == ("DMFS", RECOMMENDED)
-    chapter.table(name + f"_{outcome.lower()}" * (outcome != "DMFS"), shown, caption, folded=not first)
+    chapter.table(name + f"_{outcome.lower()}" * (outcome != "DMFS"), shown, caption)
+
+
+show_ratios("DMFS", RECOMMENDED)
+
+# %% tags=["hide-output"]
+for outcome, track in list(product(ENDPOINTS, TRACKS[::-1]))[1:]:
+    show_ratios(outcome, track)
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
@@ -362,7 +369,6 @@ for outcome, track in product(ENDPOINTS, TRACKS[::-1]):
 # %%
 tests = {key: result["test"] for key, result in results.items()}
 hr_of = {c: or_dash(results.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHORTS}
-NEW = f"{hr_of['validation']} in patients it has not seen, and " if JUDGED == "validation" else "and "
 in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
 os_p = [test and test.p_value for (_, _, outcome), test in tests.items() if outcome == "OS"]
 if len(MODELS) > 1 and os_p and None not in os_p:
@@ -386,9 +392,7 @@ chapter.takeaway(
 )
 chapter.say(
     f"*What is being seen in training.* A published score was fitted to these very outcomes: its high-risk "
-    f"group holds {seen} of the {metastases} metastases, and the hazard ratio by {SCORE} is "
-    f"{hr_of['training']} there, {NEW}{honest['training']} in the same training patients once no "
-    "model scores a patient whom it has seen."
+    f"group holds {seen} of the {metastases} metastases."
 )
 
 # %%
@@ -446,7 +450,7 @@ def restricted_means(cohort, model, track):
     return mean
 
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for track, model, cohort in product(TRACKS[::-1], ALL, COHORTS):
     if (model, cohort, "DMFS") not in compared[track]:
@@ -463,7 +467,7 @@ for track, model, cohort in product(TRACKS[::-1], ALL, COHORTS):
         row["difference"] = format_estimate(difference, difference - reach, difference + reach, 1)
     rows.append(row)
 caption = f"Mean months free of metastasis within {horizon_months}, by risk group (95 % CI)."
-chapter.table("rmst", pd.DataFrame(rows), caption, folded=True)
+chapter.table("rmst", pd.DataFrame(rows), caption)
 for row in (row for row in rows if (row["model"], row["cohort"]) == (LABELS[MAIN], JUDGED)):
     chapter.say(f"By {SCORE} {row['track']}, low risk has {row['difference']} months more in {JUDGED}.")
 
@@ -566,10 +570,6 @@ for model, found in again.items():
     rows.append(row)
 caption = "Cut-offs searched again in bootstrap samples of the training patients."
 chapter.table("cutoff_spread", pd.DataFrame(rows), caption)
-if MAIN in cuts:
-    share = rows[list(again).index(MAIN)]["high risk, % (the same)"]
-    chapter.say(f"By the cut-off of {SCORE} {share} per cent of the training patients are at high risk.")
-
 # %% [markdown]
 # *How to read it.* The last column says how far the group itself depends on who was in the sample. The spread
 # is of the search alone; scores that were fitted again would move too.
@@ -581,7 +581,7 @@ if MAIN in cuts:
 # needed thousands of times, in every search for a cut-off and every resampled cohort.
 
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for (model, cohort, outcome), test in tests.items():
     if outcome == "DMFS" and test is not None:
@@ -594,7 +594,7 @@ if rows:
     by_lifelines = pd.DataFrame(rows)
     off = (by_lifelines["χ², lifelines"] - by_lifelines["χ², here"]).abs().max()
     caption = f"Log-rank tests of DMFS by lifelines, published groups; the χ² differ by {off:.1g} at most."
-    chapter.table("lifelines", by_lifelines, caption, folded=True)
+    chapter.table("lifelines", by_lifelines, caption)
 
 # %% [markdown]
 # (km-recommended)=

@@ -381,12 +381,21 @@ def numbers_of(track, whose):
 
 
 # %%
-for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
+def show_numbers(whose):
+    """Show the subgroups of a cohort, or of both, by the groups of both tracks."""
     parts = [numbers_of(track, w) for track, w in LOOKS if w == whose]
     about = {"training": ", whose outcomes the published score was fitted to", BOTH: ", each a stratum"}
     caption = f"High against low risk, {whose}{about.get(whose, '')}: Firth's Cox model, profile limits."
     shown = pd.concat(parts, axis=1).reset_index()
-    chapter.table(f"subgroups_{whose.split()[0]}", shown, caption, folded=whose != JUDGED)
+    chapter.table(f"subgroups_{whose.split()[0]}", shown, caption)
+
+
+show_numbers(JUDGED)
+
+# %% tags=["hide-output"]
+for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
+    if whose != JUDGED:
+        show_numbers(whose)
 
 # %%
 below = {}
@@ -426,8 +435,10 @@ columns = ["track", "cohort", "factor", "lr_groups", "ratio", "detectable", "lr_
 main = (shown["track"] == RECOMMENDED) & (shown["cohort"] == WHOLE)
 caption = f"Interaction of risk and factor, {WHOLE}, groups {RECOMMENDED}: does the hazard ratio differ?"
 chapter.table("interaction_main", shown.loc[main, columns[2:]].rename(columns=names), caption)
-caption = "The same for every cohort and track."
-chapter.table("interaction", shown[columns].rename(columns=names), caption, folded=True)
+
+# %% tags=["hide-output"]
+caption = "Interaction of risk and factor, every cohort and track."
+chapter.table("interaction", shown[columns].rename(columns=names), caption)
 
 # %% [markdown]
 # *How to read it.* The *ratio of ratios* is that of a factor's first level (in the order of the forest plots)
@@ -443,7 +454,7 @@ chapter.table("interaction", shown[columns].rename(columns=names), caption, fold
 # counted: elsewhere the test cannot become small. Tests of one cohort share patients and are not independent,
 # which leaves the expectation as it is.
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for track, whose in LOOKS:
     alive = patients[WHOSE[whose]].groupby(track)["dm_event"].sum().gt(0).all()
@@ -452,7 +463,7 @@ for track, whose in LOOKS:
     row = {"groups": track, "cohort": whose, "tests": len(counted), "p < 0.05": int((counted < 0.05).sum())}
     rows.append(row | {"expected by chance": 0.05 * len(counted)})
 caption = "How many interactions (LR, risk groups) would be called significant without any."
-chapter.table("chance", pd.DataFrame(rows), caption, folded=True)
+chapter.table("chance", pd.DataFrame(rows), caption)
 
 # %% [markdown]
 # (subgroups-t2n0)=

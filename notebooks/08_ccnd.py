@@ -293,7 +293,7 @@ def weigh(rows, endpoints):
     return None
 
 
-# %%
+# %% tags=["hide-output"]
 WHOSE = {BOTH: patients["cohort"].notna()}
 WHOSE |= {name: patients["cohort"] == name for name in COHORTS[::-1] if len(COHORTS) > 1}
 resampled = {w: weigh(rows, ENDPOINTS if w == BOTH else ["DMFS"]) for w, rows in WHOSE.items()}
@@ -308,7 +308,7 @@ if everybody is not None:
     balance = pd.concat(balance, ignore_index=True)
     columns = ["risk group", *(name for name in balance if name != "risk group")]
     caption = "Means by dose group within each recommended risk group; largest differences in SD."
-    chapter.table("balance", balance[columns], caption, folded=True)
+    chapter.table("balance", balance[columns], caption)
 
 # %%
 if everybody is not None:
@@ -425,12 +425,12 @@ chapter.takeaway(
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %% tags=["planted"]
+# %% tags=["planted", "hide-output"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); HR as logarithms."
 coverage = coverage.drop(columns=["version", "command"])
 if truth is not None:
-    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL, folded=True)
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
 of_c = coverage[coverage["quantity"].eq("C-index") & coverage["track"].eq("recommended")]
 of_c = of_c.groupby("limits")["holds the truth, %"].min().map("{:.1f} %".format).to_dict()

@@ -264,7 +264,7 @@ def accuracy(track, model, index):
 
 
 # %%
-rows, ipa_of = [], {}
+rows, ipa_of, null = [], {}, {}
 for model, track in LOOKS:
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
@@ -273,15 +273,16 @@ for model, track in LOOKS:
             row[f"{name}, Brier score"] = found.brier
             ipa_of[track, model, name] = f"{format_estimate(100 * found.ipa, *(100 * limits), 1)}"
             row[f"{name}, IPA, % (95 % CI)"] = ipa_of[track, model, name]
-            row[f"{name}, Brier score of the average"] = found.null
+            null[name] = f"{name} {format_number(found.null, 3)}"
     rows.append(row)
 
 # %%
-parts = ("Brier score", "IPA, % (95 % CI)", "Brier score of the average")
-errors = pd.DataFrame(rows).reindex(
-    columns=["model", "scores", *(f"{c}, {p}" for c in COHORTS for p in parts)]
+columns = [f"{c}, {part}" for c in COHORTS for part in ("Brier score", "IPA, % (95 % CI)")]
+errors = pd.DataFrame(rows).reindex(columns=["model", "scores", *columns])
+caption = (
+    f"Prediction error by {horizon_months} months; Brier score of the average: {', '.join(null.values())}."
 )
-chapter.table("prediction_error", errors, f"Prediction error by {horizon_months} months.")
+chapter.table("prediction_error", errors, caption)
 main_ipa = [ipa_of.get((track, MAIN, JUDGED), MISSING) for track in TRACKS]
 chapter.takeaway(
     2,
@@ -329,7 +330,7 @@ for track in TRACKS:
         curves[track] = decision_curve(*outcome(index), policies, horizon_months, at, **options)
 
 # %%
-fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
+fig, axes = small_multiples(2, columns=2, panel_height=3.4, width=7.0)
 for ax, track in zip(axes, TRACKS, strict=True):
     for name, part in curves[track].groupby("policy", sort=False) if track in curves else ():
         color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
@@ -341,7 +342,7 @@ for ax, track in zip(axes, TRACKS, strict=True):
     top = 100 * max(curves[track]["high"].max(), 0.01) if track in curves else 1
     ax.set(ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.05 * top), title=f"Scores {track}")
     ax.legend(fontsize=8)
-axes[-1].set_xlabel("Threshold probability, %")
+    ax.set_xlabel("Threshold probability, %")
 alt = "Net benefit of treating by each model, all or none, by threshold, bands for two models; one panel a "
 chapter.figure("decision_curve", fig, alt + "track.")
 
@@ -515,7 +516,7 @@ from npcbook.statistics import recalibrate, recalibration_error
 
 show_source(recalibrate)
 
-# %%
+# %% tags=["hide-output"]
 wanted, parts = [int(number) for number in local_events.split(",")], []
 for (name, index), track in product(GROUPS.items(), TRACKS):
     if name.startswith("centre") and (track, MAIN) in absolute:
@@ -532,7 +533,8 @@ local = update.pivot_table(index=["centre", "scores", "n_events"], columns="upda
 local = local.reset_index().rename(columns={"n_events": "local metastases"})
 for column in [name for name in local if name in ("none", "baseline", "baseline and slope")]:
     local[column] = [percent(error) for error in local[column]]
-chapter.table("recalibration", local, "Mean error of predicted risk after an update from local patients.")
+caption = "Mean error of predicted risk after an update from local patients."
+chapter.table("recalibration", local, caption)
 
 # %%
 texts = []
@@ -630,10 +632,11 @@ ITEMS |= {
     "25–26 interpretation, limitations": "12_register",
     "27 usability": "13_viewer",
 }
-links = {name: f"[{name.replace('_', ' ')}]({name}.ipynb)" for name in ITEMS.values()}
+links = {name: f"[{name.replace('_', ' ')}]({name}.ipynb)" for name in sorted(ITEMS.values())}
 links[""] = "not done: no patients took part"
-lines = "\n".join(f"| {item} | {links[name]} |" for item, name in ITEMS.items())
-chapter.say(f"| item | where |\n| --- | --- |\n{lines}")
+items = {name: "; ".join(item for item in ITEMS if ITEMS[item] == name) for name in links}
+lines = "\n".join(f"| {links[name]} | {items[name]} |" for name in links)
+chapter.say(f"| where | item |\n| --- | --- |\n{lines}")
 
 # %%
 chapter.not_estimable()

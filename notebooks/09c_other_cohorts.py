@@ -117,12 +117,12 @@ n = {scenario: seeds["scenario"].eq(scenario).sum() for scenario in NAMES}
 # %%
 values = chapter.read("05_cox_models/values").set_index(["id", "track"])["value"]
 here = format_number(values.get(("table4.validation.c_index.dl_combined", "recommended")))
-null = format_number(mean_of("null", DL, "recommended")) if n["null"] else "not computed"
+null = format_number(mean_of("null", DL, "recommended"))
+nothing = f"; where nothing is planted it is {null}, and 0.5 is chance" if n["null"] else ""
 chapter.takeaway(
     1,
     f"**The recommended DL score's C-index in validation is {format_number(recommended)} on average in "
-    f"cohorts drawn with other seeds, {here} in this run's; where nothing is planted it is {null}; "
-    "0.5 is chance** ([results](#other-cohorts)).",
+    f"cohorts drawn with other seeds, {here} in this run's{nothing}** ([results](#other-cohorts)).",
 )
 
 # %%

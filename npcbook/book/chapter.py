@@ -281,9 +281,7 @@ class Chapter:
         self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
         self.write("shown", pd.DataFrame(self.shown))
 
-    def table(
-        self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None, folded: bool = False
-    ) -> None:
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None) -> None:
         """Save a table for the reader as CSV and show it, captioned and labelled.
 
         Parameters
@@ -296,8 +294,6 @@ class Chapter:
             One sentence; the label of the data is added to it.
         label : str, optional
             Origin of this table's data where it is not the chapter's.
-        folded : bool, default False
-            Whether only its caption shows until it is clicked.
         """
         label = label or self.label
         cells = table.select_dtypes(exclude="number").to_numpy().ravel()
@@ -305,7 +301,7 @@ class Chapter:
         # What a chapter reads again stays as it is; what a reader opens in a spreadsheet holds no formula.
         self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
-        display(show(table, caption=caption, label=label, name=f"{self.name}/{name}", folded=folded))
+        display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
 
     def figure(self, name: str, fig: Figure, alt: str) -> None:
         """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.

@@ -325,8 +325,7 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
             # The alternative text belongs to a cell, hence one figure a cell.
             if cells[-1].cell_type != "code" or ("figure" in marks and cells[-1].outputs):
                 # A cell without source would be left out, with all that it shows.
-                tags = ["remove-input", *({"hide-output"} & set(cell.metadata.get("tags", [])))]
-                cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": tags}))
+                cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": ["remove-input"]}))
             if "figure" in marks:
                 cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
             cells[-1].outputs += [output, *beside(marks)]

@@ -24,11 +24,6 @@ class Table(Styler):
         """Return the table as plain text (the inherited form would show a memory address)."""
         return self.plain_text
 
-    def _repr_html_(self) -> str:
-        """Return the table as HTML, behind its caption if it is folded."""
-        html = super()._repr_html_()
-        return f"<details><summary>{self.title}</summary>{html}</details>" if self.folded else html
-
     def _repr_mimebundle_(self, include=None, exclude=None):
         """Return the forms of the table, marked with its name so that a page can offer the file."""
         marks = {"text/html": {"table": self.name}} if self.name else {}
@@ -67,14 +62,7 @@ def _cell_format(column: pd.Series) -> Callable[[object], str]:
     return format_cell
 
 
-def _repeated(df: pd.DataFrame) -> pd.DataFrame:
-    """Return the class of cells in the first two columns that only repeat the names of the row above."""
-    names = df.iloc[:, :2]
-    same = names.eq(names.shift()).cumprod(axis=1).astype(bool) & names.dtypes.eq(object)
-    return same.replace({True: "repeated", False: ""})
-
-
-def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "", folded: bool = False) -> Table:
+def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table:
     """Return a data frame as HTML that says what it shows and where its data come from.
 
     Parameters
@@ -87,8 +75,6 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "", folded: 
         Origin of the data, set in bold after the caption, within the table.
     name : str, optional
         Chapter and file name of a stored table, such as ``NN_name/cutoffs``.
-    folded : bool, default False
-        Whether only the caption shows until it is clicked, as for a table that few will read.
 
     Returns
     -------
@@ -98,9 +84,8 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "", folded: 
     Notes
     -----
     Numbers of a column have the same decimals: three digits of its median, three decimals at most. Columns
-    without any entry, or of dashes alone, are left out. Names that repeat the row above in the first two
-    columns get the class ``repeated``, by which a page shows them once. What stands between backticks is set
-    as code. Colours are left to the page, whose theme styles the ``dataframe`` class for light and dark.
+    without any entry, or of dashes alone, are left out. What stands between backticks is set as code. Colours
+    are left to the page, whose theme styles the ``dataframe`` class for light and dark alike.
     """
     df = df.reset_index(drop=True)
     df = df.loc[:, (df.notna() & ~df.isin(["", MISSING])).any()] if len(df) else df
@@ -109,7 +94,7 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "", folded: 
     attributes = f'class="dataframe tex2jax_ignore mathjax_ignore" style="{TABLE_STYLE}"'
     title = f"{as_html(caption)} <strong>{as_html(label)}</strong>"
     table = Table(df, uuid=digest, cell_ids=False, table_attributes=attributes)
-    table.name, table.title, table.folded = name, title, folded
+    table.name = name
     table.plain_text = f"{caption} [{label}]\n{df.to_string(index=False, na_rep=MISSING)}"
     numeric = [c for c in df.columns if is_numeric_dtype(df[c])]
     styles = [
@@ -123,6 +108,5 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "", folded: 
         .format_index(as_html, axis="columns")
         .set_table_styles(styles)
         .set_table_styles(dict.fromkeys(numeric, number), overwrite=False)
-        .set_td_classes(_repeated(df))
         .set_caption(f'<span style="{CAPTION_STYLE}">{title}</span>')
     )

@@ -64,18 +64,3 @@ def test_the_same_table_gives_the_same_html_and_plain_text(df):
 
 def test_an_empty_table_still_shows_its_columns():
     assert "value" in show(pd.DataFrame({"value": []}), caption="None.", label="L")._repr_html_()
-
-
-def test_names_that_repeat_the_row_above_are_marked_to_be_shown_once():
-    df = pd.DataFrame({"model": ["a", "a", "b"], "cohort": ["x", "x", "x"], "n": [1, 1, 1]})
-    html = show(df, caption="C.", label="L")._repr_html_()
-    marked = re.findall(r'<td class="data row(.) col(.) repeated"', html)
-    assert marked == [("1", "0"), ("1", "1")]
-
-
-def test_a_folded_table_is_seen_by_its_caption(df):
-    html, mime = show(df, caption="C & d.", label="L", folded=True)._repr_html_(), "text/html"
-    assert html.startswith("<details><summary>C &amp; d. <strong>L</strong></summary>")
-    assert html.endswith("</details>")
-    assert show(df, caption="C.", label="L", folded=True)._repr_mimebundle_()[0][mime].count("<details>") == 1
-    assert "<details>" not in show(df, caption="C.", label="L")._repr_html_()
