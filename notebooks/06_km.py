@@ -226,9 +226,8 @@ def patients_of(cohort, model, outcome, track=PUBLISHED):
 # ### Distant metastasis-free survival (Fig. 3)
 #
 # The counterpart of the paper's Figure 3, lettered like it: A to E training, F to J validation; first as
-# recommended, then as published. Bands are 95 % limits, ticks are censored patients; where fewer than ten
-# patients are at risk a curve is thin and has no band, whatever the size of its group. † marks a hazard ratio
-# by {term}`Firth's penalty`.
+# recommended, then as published. Bands are 95 % limits, ticks are censored patients; where fewer than ten are
+# at risk a curve is thin and has no band. † marks a hazard ratio by {term}`Firth's penalty`.
 
 # %%
 from itertools import product
@@ -320,7 +319,7 @@ free_planted = None if truth is None else 1 - truth["dm_probability_5y"].reindex
 
 def ratio_row(track, model, cohort, outcome, result):
     """Return a row of the table of hazard ratios."""
-    row = {"model": LABELS[model], "cohort": cohort, "outcome": outcome}
+    row = {"model": LABELS[model], "cohort": cohort}
     for name, (n_events, n_patients) in result["events"].items():
         row[f"{name} risk: events / patients"] = f"{n_events} / {n_patients}"
     row["HR (95 % CI)"] = or_dash(result["hr"])
@@ -337,7 +336,7 @@ def ratio_row(track, model, cohort, outcome, result):
 
 
 # %%
-columns = ["model", "cohort", "outcome", *(f"{g} risk: events / patients" for g in ("high", "low"))]
+columns = ["model", "cohort", *(f"{g} risk: events / patients" for g in ("high", "low"))]
 columns += ["HR (95 % CI)", "planted", "log-rank p", "corrected p", "proportional hazards p"]
 
 
@@ -372,7 +371,6 @@ hr_of = {c: or_dash(results.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHOR
 in_figure = [n for (_, _, o), result in results.items() if o == "DMFS" for n, _ in result["events"].values()]
 os_p = [test and test.p_value for (_, _, outcome), test in tests.items() if outcome == "OS"]
 if len(MODELS) > 1 and os_p and None not in os_p:
-    # The paper prints one bound for all: it holds if the largest p-value lies below it.
     chapter.record("text.both.km_os_p", max(os_p))
 
 # %%
@@ -414,11 +412,15 @@ chapter.takeaway(
 # ### Overall survival (Fig. S1)
 #
 # The paper's supplementary Figure S1: the same groups, cut for metastasis, compared for death from any cause.
-# As recommended, then as published; the letters are those of Fig. 3.
+# As recommended, then, folded, as published; the letters are those of Fig. 3.
 
 # %%
-for track in TRACKS[::-1] if "OS" in ENDPOINTS else ():
-    picture("OS", track)
+if "OS" in ENDPOINTS:
+    picture("OS", RECOMMENDED)
+
+# %% tags=["hide-output"]
+if "OS" in ENDPOINTS:
+    picture("OS", PUBLISHED)
 died = patients["os_event"] == 1
 chapter.say(
     "*How to read it.* Deaths without metastasis count here too, so that a model which has learnt metastasis "
@@ -456,7 +458,6 @@ for track, model, cohort in product(TRACKS[::-1], ALL, COHORTS):
     if (model, cohort, "DMFS") not in compared[track]:
         continue
     mean = restricted_means(cohort, model, track)
-    # Without an event there is nothing from which to tell how far the mean may be off.
     text = {g: f"{m:1}" if m.se > 0 else format_number(m.value, 1) for g, m in mean.items()}
     row = {"track": SUPPLIED if model in OWN else track, "model": LABELS[model], "cohort": cohort}
     row |= {f"{group} risk, months": text.get(group, MISSING) for group in ("high", "low")}
@@ -494,6 +495,7 @@ def plot_search(cut, ax):
     ax.set_ylim(0, max(2.2, 1.1 * cut.statistic))
 
 
+# %% tags=["hide-output"]
 fig, axes = small_multiples(max(len(cuts), 1), columns=2, width=7.0, panel_height=1.8)
 for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
     plot_search(cut, ax)
@@ -505,8 +507,7 @@ chapter.figure("cutoffs", fig, alt)
 # *How to read it.* From left to right fewer patients are called high risk; the height is how well the two
 # groups part. The broken line is where a cut fixed beforehand would be significant at 5 %. A flat top means
 # that many cut-offs do almost equally well; which of them wins is then chance. A maximum at the very edge
-# says that the best division may lie beyond what `min_fraction` allows. Scores of few distinct values, like
-# the clinical one, offer few cuts.
+# says that the best division may lie beyond what `min_fraction` allows.
 
 # %%
 rows = []
@@ -558,7 +559,7 @@ def search_again(model):
 
 again = {model: search_again(model) for model in cuts}
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for model, found in again.items():
     risk = scores.loc[training.index, model].dropna().to_numpy()
@@ -630,7 +631,6 @@ groups_crossed = cross_validated_groups(scores_recommended)
 median = {(m, c): r["hr"] for (m, c, outcome), r in results_recommended.items() if outcome == "DMFS"}
 crossed = {}
 for model in MODELS:
-    # Not if some fold gave no cut-off.
     if groups_crossed[model].notna().equals(scores_recommended.loc[groups_crossed.index, model].notna()):
         crossed[model] = high_against_low(groups_crossed, "training", model, "DMFS")["hr"]
 best = {(m, c): result["hr"] for (m, c, outcome), result in results.items() if outcome == "DMFS"}

@@ -291,9 +291,9 @@ def plot_panels(
     # Inches: an axis is 0.85 high, what stands above and below it needs `gap`, at its left 0.6.
     gap = 0.5 + ROW / 72 * max(map(len, split.values()), default=0)
     n_rows, width = -(-len(panels) // n_columns), 6.9 / n_columns - 0.6
-    height = n_rows * (0.85 + gap) + 0.3
+    height = n_rows * (0.85 + gap) + 0.38
     fig, lines = plt.figure(figsize=(7, height)), {}
-    edges = 0.6 / 7, (gap + 0.1) / height, 6.9 / 7, 1 - 0.2 / height
+    edges = 0.6 / 7, (gap + 0.18) / height, 6.9 / 7, 1 - 0.2 / height
     fig.subplots_adjust(*edges, wspace=0.6 / width, hspace=gap / 0.85)
     for place, (title, data) in enumerate(panels.items(), start=1):
         ax = fig.add_subplot(n_rows, n_columns, place)
