@@ -306,17 +306,27 @@ chapter.takeaway(
 # ### Forest plots (Fig. 4)
 #
 # The recommended groups in both cohorts and in validation alone, then the counterparts of the paper's Figure
-# 4A and B with the published groups. Each line is one subgroup. Under its name stand
+# 4B, and folded of A (training), with the published groups. Each line is one subgroup. Under its name stand
 # events/patients in the high- and the low-risk arm. The axis of each figure is as long as its estimates need,
 # so that the two differ. The interaction p is that of the likelihood ratio test, not the paper's.
 
+
 # %% tags=["hide-input"]
-drawn = [look for look in LOOKS if len(COHORTS) == 1 or look != (RECOMMENDED, "training")]
-for track, whose in sorted(drawn[::-1], key=lambda look: look[0] != RECOMMENDED):
+def draw_forest(track, whose):
+    """Draw the subgroups of a cohort, or of both, by the groups of a track."""
     ax = plot_forest(subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)])
     ax.set_title(f"{whose.capitalize()}, {track}", loc="left")
     alt = f"Forest plot: hazard ratio of high against low risk in each subgroup, {whose}, groups {track}."
     chapter.figure(f"forest_{whose}_{track}".replace(" ", "_"), ax.figure, alt)
+
+
+drawn = [look for look in LOOKS if look[1] != "training" or len(COHORTS) == 1]
+for look in sorted(drawn[::-1], key=lambda look: look[0] != RECOMMENDED):
+    draw_forest(*look)
+
+# %% tags=["hide-output"]
+if (PUBLISHED, "training") in LOOKS and len(COHORTS) > 1:
+    draw_forest(PUBLISHED, "training")
 
 # %%
 t2n0_hr = {}

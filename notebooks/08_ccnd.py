@@ -310,7 +310,7 @@ if everybody is not None:
     caption = "Means by dose group within each recommended risk group; largest differences in SD."
     chapter.table("balance", balance[columns], caption)
 
-# %%
+# %% tags=["hide-output"]
 if everybody is not None:
     overlap = everybody.overlap.reset_index().replace({"group": NAMES})
     overlap.columns = ["risk group", "dose group", "patients", "worth after weighting", "largest weight"]
