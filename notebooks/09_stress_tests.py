@@ -156,7 +156,8 @@ sentence = (
     f"cut-off when the search is ignored, and in {corrected} when it is corrected for; their median hazard "
     f"ratio is {middle} ([cut-off](#stress-cutpoint))."
 )
-chapter.takeaway(1, sentence)
+first, last = sentence.split("; their")
+chapter.takeaway(1, f"**A searched cut-off does not bear its p-value. {first}**; their{last}")
 chapter.front_page(sentence, position=3)
 
 # %%
@@ -552,8 +553,6 @@ chapter.table("imputation", shown, "Multivariable model of distant metastasis, t
 # harmless. The last column is the share of an estimate's uncertainty that comes from not knowing the
 # values. Imputation in turn assumes that what is missing can be told from what is known: if, say, EBV DNA
 # was measured in those who looked ill, and this is not in the table, both columns are wrong.
-#
-# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
 chapter.not_estimable()

@@ -26,6 +26,7 @@ from IPython.display import Image, Markdown, display, update_display
 from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from npcbook.book.branches import (
     changed_parameters,
@@ -139,6 +140,14 @@ def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
     picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+def lay_out(fig: Figure) -> Bbox:
+    """Lay a figure out, once for all of its files, and return the frame of all that it shows, inches."""
+    if fig.get_layout_engine():
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+    return fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
 
 
 def show_dollars(fig: Figure) -> None:
@@ -314,11 +323,12 @@ class Chapter:
         show_dollars(fig)
         target = self.folder / "figures" / name
         with drawn_characters(self.say):
+            frame = lay_out(fig)
             for suffix, metadata in FIGURE_METADATA.items():
                 # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
                 style = {"svg.hashsalt": name, "pdf.fonttype": 42}
                 with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
-                    fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+                    fig.savefig(temporary, bbox_inches=frame, dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
         # Pictures show steps of grey that lines and areas do not have.

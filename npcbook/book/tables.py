@@ -103,11 +103,11 @@ def show(df: pd.DataFrame, *, caption: str, label: str, name: str = "") -> Table
     Notes
     -----
     Numbers of a column have the same decimals: three digits of its median, three decimals at most. Columns
-    without any entry are left out. What stands between backticks is set as code. Colours are left to the
-    page, whose theme styles the ``dataframe`` class for light and dark alike.
+    without any entry, or of dashes alone, are left out. What stands between backticks is set as code. Colours
+    are left to the page, whose theme styles the ``dataframe`` class for light and dark alike.
     """
     df = df.reset_index(drop=True)
-    df = df.loc[:, (df.notna() & df.ne("")).any()] if len(df) else df
+    df = df.loc[:, (df.notna() & ~df.isin(["", MISSING])).any()] if len(df) else df
     digest = hashlib.blake2b(f"{caption}|{label}".encode(), digest_size=5).hexdigest()
     # The scripts that draw formulas leave a table's dollar signs alone.
     attributes = f'class="dataframe tex2jax_ignore mathjax_ignore" style="{TABLE_STYLE}"'

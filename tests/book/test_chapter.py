@@ -5,6 +5,7 @@ import json
 import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
+import PIL.Image
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source
@@ -42,6 +43,18 @@ def test_a_table_comes_back_as_it_was_written(chapter):
 def test_missing_input_names_the_chapter_that_writes_it(chapter):
     with pytest.raises(FileNotFoundError, match="run 01_cohorts first"):
         chapter.read("01_cohorts/cohort")
+
+
+def test_a_figure_is_laid_out_once_and_shown_whole(chapter, displayed, monkeypatch):
+    laid_out = []
+    engine = "matplotlib.layout_engine.ConstrainedLayoutEngine.execute"
+    monkeypatch.setattr(engine, lambda self, fig: laid_out.append(fig))
+    fig, ax = plt.subplots(figsize=(2, 1), layout="constrained")
+    ax.text(2, 0.5, "far out")
+    chapter.figure("wide", fig, "A word beside the axes.")
+    assert laid_out == [fig]
+    with PIL.Image.open(chapter.folder / "figures" / "wide.png") as picture:
+        assert picture.width > 300 * 3
 
 
 def test_figures_and_tables_carry_the_label(chapter, displayed):

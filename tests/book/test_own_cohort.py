@@ -46,7 +46,8 @@ def drawn(monkeypatch):
     for name in ("display", "update_display"):
         monkeypatch.setattr(f"npcbook.book.chapter.{name}", lambda shown, **options: said.append(shown))
     for place in ("npcbook.book", "npcbook.book.figures"):
-        monkeypatch.setattr(f"{place}.plot_kaplan_meier", MagicMock())
+        for name in ("plot_kaplan_meier", "plot_panels"):
+            monkeypatch.setattr(f"{place}.{name}", MagicMock())
     return said
 
 
