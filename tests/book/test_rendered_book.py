@@ -39,6 +39,12 @@ PAPER_HEIGHT = 979  # and of a page of the lower format, Letter
 PHONE = {"width": 390, "height": 844}
 FILES = """performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
     .map(entry => new URL(entry.name).pathname)"""
+SEEN = """() => ({
+    alt: [...document.images].map(image => image.alt),
+    links: [...document.querySelectorAll('a[href]')].map(link => link.getAttribute('href')),
+    broken_images: [...document.images].filter(i => i.complete && !i.naturalWidth).length,
+    landmarks: Object.fromEntries(['main', 'nav', 'h1'].map(n => [n, document.querySelectorAll(n).length])),
+})"""
 # What paper would cut: whatever is wider than the page, or longer than its own frame.
 CUT = """[...document.querySelectorAll('main table, main pre, main img, main .text_html')].filter(e =>
     e.getBoundingClientRect().right > innerWidth + 1 || (getComputedStyle(e).overflowY != 'visible'
@@ -107,34 +113,36 @@ def site(html):
 
 @pytest.fixture(scope="session")
 def visits(browser, site):
-    """Visit every page once, outside requests blocked and counted, and keep what was seen."""
-    seen = {}
-    for name in expected_pages():
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        log = {"outside": [], "console": [], "failed": []}
-        page.route(lambda url, site=site: not url.startswith((site, "data:", "blob:")), _block(log))
-        page.on(
-            "console",
-            lambda message, log=log: log["console"].append(message.text) if message.type == "error" else None,
-        )
-        page.on("pageerror", lambda error, log=log: log["console"].append(str(error)))
-        page.on("requestfailed", lambda request, log=log: log["failed"].append(request.url))
+    """Visit every page once, outside requests blocked and counted, and keep what was seen.
+
+    One page goes from address to address: the scripts that all pages share are then read once.
+    """
+    seen = {name: {"outside": [], "console": [], "failed": []} for name in expected_pages()}
+    here = []
+
+    def note(kind, text):
+        seen[here[-1]][kind].append(text)
+
+    def block(route):
+        note("outside", route.request.url)
+        route.abort()
+
+    page = browser.new_page()
+    page.route(lambda url: not url.startswith((site, "data:", "blob:")), block)
+    page.on("console", lambda message: note("console", message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: note("console", str(error)))
+    page.on("requestfailed", lambda request: note("failed", request.url))
+    for name, log in seen.items():
+        here.append(name)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.emulate_media(media="screen")
         page.goto(f"{site}/{name}", wait_until="load")
         page.wait_for_timeout(200)
         log["formulas"] = page.locator("mjx-container").count()
         log["raw"] = page.locator("span.math, div.math").count()
         log["text"] = page.inner_text("body")
-        log["alt"] = page.eval_on_selector_all(
-            "img", "images => images.map(i => i.getAttribute('alt') || '')"
-        )
-        log["landmarks"] = {name: page.locator(name).count() for name in ("main", "nav", "h1")}
+        log |= page.evaluate(SEEN)
         log["files"] = page.evaluate(FILES)
-        log["links"] = page.eval_on_selector_all(
-            "a[href]", "links => links.map(link => link.getAttribute('href'))"
-        )
-        log["broken_images"] = page.evaluate(
-            "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
-        )
         page.set_viewport_size(PHONE)
         log["phone_width"] = page.evaluate("document.documentElement.scrollWidth")
         log["cut_on_phone"] = page.evaluate(CUT_ON_PHONE)
@@ -143,17 +151,8 @@ def visits(browser, site):
         log["cut_in_print"] = page.evaluate(CUT)
         log["too_tall"] = page.evaluate(TOO_TALL, PAPER_HEIGHT)
         log["bars_in_print"] = page.locator(".bd-sidebar-primary:visible, .bd-header-article:visible").count()
-        seen[name] = log
-        page.close()
+    page.close()
     return seen
-
-
-def _block(log):
-    def handle(route):
-        log["outside"].append(route.request.url)
-        route.abort()
-
-    return handle
 
 
 def test_every_chapter_ran_to_its_end(smoke_run):
