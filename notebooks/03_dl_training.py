@@ -611,8 +611,8 @@ chapter.against_paper("C-indices of the network's scores: printed, and of this r
 #
 # - `train_on = False`: the deposited script's way. The published C-index in training rises towards 1. What
 #   becomes of the one in validation?
-# - `seed`: another number moves the networks' heads and the folds. Compare what moves with the width of the
-#   confidence intervals.
+# - `seed = 7`: another number moves the networks' heads and the folds. Compare what moves with the width of
+#   the confidence intervals.
 # ```
 #
 # ## Hand-over

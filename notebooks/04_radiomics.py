@@ -673,15 +673,15 @@ chapter.not_estimable()
 # :class: tip
 # Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
-#   then have no region: they appear among the failed cases with that reason and take the training mean, and
-#   the [correlation of the signature with volume](#radiomics-volume) should change (in chapter 04b of the
-#   branch).
+# - `region = "tumour"`: the same features from one part of the disease, so that the [correlation of the
+#   signature with volume](#radiomics-volume) should change (in chapter 04b of the branch).
+# - `region = "nodes"`: patients without nodes have no region; they appear among the failed cases with that
+#   reason and take the training mean.
 # - `bin_width = 100`: coarser grey levels in every patient. Shape stays as it is, first-order features but
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.
 #
-# Either, like `contours`, extracts all patients anew, which takes minutes.
+# Each, like `contours`, extracts all patients anew, which takes minutes.
 # ```
 #
 # ## Limits and deviations

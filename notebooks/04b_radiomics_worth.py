@@ -684,7 +684,8 @@ chapter.not_estimable()
 # :class: tip
 # Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
+# - `stability_patients = 60`: the lower limits of stability come nearer to the ICC itself, which takes longer
+#   in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature
 #   with volume should change here, in the branch that chapter 04 names: set `run_folder` to it.
 # ```

@@ -208,8 +208,9 @@ simply reproduce ([print](#ledger-print)).""")  # fmt: skip
 # ## Against the paper
 #
 # Every row, in the order of the chapters, whose number stands first. Above the table, choose a chapter, or
-# the rows inside or outside the printed interval (or why neither counts), or type a word. Settings, and
-# numbers that the paper takes from the literature, have nothing of a run beside them.
+# the rows inside or outside the printed interval (or why neither counts), or type words such as *DL C-index*,
+# all of which a row then has to hold. Settings, and numbers that the paper takes from the literature, have
+# nothing of a run beside them.
 
 # %% tags=["full-width", "filterable"]
 words = {"compared": "not printed", "not computed in this run": "not computed"}
@@ -297,8 +298,7 @@ chapter.front_figure("front", caption)
 #
 # - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
 #   can be compared with those of another run drawn on the same axis.
-# - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: with fewer patients more
-#   dots leave the printed bars, by chance and because the networks are smaller and trained for less.
+# - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: its values beside print.
 # ```
 #
 # ## Hand-over

@@ -302,6 +302,7 @@ class Chapter:
         self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
+        self._compare_table(name, caption)
 
     def figure(self, name: str, fig: Figure, alt: str) -> None:
         """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
@@ -395,12 +396,23 @@ class Chapter:
         about = {"what": rows[1]["what"][0], "printed": rows[1]["printed"][0], "track": row["track"]}
         self._compare((row["id"], row["track"]), about, *texts)
 
+    def _compare_table(self, name: str, caption: str) -> None:
+        """Say of a table how many of its rows the stored run has not, if any."""
+        run, place = stored_run(self.run_folder), f"{self.name}/tables/{name}.csv"
+        if run and (run / place).exists():
+            texts = [(folder / place).read_text().splitlines()[1:] for folder in (run, self.run_folder)]
+            before, here = (f"{len(rows)} rows" for rows in texts)
+            if new := sum(row not in texts[0] for row in texts[1]):
+                here = f"{here}, {new} of them other"
+            self._compare(("table", name), {"what": f"Table: {caption}"}, before, here)
+
     def _compare(self, key, about: dict, before: str, here: str) -> None:
         """Show what a branch changes, where `open_chapter` made place."""
         self.changes.pop(key, None)
         if before != here:
             self.changes[key] = about | {"stored run": before, "here": here}
             table = pd.DataFrame(self.changes.values())
+            table = table.filter(["what", "printed", "track", "stored run", "here"])
             caption = f"Changed against the stored run: {len(table)} so far."
             update_display(show(table, caption=caption, label=self.label), display_id=CHANGED)
 
@@ -529,7 +541,7 @@ def open_chapter(
     if said := describe_branch(folder, name):
         display(Markdown(said))
     if stored_run(folder):
-        display(Markdown("*So far no recorded number and no takeaway differs.*"), display_id=CHANGED)
+        display(Markdown("*So far no table, recorded number or takeaway differs.*"), display_id=CHANGED)
     claim(chapter.run_folder, "npcbook.book")
     chapter.folder.mkdir(exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS):
