@@ -400,10 +400,12 @@ def test_other_misuse_is_refused(run, tmp_path, capsys):
         command(tmp_path / "empty", files, tmp_path / "out"),
         command("no-such-run", files, tmp_path / "out"),
         command(run_folder, files | {"t1w": files["t2w"]}, tmp_path / "out"),
+        command(run_folder, files | {"t1w": shutil.copy(files["t2w"], tmp_path)}, tmp_path / "out"),
     ]
-    assert [main(arguments) for arguments in attempts] == [2, 2, 2, 2]
+    assert [main(arguments) for arguments in attempts] == [2, 2, 2, 2, 2]
     said = capsys.readouterr().err.strip().splitlines()
-    for line, words in zip(said, ("not empty", "no trained networks", "no run", "same file"), strict=True):
+    wanted = ("not empty", "no trained networks", "no run", "same file", "same file")
+    for line, words in zip(said, wanted, strict=True):
         assert words in line
     assert (tmp_path / "used" / "notes.txt").read_text() == "keep"
     assert not (tmp_path / "out").exists()

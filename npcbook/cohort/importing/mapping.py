@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from npcbook.store import atomic_path
+from npcbook.store import atomic_path, read_outside_text
 
 TOP = """\
 # How the hospital's own words and files become a cohort: one section for each import command. What the
@@ -38,8 +38,8 @@ def read_section(path: Path, name: str) -> dict | None:
     if not path.exists():
         return None
     try:
-        sections = yaml.load(path.read_text("utf-8"), yaml.BaseLoader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        sections = yaml.load(read_outside_text(path, "bytes of a description"), yaml.BaseLoader) or {}
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise ValueError(
