@@ -432,7 +432,7 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     from npcbook.store import locked
 
     out = Path(arguments.out).resolve()
-    with locked(out):
+    with locked(run_folder, reading=True), locked(out):
         try:
             check_empty(out)
             series = {name: not Path(path).is_file() for name, path in files.items()}
@@ -488,10 +488,12 @@ def remove_own(path: Path) -> bool:
     """Remove a folder that npcbook made, unless another process uses it; return whether it is gone."""
     import filelock
 
-    from npcbook.store import MARK, locked, remove
+    from npcbook.store import MARK, is_own, locked, remove
 
     try:
         with locked(path, wait=False):
+            if not is_own(path):  # another process has removed it meanwhile
+                return True
             # The mark goes last: what was removed in part can still be removed.
             for part in sorted(path.iterdir(), key=lambda part: part.name == MARK):
                 remove(part)

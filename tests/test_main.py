@@ -9,7 +9,15 @@ import time
 
 import pytest
 
-from npcbook.__main__ import as_number, choose_branch, main, read_overrides, read_settings
+from npcbook.__main__ import (
+    as_number,
+    check_model,
+    choose_branch,
+    main,
+    read_overrides,
+    read_settings,
+    remove_own,
+)
 from npcbook.book import notebooks, run as book
 from npcbook.store import MARK, claim, stamp
 
@@ -196,6 +204,23 @@ def test_an_empty_or_impossible_argument_is_refused_before_anything_is_done(
     assert words in line
     assert list((tmp_path / "here").iterdir()) == []
     assert names(apart / "cohorts") == ["made"]
+
+
+def test_of_two_that_clean_the_second_finds_nothing_left(apart):
+    shutil.rmtree(apart / "runs" / "made")
+    assert remove_own(apart / "runs" / "made")
+
+
+@pytest.mark.parametrize("name", ["06_km/cutoffs.csv", "03_dl_training/model/model.json"])
+def test_no_group_is_told_by_a_cut_off_or_model_that_was_altered(apart, name):
+    folder = apart / "runs" / "made"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("as it was")
+    stamp(folder / name.split("/")[0], "key")
+    check_model(folder)
+    (folder / name).write_text("altered")
+    with pytest.raises(ValueError, match="changed or removed since it was made"):
+        check_model(folder)
 
 
 def test_a_folder_that_is_no_branch_is_not_worked_in(apart, tmp_path):

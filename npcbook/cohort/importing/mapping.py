@@ -1,5 +1,6 @@
 """``map.yml``: one section a command, each as its user left it."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -87,4 +88,5 @@ def replace_section(before: str, name: str, text: str) -> str:
 def as_yaml(value: object) -> str:
     """Return a value as YAML in one line, quoted where it must be."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False)
-    return text.strip().removesuffix("...").strip()
+    text = text.strip().removesuffix("...").strip()
+    return json.dumps(value, ensure_ascii=False) if "\n" in text else text  # which is YAML, too

@@ -10,7 +10,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 
-from npcbook.store import check_limit, check_regular
+from npcbook.store import CONTROLS, check_limit, check_regular
 
 #: What leaves a cell empty, whatever the column; compared without regard to case.
 NOT_GIVEN = {
@@ -65,8 +65,9 @@ def read_tables(files: list) -> list[Source]:
 
 
 def plain(text: object) -> str:
-    """Return text without what only looks different: full-width letters, hard spaces, line breaks."""
-    return " ".join(unicodedata.normalize("NFKC", str(text)).replace("\u200b", "").split())
+    """Return text without what only looks different: full-width letters, hard spaces, breaks, controls."""
+    text = unicodedata.normalize("NFKC", CONTROLS.sub(" ", str(text)))
+    return " ".join(text.replace("\u200b", "").split())
 
 
 def _read_file(path: Path) -> list[Source]:
