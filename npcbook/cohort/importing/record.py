@@ -98,7 +98,9 @@ def _write(out: Path, texts: dict[str, str]) -> None:
 
 def _joined(path: Path, section: dict, sources: list[Source]):
     """Return the tables joined as a map says; ValueError with all that is wrong with the map."""
-    if not section.get("files") or not isinstance(section["files"], dict):
+    files = section.get("files") if isinstance(section.get("files"), dict) else {}
+    texts = all(isinstance(one, dict) and isinstance(one.get("id", ""), str) for one in files.values())
+    if not files or not texts:
         raise ValueError(f"{path}: table needs 'files: {{FILE: {{id: COLUMN}}}}'.")
     joined = join(sources, section["files"])
     if problems := map_problems(section, joined.table):
