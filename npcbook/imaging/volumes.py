@@ -199,15 +199,14 @@ def _check_stored(path: Path, wanted: int) -> None:
     ITK takes unknown sides for the usual ones, and asks for no checksum of what is packed.
     """
     with path.open("rb") as file:
-        header = (re.match(HEADER, file.read(1 << 20)) or [b""])[0]
+        header = (re.match(HEADER, file.read(2**20)) or [b""])[0]
         file.seek(len(header))
-        stored = file.read(wanted + (1 << 20))
+        stored = file.read(wanted + 2**20)
     if not re.search(SIDES, header):
         raise ValueError(f"{path} does not tell left from right: convert it again, with the patient's sides.")
     if elsewhere := re.search(ELSEWHERE, header):
         data = path.parent / os.fsdecode(elsewhere[1])
-        is_small = data.is_file() and data.stat().st_size < wanted + (1 << 20)
-        stored = data.read_bytes() if is_small else b""
+        stored = data.read_bytes() if data.is_file() and data.stat().st_size < wanted + 2**20 else b""
     whole = len(stored) >= wanted
     if re.search(PACKED, header):
         unpack, whole = zlib.decompressobj(47), False  # with a head of gzip's or of zlib's

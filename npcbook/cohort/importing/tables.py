@@ -79,8 +79,8 @@ def _read_file(path: Path) -> list[Source]:
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise ValueError(f"{path.name} is a workbook of Excel before 2007: save it as .xlsx or .csv.")
     text, encoding = _decode(data, path.name)
-    separator = _separator(text)
     try:
+        separator = _separator(text)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise ValueError(f"{path.name} cannot be read as a table: {error}.") from error
