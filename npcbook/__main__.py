@@ -432,18 +432,22 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     from npcbook.store import locked
 
     out = Path(arguments.out).resolve()
-    with locked(run_folder, reading=True), locked(out):
-        try:
-            check_empty(out)
-            series = {name: not Path(path).is_file() for name, path in files.items()}
-            check_mask_format(arguments.mask_format, series)
-            check_model(run_folder)
-            model = read_model(run_folder)
-            prediction = predict(model, files)
-            write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
-        finally:
-            # Beside a user's own files nothing is left lying; who waited is refused by what is there then.
-            out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+    try:
+        with locked(run_folder, reading=True), locked(out):
+            try:
+                check_empty(out)
+                series = {name: not Path(path).is_file() for name, path in files.items()}
+                check_mask_format(arguments.mask_format, series)
+                check_model(run_folder)
+                model = read_model(run_folder)
+                prediction = predict(model, files)
+                write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
+            finally:
+                # Beside a user's own files nothing is left lying.
+                out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+    except PermissionError:
+        check_empty(out)  # who waited for another is refused by what is there then
+        raise
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
