@@ -34,7 +34,6 @@ in_short()
 
 # %%
 import inspect
-import json
 from dataclasses import asdict, fields, is_dataclass
 
 import matplotlib.pyplot as plt
@@ -48,7 +47,7 @@ from sklearn.preprocessing import StandardScaler
 
 # %%
 from npcbook.book import open_chapter, plot_slice, show_source, widest_slice
-from npcbook.cohort import read_truth
+from npcbook.cohort import read_description, read_truth
 from npcbook.paper import lookup
 from npcbook.store import project_path
 from npcbook.synthetic import (
@@ -85,8 +84,10 @@ seed = 1  # 0 or more; of the patients drawn here
 # %%
 chapter = open_chapter("11_datasheet", run_folder=run_folder, cohort_folder=cohort_folder)
 folder = project_path(cohort_folder)
-description = json.loads((folder / "dataset_description.json").read_text())
-made_with = description.get("Generator", {})
+description = read_description(folder)
+made_with = description.get("Generator")
+# Another program's word on itself is none on this generator.
+made_with = made_with if isinstance(made_with, dict) and "specification" in made_with else {}
 stored = made_with.get("specification", {})
 sizes = ("patients", "exact_counts", "event_rate_multiplier")
 spec = specification(

@@ -44,7 +44,7 @@ LIMITS = {
     "bytes of a table": 1 << 25,
     "rows": 100_000,
     "columns": 5_000,
-    "cells": 1_000_000,
+    "cells": 2_000_000,
     "letters in a cell": 2_000,
     "bytes of a description": 1 << 20,
     "voxels": 1 << 26,
@@ -132,7 +132,7 @@ def claim(folder: Path, generator: str) -> None:
 def is_own(folder: Path) -> bool:
     """Return whether npcbook made a folder: it bears a mark, and under its name (a copy is its owner's)."""
     try:
-        mark = json.loads((folder / MARK).read_text())
+        mark = read_json(folder / MARK)
         return not folder.is_symlink() and mark["name"] == folder.name and len(mark["id"]) == 32
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -225,11 +225,11 @@ def replace_path(source: Path, target: Path) -> None:
         try:
             source.replace(target)
             return
-        except PermissionError as error:
+        except (PermissionError, IsADirectoryError) as error:
             if seconds is None:
                 raise PermissionError(
-                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, and run the "
-                    "same command again."
+                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, or move it "
+                    "away, and run the same command again."
                 ) from error
             time.sleep(seconds)
 
@@ -313,13 +313,15 @@ def read_json(path: str | os.PathLike) -> dict:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike):
+def atomic_path(path: str | os.PathLike, *, mode: int = 0o666):
     """Give a temporary path to write to, and rename it to `path` when the block ends without an error.
 
     Parameters
     ----------
     path : str or path
         Where the finished file belongs; its parent is made if missing.
+    mode : int
+        Who may read and write it, at no moment more than these; less what the umask forbids.
 
     Yields
     ------
@@ -334,8 +336,8 @@ def atomic_path(path: str | os.PathLike):
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private; what it becomes is as readable as any other file.
-        temporary.chmod(0o666 & ~UMASK)
+        # mkstemp makes the file private.
+        temporary.chmod(mode & ~UMASK)
         replace_path(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -441,12 +443,13 @@ def write_record(path: Path, record: Mapping) -> None:
 def read_record(path: Path) -> dict:
     """Return what `write_record` wrote, without the hash; nothing, and a line that says so, if it changed."""
     try:
+        check_regular(path)
         record = json.loads(path.read_text())
         if record.pop("hash") == fingerprint(record):
             return record
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     _say_changed(path)
     return {}
@@ -460,7 +463,7 @@ def write_sealed(path: Path, content: bytes) -> None:
 
 def read_sealed(path: Path) -> bytes:
     """Return what `write_sealed` wrote; nothing, and a line that says so, if it changed."""
-    stored = path.read_bytes() if path.exists() else b""
+    stored = path.read_bytes() if path.is_file() else b""
     if hashlib.blake2b(stored[16:], digest_size=16).digest() == stored[:16]:
         return stored[16:]
     if path.exists():

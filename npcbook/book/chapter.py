@@ -58,7 +58,7 @@ FIGURE_METADATA = {
     ".png": {"Software": None},
 }
 FRONT = "front.json"  # what a chapter hands to the front page
-HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, beside the chapters of a run
+HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, in the folder of one chapter
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 TAKEAWAYS = "takeaways.csv"  # the bullets of *In short*, to be held against those of another run
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
@@ -263,14 +263,14 @@ class Chapter:
         """Return what each hospital is called from here on (`hospital_codes`); pages show the key."""
         codes = hospital_codes(names)
         key = {code: name for name, code in codes.items() if code != name}
-        with atomic_path(self.run_folder / HOSPITALS) as temporary:
+        with atomic_path(self.folder / HOSPITALS) as temporary:
             temporary.write_text(json.dumps(key, ensure_ascii=False))
         return codes
 
     def _with_key(self, caption: str, texts: Iterable[str]) -> str:
         """Return a caption with the names of the hospitals whose codes stand in some texts."""
-        path = self.run_folder / HOSPITALS
-        key = json.loads(path.read_text()) if path.exists() else {}
+        path = next(self.run_folder.glob(f"*/{HOSPITALS}"), None)
+        key = json.loads(path.read_text()) if path else {}
         words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
         named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
         return f"{caption} Hospitals: {named}." if named else caption

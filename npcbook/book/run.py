@@ -296,10 +296,11 @@ def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
     return {"fingerprint": cohort_fingerprint(Path(cohort_folder))}
 
 
-def listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change (ns) of every file below a folder."""
+def listing(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return name, size and times of change (ns) of every file below a folder."""
     states = ((path.relative_to(folder), path.stat()) for path in _files_below(folder))
-    return sorted((str(place), state.st_size, state.st_mtime_ns) for place, state in states)
+    # A copy may keep the one time, and never the other.
+    return sorted((str(place), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for place, s in states)
 
 
 def _files_below(folder: Path) -> list[Path]:

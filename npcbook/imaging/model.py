@@ -309,7 +309,7 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
     if not paths or not set(paths) <= set(known):
         given = ", ".join(paths) or "no image"
         raise ValueError(f"Given is {given}: give one or more of {', '.join(known)}.")
-    if len({path.resolve() for path in paths.values()}) < len(paths):
+    if len({fingerprint(path) if path.is_file() else path.resolve() for path in paths.values()}) < len(paths):
         raise ValueError("Two of the images are the same file: give one file for each sequence.")
     sequences = {sequence: _predict_sequence(model, sequence, path) for sequence, path in paths.items()}
     features = pd.concat([result.features for result in sequences.values()])

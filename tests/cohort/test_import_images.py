@@ -20,6 +20,7 @@ from npcbook.__main__ import main
 from npcbook.cohort.importing.contours import fill_contours, place_labels, rasterise
 from npcbook.cohort.importing.series import guess_patient, guess_series, guess_structure, split_path
 from npcbook.cohort.reading import image_path, mask_path
+from npcbook.imaging.dicom import read_series, the_series
 from npcbook.synthetic.phantom import Traits, render_patient
 from npcbook.words import MASK_COLOURS, SEQUENCES
 
@@ -655,6 +656,79 @@ def test_slices_that_are_missing_or_doubled_are_refused(patients, out, tmp_path,
     assert "some are missing" in said
     assert "lie at one place" in said
     assert [image_path(out, patient.id, s).exists() for s in SEQUENCES] == [False, False, True]
+
+
+def test_a_damaged_slice_at_the_end_of_a_series_is_named(patients, out, tmp_path, capsys):
+    """An end leaves no gap: what lies beside the slices and may have been one has to be said."""
+    source, patient = tmp_path / "x" / patients[0].id, patients[0]
+    write_dicom(tmp_path / "x", [patient])
+    damages = {
+        "t1w": lambda content: b"",
+        "t2w": lambda content: content[:900],  # within its header
+        "cet1w": lambda content: content.replace(
+            b"\x28\x00\x00\x01US\x02\x00\x10\x00", b"\x28\x00\x00\x01US\x02\x00\x08\x00"
+        ),
+    }
+    for sequence, damage in damages.items():
+        series = the_series(source / sequence)
+        end = series.files[-1]
+        end.write_bytes(damage(end.read_bytes()))
+        with pytest.raises(ValueError, match=f"damaged or unlike them .{end.name}."):
+            read_series(the_series(source / sequence))
+        (source / sequence / "DICOMDIR").write_bytes(bytes(128) + b"DICM")  # is none
+    take(tmp_path / "x", out, status=3)
+    assert capsys.readouterr().out.count("damaged or unlike them") == 3
+    assert not list(out.glob("sub-*/anat/*"))
+    end = the_series(source / "t2w").damaged[0].rename(tmp_path / "away")
+    assert read_series(the_series(source / "t2w")).GetSize()[2] == GRID[0] - 1
+
+
+@pytest.mark.parametrize(
+    "tag", [{"Rows": 60000, "Columns": 60000}, {"PhotometricInterpretation": "MONOCHROME1"}]
+)
+def test_a_series_that_claims_too_much_or_is_inverted_is_refused(patients, tmp_path, tag):
+    uids, said = {"study": generate_uid(), "frame": generate_uid()}, {"description": "T1", "number": 1}
+    write_series(tmp_path / "x", patients[0].images["t1w"], uids, patient="A", **said, **tag)
+    with pytest.raises(ValueError, match=r"it has 25,200,000,000 voxels|MONOCHROME1"):
+        read_series(the_series(tmp_path / "x"))
+
+
+def test_a_file_that_is_cut_off_is_not_imported_and_its_place_is_not_told(patients, out, tmp_path, capsys):
+    source = tmp_path / "export"
+    source.mkdir()
+    for name, picture in (("T1", patients[0].images["t1w"]), ("T2", patients[0].images["t2w"])):
+        sitk.WriteImage(picture, source / f"{patients[0].id}_{name}.nii.gz")
+    sitk.WriteImage(patients[0].masks["t2w"], source / f"{patients[0].id}_T2_seg.nii.gz")
+    for name in ("T1", "T2_seg"):
+        path = source / f"{patients[0].id}_{name}.nii.gz"
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
+    take(source, out, status=3)
+    assert capsys.readouterr().out.count("bytes of voxels and holds") == 2
+    assert [image_path(out, patients[0].id, s).exists() for s in SEQUENCES] == [False, True, False]
+    assert not mask_path(out, patients[0].id, "t2w").exists()
+    assert str(source) not in (out / "images.tsv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("map.yml", b"[" * 100_000, "not valid YAML"),
+        ("map.yml", b"images: \xff", "not UTF-8"),
+        ("map.yml", b"images: {patient: '('}", "patient in map.yml"),
+        ("map.yml", b"images: {patient: 'P'}", "patient in map.yml"),
+        ("images.tsv", b"patient\tx\n1\n2\t3\t4\n", "is not as it was written"),
+        ("../cohort.key.csv", b"patient_id;hospital_id\n1;2\n", "is not as it was written"),
+    ],
+)
+def test_a_file_of_an_import_that_was_spoilt_is_one_sentence(
+    patients, out, tmp_path, capsys, name, content, words
+):
+    write_slicer(tmp_path / "x" / patients[0].id, patients[0])
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 0
+    (out / name).write_bytes(content)
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 def test_ids_that_the_table_lacks_are_said_and_left_out(patients, out, tmp_path, capsys):

@@ -92,7 +92,10 @@ def _read_log(out: Path) -> pd.DataFrame:
     path = out / LOG
     if not path.exists():
         return pd.DataFrame(columns=list(RECORD))
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    try:
+        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)[list(RECORD)]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not as it was written: restore it, or name another folder.") from error
 
 
 def _write_log(out: Path, records: list[dict]) -> pd.DataFrame:

@@ -19,17 +19,20 @@ def read_key(folder: Path) -> dict[str, str]:
     path = key_path(folder)
     if not path.exists():
         return {}
-    key = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return dict(zip(key["hospital_id"], key["patient_id"], strict=True))
+    try:
+        key = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return dict(zip(key["hospital_id"], key["patient_id"], strict=True))
+    except (KeyError, ValueError) as error:
+        said = "is not as it was written (columns patient_id, hospital_id; commas; UTF-8): restore it."
+        raise ValueError(f"{path} {said}") from error
 
 
 def write_key(folder: Path, key: dict[str, str]) -> Path:
     """Write the key so that only its owner may read it, and return its path."""
     path = key_path(folder)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode=0o600) as temporary:
         table = pd.DataFrame({"patient_id": key.values(), "hospital_id": key.keys()})
         table.to_csv(temporary, index=False, encoding="utf-8-sig")
-    path.chmod(0o600)
     return path
 
 

@@ -82,7 +82,7 @@ def _column_problems(section: dict) -> Iterator[str]:
 
 
 def _unit_problems(entry: dict, place: str) -> Iterator[str]:
-    if entry.get("unit", "days") not in IN_MONTHS:
+    if str(entry.get("unit", "days")) not in IN_MONTHS:
         yield f"{place}: unit is {entry['unit']!r}; it must be one of {', '.join(IN_MONTHS)}."
 
 
@@ -132,7 +132,7 @@ def _missing_columns(section: dict, table: pd.DataFrame) -> Iterator[str]:
     named += [("also", column) for _, column in _entries(section, "also")]
     named += [("dates", column) for column, _ in _entries(section, "dates")]
     for place, column in named:
-        if column and column != "?" and column not in table:
-            near = get_close_matches(column, list(table), 1, cutoff=0.6)
+        if column and column != "?" and str(column) not in table:  # a list or lines are no column
+            near = get_close_matches(str(column), list(table), 1, cutoff=0.6)
             meant = f"did you mean {near[0]!r}?" if near else f"There are {', '.join(table)}."
             yield f"{place}: no table has a column {column!r}; {meant}"
