@@ -638,7 +638,7 @@ def test_pictures_of_the_screen_never_take_the_place_of_a_series(patients, out, 
     slices = write_dicom(source, wanted)
     for number, patient in enumerate(wanted):
         # Of the same name, later, and in one of three patients sorted before the series.
-        said = {"patient": patient.id, "description": DESCRIPTIONS["t1w"], "number": 99}
+        said = {"patient": patient.id, "description": DESCRIPTIONS["t1w"], "number": 59}
         said |= {"Modality": "OT", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}
         uids = {"study": generate_uid() if number else slices[patient.id, "t1w"][0].StudyInstanceUID}
         folder = source / patient.id / ("0" if number % 2 else "z")
