@@ -577,6 +577,8 @@ def printed(published_id):
 
 def here(writer, published_id, as_text):
     """Return the value that an earlier chapter set beside a printed number, as text; else a dash."""
+    if not (chapter.run_folder / writer / "values.csv").exists():
+        return MISSING  # there, nothing could be set beside print: scores of one's own have no counterpart
     rows = chapter.read(f"{writer}/values").set_index(["id", "track"])
     if (published_id, "as published") not in rows.index:
         return MISSING
