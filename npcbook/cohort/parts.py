@@ -18,8 +18,7 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, ENDPOINTS, SEQUENCES
 NEEDS = {
     "dmfs": "distant metastases in training patients (dmfs_months, dm_event)",
     "metastases": "at least {fewest_events} distant metastases in training patients",
-    "covariates": "what patients can be ranked by: a covariate (age, sex, stage, ...) that differs between "
-    "training patients, or a risk score (--score)",
+    "covariates": "a covariate (age, sex, ...) that differs between training patients, or a score (--score)",
     "images": "MR images",
     "contours": "contours of tumour and nodes on the images of at least {fewest} training patients",
     "tested": "contours on the CET1W images of training and of validation patients, with metastases in both",
@@ -176,11 +175,10 @@ def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[s
     if events["training"] > 0:
         yield "dmfs"
     if events["training"] >= FEWEST_EVENTS:
-        yield "metastases"
+        yield from ("metastases", "covariates")[: 1 + bool(learnt)]  # networks rank patients, too
     if events.min() > 0 and both["cet1w"].min() > 1 and "cet1w" in learnt:
         yield "tested"
-    seen = bool(learnt) and events["training"] >= FEWEST_EVENTS  # by the networks
-    if seen or (code_covariates(patients)[training].nunique() > 1).any():
+    if (code_covariates(patients)[training].nunique() > 1).any():
         yield "covariates"
     if learnt:
         yield "contours"

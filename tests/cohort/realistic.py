@@ -172,7 +172,7 @@ def with_images(source, folder, name="images"):
     target, (sequences, every, columns) = Path(folder) / name, IMAGES[name]
     target.mkdir(parents=True)
     table = pd.read_csv(source / "participants.tsv", sep="\t", dtype=str, keep_default_na=False)
-    table.filter(columns or table).to_csv(target / "participants.tsv", sep="\t", index=False)
+    table[columns or list(table)].to_csv(target / "participants.tsv", sep="\t", index=False)
     for row in table.itertuples():
         for sequence in sequences:
             paths = [image_path] if int(row.Index) % 20 else []
