@@ -299,6 +299,7 @@ table = side_by_side(rows, tests, present)
 if len(present) == 2:
     counted = rows[rows["text"].str.endswith(")") & rows["low"].isna()]
     share = counted.set_index(["characteristic", "level", "group"])["value"].unstack() / 100
+    share = share.reindex(columns=present)  # neither where nothing is counted
     a, b = share["training"], share["validation"]
     spread = np.sqrt((a * (1 - a) + b * (1 - b)).clip(lower=0) / 2)
     difference = ((a - b).abs() / spread.where(spread > 0)).round(2)

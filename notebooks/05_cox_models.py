@@ -206,7 +206,7 @@ for title, fits in (("univariable", univariable), ("multivariable", multivariabl
         limits = {"low": ratio.hr_low, "high": ratio.hr_high, "p_value": ratio.p_value}
         if ratio.name[-1] not in "34" and ratio.name != "n2":  # print has stage II only
             chapter.record(f"table2.{kind}.{ratio.name}", ratio.hr, **limits, track=track)
-table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix(" †")
+table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].astype(object).str.removesuffix(" †")
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
 
 # %% [markdown]

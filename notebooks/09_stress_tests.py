@@ -301,6 +301,7 @@ tried = {
     "clinical candidates": candidates.shape[1],
     "radiomic features": int(float(lookup("text.radiomics.features")["printed"])),
 }
+tried = {name: p for name, p in tried.items() if p}  # patients may be ranked by a score alone
 sizes = {name: minimum_sample_size(p, n, events, share_of_maximum=0.15) for name, p in tried.items()}
 needs = pd.DataFrame({
     "model": list(tried),
@@ -313,10 +314,11 @@ needs = pd.DataFrame({
 chapter.table("sample_size", needs, f"Sample size for {events} events among {n} training patients.")
 
 # %%
+what = [*tried][-2:][0]  # the clinical candidates, if there are any
 chapter.takeaway(
     4,
-    f"Estimating the {tried['clinical candidates']} clinical candidates with little overfitting takes about "
-    f"{needs['patients needed'].iloc[1]} patients at this event rate; the training cohort has {n} "
+    f"Estimating the {tried[what]} {what} with little overfitting takes about "
+    f"{needs['patients needed'].iloc[-2:].iloc[0]} patients at this event rate; the training cohort has {n} "
     f"([sample size](#stress-sample-size)).",
 )
 
@@ -574,6 +576,8 @@ def printed(published_id):
 
 def here(writer, published_id, as_text):
     """Return the value that an earlier chapter set beside a printed number, as text; else a dash."""
+    if not (chapter.run_folder / writer / "values.csv").exists():
+        return MISSING  # there, nothing could be set beside print: scores of one's own have no counterpart
     rows = chapter.read(f"{writer}/values").set_index(["id", "track"])
     if (published_id, "as published") not in rows.index:
         return MISSING

@@ -172,7 +172,8 @@ if (bins := chapter.find("04b_radiomics_worth/tables/bins")) is not None:
 # clinical Cox model, as chapter 05 left it:
 
 # %%
-if (values := chapter.find("05_cox_models/values")) is not None:
+left = (chapter.run_folder / "05_cox_models/values.csv").exists()  # not of a score of one's own alone
+if left and (values := chapter.find("05_cox_models/values")) is not None:
     i, tracks = "table4.training.c_index.clinical", {"apparent": "as published", "out of fold": "recommended"}
     found = {name: recorded(values, i, track) for name, track in tracks.items()}
     set_beside("Scores of training patients", "C-index of the clinical model, training", *found.items())

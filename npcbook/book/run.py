@@ -499,7 +499,7 @@ def run_chapters(
     with locked(cohort_folder, reading=True), locked(run_folder):
         claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
-        parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
+        parts = read_parts(cohort_folder, scored=bool(scores)) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}

@@ -8,15 +8,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import image_path, mask_path, read_description
-from npcbook.cohort.table import (
-    PATIENT_ID,
-    Problem,
-    _analysed,
-    _read_text,
-    _row,
-    _table_path,
-    _table_problems,
-)
+from npcbook.cohort.table import PATIENT_ID, Problem, _kept, _read_text, _row, _table_path, _table_problems
 from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
 from npcbook.store import project_path
 from npcbook.words import SEQUENCES
@@ -53,7 +45,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     problems += _table_problems(table, path.name, eligibility)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
         # Other ids name no files.
-        wanted = _analysed(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
+        wanted = _kept(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
         problems += _image_problems(folder, table[wanted])
     return problems
 

@@ -340,7 +340,7 @@ def test_tables_that_cannot_be_joined_or_read_are_refused_in_a_sentence(hospital
     with pytest.raises(ValueError, match="save it as"):
         hospital({"old.xls": b"\xd0\xcf\x11\xe0" + bytes(100)})
     with pytest.raises(ValueError, match="No column looks like patients' ids"):
-        hospital({"no.csv": b"a,b\n1,2\n3,4\n"})
+        hospital({"no.csv": b"a,b\n1,2\n3,4\n", "none.csv": b"c,d\n1,2\n3,4\n"})
     with pytest.raises(ValueError, match="is no text"):
         hospital({"binary.csv": b"\x00\x01\x02" * 10 + b"a,b,c,d" * 40})
 

@@ -26,7 +26,7 @@ from npcbook.cohort.importing.rules import (
     read_rules,
     rules_text,
 )
-from npcbook.cohort.importing.series import Item, find_items, read_image
+from npcbook.cohort.importing.series import FLAT, Item, find_items, read_image
 from npcbook.cohort.importing.sheet import write_page, write_row
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.store import atomic_path, progress
@@ -180,7 +180,8 @@ class _Patient:
         def rank(item: Item) -> tuple:
             study, number, _ = item.series.number if item.series else ("", 0.0, "")
             contoured = item.series is not None and item.series.uid in named
-            return (not contoured, order.index(item.kind), study, -float(number), item.path)
+            worse = not contoured, item.hint == FLAT, order.index(item.kind)
+            return (*worse, study, -float(number), item.path)
 
         said = [f"taken of {len(found)} images for {sequence}"] if len(found) > 1 else []
         return min(found, key=rank, default=None), said
@@ -222,6 +223,8 @@ class _Patient:
             named = [item for item in shared if image.series.uid in item.drawn_on]
             shared = named or [item for item in shared if item.frame in ("", image.frame)]
         found = own or shared
+        if not found and any(self.rules.contours[item.kind] == ALL for item in self.drawn):
+            return [], ["the contours are of another place (frame of reference), and were not used"]
         # A damaged file comes first, and so never in the place of a whole one.
         found.sort(key=lambda item: (not item.problem, item.series.number if item.series else ()))
         last = {item.kind: item for item in found}

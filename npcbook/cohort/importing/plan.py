@@ -99,6 +99,8 @@ def _time_problems(section: dict) -> Iterator[str]:
         yield from _unit_problems(entry, f"times, {name}")
         if entry.get("when", "?" if name != "death" else "-") in ("?", ""):
             yield f"times, {name}: 'when' must name the column of its date or length, or take {name} out."
+        if entry.get("event") == "?":
+            yield f"times, {name}: 'event' must name the column of whether it happened, or take {name} out."
         if name == "death" and "when" not in entry and not (times.get("last") and entry.get("event")):
             yield "times, death: give 'when', or 'event' and times, last: death is then at the last visit."
         elif name != "last" and "unit" in entry and "event" not in entry:

@@ -34,12 +34,14 @@ PATIENT_PATTERNS = (
     rf"([^/]+?)(?:[_\-. ]+[^_\-. /]+|){SUFFIX}",
 )
 HEADER = "PatientID"
+#: What is guessed of a series of one slice: to be ignored.
+FLAT = "localizer"
 
 #: What names say, tried in this order; they are compared word by word (`_words`).
 IGNORED_SERIES = (
     r"loc\w*|scout|survey|dwi|adc|diff\w*|dti|tof|swi|perf\w*|dce|sub|subtract\w*|mip|flair|mrs|ct|pet"
 )
-IGNORED_SERIES += r"|sag\w*|cor|coronal|[矢冠]状?位?"
+IGNORED_SERIES += r"|mpr|reformat\w*|screen\w*|capture|report|dyn\w*|twist|sag\w*|cor|coronal|[矢冠]状?位?"
 CONTRAST = r"c|\+|ce|gd|gad\w*|post\w*|contrast\w*|enh\w*|km|mdc|dotarem|gadovist|\S*(?:增强|强化)\S*"
 T1 = r"(?:e|ce)?t1(?:wi?)?(?:c|ce|gd)?|vibe|lava|thrive|bravo|mprage|f?spgr"
 ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
@@ -187,7 +189,9 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
         except Exception as error:
             problem = f"cannot be read: {' '.join(str(error).split())}"
     structures = {name: name for name in names}
-    return Item(patient, kind, path, series, structures, kind, frame, uids, problem)
+    # A picture of the screen, or one slice of a localizer.
+    flat = len(series.files) * series.header.get("NumberOfFrames", 1) < 2
+    return Item(patient, kind, path, series, structures, FLAT if flat else kind, frame, uids, problem)
 
 
 def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:

@@ -179,6 +179,9 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     names = _unique([*rows[top], *[""] * (width - len(rows[top]))])
     cells = [[*row, *[""] * (width - len(row))] for row in rows[top + 1 :]]
     table = pd.DataFrame(cells, columns=names, dtype=str)
+    # A header may stand again below, and under it what its columns are called elsewhere.
+    again = table.apply(lambda column: (column == column.name) | column.str.startswith("CDE_ID:"))
+    table = table[again.mean(axis=1) < 0.5]
     table = table.mask(table.apply(lambda column: column.str.lower().isin(NOT_GIVEN)), "")
     table = table.loc[(table != "").any(axis=1), [c for c in table if c or (table[c] != "").any()]]
     decimal = "," if comma or _decimal_commas(table) else "."
