@@ -549,6 +549,10 @@ PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; n
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
 SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
+SHARED = "share work out to this Dask scheduler, or local:N, to N processes of this computer"
+#: Packages that not everybody needs, and what to install for them.
+OPTIONAL = dict.fromkeys(("pydicom", "highdicom"), "pydicom highdicom")
+OPTIONAL |= dict.fromkeys(("dask", "distributed"), "distributed")
 #: Commands of two words, such as ``import table``: what the first of them is about.
 GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
 #: What each command does; a hyphen stands behind the first of two words that `GROUPS` has.
@@ -577,6 +581,7 @@ OPTIONS = (
     ("verify-run", "run", A_RUN),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
+    ("book simulate", "--cluster", {"metavar": "ADDRESS", "help": SHARED}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
@@ -605,7 +610,7 @@ OPTIONS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
-    from npcbook.store import Interrupted, check_root
+    from npcbook.store import Interrupted, check_root, cluster
 
     def stop(number: int, frame: object) -> None:
         raise Interrupted
@@ -613,7 +618,8 @@ def main(arguments: list[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         check_root(make=given.command in ("book", "simulate", "import"))
-        return given.act(given)
+        with cluster(getattr(given, "cluster", None)):
+            return given.act(given)
     except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 130
@@ -631,9 +637,9 @@ def explain(error: Exception) -> int:
     from npcbook.store import is_refusal
 
     if isinstance(error, ModuleNotFoundError):
-        if error.name not in ("pydicom", "highdicom"):
+        if error.name not in OPTIONAL:
             raise error
-        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
+        print(f"This needs {error.name}: python -m pip install {OPTIONAL[error.name]}", file=sys.stderr)
         return 2
     if isinstance(error, MemoryError):
         print("There is not enough memory: close other programs, and go on.", file=sys.stderr)

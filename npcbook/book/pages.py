@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from npcbook.book.branches import link
 from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown
 from npcbook.book.run import plan_chapters
@@ -104,13 +106,13 @@ def stage(run_folder: Path) -> Path:
     return source
 
 
-def copy_tree(source: Path, target: Path) -> None:
+def copy_tree(source: Path, target: Path, copy_file: Callable = shutil.copyfile) -> None:
     """Copy a folder's files; unlike by shutil, the copies of what nobody may write to may be written to."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            copy_file(path, copy)
 
 
 def api_pages() -> dict[str, str]:
@@ -371,7 +373,7 @@ def build_pages(run_folder: Path) -> Path:
     (source / "build.log").write_text(result.stdout + result.stderr)
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
-    drop_unused_formulas(html)
+    drop_unused(html)
     copy_beside(run_folder, html)
     stamp(html, key)
     return html / "index.html"
@@ -379,7 +381,7 @@ def build_pages(run_folder: Path) -> Path:
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    copy_tree(run_folder / "results", html / "results")
+    copy_tree(run_folder / "results", html / "results", link)
     copy_tree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
         copy_tree(site, html)
@@ -388,12 +390,15 @@ def copy_beside(run_folder: Path, html: Path) -> None:
     packed.unlink()
 
 
-def drop_unused_formulas(html: Path) -> None:
-    """Take the script that draws formulas, a megabyte, off the pages that hold none."""
+def drop_unused(html: Path) -> None:
+    """Take off pages without formulas what draws them, and remove what the build left that nothing needs."""
     for page in html.rglob("*.html"):
         text = page.read_text()
         if "math notranslate" not in text:
             page.write_text(FORMULA_SCRIPTS.sub("", text))
+    other_ways = set(html.glob("_static/mathjax/*-*.js")) - {html / "_static/mathjax/tex-chtml.js"}
+    for path in (*other_ways, html.parent / ".doctrees", html.parent / "jupyter_execute"):
+        remove(path)
 
 
 def missing_pages(html: Path) -> list[str]:

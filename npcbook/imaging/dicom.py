@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
-from npcbook.store import progress
+from npcbook.store import spread
 
 TAGS = (
     "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription "
@@ -77,10 +76,9 @@ def find_series(files: Iterable[Path]) -> list[Series]:
         Files of other kinds, such as reports, are left out.
     """
     files = sorted(files)
-    jobs = Parallel(n_jobs=-1 if len(files) > 2000 else 1, return_as="generator", batch_size=200)
-    headers = jobs(delayed(read_header)(path) for path in files)
-    groups = {}
-    for path, header in zip(files, progress(headers, total=len(files), description="headers"), strict=True):
+    jobs, size = [(path,) for path in files], {"n_jobs": -1 if len(files) > 2000 else 1, "batch_size": 200}
+    headers, groups = spread(read_header, jobs, description="headers", **size), {}
+    for path, header in zip(files, headers, strict=True):
         if header and (header.get("Rows") or header["Modality"] == "RTSTRUCT"):
             groups.setdefault(_kind_of(path, header), []).append((path, header))
     series = [_as_series(group) for group in groups.values()]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source
-from npcbook.book.pages import drop_unused_formulas, front_page, without_planted
+from npcbook.book.pages import drop_unused, front_page, without_planted
 from npcbook.book.run import write_absent
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
 
@@ -139,7 +139,7 @@ def test_the_script_for_formulas_stays_where_there_are_formulas(tmp_path):
     script = '<p><script defer src="../_static/mathjax/tex.js"></script><script>window.MathJax = {}</script>'
     for name, text in (("with", '<span class="math notranslate">'), ("without", "")):
         (tmp_path / f"{name}.html").write_text(f"<script>1</script>{script}{text}")
-    drop_unused_formulas(tmp_path)
+    drop_unused(tmp_path)
     assert script in (tmp_path / "with.html").read_text()
     assert (tmp_path / "without.html").read_text() == "<script>1</script><p>"
 
