@@ -579,9 +579,8 @@ chapter.say(f"""
 # (radiomics-centres)=
 # ## Centres, before and after harmonisation
 #
-# Scanners differ between centres, and features with them. Each feature is expressed in standard
-# deviations of the training patients; the distance of a centre is how far its mean lies from the training
-# mean.
+# Scanners differ between centres, and features with them. Each feature is expressed in standard deviations
+# of the training patients; the distance of a centre is how far its mean lies from the training mean.
 #
 # What can *fitted on training* mean here? Methods that estimate an effect of each centre on the features,
 # such as ComBat, need patients of every centre at fitting time: where training has one centre, there is

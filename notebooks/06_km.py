@@ -104,8 +104,7 @@ chapter.table("events", events, "Events in each cohort.")
 # ({term}`out of fold`), cut at their training median. A median needs no outcome, so that nothing is searched
 # on what is then compared; it can be fixed before the study; and with as many patients on either side no
 # group is too small to be compared further. It claims nothing about where risk becomes high. Scores of one's
-# own ([chapter 05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for
-# training).
+# own ([05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for training).
 #
 # **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a {term}`Cox
 # model` with {term}`Efron`'s ties and Wald limits; where a risk group has no events, a Wald limit means
@@ -361,10 +360,9 @@ for outcome, track in list(product(ENDPOINTS, TRACKS[::-1]))[1:]:
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
 # interval to match, whatever its p-value. Ratios marked † come from a group without any event; their size
 # then mostly tells the number of patients and is no measure of effect. The step from the training to the
-# validation row of a model is what it loses on new patients. The log-rank tests of this
-# table are not corrected for their number; the models are variants of one another, so that they tend to be
-# significant together. A small p-value of proportional hazards says that the ratio changes over time and that
-# the one number is an average.
+# validation row of a model is what it loses on new patients. The log-rank tests are not corrected for their
+# number; the models are variants of one another, so that they tend to be significant together. A small
+# p-value of proportional hazards says that the ratio changes over time, and is an average.
 
 # %%
 tests = {key: result["test"] for key, result in results.items()}
