@@ -41,13 +41,12 @@ import pandas as pd
 import seaborn as sns
 import SimpleITK as sitk
 import torch
-from joblib import Parallel, cpu_count, delayed
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from npcbook.book import KEPT, open_chapter, show_source
 from npcbook.cohort import image_path, mask_path, read_parts, read_truth
-from npcbook.store import atomic_path, keep, project_path
+from npcbook.store import atomic_path, keep, project_path, spread
 from npcbook.synthetic import rebuild_anatomy
 from npcbook.words import COHORTS, DISPLAY_NAMES, MASK_COLOURS, SEQUENCES, STRUCTURES, format_number
 
@@ -127,7 +126,7 @@ show_source(bias_field)
 # %%
 keys = [(patient, sequence) for patient in patients.index for sequence in SEQUENCES]
 files = [(image_path(cohort_path, *key), preprocessed_path(chapter.folder, *key)) for key in keys]
-report = preprocess_files(files, order=preprocessing_order, workers=cpu_count())
+report = preprocess_files(files, order=preprocessing_order, workers=-1)
 report.insert(0, "patient_id", [patient for patient, _ in keys])
 failed = report[report["problem"] != ""]
 patients = patients.drop(failed["patient_id"].unique())
@@ -306,33 +305,23 @@ with atomic_path(chapter.folder / "input.json") as temporary:
 # settings and code, is read back. Then each network segments every patient, and its features are stored
 # for chapter 03.
 
-
 # %%
-from npcbook.imaging import features_table, network_path, stack_on_grid, store_features
+from npcbook.imaging import network_path, predicted_mask_path, segment_patients, stack_on_grid
 
-
-def read_stack(sequence: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and contours of all patients on the network's grid."""
-    keys = [(patient, sequence) for patient in patients.index]
-    drawn = [mask_path(cohort_path, *key) if contoured.loc[key] else None for key in keys]
-    pictures = [preprocessed_path(chapter.folder, *key) for key in keys]
-    return stack_on_grid(list(zip(pictures, drawn, strict=True)), grid, plane_mm=plane)
-
-
-# %%
 is_training = (patients["cohort"] == "training").to_numpy()
 options = {"network_settings": network_settings, "settings": training_settings}
-history, predictions, trained = [], {}, None
+history, trained = [], None
 for sequence in SEQUENCES:
-    pixels, contours = read_stack(sequence)
+    pictures = {patient: preprocessed_path(chapter.folder, patient, sequence) for patient in patients.index}
+    teachers = patients.index[is_training & contoured[sequence].to_numpy()]
+    files = [(pictures[patient], mask_path(cohort_path, patient, sequence)) for patient in teachers]
     start, path = trained.network if trained and warm_start else None, network_path(chapter.folder, sequence)
-    learnt = is_training & contoured[sequence].to_numpy()
-    trained = train_segmentation(pixels[learnt], contours[learnt], path=path, start=start, **options)
+    given = stack_on_grid(files, grid, plane_mm=plane)
+    trained = train_segmentation(*given, path=path, start=start, **options)
     history.append(trained.history.assign(sequence=sequence))
-    kept = chapter.folder / KEPT / f"features_{sequence}.npz"
-    found = store_features(kept, path, pixels, device=training_settings.device)
-    predictions[sequence] = found.probability
-    features = features_table(found)
+    kept = chapter.folder / KEPT / f"features_{sequence}"
+    files = [(file, predicted_mask_path(chapter.folder, who, sequence)) for who, file in pictures.items()]
+    features = segment_patients(files, path, kept, plane_mm=plane)
     features.insert(0, "patient_id", patients.index)
     chapter.write(f"features_{sequence}", features, suffix=".parquet")
 history = pd.concat(history, ignore_index=True)
@@ -374,22 +363,9 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-from npcbook.imaging import measure_overlap, predicted_mask_path, store_prediction
-
-jobs = [
-    delayed(store_prediction)(
-        probability,
-        preprocessed=preprocessed_path(chapter.folder, patient, sequence),
-        target=predicted_mask_path(chapter.folder, patient, sequence),
-        plane_mm=plane,
-    )
-    for sequence in SEQUENCES
-    for patient, probability in zip(patients.index, predictions[sequence], strict=True)
-]
-_ = Parallel(n_jobs=-1, batch_size=8)(jobs)
+from npcbook.imaging import measure_overlap
 
 
-# %%
 def compare_masks(predicted: Path, contours: Path) -> list[dict]:
     """Compare a predicted mask with the contours on the same voxels, structure by structure."""
     both, rows = read_volume(predicted, contours), []
@@ -401,9 +377,8 @@ def compare_masks(predicted: Path, contours: Path) -> list[dict]:
 
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
-    jobs = (delayed(compare_masks)(predicted, contours) for *_, predicted, contours in masks)
     # In threads: loading MONAI in processes of their own would take longer than they save.
-    measured = Parallel(n_jobs=-1, prefer="threads")(jobs)
+    measured = spread(compare_masks, [pair[2:] for pair in masks], prefer="threads")
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
     columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]

@@ -40,7 +40,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import SimpleITK as sitk
-from joblib import Parallel, delayed, parallel_config
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -75,7 +74,7 @@ from npcbook.statistics import (
     stratified_folds,
     uncorrelated_features,
 )
-from npcbook.store import project_path
+from npcbook.store import project_path, spread
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, format_p, or_dash
 
 # %% tags=["parameters"] needs="dmfs metastases images contours"
@@ -261,12 +260,7 @@ chapter.table("steps_from_scan", shown, "From scan to feature: every step of thi
 # Laplacian-of-Gaussian and wavelet features are not purely intratumoral. Each image is filtered, cropped and
 # discretised once; every value equals that of the plain pyradiomics extractor. Each patient's result is kept,
 # and made again only if images, contours, settings or code change. Patients run side by side on this
-# computer's cores, or, by configuration alone, on a cluster:
-#
-# ```python
-# with joblib.parallel_config(backend="dask"):  # a distributed.Client is connected to the cluster
-#     found = extract_cohort(cases, folder=folder, settings=settings)
-# ```
+# computer's cores, or, by the same call, on a cluster: `python -m npcbook book --cluster ADDRESS`.
 #
 # Features of one patient's image, the central function, from the library:
 
@@ -597,15 +591,14 @@ def score_unseen(features, months, happened, seed, n_folds, max_correlation, out
 
 def score_all_unseen(features, columns, *settings):
     """Return the scores of `score_unseen`, a column a signature."""
-    jobs = (delayed(score_unseen)(features[names], *settings) for names in columns.values())
-    return pd.DataFrame(dict(zip(columns, Parallel()(jobs), strict=True)))
+    jobs = [(features[names], *settings) for names in columns.values()]
+    return pd.DataFrame(dict(zip(columns, spread(score_unseen, jobs), strict=True)))
 
 
 # %%
 seen, outcome = complete.loc[training], (time[training].to_numpy(), event[training].to_numpy())
 chosen = (seed, n_folds, max_correlation, 5)
-with parallel_config(n_jobs=workers):
-    crossed = chapter.keep("out_of_fold.csv", score_all_unseen, seen, columns, *outcome, *chosen)
+crossed = chapter.keep("out_of_fold.csv", score_all_unseen, seen, columns, *outcome, *chosen)
 for name in crossed.columns[crossed.isna().any()]:
     reason = "too few events to repeat the selection; training scores stay apparent."
     chapter.notes[f"{name}, out of fold"] = reason

@@ -578,6 +578,10 @@ PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; n
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
 SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
+SHARED = "share work out to this Dask scheduler, or local:N, to N processes of this computer"
+#: Packages that not everybody needs, and what to install for them.
+OPTIONAL = dict.fromkeys(("pydicom", "highdicom"), "pydicom highdicom")
+OPTIONAL |= dict.fromkeys(("dask", "distributed"), "distributed")
 #: Commands of two words, such as ``import table``: what the first of them is about.
 GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
 #: What each command does; a hyphen stands behind the first of two words that `GROUPS` has.
@@ -606,6 +610,7 @@ OPTIONS = (
     ("verify-run", "run", A_RUN),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
+    ("book simulate", "--cluster", {"metavar": "ADDRESS", "help": SHARED}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
@@ -630,7 +635,7 @@ OPTIONS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
-    from npcbook.store import Interrupted, check_root
+    from npcbook.store import Interrupted, check_root, cluster
 
     def stop(number: int, frame: object) -> None:
         raise Interrupted
@@ -640,7 +645,8 @@ def main(arguments: list[str] | None = None) -> int:
         if any("" in (value if isinstance(value, list) else [value]) for value in vars(given).values()):
             raise ValueError("An argument is empty: give a name or a value, or leave the option out.")
         check_root(make=given.command in ("book", "simulate", "import"))
-        return given.act(given)
+        with cluster(getattr(given, "cluster", None)):
+            return given.act(given)
     except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 130
@@ -658,9 +664,9 @@ def explain(error: Exception) -> int:
     from npcbook.store import is_refusal
 
     if isinstance(error, ModuleNotFoundError):
-        if error.name not in ("pydicom", "highdicom"):
+        if error.name not in OPTIONAL:
             raise error
-        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
+        print(f"This needs {error.name}: python -m pip install {OPTIONAL[error.name]}", file=sys.stderr)
         return 2
     if isinstance(error, MemoryError):
         print("There is not enough memory: close other programs, and go on.", file=sys.stderr)

@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from npcbook.book.branches import link
 from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown, write_results
 from npcbook.book.run import plan_chapters
@@ -135,13 +136,13 @@ def _copy_pages(source: Path, chapters: set[str]) -> None:
         (source / "notebooks" / name).write_text(text)
 
 
-def copy_tree(source: Path, target: Path) -> None:
+def copy_tree(source: Path, target: Path, copy_file: Callable = shutil.copyfile) -> None:
     """Copy a folder's files; unlike by shutil, the copies of what nobody may write to may be written to."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            copy_file(path, copy)
 
 
 def api_pages() -> dict[str, str]:
@@ -445,7 +446,7 @@ def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    copy_tree(run_folder / "results", html / "results")
+    copy_tree(run_folder / "results", html / "results", link)
     copy_tree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
         copy_tree(site, html)
@@ -455,10 +456,13 @@ def copy_beside(run_folder: Path, html: Path) -> None:
 
 
 def finish_pages(html: Path) -> None:
-    """Take the script that draws formulas, a megabyte, off pages without any; say what cells head."""
+    """Take what draws formulas off pages without any, say what cells head, and remove what nobody needs."""
     for page in html.rglob("*.html"):
         text = TOP_CELLS.sub('<th scope="col"', ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text()))
         page.write_text(text if "math notranslate" in text else FORMULA_SCRIPTS.sub("", text))
+    other_ways = set(html.glob("_static/mathjax/*-*.js")) - {html / "_static/mathjax/tex-chtml.js"}
+    for path in (*other_ways, html.parent / ".doctrees", html.parent / "jupyter_execute"):
+        remove(path)
 
 
 def missing_pages(html: Path) -> list[str]:

@@ -328,7 +328,7 @@ def disk_space(cohort_folder: Path, parts: Parts) -> str:
         total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
     free = shutil.disk_usage(cohort_folder).free
     return (
-        f"{found} images: prepared copies take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"{found} images: prepared copies take about {1.2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
         f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
     )
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
 from npcbook.imaging.volumes import check_place, itk_errors
-from npcbook.store import check_limit, progress
+from npcbook.store import check_limit, spread
 
 #: In what the slices of one image agree, beside their direction.
 SHARED = "Rows Columns ImageType EchoTime PixelSpacing PhotometricInterpretation BitsAllocated "
@@ -88,10 +87,9 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     files = sorted(path for path in files if path.name.upper() != "DICOMDIR")
     alike = {_call(path) for path in files if is_dicom(path)}
     files = [path for path in files if _call(path) in alike]
-    jobs = Parallel(n_jobs=-1 if len(files) > 2000 else 1, return_as="generator", batch_size=200)
-    headers = jobs(delayed(read_header)(path) for path in files)
-    groups, damaged = {}, []
-    for path, header in zip(files, progress(headers, total=len(files), description="headers"), strict=True):
+    jobs, size = [(path,) for path in files], {"n_jobs": -1 if len(files) > 2000 else 1, "batch_size": 200}
+    headers, groups, damaged = spread(read_header, jobs, description="headers", **size), {}, []
+    for path, header in zip(files, headers, strict=True):
         if header is None:
             damaged.append((path, path.parent))
         elif header.get("Rows") or header["Modality"] == "RTSTRUCT":

@@ -33,11 +33,11 @@ from npcbook.imaging.trained import load_network
 from npcbook.imaging.volumes import (
     Volume,
     from_sitk,
-    half_precision,
     orient,
     read_geometry,
     read_spacing,
     read_volume,
+    rounded,
     write_mask,
     write_segments,
 )
@@ -366,7 +366,7 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
         given, series = _read_given(path)
         turned = orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
-        volume = half_precision(preprocess(turned, order=seen["order"]))
+        volume = rounded(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]

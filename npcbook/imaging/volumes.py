@@ -16,6 +16,8 @@ from npcbook.store import check_limit, check_regular
 from npcbook.words import MASK_LABELS
 
 GEOMETRY_TOLERANCE = 1e-3
+#: Of a standard deviation, in which preprocessed images are kept; and how many deviations are believed.
+STEPS, FARTHEST = 128, 2**15
 #: How many times the range of nearly all voxels a voxel may lie beyond it, and still be part of the picture.
 REACH = 3.0
 NEARLY_ALL = (0.5, 99.5)
@@ -325,10 +327,10 @@ def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
     return tuple(_open(path).GetSpacing()[::-1])
 
 
-def half_precision(volume: Volume) -> Volume:
-    """Round a preprocessed image as `store_volume` does: half precision keeps three digits of a z-score."""
-    with np.errstate(over="ignore"):  # what does not fit is found as not finite
-        return replace(volume, image=volume.image.astype(np.float16).astype(np.float32))
+def rounded(volume: Volume) -> Volume:
+    """Round a preprocessed image as `store_volume` does: to 1/128 standard deviation; NaN beyond FARTHEST."""
+    image = np.where(np.abs(volume.image) < FARTHEST, np.rint(volume.image * STEPS) / STEPS, np.nan)
+    return replace(volume, image=image.astype(np.float32))
 
 
 def without_extremes(volume: Volume) -> Volume:
@@ -369,16 +371,24 @@ def without_extremes(volume: Volume) -> Volume:
 
 
 def store_volume(path: str | os.PathLike, volume: Volume) -> None:
-    """Write a preprocessed image in half precision, quick to read again (its mask stays with the cohort)."""
+    """Write a preprocessed image, rounded, small and quick to read again (its mask stays with the cohort).
+
+    Steps above the lowest are whole numbers of four bytes, two of which say nothing. Lowest, second, third
+    and last bytes each lie together, which is what the compression needs.
+    """
     place = {
         name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction", "extremes")
     }
-    _check_finite(half_precision(volume), "The preprocessed image")
-    np.savez(path, image=volume.image.astype(np.float16), **place)
+    _check_finite(volume := rounded(volume), "The preprocessed image")
+    steps = (volume.image * STEPS).astype(np.int64)
+    planes = np.moveaxis((steps - steps.min()).astype("<u4")[..., None].view(np.uint8), -1, 0)
+    np.savez_compressed(path, planes=planes, least=steps.min(), **place)
 
 
 def load_volume(path: str | os.PathLike) -> Volume:
     """Read an image that `store_volume` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         place = (tuple(stored[name].tolist()) for name in ("spacing", "origin", "direction"))
-        return Volume(stored["image"].astype(np.float32), None, *place, extremes=int(stored["extremes"]))
+        planes = np.ascontiguousarray(np.moveaxis(stored["planes"], 0, -1))
+        image = ((planes.view("<u4")[..., 0] + stored["least"]) / STEPS).astype(np.float32)
+        return Volume(image, None, *place, extremes=int(stored["extremes"]))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
 from npcbook.cohort.importing import contours
 from npcbook.cohort.importing.keys import read_key, write_key
@@ -29,7 +28,7 @@ from npcbook.cohort.importing.rules import (
 from npcbook.cohort.importing.series import FLAT, Item, find_items, read_image
 from npcbook.cohort.importing.sheet import write_page, write_row
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.store import atomic_path, progress
+from npcbook.store import atomic_path, spread
 from npcbook.words import SEQUENCES
 
 LOG = "images.tsv"
@@ -130,9 +129,9 @@ def _begin(out: Path, ids: dict[str, str]) -> list[str]:
 def _convert_all(items: list[Item], rules: Rules, ids: dict[str, str], out: Path | None) -> list[dict]:
     """Convert all patients side by side; return one record for each image, or for what went wrong."""
     mine = {patient: [item for item in items if item.patient == patient] for patient in ids}
-    jobs = [delayed(_convert_patient)(found, rules, ids[patient], out) for patient, found in mine.items()]
-    run = Parallel(n_jobs=-1 if len(jobs) > 8 else 1, return_as="generator")
-    done = progress(run(jobs), total=len(jobs), description="importing images")
+    jobs = [(found, rules, ids[patient], out) for patient, found in mine.items()]
+    size = {"n_jobs": -1 if len(jobs) > 8 else 1}
+    done = spread(_convert_patient, jobs, description="importing images", **size)
     return [record for records in done for record in records]
 
 
