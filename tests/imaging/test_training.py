@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from npcbook.imaging import features as features_module, training
 from npcbook.imaging.features import extract_features, features_table, region_features, segment_patients
+from npcbook.imaging.grids import restore_grid
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, save_network
 from npcbook.imaging.training import (
@@ -171,8 +172,9 @@ def test_features_are_kept_and_only_made_anew_for_other_images_or_a_damaged_file
     monkeypatch.setattr(features_module, "extract_features", lambda *a, **k: made.append(1) or again(*a, **k))
     first = segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
     seen = again(network, images)
-    pd.testing.assert_frame_equal(first, features_table(seen), rtol=1e-5)
-    np.testing.assert_array_equal(read_mask(files[9][1]), seen.labels[9])
+    pd.testing.assert_frame_equal(first, features_table(seen), atol=1e-5)
+    drawn = restore_grid(seen.probability[9], Volume(images[9], None, (5.0, 2.0, 2.0))).mask
+    np.testing.assert_array_equal(read_mask(files[9][1]), drawn)
     assert len(made) == 2  # eight at once, and two
     files[9][1].unlink()
     found = segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
