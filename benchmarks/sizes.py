@@ -3,7 +3,7 @@
 Usage: ``python benchmarks/sizes.py [--steps N4 features] [--sizes 16x64x64] [--update]``
 
 Every step runs in a process of its own, on one thread, on a synthetic patient of that size: once to warm up
-on a small one, then timed. Memory is the most that the process held in RAM meanwhile, less what it held
+on a small one, then timed (CPU time). Memory is the most that the process held meanwhile, less what it held
 before (interpreter, libraries). Steps that go through images are told for one patient with three sequences;
 ``predict`` draws and measures one sequence after preprocessing, ``check`` reads three with contours.
 The table goes to ``sizes.csv`` and, with ``--update``, into README.md. Linux only: memory is read from /proc.
@@ -168,9 +168,9 @@ def measure(name: str, folder: Path, size: str) -> dict:
         getattr(small, each)()  # loads libraries, and what they set up once
     step = Step(folder / size, size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, start = memory("VmRSS"), time.perf_counter()
+    before, start = memory("VmRSS"), time.process_time()
     n = getattr(step, name)()
-    seconds, peak = time.perf_counter() - start, memory("VmHWM") - before
+    seconds, peak = time.process_time() - start, memory("VmHWM") - before
     return {"step": name, "patients at once": n, "seconds": seconds / n, "MB": peak}
 
 

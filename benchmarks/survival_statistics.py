@@ -192,7 +192,7 @@ def plain_auc(time, event, risk) -> tuple[float, float]:
 
 
 def measure(call) -> tuple[float, float]:
-    """Return the median CPU seconds of up to five calls, and the peak of newly allocated memory in MB."""
+    """Return the median CPU time (s) of up to five calls, and the peak of newly allocated memory in MB."""
     seconds = []
     while len(seconds) < 5 and sum(seconds) < 3:
         start = clock.process_time()

@@ -125,7 +125,7 @@ class _Learner:
     def __init__(self, network: UNet3d, features, target, who: np.ndarray, settings: PrognosisSettings):
         self.target, self.settings = (target := target[who]), settings
         # No copy of what may be larger than memory.
-        self.features = Subset(features, np.flatnonzero(who))
+        self.features = Subset(features, torch.from_numpy(np.flatnonzero(who)))
         share = target.double().mean().clamp(0.5 / len(target), 1 - 0.5 / len(target))
         self.deep = _Deep(network, settings.frozen_levels, settings.seed, share).to(settings.device)
         rate = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -213,8 +213,8 @@ def _train_on(network_file, images, event, fold, settings: PrognosisSettings) ->
     for epoch in progress(epochs, total=settings.epochs, description="training on for metastasis, epochs"):
         losses, logits = [learner.learn() for learner in learners], torch.zeros(len(fold), 2)
         for who, learner in zip(learning[:-1], learners[:-1], strict=True):
-            left = (fold >= 0) & ~who
-            logits[left] = _apply(learner.deep, Subset(shallow, np.flatnonzero(left)), device)
+            left = torch.from_numpy(np.flatnonzero((fold >= 0) & ~who))
+            logits[left] = _apply(learner.deep, Subset(shallow, left), device)
         held_out = F.cross_entropy(logits[rows], target[rows]).item()
         if held_out < min((one["held_out_loss"] for one in history), default=np.inf):
             risk = logits[rows].double().softmax(dim=1)[:, 1].numpy()
