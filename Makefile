@@ -48,13 +48,14 @@ clean: $(READY)
 lock: $(READY)
 	$(RUN) tools/lock.py
 
-# pyradiomics is compiled against the numpy that is already there, so it goes in between.
+# pyradiomics is compiled against the numpy that is already there, so it goes in between. Modules are turned
+# into bytecode when first used, which most never are.
 $(READY): requirements.lock pyproject.toml
 	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages
 	[ -x $(RUN) ] || $(call quoted,$(PYTHON)) -m venv .venv
 	@echo "Installing the pinned packages (about two minutes) ..."
-	$(RUN) -m pip install -q --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
-	PYTHONPATH=tools/build_shim $(RUN) -m pip install -q --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
-	$(RUN) -m pip install -q --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(RUN) -m pip install -q --no-compile --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
+	PYTHONPATH=tools/build_shim $(RUN) -m pip install -q --no-compile --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
+	$(RUN) -m pip install -q --no-compile --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install -q --no-compile --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -52,7 +52,7 @@ from npcbook.paper import (
     score_spread,
     two_rate_p,
 )
-from npcbook.words import COHORTS, LABELS, MODELS, format_number
+from npcbook.words import COHORTS, LABELS, MISSING, MODELS, format_number
 
 # %% tags=["parameters"]
 run_folder = "data/runs/laptop-synthetic"  # where the tables go
@@ -133,7 +133,7 @@ rows += [
      fits or "depends on batches of something smaller, or on a narrower network", "moderate"),
 ]  # fmt: skip
 
-# %%
+# %% tags=["hide-output"]
 network = [check("Network", what, as_printed[f"text.methods.{i}"], *rest) for what, i, *rest in rows]
 what, text = (
     "Dice loss, Equation 1: both sides",
@@ -473,7 +473,7 @@ else:
 # %%
 claims = read_claims()
 tested_by = published["p_printed"].where(published["p_printed"] != "", as_printed)
-claims["printed p"] = [", ".join(tested_by[ids.split()]) or "none" for ids in claims["printed_tests"]]
+claims["printed p"] = [", ".join(tested_by[ids.split()]) or MISSING for ids in claims["printed_tests"]]
 shown = claims[["claim", "source", "needs", "printed p", "finding"]]
 chapter.table("claims", shown, "Claims of the paper, what each would need, and what is printed.")
 unsupported = (~claims["finding"].str.startswith("supported")).sum()
@@ -496,12 +496,14 @@ chapter.write("checks", result)
 kind = result["verdict"].str.split(" on ").str[0]
 totals = pd.crosstab(result["topic"], kind).rename_axis(columns=None).reset_index()
 chapter.table("verdicts", totals, "Verdicts by topic.")
+
+# %% tags=["hide-output"]
 notable = result[result["verdict"] != "reproduces"].copy()
 notable["check"] = notable.pop("topic") + ": " + notable["check"]
 chapter.table("against_paper", notable, "Sentences that do not reproduce, or only under a condition.")
-chapter.takeaway(1, f"""Of {len(result)} further checks, of sentences, footnotes and methods,
-{(kind == "reproduces").sum()} reproduce and {(kind == "depends").sum()} depend on a reading that print leaves
-open ([all](#printed-sentences-against)).""")  # fmt: skip
+chapter.takeaway(1, f"""**Of {len(result)} checks of sentences, footnotes and methods
+{(kind == "reproduces").sum()} reproduce, and {(kind == "depends").sum()} depend on a reading that print
+leaves open** ([all](#printed-sentences-against)).""")  # fmt: skip
 better = unseen.loc[unseen["gain"] > 0, "check"]
 chapter.takeaway(4, f"""{len(better)} of {len(unseen)} printed results are better in validation than in the
 patients that the model was fitted on ([unseen](#printed-unseen)).""")  # fmt: skip

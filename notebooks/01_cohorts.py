@@ -24,7 +24,7 @@ from npcbook.book import in_short
 in_short()
 
 # %% [markdown]
-# **Reads** a cohort on disk, synthetic or your own. **Writes** `cohort.csv`, the analysed patients, for
+# **Reads** a cohort on disk. **Writes** `cohort.csv`, the analysed patients, for
 # all later chapters.
 #
 # ## Setup
@@ -70,10 +70,10 @@ patients_shown = 4  # 1 to all patients; rows of the montage
 #
 # The patients of the paper have {term}`stage II` {term}`nasopharyngeal carcinoma` and were treated with
 # intensity-modulated radiotherapy at three hospitals. Their data are not public. A cohort is here a folder:
-# one table with a row per patient, three MR sequences per patient, and contours of tumour and lymph nodes for
-# each sequence; by default a {term}`synthetic cohort`, drawn in the same format and read by the same code as
-# one's own ([how it was made](11_datasheet.ipynb)). `python -m npcbook check` lists everything that is wrong
-# with a cohort; this chapter stops at a table with errors.
+# one table with a row per patient, three MR sequences per patient, and contours of tumour and lymph nodes
+# for each sequence. <span class="planted">This one is a {term}`synthetic cohort`, drawn in the same format
+# and read by the same code as one's own ([how it was made](11_datasheet.ipynb)).</span> `python -m npcbook
+# check` lists everything that is wrong with a cohort; this chapter stops at a table with errors.
 
 # %%
 chapter = open_chapter("01_cohorts", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -99,23 +99,17 @@ shown = flow.rename(columns=headings).rename_axis(index="patients", columns=None
 chapter.table("flow", shown, "Patients read, excluded and analysed, by hospital.")
 chapter.say(f"The paper analysed {printed['total.n']} patients.")
 n = {name: (patients["cohort"] == name).sum() for name in COHORTS}
-test = f"{n['validation']} test them" if n["validation"] else "there is no validation cohort to test them"
-chapter.takeaway(
-    1,
-    f"{n['training']} patients train the models and {test}; {(reason != '').sum()} were read but not "
-    "analysed ([flow](#cohorts-flow)).",
-)
 chapter.say("\n".join(f"- {line}." for line in read_parts(cohort_folder).reading()))
 
 # %% [markdown]
 # (cohorts-flow)=
 # The same as a flow chart, the counterpart of the paper's Figure 1. Reasons of exclusion come from the
-# cohort's own column `exclusion`; none are invented, so that a simulated cohort, which draws only patients
-# who qualify, shows none.
+# cohort's own column `exclusion`. <span class="planted">A simulated cohort draws only patients who
+# qualify.</span>
 
 # %%
 counts = reason[reason != ""].value_counts().sort_index()
-reasons = [textwrap.fill(f"{name}: n = {n}", 40) for name, n in counts.items()] or ["none"]
+reasons = [textwrap.fill(f"{name}: n = {n}", 40) for name, n in counts.items()]
 hospitals = {}
 for name in present:
     centers = groups[name]["center"].value_counts().sort_index().items()
@@ -130,8 +124,9 @@ arrow = {"arrowstyle": "->"}
 ax.text(0.5, 0.94, f"Read\nn = {len(everyone)}", va="center", **style)
 ax.text(0.5, 0.5, f"Analysed\nn = {len(patients)}", va="center", **style)
 ax.annotate("", (0.5, 0.59), (0.5, 0.85), arrowprops=arrow)
-ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
-ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons), va="center", **style | {"ha": "left"})
+if reasons:
+    ax.annotate("", (0.7, 0.72), (0.5, 0.72), arrowprops=arrow)
+    ax.text(0.73, 0.72, "Excluded\n" + "\n".join(reasons), va="center", **style | {"ha": "left"})
 for x, name in zip(np.linspace(0.22, 0.78, len(present)), present, strict=True):
     text = f"{name.capitalize()}\nn = {len(groups[name])}\n{hospitals[name]}"
     ax.text(x, 0.19, text, va="top", **style)
@@ -304,6 +299,7 @@ table = side_by_side(rows, tests, present)
 if len(present) == 2:
     counted = rows[rows["text"].str.endswith(")") & rows["low"].isna()]
     share = counted.set_index(["characteristic", "level", "group"])["value"].unstack() / 100
+    share = share.reindex(columns=present)  # neither where nothing is counted
     a, b = share["training"], share["validation"]
     spread = np.sqrt((a * (1 - a) + b * (1 - b)).clip(lower=0) / 2)
     difference = ((a - b).abs() / spread.where(spread > 0)).round(2)
@@ -405,6 +401,11 @@ months = follow_up[["median", "q1", "q3"]].map(lambda value: format_number(value
 chapter.table(
     "follow_up", follow_up.assign(**months), "Follow-up in months by three definitions: median and quartiles."
 )
+test = f"{n['validation']} test them" if n["validation"] else "there is no validation cohort to test them"
+half = follow_up.loc[follow_up["definition"].eq("reverse Kaplan–Meier"), "median"].min()
+told = f", and half of each cohort was followed for {half:.0f} months or longer" if half == half else ""
+said = f"**{n['training']} patients train the models and {test}{told}** ([flow](#cohorts-flow))."
+chapter.takeaway(1, said)
 
 # %% [markdown]
 # *How to read it.* A rate at the {term}`horizon` rests on the patients followed to it. If the lower
@@ -416,7 +417,7 @@ chapter.table(
 #
 # A cohort may be more than one hospital, and what is true of the cohort need not be true of each.
 
-# %%
+# %% tags=["hide-output"]
 centers = sorted(patients["center"].unique())
 by_center = describe("center", centers)
 table = side_by_side(by_center, compare_all("center"), centers)
@@ -544,8 +545,9 @@ chapter.figure("montage", fig, alt)
 #
 # ## Against the paper
 #
-# Every number of the paper's Table 1 with the same number of this cohort. {term}`Truth <planted truth>`
-# exists for DMFS at five years only: the mean planted probability of having no metastasis by then.
+# Every number of the paper's Table 1 with the same number of this cohort. <span class="planted">{term}`Truth
+# <planted truth>` exists for DMFS at five years only: the mean planted probability of having no metastasis by
+# then.</span>
 
 # %%
 SUBJECTS = {
@@ -597,12 +599,12 @@ for name in sorted({"1", "2", "3"} & set(centers)):
 chapter.against_paper("The paper's Table 1 beside this cohort.")
 
 # %% [markdown]
-# *What agreement means.* In the default synthetic cohort the margins of this table are what it was drawn to
-# have, so agreement shows that the generator keeps its specification, and that the tests computed here are
-# the ones behind print. Where a p-value differs although the counts agree, the printed one does not follow
-# from the printed counts, on which [chapter 00](00_printed_numbers.ipynb) has more. In a scenario with other
-# patients, or in one's own cohort, differences are expected and are what the reader of later chapters must
-# know. Rates and follow-up depend on chance even where margins are fixed.
+# *What agreement means.* <span class="planted">In the default synthetic cohort the margins of this table are
+# what it was drawn to have, so agreement shows that the generator keeps its specification, and that the tests
+# computed here are the ones behind print.</span> Where a p-value differs although the counts agree, the
+# printed one does not follow from the printed counts, on which [chapter 00](00_printed_numbers.ipynb) has
+# more. In patients other than the paper's differences are expected, and are what the reader of later chapters
+# must know. <span class="planted">Rates and follow-up depend on chance even where margins are fixed.</span>
 #
 # ```{admonition} Try this
 # :class: tip
@@ -610,9 +612,9 @@ chapter.against_paper("The paper's Table 1 beside this cohort.")
 #
 # - `horizon_months = 96`: more metastases have happened by then, so the rates fall; fewer patients are
 #   followed so far, so the intervals widen. The rates are no longer set beside print, which has five years.
-# - `cohort_folder`: point it at another cohort, for example one made by `python -m npcbook simulate
-#   --scenario shift`, and give `run_folder` a new name. Standardised differences grow where the case mix of
-#   the other hospitals was shifted; the truth column says by how much risk did.
+# - <span class="planted">`cohort_folder`: point it at another cohort, for example one made by `python -m
+#   npcbook simulate --scenario shift`, and give `run_folder` a new name. Standardised differences grow where
+#   the case mix of the other hospitals was shifted; the truth column says by how much risk did.</span>
 # ```
 
 # %%
@@ -621,9 +623,9 @@ parts = (
     f"the {c} cohort had {len(g)} patients with {n_events[c]} {EVENTS.lower()}" for c, g in groups.items()
 )
 where = (f"{name} ({(patients['center'] == code).sum()})" for name, code in names.items())
-left_out = "; ".join(reasons) or "none"
+left_out = f" (left out: {'; '.join(reasons)})" if reasons else ""
 chapter.methods(
-    f"""Patients. Of {len(everyone)} patients read {len(patients)} were analysed (left out: {left_out});
+    f"""Patients. Of {len(everyone)} patients read {len(patients)} were analysed{left_out};
     {", ".join(parts)}. Hospitals: {", ".join(where)}. Distant metastasis-free survival counts metastasis;
     deaths without one are censored. All models, cut-offs and scalings were fitted on the training cohort."""
 )
@@ -631,10 +633,10 @@ chapter.methods(
 # %% [markdown]
 # ## Limits and deviations
 #
-# - A synthetic cohort is drawn from the margins of Table 1. That its table agrees with print shows that the
-#   generator keeps its specification, and nothing about the paper or about patients. What was planted is
-#   listed in [the datasheet](11_datasheet.ipynb), and where the default draw lies among 200 others
-#   [as well](#datasheet-draw).
+# - <span class="planted">A synthetic cohort is drawn from the margins of Table 1. That its table agrees with
+#   print shows that the generator keeps its specification, and nothing about the paper or about patients.
+#   What was planted is listed in [the datasheet](11_datasheet.ipynb), and where the default draw lies among
+#   200 others [as well](#datasheet-draw).</span>
 # - Table 1 tests its characteristics without correction for their number, as the paper does.
 # - LDH and EBV DNA are tested with "unknown" as a level, as the printed p-values suggest; what changes
 #   without it is worked out in [what can be checked from print](00_printed_numbers.ipynb).

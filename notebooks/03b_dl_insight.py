@@ -103,7 +103,7 @@ network_files = {sequence: network_path(source, sequence) for sequence in SEQUEN
 # For synthetic patients the planted traits can be asked for: a ridge regression from the features of all
 # three sequences, its penalty chosen within training, predicts each trait in the validation cohort. A low
 # correlation for the pooled bottleneck and a higher one for the disease and its surroundings say where
-# the information was lost. For a real cohort there is nothing planted, and the table says so.
+# the information was lost.
 
 # %% tags=["planted"]
 traits = ("size", "heterogeneity", "infiltration")
@@ -125,13 +125,13 @@ if probes:
 # ## Where the score looks
 #
 # The paper names it as a limitation that nobody knows what its network looks at. For validation patients of
-# highest risk, integrated gradients share the recommended score out to the voxels of the three pictures: what
-# each voxel adds to it in comparison with the same place on the other side of the patient's head. The
+# highest risk, integrated gradients share the recommended score out to the voxels of the three pictures:
+# what each voxel adds to it in comparison with the same place on the other side of the patient's head. The
 # head averages over the predicted tumour and shells around it, and so has to look there; a network of random
-# weights, with a random head, shows how much of the pattern comes from that alone. Where infiltration was
-# planted, the part of the attribution that falls on it can be told (voxels in which at least a tenth of the
-# tissue is infiltrated). Attributions should add up to the difference between the scores of the picture and
-# of its mirror image; the last columns say how far they do.
+# weights, with a random head, shows how much of the pattern comes from that alone. <span class="planted">Of
+# the planted infiltration the part of the attribution that falls on it can be told (voxels in which at least
+# a tenth of the tissue is infiltrated).</span> Attributions should add up to the difference between the
+# scores of the picture and of its mirror image; the last columns say how far they do.
 
 # %%
 from npcbook.imaging import Attribution, integrated_gradients, random_head, randomise, score_function
@@ -206,10 +206,10 @@ chapter.table("attribution", attributed, caption)
 
 # %% [markdown]
 # The patient of highest risk, in the slice with the largest predicted tumour. Red raises the score, blue
-# lowers it. Two lines help to read the picture: the dashed yellow one surrounds the predicted tumour, the
-# dotted green one planted infiltration, where it is known. Colours are scaled within each picture, because
-# a head of random weights has a scale of its own: the ends of the bar stand for the size of contribution
-# that all but one voxel in a thousand stay below.
+# lowers it. The dashed yellow line surrounds the predicted tumour<span class="planted">, the dotted green
+# one planted infiltration</span>. Colours are scaled within each picture, because a head of random weights
+# has a scale of its own: the ends of the bar stand for the size of contribution that all but one voxel in a
+# thousand stay below.
 
 
 # %%
@@ -247,10 +247,11 @@ chapter.figure("attribution", fig, alt)
 
 # %% [markdown]
 # Where the random network does as well as the trained one, the place of an attribution says nothing about
-# what was learnt. Of synthetic patients more can be asked: the same patient can be imaged again with one
-# trait changed and all else equal, scanner and noise included, and the score must answer. Below, the change
-# of the combined recommended score per standard deviation of a trait (from one below the mean to one above
-# it), beside what the trait adds to the planted hazard. The score is shrunk, so that proportions count.
+# what was learnt. <span class="planted">Of synthetic patients more can be asked: the same patient can be
+# imaged again with one trait changed and all else equal, scanner and noise included, and the score must
+# answer. Below, the change of the combined recommended score per standard deviation of a trait (from one
+# below the mean to one above it), beside what the trait adds to the planted hazard. The score is shrunk, so
+# that proportions count.</span>
 
 
 # %%
@@ -291,24 +292,27 @@ if answers:
         "answers", answers, f"How the score answers to a changed trait, {len(planted_in)} patients."
     )
     strongest = answers.loc[answers[names[2]].abs().fillna(0).idxmax()]
-    text = f"""Of the planted traits, changed one at a time in otherwise equal pictures, the score
-answers most to {strongest.iloc[0]} ({format_number(strongest.iloc[2])}) per standard deviation"""
-    chapter.takeaway(1, f"{text} ([what the score rests on](#dl-attribution)).")
+    text = f"""Changed by one standard deviation in otherwise equal pictures, {strongest.iloc[0]} moves the
+score by {format_number(strongest.iloc[2])}, more than the other planted traits"""
+    chapter.takeaway(2, f"{text} ([what the score rests on](#dl-attribution)).")
 
 # %%
 if truth is not None:
     probed = pd.DataFrame(probes).set_index("trait")["region"].map(format_number)
     said = ", ".join(f"{trait} {r}" for trait, r in probed.items())
     chapter.takeaway(
-        2,
+        3,
         f"""How well the stored features let a regression read each trait, correlation in the
 validation cohort: {said} ([what the features know](#dl-probes)).""",
     )
 near = pd.DataFrame(rows).mean(numeric_only=True)
+most = "Of what the voxels add to the score"
+if len(answers):
+    most = f"The score answers most to {strongest.iloc[0]}; of what the voxels add to it"
 chapter.takeaway(
-    3,
-    f"""Of what the voxels add to the scores of the patients of highest risk,
-{format_number(100 * near["predicted tumour"], 0)} % falls on the predicted tumour; the rest lies mostly in
+    1,
+    f"""**{most} in the patients of highest risk,
+{format_number(100 * near["predicted tumour"], 0)} % falls on the predicted tumour.** The rest lies mostly in
 the shells around it ([where the score looks](#dl-attribution)).""",
 )
 
@@ -324,6 +328,6 @@ the shells around it ([where the score looks](#dl-attribution)).""",
 # :class: tip
 # Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `explained_patients`, more of them: does the share that falls on the predicted tumour stay where it is?
-# - `seed`: another random network and head. What moves was never learnt.
+# - `explained_patients = 8`: does the share that falls on the predicted tumour stay where it is?
+# - `seed = 7`: another random network and head. Their columns move, those of the trained network stay.
 # ```

@@ -40,7 +40,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import SimpleITK as sitk
-from joblib import Parallel, delayed, parallel_config
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -75,7 +74,7 @@ from npcbook.statistics import (
     stratified_folds,
     uncorrelated_features,
 )
-from npcbook.store import project_path
+from npcbook.store import project_path, spread
 from npcbook.words import DISPLAY_NAMES, SEQUENCES, STRUCTURES, format_number, format_p, or_dash
 
 # %% tags=["parameters"] needs="dmfs metastases images contours"
@@ -89,8 +88,8 @@ workers = 2  # 1 to 256; processes
 # %% [markdown]
 # ## Data
 #
-# The patients of chapter 01 with their follow-up and, where something was planted, their truth; images and
-# contours are read further down, when features are taken from them.
+# The patients of chapter 01 with their follow-up<span class="planted"> and their planted truth</span>; images
+# and contours are read further down, when features are taken from them.
 
 # %%
 chapter = open_chapter("04_radiomics", run_folder=run_folder, cohort_folder=cohort_folder)
@@ -191,9 +190,8 @@ chapter.record("text.radiomics.features", three["columns"])
 chapter.record("text.radiomics.features_per_sequence", total["columns"])
 chapter.table("count", count, "Columns per block, counted from the extractor.")
 chapter.takeaway(
-    1,
-    f"The layout of the deposited script gives {three['columns']} columns for three sequences, as printed. "
-    f"Of each sequence's {total['columns']}, {total['copies']} repeat another column and "
+    2,
+    f"Of each sequence's {total['columns']} columns {total['copies']} repeat another, and "
     f"{len(lost) * blocks.loc['texture', 'images']} more were computed and overwritten "
     "([where the number comes from](#radiomics-count)).",
 )
@@ -203,7 +201,7 @@ chapter.takeaway(
 # reader of the script's table who takes `Contrast` for that of the grey-level co-occurrence matrix reads
 # another quantity. And these are the copies:
 
-# %%
+# %% tags=["hide-output"]
 losses = lost.groupby("feature", as_index=False).agg(lost=("lost", ", ".join), kept=("kept", "first"))
 chapter.table("lost_names", losses, "Texture features overwritten by a later class of the same name.")
 copies = layout[copy].groupby("feature", sort=False)["image"].agg(", ".join).reset_index()
@@ -240,7 +238,7 @@ extraction = pd.DataFrame(extraction, columns=steps.columns).query("parameter !=
 steps = pd.concat([steps, extraction], ignore_index=True)
 chapter.write("steps", steps)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-output"]
 words = {"fit_size": "shorter side of the copy (voxels)", "fwhm": "width of the field's histogram (log)"}
 words |= {"iterations": "iterations at each resolution, at most", "resampledPixelSpacing": "voxel size (mm)"}
 words |= {"binWidth": "bin width", "scale": "z-scores times"}
@@ -262,12 +260,7 @@ chapter.table("steps_from_scan", shown, "From scan to feature: every step of thi
 # Laplacian-of-Gaussian and wavelet features are not purely intratumoral. Each image is filtered, cropped and
 # discretised once; every value equals that of the plain pyradiomics extractor. Each patient's result is kept,
 # and made again only if images, contours, settings or code change. Patients run side by side on this
-# computer's cores, or, by configuration alone, on a cluster:
-#
-# ```python
-# with joblib.parallel_config(backend="dask"):  # a distributed.Client is connected to the cluster
-#     found = extract_cohort(cases, folder=folder, settings=settings)
-# ```
+# computer's cores, or, by the same call, on a cluster: `python -m npcbook book --cluster ADDRESS`.
 #
 # Features of one patient's image, the central function, from the library:
 
@@ -304,11 +297,8 @@ voxels = voxels.reindex(summary.index).apply("{median:.0f} ({min:.0f}–{max:.0f
 summary["voxels: median (range)"] = voxels
 summary = summary.reset_index().assign(sequence=lambda table: table["sequence"].map(shown_names))
 chapter.table("extraction", summary, "What became of the images, and how large the regions are.")
-chapter.takeaway(
-    2,
-    f"{len(report)} images were asked for and {summary['failed'].sum()} failed; no patient is dropped "
-    "([extraction](#radiomics-extraction)).",
-)
+gave = f"{len(report) - summary['failed'].sum()} of {len(report)} images gave features"
+chapter.takeaway(4, f"{gave}; no patient is dropped ([extraction](#radiomics-extraction)).")
 
 # %% [markdown]
 # A case that fails becomes a row without values, with its reason here, and a feature without a finite
@@ -318,10 +308,9 @@ chapter.takeaway(
 # %%
 problems = report[report["reason"] != ""].groupby(["sequence", "status", "reason"], as_index=False).size()
 problems["sequence"] = problems["sequence"].replace(shown_names)
-if problems.empty:
-    problems.loc[0] = ["all", "complete", "nothing missing", len(report)]
 problems = problems.rename(columns={"status": "features", "size": "images"})
-chapter.table("problems", problems.head(20), "Images without features or with undefined ones, by reason.")
+if len(problems):
+    chapter.table("problems", problems.head(20), "Images without features or with undefined ones, by reason.")
 
 # %% [markdown]
 # (radiomics-plain)=
@@ -356,7 +345,7 @@ above by at most {difference:.1g} of their size.
 #
 # The Image Biomarker Standardisation Initiative has published consensus values for a small digital phantom.
 
-# %%
+# %% tags=["hide-output"]
 ibsi = compare_with_ibsi()
 chapter.say(f"""
 Of {len(ibsi)} features compared, {ibsi["agrees"].sum()} agree within its tolerance. The others follow
@@ -413,7 +402,7 @@ counts = counts.rename(
     columns={"varying": "not constant", "uncorrelated": f"|r| ≤ {max_correlation}", "selected": "LASSO"}
 )
 if (counts["LASSO"] == 0).any():
-    counts["note"] = np.where(counts["LASSO"] == 0, "nothing kept: the score is 0 for everyone", "–")
+    counts["note"] = np.where(counts["LASSO"] == 0, "the score is 0 for everyone", "–")
 for name, fit in fits.items():
     chapter.record(f"text.radiomics.selected.{name}", int(fit.counts["selected"]))
 chapter.table("steps", counts, "Features left after each step.")
@@ -496,7 +485,7 @@ chapter.table("penalties", pd.DataFrame(rows), caption)
 # %% [markdown]
 # Which of many related features the LASSO keeps is partly chance. The signatures as published:
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for name, fit in fits.items():
     table = pd.DataFrame({"coef": fit.coef, "mean": fit.mean, "sd": fit.sd}).loc[list(fit.selected)]
@@ -507,17 +496,17 @@ chapter.write("selection", selection)
 signatures = selection[["signature", "feature"]].replace({"signature": shown_names})
 signatures["coefficient per SD"] = selection["coef"].map(lambda b: format_number(b, 3))
 signatures["univariable p"] = selection["p_value"].map(format_p)
-if signatures.empty:
-    signatures.loc[0] = ["all are empty", "–", "–", "–"]
-chapter.table("signatures", signatures, "Features in each signature, with coefficients (higher = worse).")
+if len(signatures):
+    chapter.table("signatures", signatures, "Features in each signature, with coefficients (higher = worse).")
 
 # %% [markdown]
 # (radiomics-c-index)=
 # ## C-indices
 #
 # Training values are apparent: the same patients chose the features. The validation column is the one to
-# read. As in the paper's table of models, p-values compare each signature with one of them, here the combined
-# one. Where a truth is known, its columns show the ceiling (the C-index of the planted linear predictor).
+# read. As in the paper's table of models, p-values compare each signature with one of them, here the
+# combined one. <span class="planted">Of the truth the columns show the ceiling (the C-index of the planted
+# linear predictor).</span>
 
 
 # %%
@@ -548,18 +537,18 @@ for name, risk in scores.items():
             row[f"ceiling, {cohort}"] = format_number(ceiling.c)
             chapter.record(f"text.{cohort}.{key}", ceiling.c, track="truth")
     if scores.nunique().min() == 1:
-        row["note"] = "same for everyone: nothing was selected" if risk.nunique() == 1 else "–"
+        row["note"] = "the score is the same for everyone" if risk.nunique() == 1 else "–"
     rows.append(row)
 c_table = pd.DataFrame(rows)
 chapter.table("c_index", c_table, "C-index of each signature for distant metastasis.")
 
-# %% [markdown]
-# What has a signature picked up? Where latent variables were planted, their rank correlations with the
-# scores over all patients answer that: heterogeneity lies inside the contour, and infiltration outside,
-# where only filtered features and inexact contours reach. The last rows show how well the best single
-# feature measures heterogeneity, and what a perfect measurement of it alone would be worth in validation.
+# %% [markdown] tags=["planted"]
+# What has a signature picked up? The rank correlations of the planted latent variables with the scores over
+# all patients answer that: heterogeneity lies inside the contour, and infiltration outside, where only
+# filtered features and inexact contours reach. The last rows show how well the best single feature measures
+# heterogeneity, and what a perfect measurement of it alone would be worth in validation.
 
-# %%
+# %% tags=["planted"]
 if truth is not None:
     latents = truth[["size", "heterogeneity", "infiltration", "lp_clinical"]]
     varying = latents.loc[:, latents.nunique() > 1].rank()
@@ -602,15 +591,14 @@ def score_unseen(features, months, happened, seed, n_folds, max_correlation, out
 
 def score_all_unseen(features, columns, *settings):
     """Return the scores of `score_unseen`, a column a signature."""
-    jobs = (delayed(score_unseen)(features[names], *settings) for names in columns.values())
-    return pd.DataFrame(dict(zip(columns, Parallel()(jobs), strict=True)))
+    jobs = [(features[names], *settings) for names in columns.values()]
+    return pd.DataFrame(dict(zip(columns, spread(score_unseen, jobs), strict=True)))
 
 
 # %%
 seen, outcome = complete.loc[training], (time[training].to_numpy(), event[training].to_numpy())
 chosen = (seed, n_folds, max_correlation, 5)
-with parallel_config(n_jobs=workers):
-    crossed = chapter.keep("out_of_fold.csv", score_all_unseen, seen, columns, *outcome, *chosen)
+crossed = chapter.keep("out_of_fold.csv", score_all_unseen, seen, columns, *outcome, *chosen)
 for name in crossed.columns[crossed.isna().any()]:
     reason = "too few events to repeat the selection; training scores stay apparent."
     chapter.notes[f"{name}, out of fold"] = reason
@@ -638,13 +626,18 @@ chapter.say(f"""
 and {combined["training, out of fold"]} if no patient is scored by a selection that has seen that patient.
 Where the two lie far apart, the training column further up tells about the selection, not about patients.
 """)
+judged = "validation" if cohorts["validation"].any() else "training, out of fold"
+chapter.takeaway(
+    1,
+    f"**The {three['columns']} columns are the layout of a script that repeats some, and the signature made "
+    f"of them orders patients that it has not seen with a C-index of {combined[judged]}** "
+    "([count](#radiomics-count), [C-indices](#radiomics-c-index)).",
+)
 chapter.takeaway(
     3,
-    f"From all sequences together the LASSO keeps {len(fits['combined'].selected)} features "
-    f"([selection](#radiomics-selection)). The signature's C-index is {combined['training, apparent']} in "
-    f"training, {combined['training, out of fold']} there if the selection has not seen the patient ([out "
-    f"of fold](#radiomics-out-of-fold)), and {combined['validation']} in validation "
-    "([C-indices](#radiomics-c-index)).",
+    f"From all sequences together the LASSO keeps {len(fits['combined'].selected)} features; their C-index "
+    f"in training is {combined['training, apparent']}, and {combined['training, out of fold']} if the "
+    "selection has not seen the patient ([out of fold](#radiomics-out-of-fold)).",
 )
 
 # %% [markdown]
@@ -662,8 +655,8 @@ cross-validated error made the score.
 
 # %% [markdown]
 # The counts of features agree or disagree for a reason that can be read off the layout. A C-index near the
-# printed one shows less: the printed limits are wide, and on a synthetic cohort agreement shows only that
-# the pipeline recovers what was planted.
+# printed one shows less: the printed limits are wide<span class="planted">, and on a synthetic cohort
+# agreement shows only that the pipeline recovers what was planted</span>.
 
 # %%
 chapter.not_estimable()
@@ -673,15 +666,15 @@ chapter.not_estimable()
 # :class: tip
 # Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - `region = "tumour"` or `"nodes"`: the same features from one part of the disease. Patients without nodes
-#   then have no region: they appear among the failed cases with that reason and take the training mean, and
-#   the [correlation of the signature with volume](#radiomics-volume) should change (in chapter 04b of the
-#   branch).
+# - `region = "tumour"`: the same features from one part of the disease, so that the [correlation of the
+#   signature with volume](#radiomics-volume) should change (in chapter 04b of the branch).
+# - `region = "nodes"`: patients without nodes have no region; they appear among the failed cases with that
+#   reason and take the training mean.
 # - `bin_width = 100`: coarser grey levels in every patient. Shape stays as it is, first-order features but
 #   entropy and uniformity too; texture features change, and with them perhaps which of them are selected,
 #   while the validation C-index should stay within its limits.
 #
-# Either, like `contours`, extracts all patients anew, which takes minutes.
+# Each, like `contours`, extracts all patients anew, which takes minutes.
 # ```
 #
 # ## Limits and deviations

@@ -212,10 +212,9 @@ chapter.say(f"""
 volume is held fixed.
 """)
 chapter.takeaway(
-    1,
-    f"Volume alone reaches a C-index of {alone['C, validation']} in validation, the combined signature "
-    f"{combined['C, validation']}; the rank correlation of signature and volume is "
-    f"{combined.get('with volume', missing)} ([volume](#radiomics-volume)).",
+    2,
+    f"The combined signature's rank correlation with volume is {combined.get('with volume', missing)}; what "
+    f"it adds: p {combined.get('adds to volume, p', missing)} ([volume](#radiomics-volume)).",
 )
 
 # %% [markdown]
@@ -241,7 +240,7 @@ if len(fitted) < resamples:
     chapter.notes["bootstrap"] = f"{resamples - len(fitted)} of {resamples} samples could not be fitted."
 chosen = [names.split() for names in fitted["selected"].fillna("")]
 
-# %%
+# %% tags=["hide-output"]
 signature = list(signatures["combined"]["feature"]) if "combined" in signatures else []
 scaled = (everything - everything.mean()) / everything.std(ddof=0).replace(0, np.inf)
 related = (scaled[signature].T @ scaled / len(scaled)).abs() > max_correlation
@@ -251,10 +250,9 @@ for selected in chosen:
     again["itself or related"] += related[selected].any(axis=1)
 percent = (100 * again / max(len(chosen), 1)).rename_axis("feature").reset_index()
 frequency = percent.set_index("feature").map("{:.0f} %".format).reset_index()
-if frequency.empty:
-    frequency.loc[0] = ["the combined signature is empty", "–", "–"]
 caption = f"How often features of the combined signature return in {len(chosen)} bootstrap samples."
-chapter.table("bootstrap", frequency, caption)
+if len(frequency):
+    chapter.table("bootstrap", frequency, caption)
 
 # %% tags=["hide-input"]
 often = percent.sort_values(["itself or related", "itself"], ascending=False).head(20)
@@ -284,7 +282,7 @@ if len(sizes):
 **Conclusion.** The bootstrap signatures hold {spread} (median {sizes.median():.0f}), so the size of
 a signature is itself a draw. Less the optimism, the combined signature's training C-index is {corrected}.
 """)
-chapter.takeaway(2, f"{anew} ([bootstrap](#radiomics-bootstrap)).")
+chapter.takeaway(3, f"{anew} ([bootstrap](#radiomics-bootstrap)).")
 
 # %% [markdown]
 # For a search over so many features this correction is too small: a bootstrap sample holds about two thirds
@@ -416,11 +414,14 @@ chapter.say(f"""
 features keep a lower limit of the ICC above {limit}; rank correlation of the score: {agreed_score}.
 """)
 chapter.takeaway(
-    3,
-    f"When contours are redrawn, {share_stable(icc)} of the features keep a lower limit of the ICC above "
-    f"{limit} ([stability](#radiomics-stability)); from the network's contours instead of the manual ones, "
-    f"{share_stable(agreed)} do ([contours](#radiomics-contours)).",
+    1,
+    f"**In validation the C-index of the combined signature is {combined['C, validation']}, of volume alone "
+    f"{alone['C, validation']}; {share_stable(icc)} of the features stay reliable in redrawn contours** "
+    "([volume](#radiomics-volume), [stability](#radiomics-stability)).",
 )
+said = f"""From the network's contours instead of the manual ones, {share_stable(agreed)} keep a lower limit
+of the ICC above {limit}, which is what is called reliable here ([contours](#radiomics-contours))."""
+chapter.takeaway(4, said)
 
 # %% [markdown]
 # (radiomics-order)=
@@ -578,9 +579,8 @@ chapter.say(f"""
 # (radiomics-centres)=
 # ## Centres, before and after harmonisation
 #
-# Scanners differ between centres, and features with them. Each feature is expressed in standard
-# deviations of the training patients; the distance of a centre is how far its mean lies from the training
-# mean.
+# Scanners differ between centres, and features with them. Each feature is expressed in standard deviations
+# of the training patients; the distance of a centre is how far its mean lies from the training mean.
 #
 # What can *fitted on training* mean here? Methods that estimate an effect of each centre on the features,
 # such as ComBat, need patients of every centre at fitting time: where training has one centre, there is
@@ -673,7 +673,7 @@ if len(away):
 **Conclusion.** {conclusion}, and {medians.iloc[1]} on the scale learned on training; standardising within
 each centre takes the combined signature's validation C-index from {or_dash(before)} to {or_dash(after)}.
 """)
-chapter.takeaway(4, f"{conclusion} ([centres](#radiomics-centres)).")
+chapter.takeaway(5, f"{conclusion} ([centres](#radiomics-centres)).")
 
 # %%
 chapter.not_estimable()
@@ -683,7 +683,8 @@ chapter.not_estimable()
 # :class: tip
 # Change a line of the parameters cell and run all cells: the stored run stays, and what differs is listed.
 #
-# - More `stability_patients` or `resamples` give narrower limits and take longer in proportion.
+# - `stability_patients = 60`: the lower limits of stability come nearer to the ICC itself, which takes longer
+#   in proportion.
 # - `region = "tumour"` or `"nodes"` in [chapter 04](04_radiomics.ipynb): the correlation of the signature
 #   with volume should change here, in the branch that chapter 04 names: set `run_folder` to it.
 # ```

@@ -58,7 +58,7 @@ TIME, EVENT = ENDPOINTS["DMFS"]
 # ## Data
 #
 # One row a patient: covariates, follow-up in months, scores. The event is {term}`distant metastasis`; death
-# without one {term}`censors <censoring>`. What cannot be had is listed at the end of *Result*.
+# without one {term}`censors <censoring>`.
 
 
 # %%
@@ -206,7 +206,7 @@ for title, fits in (("univariable", univariable), ("multivariable", multivariabl
         limits = {"low": ratio.hr_low, "high": ratio.hr_high, "p_value": ratio.p_value}
         if ratio.name[-1] not in "34" and ratio.name != "n2":  # print has stage II only
             chapter.record(f"table2.{kind}.{ratio.name}", ratio.hr, **limits, track=track)
-table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].str.removesuffix(" †")
+table_2["Firth HR (95 % CI)"] = table_2["Firth HR (95 % CI)"].astype(object).str.removesuffix(" †")
 chapter.table("table_2", table_2.fillna(MISSING), "Hazard ratios of distant metastasis, training cohort.")
 
 # %% [markdown]
@@ -219,8 +219,8 @@ for fit in multivariable:
     n_parameters = len(fit.names)
     chapter.say(
         f"The multivariable model rests on {fit.n_patients} complete patients with {fit.n_events} events, "
-        f"{format_number(fit.n_events / n_parameters, 1)} for each of its {n_parameters} coefficients; "
-        f"covariates that could not enter: {'; '.join(left_out) or 'none'}. None of the "
+        f"{format_number(fit.n_events / n_parameters, 1)} for each of its {n_parameters} coefficients"
+        f"{'; covariates that could not enter: ' * bool(left_out)}{'; '.join(left_out)}. None of the "
         f"{len(hazard_ratios(univariable)) + n_parameters} p-values of the first columns is corrected."
     )
 
@@ -294,7 +294,8 @@ shown = pd.DataFrame({
 })  # fmt: skip
 chapter.table("coefficients_shown", shown, "The Cox models, fitted on the training cohort.")
 steep = [LABELS[name] for name, fit in models.items() if fit.limits == "profile" and fit.method == "Cox"]
-chapter.say(f"Wald's limits fail in: {', '.join(steep) or 'none of the models'}.")
+if steep:
+    chapter.say(f"Wald's limits fail in: {', '.join(steep)}.")
 
 # %% [markdown]
 # *How to read it.* A unit of a score may be more than any two patients differ by; per standard deviation in
@@ -435,7 +436,7 @@ for a, b in NESTED[:1]:
 # does, and is fast enough for resampling. `lifelines` takes shorter steps here than by default, since its
 # usual ones overshoot where a level is rare. Its C-index takes scores of which the *lower* is worse.
 
-# %%
+# %% tags=["hide-output"]
 STEPS = {"step_size": 0.5, "precision": 1e-12, "r_precision": 1e-14}
 fits, gaps = [], []
 for fit in [*univariable, *multivariable]:
@@ -553,13 +554,15 @@ chapter.table("recommended", recommended_c, "C-index as published and as recomme
 WHOM = {"validation": "validation", "training": "training patients, each scored without that patient's fold"}
 best = {model: found_recommended[JUDGED, model]["c_index"] for model in MODELS if model in ROWS}
 ranked = sorted((model for model in best if best[model]), key=lambda model: -best[model].c)
-before = {m: format_number(getattr(found[JUDGED, m]["c_index"], "c", None)) for m in ranked}
-texts = (f"{LABELS[m]} {best[m]}, published {before[m]}" for m in ranked)
-chapter.takeaway(
-    1,
-    f"C-index in {WHOM[JUDGED]}, by the recommended scores, best first: {'; '.join(texts) or MISSING} "
-    "([recommended](#cox-recommended); [cohorts not seen before](09c_other_cohorts.ipynb)).",
-)
+first, second = [*ranked[:2], None, None][:2]
+lead = first and f"**{LABELS[first]} ranks best in {WHOM[JUDGED]}, by the recommended scores: {best[first]}"
+with chapter.noting(f"The best model against the next, {JUDGED}"):
+    if second:
+        test = compare_c(*survival_of(JUDGED, scores_recommended[[first, second]]))
+        seldom = "would seldom" if test.p_value < 0.05 else "may well"
+        lead += f"; its lead over {LABELS[second]}, the next, is {test:3}, which chance alone {seldom} give"
+lead = f"{lead or '**No model could be judged'}** (C-index; [recommended](#cox-recommended), "
+chapter.takeaway(1, f"{lead}[cohorts not seen before](09c_other_cohorts.ipynb)).")
 
 # %%
 against = {"DL above radiomics": ("dl_combined", "radiomics_combined")}
@@ -569,7 +572,7 @@ with chapter.noting(f"Order of the models, {JUDGED}"):
     pairs = {text: survival_of(JUDGED, scores_recommended[[*pair]]) for text, pair in against.items()}
     found_order = {text: compare_c(*data) for text, data in pairs.items()}
     holds = {text: "holds" if test.difference >= 0 else "does not hold" for text, test in found_order.items()}
-    texts = (f"{text} {holds[text]} (by {with_power(test)})" for text, test in found_order.items())
+    texts = (f"{text} {holds[text]} (by {test:3})" for text, test in found_order.items())
     text = f"Of the order in print, in {WHOM[JUDGED]}, and by the recommended scores, {'; '.join(texts)}"
     if against:
         chapter.takeaway(2, f"{text} ([recommended](#cox-recommended)).")
@@ -608,14 +611,9 @@ if seen and unseen_c:
 
 # %% tags=["planted"]
 truth = read_truth(cohort_folder)
-PLANTED = {
-    "linear_predictor": "everything planted",
-    "visible": "clinical and imaging parts",
-    "lp_clinical": "clinical part",
-    "lp_imaging": "imaging part",
-}
+PLANTED = {"linear_predictor": "everything planted", "visible": "clinical and imaging parts"}
+PLANTED |= {"lp_clinical": "clinical part", "lp_imaging": "imaging part"}
 planted = {}
-ceiling = f"What could at best be reached is unknown: nothing is planted in the {len(patients)} patients"
 
 # %% tags=["planted"]
 if truth is not None:
@@ -626,7 +624,7 @@ if truth is not None:
     ceiling = or_dash(planted[JUDGED, "linear_predictor"]["c_index"] or "none, as nothing was planted")
     ceiling = f"The ceiling, for a score that knows everything which was planted, is {ceiling} in {JUDGED}"
     chapter.table("oracle", oracle, "C-index of the planted linear predictor and of its parts.")
-chapter.takeaway(5, f"{ceiling} ([what was planted](#cox-planted)).")
+    chapter.takeaway(5, f"{ceiling} ([what was planted](#cox-planted)).")
 FRONT = "dl_combined" if "dl_combined" in ROWS else MAIN
 told = f"patients that it learnt from with a C-index of {c_of['training', FRONT]}"
 told += f" and new ones with {c_of[JUDGED, FRONT]}" if len(COHORTS) > 1 else ""
@@ -664,7 +662,8 @@ chapter.not_estimable()
 # %% [markdown]
 # ## Against the paper
 #
-# In Table 4 *truth* is the oracle's value, the same for all models; in Table 2 the planted hazard ratio.
+# <span class="planted">In Table 4 *truth* is the oracle's value, the same for all models; in Table 2 the
+# planted hazard ratio.</span>
 
 # %%
 chapter.against_paper("Tables 2 and 4 as printed, and in this run.")
@@ -674,10 +673,10 @@ chapter.say(
 )
 
 # %% [markdown]
-# *What agreement means.* On a synthetic cohort estimates are expected between 1 and the planted ratio, up
-# to chance. Agreement in Table 4 reflects how much signal was put into the phantoms. Neither says that the
-# paper is right or wrong. On a real cohort agreement is replication, in so far as patients are alike and
-# none was the paper's.
+# *What agreement means.* <span class="planted">On a synthetic cohort estimates are expected between 1 and
+# the planted ratio, up to chance. Agreement in Table 4 reflects how much signal was put into the phantoms.
+# Neither says that the paper is right or wrong.</span> On a real cohort agreement is replication, in so far
+# as patients are alike and none was the paper's.
 #
 # ```{admonition} Try this
 # :class: tip

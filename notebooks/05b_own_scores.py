@@ -68,8 +68,8 @@ known = known.reindex(COHORTS).T.rename(columns=lambda name: f"{name}: patients 
 if OWN:
     chapter.table("known", known.reset_index(names="score"), "Scores of one's own, and who has one.")
 else:
-    text = f"This run was given no score: 0 of its {scores.shape[1]} scores are one's own"
-    chapter.takeaway(1, f"{text} ([result](#own-scores)).")
+    text = f"This run was given no score to judge: its {scores.shape[1]} scores are the book's own models'"
+    chapter.takeaway(1, f"**{text}** ([result](#own-scores)).")
     chapter.say(f"{text}.")
 
 # %% [markdown]
@@ -139,10 +139,13 @@ if OWN:
 judged = COHORTS[-1]
 for place, name in enumerate(OWN[:4], start=1):
     row = next(row for row in rows if (row["score"], row["cohort"]) == (name, judged))
+    more = next((row[column] for column in row if column.startswith("beside")), MISSING)
+    bold = "**" if place == 1 else ""
     chapter.takeaway(
         place,
-        f"{name}, {SUPPLIED}: C-index {row.get('C-index (95 % CI)', MISSING)} in {row['patients']} patients "
-        f"of the {judged} cohort with {row['events']} metastases ([result](#own-scores)).",
+        f"{bold}{name}, {SUPPLIED}, ranks the {row['patients']} {judged} patients with a C-index of "
+        f"{row.get('C-index (95 % CI)', MISSING)}; what it knows beside the clinical model, as hazard ratio "
+        f"per SD and its p: {more}{bold} ([result](#own-scores)).",
     )
 
 # %%
@@ -176,8 +179,6 @@ if OWN:
 # likelihood ratio has more power to see whether a score knows something that the clinical model does not.
 # Its risk groups stand in [chapter 06](06_km.ipynb), whether predicted risks are right in [chapter
 # 09b](09b_model_worth.ipynb).
-#
-# What these data could not give, if anything, is listed here with the reason.
 
 # %%
 chapter.not_estimable()

@@ -37,7 +37,7 @@ import pandas as pd
 from lifelines import CoxPHFitter
 from statsmodels.stats.multitest import multipletests
 
-from npcbook.book import axis_start, open_chapter, plot_forest, plot_kaplan_meier, show_source
+from npcbook.book import open_chapter, plot_forest, plot_panels, show_source
 from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import (
@@ -202,11 +202,6 @@ for track, whose in LOOKS:
 subgroups = pd.DataFrame(rows)
 single = subgroups["level"] != ""
 events = (subgroups["events_high"] + subgroups["events_low"])[single & (subgroups["cohort"] == JUDGED)]
-chapter.takeaway(
-    1,
-    f"The rarest arm decides: the subgroups of the {JUDGED} cohort hold between {events.min()} and "
-    f"{events.max()} distant metastases each ([forest plots](#subgroups-forest)).",
-)
 chapter.methods(
     f"""Subgroups. Hazard ratios in subgroups of the risk groups by "{model}" are from Cox models with
     Firth's penalty and profile likelihood limits, cohorts as strata where they stand together."""
@@ -286,30 +281,52 @@ by_factor = by_factor[["track", "cohort", "subgroup", "p_interaction"]]
 subgroups = subgroups.merge(by_factor, how="left", on=["track", "cohort", "subgroup"])
 chapter.say(f"Of the {single.sum()} subgroups {subgroups.loc[single, 'hr'].notna().sum()} have an estimate.")
 ours = interaction[(interaction["track"] == RECOMMENDED) & (interaction["cohort"] == WHOLE)]
-told = f"smallest p-value {format_p(ours['lr_groups'].min())} among {ours['lr_groups'].notna().sum()} factors"
+smallest, tests = ours["lr_groups"].min(), ours["lr_groups"].notna().sum()
 easiest = f"{ours['detectable'].min():.1f}" if np.isfinite(ours["detectable"].min()) else "more than 1000"
 chapter.takeaway(
     4,
-    f"Interaction by recommended groups, {WHOLE}: {told} by the likelihood ratio test. It would have "
-    f"found a ratio of hazard ratios of {easiest} or more in four of five studies: that there is no "
-    "interaction is not shown ([interaction](#subgroups-interaction)).",
+    f"Interaction by recommended groups, {WHOLE}: smallest p-value {format_p(smallest)} of {tests} factors. "
+    f"The test would have found a ratio of hazard ratios of {easiest} or more in four of five studies: that "
+    "there is no interaction is not shown ([interaction](#subgroups-interaction)).",
+)
+
+# %%
+honest = subgroups[(subgroups["track"] == RECOMMENDED) & (subgroups["cohort"] == WHOLE) & single]
+better = "shown for a factor" if smallest * tests < 0.05 else "neither shown nor excluded"
+chapter.takeaway(
+    1,
+    f"**By the groups {RECOMMENDED}, high risk fares worse in {(honest['hr'] > 1).sum()} of the "
+    f"{honest['hr'].notna().sum()} subgroups with an estimate ({WHOLE}), and in "
+    f"{(honest['hr_low'] > 1).sum()} the interval leaves out 1; that the score separates better in "
+    f"some than in others is {better}** ([forest plots](#subgroups-forest)).",
 )
 
 # %% [markdown]
 # (subgroups-forest)=
 # ### Forest plots (Fig. 4)
 #
-# The counterparts of the paper's Figure 4A and B with the published groups, then the recommended groups in
-# validation alone and in both cohorts. Each line is one subgroup. Under its name stand
+# The recommended groups in both cohorts and in validation alone, then the counterparts of the paper's Figure
+# 4B, and folded of A (training), with the published groups. Each line is one subgroup. Under its name stand
 # events/patients in the high- and the low-risk arm. The axis of each figure is as long as its estimates need,
 # so that the two differ. The interaction p is that of the likelihood ratio test, not the paper's.
 
+
 # %% tags=["hide-input"]
-for track, whose in (look for look in LOOKS if len(COHORTS) == 1 or look != (RECOMMENDED, "training")):
+def draw_forest(track, whose):
+    """Draw the subgroups of a cohort, or of both, by the groups of a track."""
     ax = plot_forest(subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == whose)])
     ax.set_title(f"{whose.capitalize()}, {track}", loc="left")
     alt = f"Forest plot: hazard ratio of high against low risk in each subgroup, {whose}, groups {track}."
     chapter.figure(f"forest_{whose}_{track}".replace(" ", "_"), ax.figure, alt)
+
+
+drawn = [look for look in LOOKS if look[1] != "training" or len(COHORTS) == 1]
+for look in sorted(drawn[::-1], key=lambda look: look[0] != RECOMMENDED):
+    draw_forest(*look)
+
+# %% tags=["hide-output"]
+if (PUBLISHED, "training") in LOOKS and len(COHORTS) > 1:
+    draw_forest(PUBLISHED, "training")
 
 # %%
 t2n0_hr = {}
@@ -374,27 +391,38 @@ def numbers_of(track, whose):
 
 
 # %%
-for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
+def show_numbers(whose):
+    """Show the subgroups of a cohort, or of both, by the groups of both tracks."""
     parts = [numbers_of(track, w) for track, w in LOOKS if w == whose]
     about = {"training": ", whose outcomes the published score was fitted to", BOTH: ", each a stratum"}
     caption = f"High against low risk, {whose}{about.get(whose, '')}: Firth's Cox model, profile limits."
-    chapter.table(f"subgroups_{whose.split()[0]}", pd.concat(parts, axis=1).reset_index(), caption)
+    shown = pd.concat(parts, axis=1).reset_index()
+    chapter.table(f"subgroups_{whose.split()[0]}", shown, caption)
+
+
+show_numbers(JUDGED)
+
+# %% tags=["hide-output"]
+for whose in [*COHORTS[::-1], *([BOTH] if WHOLE == BOTH else [])]:
+    if whose != JUDGED:
+        show_numbers(whose)
 
 # %%
 below = {}
 for track in TRACKS:
     looked_at = subgroups[(subgroups["track"] == track) & (subgroups["cohort"] == JUDGED) & single]
-    counts = [int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm")]
-    below[track] = (
-        f"{counts[0]} of {looked_at['p_value'].notna().sum()} {track}, {counts[1]} once their number is "
-        "allowed for"
-    )
+    below[track] = [int((looked_at[name] < 0.05).sum()) for name in ("p_value", "p_holm")]
 chapter.say(
     f"*How to read it.* A dash stands where an estimate could not be had, and the last table of *Result* "
-    f"says why. Subgroups in {JUDGED} with p < 0.05: {'; '.join(below.values())}."
+    f"says why. Subgroups in {JUDGED} with p < 0.05: "
+    + "; ".join(f"{n} {track}, {held} once their number is allowed for" for track, (n, held) in below.items())
+    + "."
 )
+held = " and ".join(f"{counts[1]} {track}" for track, counts in below.items())
 chapter.takeaway(
-    2, f"Subgroups in {JUDGED} with p < 0.05: {'; '.join(below.values())} ([numbers](#subgroups-numbers))."
+    2,
+    f"Subgroups in {JUDGED} with p < 0.05 once their number is allowed for: {held}. The fewest metastases "
+    f"in one: {events.min()} ([numbers](#subgroups-numbers)).",
 )
 
 # %% [markdown]
@@ -414,7 +442,12 @@ shown = interaction.assign(
 shown["ratio"] = interaction["ratio"].map(lambda ratio: or_dash(ratio).removesuffix(" †"))
 shown["detectable"] = interaction["detectable"].map(lambda r: format_hr(r) if np.isfinite(r) else ">1000")
 columns = ["track", "cohort", "factor", "lr_groups", "ratio", "detectable", "lr_score", "gail_simon", "Q"]
-caption = "Interaction of risk and factor: does the hazard ratio differ between levels?"
+main = (shown["track"] == RECOMMENDED) & (shown["cohort"] == WHOLE)
+caption = f"Interaction of risk and factor, {WHOLE}, groups {RECOMMENDED}: does the hazard ratio differ?"
+chapter.table("interaction_main", shown.loc[main, columns[2:]].rename(columns=names), caption)
+
+# %% tags=["hide-output"]
+caption = "Interaction of risk and factor, every cohort and track."
 chapter.table("interaction", shown[columns].rename(columns=names), caption)
 
 # %% [markdown]
@@ -431,7 +464,7 @@ chapter.table("interaction", shown[columns].rename(columns=names), caption)
 # counted: elsewhere the test cannot become small. Tests of one cohort share patients and are not independent,
 # which leaves the expectation as it is.
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for track, whose in LOOKS:
     alive = patients[WHOSE[whose]].groupby(track)["dm_event"].sum().gt(0).all()
@@ -457,19 +490,13 @@ t2n0 = t2n0.dropna(subset="chemotherapy")
 t2n0["treatment"] = np.where(t2n0["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy")
 
 
-def plot_t2n0(endpoint):
-    """Draw the treatments of T2N0 patients."""
-    time, event = ENDPOINTS[endpoint]
-    data = t2n0[time], t2n0[event], t2n0["treatment"]
-    shown = {"endpoint": endpoint, "horizon_months": horizon_months, "lowest": axis_start(*data)}
-    ax = plot_kaplan_meier(*data, order=ARMS, **shown)
-    ax.set_title(f"T2N0, both cohorts, {endpoint}", loc="left")
-    alt = f"Kaplan–Meier curves of {endpoint} in T2N0 patients by treatment."
-    chapter.figure(f"t2n0_{endpoint.lower()}", ax.figure, alt)
-
-
-for endpoint in ENDPOINTS if len(t2n0) else ():
-    plot_t2n0(endpoint)
+panels = {}
+for letter, (endpoint, (time, event)) in zip("AB", ENDPOINTS.items(), strict=False):
+    data = t2n0[time], t2n0[event], t2n0["treatment"], None
+    panels[f"{letter}  T2N0, both cohorts, {endpoint}"] = data if len(t2n0) else None
+fig = plot_panels(panels, horizon_months=horizon_months, n_columns=len(ENDPOINTS))
+alt = f"Kaplan–Meier curves in T2N0 patients by treatment: {' and '.join(ENDPOINTS)}."
+chapter.figure("t2n0", fig, alt)
 
 # %% [markdown]
 # *How to read it.* Where fewer than ten patients are at risk a curve is thin and has no band; where nothing
@@ -518,19 +545,16 @@ chapter.takeaway(
     f"{free['chemoradiotherapy']} and {free['radiotherapy']} ([T2N0](#subgroups-t2n0)).",
 )
 
-# %% [markdown]
-# If there is something that these data could not give, it is listed here with the reason.
-
 # %%
 chapter.not_estimable()
 
 # %% [markdown]
 # ## Against the paper
 #
-# The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a hazard ratio it is the
-# ratio of the mean cumulative hazards at five years of the recommended groups as they were planted; for a
-# rate it is the mean planted probability of no metastasis with the treatment given. Only what the paper
-# printed for the same score and horizon is set beside it.
+# <span class="planted">The {term}`truth <planted truth>` column exists for a synthetic cohort only. For a
+# hazard ratio it is the ratio of the mean cumulative hazards at five years of the recommended groups as they
+# were planted; for a rate it is the mean planted probability of no metastasis with the treatment
+# given.</span> Only what the paper printed for the same score and horizon is set beside it.
 
 # %%
 as_printed = model == "dl_combined"  # print has the risk groups of this model only
@@ -581,10 +605,10 @@ chapter.say(
 )
 
 # %% [markdown]
-# Nor does agreement in "all interactions p > 0.05" mean much, for the reason given above: by that test such a
-# result is expected whenever the score does not rank patients backwards somewhere. On a synthetic cohort the
-# truth column shows what the same few patients would have given had their risks been known instead of
-# estimated.
+# Nor does agreement in "all interactions p > 0.05" mean much, for the reason given above: by that test such
+# a result is expected whenever the score does not rank patients backwards somewhere.
+# <span class="planted">On a synthetic cohort the truth column shows what the same few patients would have
+# given had their risks been known instead of estimated.</span>
 #
 # ```{admonition} Try this
 # :class: tip

@@ -36,7 +36,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from npcbook.book import open_chapter, plot_kaplan_meier, show_source
+from npcbook.book import open_chapter, plot_panels, show_source
 from npcbook.cohort import read_truth
 from npcbook.paper import lookup
 from npcbook.statistics import (
@@ -105,14 +105,17 @@ for column, table in inputs.items():
     patients = patients.merge(table, on="patient_id", validate="one_to_one")
 
 # %%
+t2n0 = (patients["t_stage"] == "T2") & (patients["n_stage"] == "N0")
+t2n0 = patients[t2n0].dropna(subset=[*inputs, "chemotherapy"])
 eligible = (patients["n_stage"] == "N1") & patients["chemotherapy"].isin(["none", "cisplatin_nedaplatin"])
 # With these drugs a dose of 0 is an unknown one, and no radiotherapy alone.
 unknown = patients["ccnd_mg_m2"].isna() | (patients["ccnd_mg_m2"] == 0) & (patients["chemotherapy"] != "none")
-n_unknown = (eligible & unknown).sum()
+left_out = (eligible & unknown).sum() or ""
 patients = patients[eligible & ~unknown].dropna(subset=list(inputs)).reset_index(drop=True)
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 BOTH = "both cohorts" if len(COHORTS) > 1 else "all patients"
-chapter.say(f"Risk groups by {LABELS.get(model, model)}; left out for an unknown dose: {n_unknown}.")
+left_out = f"; left out for an unknown dose: {left_out}" if left_out else ""
+chapter.say(f"Risk groups by {LABELS.get(model, model)}{left_out}.")
 
 # %%
 RISKS = ["low", "high"]
@@ -179,46 +182,42 @@ chapter.methods(
 # ## Result
 #
 # (ccnd-km)=
-# ### Survival by dose (Fig. 5C to F)
+# ### Survival by dose (Fig. 5)
 #
-# The counterparts of the paper's Figure 5C and D (low risk, DMFS and OS) and E and F (high risk), with the
-# published groups. Where few patients have an event the axis does not begin at 0, and says so.
+# The counterpart of the paper's Figure 5, lettered like it: A and B compare treatments in T2N0 disease
+# ([chapter 07](07_subgroups.ipynb) has the rates), C and D doses in low-risk, E and F in high-risk patients;
+# first with the recommended groups, then with the published ones. Both cohorts together.
 
-
-# %% tags=["hide-input"]
-def plot_risk_group(track, risk, endpoint):
-    """Draw the dose groups of one risk group."""
-    part, (months, died) = patients[patients[track] == risk], ENDPOINTS[endpoint]
-    if part.empty:
-        return
-    arms = part["dose_group"].replace({} if threshold_mg_m2 == 160 else NAMES)
-    shown = {"endpoint": endpoint, "lowest": 0.5 if part[died].mean() < 0.15 else 0.0}
-    ax = plot_kaplan_meier(part[months], part[died], arms, horizon_months=horizon_months, **shown)
-    ax.set_title(f"{LABELS[risk]} {track}, {endpoint}", loc="left")
-    alt = f"Kaplan–Meier curves of {endpoint} by dose group, {LABELS[risk].lower()} patients {track}."
-    chapter.figure(f"{track.replace(' ', '_')}_{risk}_{endpoint.lower()}", ax.figure, alt)
-
-
-for risk, endpoint in product(RISKS, ENDPOINTS):
-    plot_risk_group(PUBLISHED, risk, endpoint)
 
 # %%
+def figure_5(track):
+    """Draw survival by treatment in T2N0 disease, and by dose in each risk group, in one picture."""
+    rows = {"T2N0": (t2n0, np.where(t2n0["chemotherapy"] == "none", "radiotherapy", "chemoradiotherapy"))}
+    for risk in RISKS:
+        part = patients[patients[track] == risk]
+        arms = part["dose_group"].replace({} if threshold_mg_m2 == 160 else {a: NAMES[a] for a in ARMS[1:]})
+        rows[f"T1-2N1, {LABELS[risk].lower()}"] = part, arms
+    letters, panels = dict(zip(product(rows, ("DMFS", "OS")), "ABCDEF", strict=True)), {}
+    for (who, (part, arms)), endpoint in product(rows.items(), ENDPOINTS):
+        data = (*(part[column] for column in ENDPOINTS[endpoint]), arms, None)
+        panels[f"{letters[who, endpoint]}  {who}, {endpoint}"] = data if len(part) else None
+    return plot_panels(panels, horizon_months=horizon_months, n_columns=len(ENDPOINTS))
+
+
+# %%
+for track in TRACKS[::-1]:
+    alt = f"Kaplan–Meier curves by treatment and dose, {' and '.join(ENDPOINTS)}, risk groups {track}."
+    chapter.figure(f"figure_5_{track.replace(' ', '_')}", figure_5(track), alt)
 seen = patients[patients["cohort"] == "training"].groupby(PUBLISHED)["dm_event"].agg(["sum", "size"])
 seen = seen.reindex(RISKS, fill_value=0).astype(str).agg(" of ".join, axis=1)
 chapter.say(
-    f"*How to read it.* Of the training patients among them {seen['high']} at high and {seen['low']} at low "
-    "risk had a metastasis: what is seen here is partly a score that was fitted to these very outcomes. A "
-    "dose group of a few dozen patients moves by several points with one event more or less, and curves do "
-    "not say what the same patients would have done with another dose. Where fewer than ten are at risk a "
-    "curve is thin. Low doses below radiotherapy alone warn that the groups were not alike to begin with."
+    "*How to read it.* A dose group of a few dozen patients moves by several points with one event more or "
+    "less, and curves do not say what the same patients would have done with another dose. Where fewer than "
+    "ten are at risk a curve is thin. Low doses below radiotherapy alone warn that the groups were not alike "
+    f"to begin with. Of the training patients among them {seen['high']} at high and {seen['low']} at low "
+    f"risk by the groups {PUBLISHED} had a metastasis: what those panels show is partly a score that was "
+    "fitted to these very outcomes."
 )
-
-# %% [markdown]
-# The same patients, DMFS, in the recommended groups:
-
-# %% tags=["hide-input"]
-for risk in RISKS[::-1]:
-    plot_risk_group(RECOMMENDED, risk, "DMFS")
 
 # %% [markdown]
 # (ccnd-rates)=
@@ -294,7 +293,7 @@ def weigh(rows, endpoints):
     return None
 
 
-# %%
+# %% tags=["hide-output"]
 WHOSE = {BOTH: patients["cohort"].notna()}
 WHOSE |= {name: patients["cohort"] == name for name in COHORTS[::-1] if len(COHORTS) > 1}
 resampled = {w: weigh(rows, ENDPOINTS if w == BOTH else ["DMFS"]) for w, rows in WHOSE.items()}
@@ -308,9 +307,10 @@ if everybody is not None:
         balance.append(part.assign(**{"risk group": risk}))
     balance = pd.concat(balance, ignore_index=True)
     columns = ["risk group", *(name for name in balance if name != "risk group")]
-    chapter.table("balance", balance[columns], "Means by dose group within each recommended risk group; SD.")
+    caption = "Means by dose group within each recommended risk group; largest differences in SD."
+    chapter.table("balance", balance[columns], caption)
 
-# %%
+# %% tags=["hide-output"]
 if everybody is not None:
     overlap = everybody.overlap.reset_index().replace({"group": NAMES})
     overlap.columns = ["risk group", "dose group", "patients", "worth after weighting", "largest weight"]
@@ -344,9 +344,10 @@ chapter.table("weighted_rates", rates_table(weighted), caption)
 # (ccnd-differences)=
 # ### Recommended: how large is the difference?
 #
-# Percentage points free of metastasis at the horizon, high dose less radiotherapy alone. *Planted* (synthetic
-# cohort only): the mean over the very patients of the row of what was planted for them, all with 240 mg/m²
-# less all with radiotherapy alone. So each row has a truth of its own.
+# Percentage points free of metastasis at the horizon, high dose less radiotherapy alone.
+# <span class="planted">*Planted* (synthetic cohort only): the mean over the very patients of the row of what
+# was planted for them, all with 240 mg/m² less all with radiotherapy alone. So each row has a truth of its
+# own.</span>
 
 # %%
 PLANTED = {"radiotherapy": "dm_probability_5y_radiotherapy", "over_160": "dm_probability_5y_240"}
@@ -390,8 +391,8 @@ gap_of = differences.set_index(["risk group", "groups", "patients"])
 told = {}
 for track in TRACKS:
     row = gap_of.loc[("high", track, BOTH)]
-    planted = "" if truth is None else f", planted {row['planted']:.1f}"
-    told[track] = f"{row['difference (95 % CI)']} points{planted}"
+    told[track] = f"{row['difference (95 % CI)']} points"
+    told[track] += "" if truth is None else f", planted {row['planted']:.1f}"
 sentence = (
     f"High-risk patients, DMFS at {horizon_months} months with more than {threshold_mg_m2:g} mg/m² less that "
     f"with radiotherapy alone: by the {'published groups' if len(TRACKS) > 1 else 'score as supplied'} "
@@ -399,11 +400,17 @@ sentence = (
     + f"; by a score that had not seen the patients, dose groups made alike, {told[RECOMMENDED]}"
     * (len(TRACKS) > 1)
 )
-alone = gap_of["difference (95 % CI)"].get(("high", RECOMMENDED, "validation"))
-alone = f"; in validation alone {alone}" if alone else ""
-chapter.takeaway(2, f"{sentence}{alone} ([differences](#ccnd-differences)).")
 chapter.front_page(f"**The dose.** {sentence} ([chapter 08](notebooks/08_ccnd.ipynb)).", position=5)
 chapter.say(f"The same patients, two ways. {sentence}.")
+
+# %%
+chapter.takeaway(
+    2,
+    f"High-risk patients, more than {threshold_mg_m2:g} mg/m² less radiotherapy alone, DMFS at "
+    f"{horizon_months} months: {told[PUBLISHED]} as observed in the groups {PUBLISHED}"
+    + f"; {told[RECOMMENDED]} by honest groups, dose groups made alike" * (len(TRACKS) > 1)
+    + " ([differences](#ccnd-differences)).",
+)
 
 # %% [markdown]
 # *How to read it.* The first rows are the published way. What both cohorts give together need not lie between
@@ -419,7 +426,7 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
 
-# %% tags=["planted"]
+# %% tags=["planted", "hide-output"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
 caption = f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); HR as logarithms."
 coverage = coverage.drop(columns=["version", "command"])
@@ -443,8 +450,8 @@ chapter.say(
 # The claim "high-risk patients benefit, low-risk patients do not" is a statement about a difference of
 # effects. These are its tests, DMFS, cohorts as strata: dose in the three groups; then dose per 100 mg/m²
 # with the recommended score instead of groups. Beside each stands its *power*: how often, with as many
-# events, such a test has p < 0.05 if the hazard ratios of both risk groups differ as the printed rates say,
-# or as was planted.
+# events, such a test has p < 0.05 if the hazard ratios of both risk groups differ as the printed rates
+# say<span class="planted">, or as was planted</span>.
 
 
 # %%
@@ -485,11 +492,8 @@ for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
     with chapter.noting(f"Interaction: {what}"):
         data = time[rows], event[rows], in_groups[rows], patients.loc[rows, track]
         test = likelihood_ratio(*data, strata=patients.loc[rows, "cohort"])
-    row = {
-        "interaction": what,
-        "distant metastases": int(event[rows].sum()),
-        "p": format_p(test and test.p_value),
-    }
+    row = {"interaction": what, "distant metastases": int(event[rows].sum())}
+    row["p"] = format_p(test and test.p_value)
     for size, log_hr in {"printed": printed_ratios(), "planted": planted_ratios(rows, track)}.items():
         with chapter.noting(f"Power, {size}: {what}"):
             row[f"power, {size}"] = np.nan if log_hr is None else power_of(rows, track, log_hr)
@@ -610,15 +614,12 @@ def verdict(risk):
     return f"{risk} risk: {said}, {row['difference (95 % CI)']} points"
 
 
-answer = (
-    f"By honest groups, {verdict('high')}; {verdict('low')}. That the two differ has p {main['p']}, and of "
-    f"differences of the printed size the test would find {format_number(100 * main['power, printed'], 0)} %"
+answer = f"By honest groups, {verdict('high')}; {verdict('low')}. That the two differ has p {main['p']}"
+chapter.takeaway(1, f"**{answer}.** ([Differences](#ccnd-differences), [interaction](#ccnd-interaction).)")
+chapter.say(
+    f"{answer}, and of differences of the printed size the test would find "
+    f"{format_number(100 * main['power, printed'], 0)} %."
 )
-chapter.takeaway(1, f"{answer} ([differences](#ccnd-differences), [interaction](#ccnd-interaction)).")
-chapter.say(f"{answer}.")
-
-# %% [markdown]
-# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
 chapter.not_estimable()
@@ -628,9 +629,10 @@ chapter.not_estimable()
 # ## Against the paper
 #
 # As published: rates as observed in the published groups. Recommended: rates after weighting in the
-# recommended groups. Truth (synthetic cohort only): the mean planted probability of no metastasis had *all*
-# patients of the recommended risk group received radiotherapy alone, or 240 mg/m² (shown in the row of the
-# high dose); that of the published groups stands among the [differences](#ccnd-differences).
+# recommended groups. <span class="planted">Truth (synthetic cohort only): the mean planted probability of no
+# metastasis had *all* patients of the recommended risk group received radiotherapy alone, or 240 mg/m²
+# (shown in the row of the high dose); that of the published groups stands among the
+# [differences](#ccnd-differences).</span>
 
 # %%
 chapter.record("text.ccnd.n", len(patients))
@@ -653,19 +655,17 @@ if truth is not None and as_printed:
 chapter.against_paper()
 
 # %%
-comparison = f"No effect was planted in the {len(patients)} patients of this cohort"
 if truth is not None:
     gains = [f"{gap_of.loc[(r, RECOMMENDED, BOTH), 'planted']:.1f}" for r in RISKS[::-1]]
     comparison = (
         "The instructive comparison is with the truth: the planted effect, all with 240 mg/m² less all with "
         f"radiotherapy alone, is {gains[0]} points in high-risk and {gains[1]} in low-risk patients"
     )
-chapter.say(
-    f"*What agreement means.* On a synthetic cohort the overall frequency of metastasis was set beforehand; "
-    f"rates by risk group and dose follow from planted effects, the cut and chance. Neither agreement nor "
-    f"disagreement with print says anything about patients. {comparison}."
-)
-chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
+    chapter.say(
+        "*What agreement means.* The frequency of metastasis was set beforehand, rates follow from planted "
+        f"effects, cut and chance: neither agreement nor its lack tells of patients. {comparison}."
+    )
+    chapter.takeaway(5, f"{comparison} ([against the paper](#ccnd-against)).")
 
 # %% [markdown]
 # *What would settle it.* A randomised comparison of doses with the score measured beforehand. Without a score

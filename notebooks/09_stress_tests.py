@@ -156,7 +156,8 @@ sentence = (
     f"cut-off when the search is ignored, and in {corrected} when it is corrected for; their median hazard "
     f"ratio is {middle} ([cut-off](#stress-cutpoint))."
 )
-chapter.takeaway(1, sentence)
+first, last = sentence.split("; their")
+chapter.takeaway(1, f"**A searched cut-off does not bear its p-value. {first}**; their{last}")
 chapter.front_page(sentence, position=3)
 
 # %%
@@ -300,6 +301,7 @@ tried = {
     "clinical candidates": candidates.shape[1],
     "radiomic features": int(float(lookup("text.radiomics.features")["printed"])),
 }
+tried = {name: p for name, p in tried.items() if p}  # patients may be ranked by a score alone
 sizes = {name: minimum_sample_size(p, n, events, share_of_maximum=0.15) for name, p in tried.items()}
 needs = pd.DataFrame({
     "model": list(tried),
@@ -312,10 +314,11 @@ needs = pd.DataFrame({
 chapter.table("sample_size", needs, f"Sample size for {events} events among {n} training patients.")
 
 # %%
+what = [*tried][-2:][0]  # the clinical candidates, if there are any
 chapter.takeaway(
     4,
-    f"Estimating the {tried['clinical candidates']} clinical candidates with little overfitting takes about "
-    f"{needs['patients needed'].iloc[1]} patients at this event rate; the training cohort has {n} "
+    f"Estimating the {tried[what]} {what} with little overfitting takes about "
+    f"{needs['patients needed'].iloc[-2:].iloc[0]} patients at this event rate; the training cohort has {n} "
     f"([sample size](#stress-sample-size)).",
 )
 
@@ -552,8 +555,6 @@ chapter.table("imputation", shown, "Multivariable model of distant metastasis, t
 # harmless. The last column is the share of an estimate's uncertainty that comes from not knowing the
 # values. Imputation in turn assumes that what is missing can be told from what is known: if, say, EBV DNA
 # was measured in those who looked ill, and this is not in the table, both columns are wrong.
-#
-# If there is something that these data could not give, it is listed here with the reason.
 
 # %%
 chapter.not_estimable()
@@ -575,6 +576,8 @@ def printed(published_id):
 
 def here(writer, published_id, as_text):
     """Return the value that an earlier chapter set beside a printed number, as text; else a dash."""
+    if not (chapter.run_folder / writer / "values.csv").exists():
+        return MISSING  # there, nothing could be set beside print: scores of one's own have no counterpart
     rows = chapter.read(f"{writer}/values").set_index(["id", "track"])
     if (published_id, "as published") not in rows.index:
         return MISSING
@@ -609,10 +612,11 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 
 # %% [markdown]
 # *What agreement means.* There is nothing to agree with: the last column holds what the printed number
-# leaves out. The checks do not show that the paper's results are wrong. They show how large a result of
-# that kind can become without an effect, with these numbers of patients and events, and therefore which of
-# the printed ones would need the missing check before anybody acts on them. {term}`Truth <planted truth>`
-# is not shown because each check is its own comparison: with chance, other patients, or another choice.
+# leaves out. The checks do not show that the paper's results are wrong. They show how large a result of that
+# kind can become without an effect, with these numbers of patients and events, and therefore which of the
+# printed ones would need the missing check before anybody acts on them. <span class="planted">{term}`Truth
+# <planted truth>` is not shown because each check is its own comparison: with chance, other patients, or
+# another choice.</span>
 #
 # ```{admonition} Try this
 # :class: tip

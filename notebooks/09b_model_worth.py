@@ -138,7 +138,8 @@ show_source(bootstrap_limits)
 # patients, once with those from models that had not seen them. The probability is then tried on the
 # validation cohort, where nothing is fitted. Slope (over all follow-up): below 1, high risks are overstated
 # and low ones understated. O/E: observed over expected metastases, above 1 if risk is understated on the
-# whole. ICI: mean distance between predicted and (smoothed) observed risk. Observed risks are one minus
+# whole. ICI: mean distance between predicted and (smoothed) observed risk; the smooth curve is a straight
+# line unless there are ten metastases for each coefficient of a bent one. Observed risks are one minus
 # {term}`Kaplan–Meier <Kaplan–Meier curve>`.
 
 # %%
@@ -199,11 +200,9 @@ chapter.table("calibration_centres", calibration_table([MAIN], centres), caption
 
 # %%
 slopes = calibration_table([MAIN], [whole]).set_index("scores")["slope (95 % CI)"]
-chapter.takeaway(
-    1,
+chapter.say(
     f"In the {JUDGED} cohort the calibration slope of {NAME} is {slopes['as published']} if its training "
-    f"scores are those of patients it was fitted on, and {slopes['recommended']} if they are not; 1 is right "
-    f"([calibration](#worth-calibration)).",
+    f"scores are those of patients it was fitted on, and {slopes['recommended']} if they are not; 1 is right."
 )
 
 # %%
@@ -265,7 +264,7 @@ def accuracy(track, model, index):
 
 
 # %%
-rows, ipa_of = [], {}
+rows, ipa_of, null = [], {}, {}
 for model, track in LOOKS:
     row = {"model": LABELS[model], "scores": track}
     for name in COHORTS if (track, model) in absolute else ():
@@ -274,20 +273,22 @@ for model, track in LOOKS:
             row[f"{name}, Brier score"] = found.brier
             ipa_of[track, model, name] = f"{format_estimate(100 * found.ipa, *(100 * limits), 1)}"
             row[f"{name}, IPA, % (95 % CI)"] = ipa_of[track, model, name]
-            row[f"{name}, Brier score of the average"] = found.null
+            null[name] = f"{name} {format_number(found.null, 3)}"
     rows.append(row)
 
 # %%
-parts = ("Brier score", "IPA, % (95 % CI)", "Brier score of the average")
-errors = pd.DataFrame(rows).reindex(
-    columns=["model", "scores", *(f"{c}, {p}" for c in COHORTS for p in parts)]
+columns = [f"{c}, {part}" for c in COHORTS for part in ("Brier score", "IPA, % (95 % CI)")]
+errors = pd.DataFrame(rows).reindex(columns=["model", "scores", *columns])
+caption = (
+    f"Prediction error by {horizon_months} months; Brier score of the average: {', '.join(null.values())}."
 )
-chapter.table("prediction_error", errors, f"Prediction error by {horizon_months} months.")
+chapter.table("prediction_error", errors, caption)
 main_ipa = [ipa_of.get((track, MAIN, JUDGED), MISSING) for track in TRACKS]
 chapter.takeaway(
     2,
-    f"Against predicting the average for everybody, the error of {NAME} in {JUDGED} is smaller by "
-    f"{main_ipa[0]} % as published and by {main_ipa[1]} % as recommended; below 0 it is larger "
+    f"As published, fitted on the scores of patients it had seen, its slope is {slopes['as published']} "
+    f"([calibration](#worth-calibration)). Against predicting the average, the error in {JUDGED} "
+    f"is smaller by {main_ipa[0]} % as published and by {main_ipa[1]} % as recommended; below 0 it is larger "
     "([prediction error](#worth-brier)).",
 )
 
@@ -329,7 +330,7 @@ for track in TRACKS:
         curves[track] = decision_curve(*outcome(index), policies, horizon_months, at, **options)
 
 # %%
-fig, axes = small_multiples(2, panel_height=3.8, width=5.6)
+fig, axes = small_multiples(2, columns=2, panel_height=3.4, width=7.0)
 for ax, track in zip(axes, TRACKS, strict=True):
     for name, part in curves[track].groupby("policy", sort=False) if track in curves else ():
         color, line = style_of(name) if name in LABELS else ("black", (0, (5, 1.5)))
@@ -341,7 +342,7 @@ for ax, track in zip(axes, TRACKS, strict=True):
     top = 100 * max(curves[track]["high"].max(), 0.01) if track in curves else 1
     ax.set(ylabel="Net benefit, per 100 patients", ylim=(-0.3 * top, 1.05 * top), title=f"Scores {track}")
     ax.legend(fontsize=8)
-axes[-1].set_xlabel("Threshold probability, %")
+    ax.set_xlabel("Threshold probability, %")
 alt = "Net benefit of treating by each model, all or none, by threshold, bands for two models; one panel a "
 chapter.figure("decision_curve", fig, alt + "track.")
 
@@ -417,7 +418,7 @@ for (question, pair), track in product(QUESTIONS.items(), TRACKS):
         row = {"question": question, "scores": track, "LR χ² alone": alone.lr_statistic, "rise": rise}
         row["p"], share = format_p(chi2.sf(rise, 1)), percent(rise / both.lr_statistic, 0)
         row["share of the information"], row["HR per standard deviation (95 % CI)"] = share, str(both[1])
-        added[question, track] = f"HR per standard deviation {both[1]}, p {row['p']}, scores {track}"
+        added[question, track] = f"{both[1]} with scores {track}"
         rows.append(row)
 rows = rows or [{"question": "no score stands beside the clinical model's"}]
 chapter.table("added_value", pd.DataFrame(rows), f"Likelihood ratio of a score beside another, {JUDGED}.")
@@ -426,8 +427,8 @@ chapter.table("added_value", pd.DataFrame(rows), f"Likelihood ratio of a score b
 texts = [added[key] for key in product(list(QUESTIONS)[:1], TRACKS) if key in added]
 chapter.takeaway(
     4,
-    f"In {JUDGED}, beside the clinical model, the DL score has {'; '.join(texts) or 'no estimate'} "
-    "(likelihood ratio; [added value](#worth-added)).",
+    f"In {JUDGED}, beside the clinical model, the DL score's hazard ratio per standard deviation is "
+    f"{' and '.join(texts) or 'not estimable'} ([added value](#worth-added)).",
 )
 
 # %% [markdown]
@@ -465,14 +466,37 @@ from itertools import combinations
 from npcbook.statistics import Difference
 
 same = [(a, b) for a, b in combinations(GROUPS, 2) if a.startswith("centre") == b.startswith("centre")]
-texts = []
+texts, unlike = [], "not shown"
 for a, b in same:
     if (a, MAIN) in c_by and (b, MAIN) in c_by:
         first, second = c_by[a, MAIN], c_by[b, MAIN]
         test = Difference.of(first.c - second.c, np.hypot(first.se, second.se))
+        unlike = "shown for a pair of them" if test.p_value * len(same) < 0.05 else unlike
         text = f"{as_markdown(a)} less {as_markdown(b)}: {test:3}, p {format_p(test.p_value)}"
         texts.append(f"{text}; a true difference of {test.detectable:.2f} is found with a power of 80 %")
 chapter.say(f"Differences of the C-index of {NAME}. {'. '.join(texts) or 'None could be estimated'}.")
+
+# %%
+result = calibrations.get(("recommended", MAIN, whole))
+right = "cannot be judged"
+if result:
+    off = "too extreme" if result.slope.high < 1 else "too moderate" if result.slope.low > 1 else ""
+    right = f"are {off or 'right as far as can be told'}, slope {result.slope}"
+helps = "cannot be told"
+for _, row in middle[middle["scores"] == "recommended"].iterrows():
+    at = curves["recommended"].query("policy == @MAIN")
+    row_at = at[np.isclose(at["threshold"], wanted[len(wanted) // 2])].iloc[0]
+    sure = row_at["difference_low"] > 0 or row_at["difference_high"] < 0
+    more = "more" if row_at["difference"] > 0 else "less"
+    helps = (
+        f"{f'is {more} than' if sure else 'may be more or less than'} by the clinical model, by {row[LESS]}"
+    )
+chapter.takeaway(
+    1,
+    f"**By recommended scores, risks of {NAME} {right}; the net benefit per 100 patients of treating from "
+    f"{act} on {helps}; that ranking differs between centres or sexes is {unlike}** "
+    "([calibration](#worth-calibration), [decisions](#worth-decision), [groups](#worth-groups)).",
+)
 
 # %% [markdown]
 # *How to read it.* With so few events a group only large differences could be found: the last number of each
@@ -492,7 +516,7 @@ from npcbook.statistics import recalibrate, recalibration_error
 
 show_source(recalibrate)
 
-# %%
+# %% tags=["hide-output"]
 wanted, parts = [int(number) for number in local_events.split(",")], []
 for (name, index), track in product(GROUPS.items(), TRACKS):
     if name.startswith("centre") and (track, MAIN) in absolute:
@@ -509,7 +533,8 @@ local = update.pivot_table(index=["centre", "scores", "n_events"], columns="upda
 local = local.reset_index().rename(columns={"n_events": "local metastases"})
 for column in [name for name in local if name in ("none", "baseline", "baseline and slope")]:
     local[column] = [percent(error) for error in local[column]]
-chapter.table("recalibration", local, "Mean error of predicted risk after an update from local patients.")
+caption = "Mean error of predicted risk after an update from local patients."
+chapter.table("recalibration", local, caption)
 
 # %%
 texts = []
@@ -607,13 +632,11 @@ ITEMS |= {
     "25–26 interpretation, limitations": "12_register",
     "27 usability": "13_viewer",
 }
-links = {name: f"[{name.replace('_', ' ')}]({name}.ipynb)" for name in ITEMS.values()}
+links = {name: f"[{name.replace('_', ' ')}]({name}.ipynb)" for name in sorted(ITEMS.values())}
 links[""] = "not done: no patients took part"
-lines = "\n".join(f"| {item} | {links[name]} |" for item, name in ITEMS.items())
-chapter.say(f"| item | where |\n| --- | --- |\n{lines}")
-
-# %% [markdown]
-# What these data could not give, if anything, is listed here with the reason.
+items = {name: "; ".join(item for item in ITEMS if ITEMS[item] == name) for name in links}
+lines = "\n".join(f"| {links[name]} | {items[name]} |" for name in links)
+chapter.say(f"| where | item |\n| --- | --- |\n{lines}")
 
 # %%
 chapter.not_estimable()
@@ -622,11 +645,12 @@ chapter.not_estimable()
 # ## Against the paper
 #
 # The paper prints no calibration, no prediction error, no net benefit, and no result by centre, so that
-# nothing stands beside these tables. {term}`Truth <planted truth>` is not shown because each table holds its
-# own: risks are right if they happen, and a policy helps if it does more good than harm.
+# nothing stands beside these tables. <span class="planted">{term}`Truth <planted truth>` is not shown
+# because each table holds its own: risks are right if they happen, and a policy helps if it does more good
+# than harm.</span>
 #
-# *What agreement means.* That DC is well calibrated, or not, in this synthetic validation cohort says how the
-# paper's way of making a model behaves, never how the paper's model would do.
+# *What agreement means.* That DC is well calibrated, or not, in this <span class="planted">synthetic </span>
+# validation cohort says how the paper's way of making a model behaves, never how the paper's model would do.
 #
 # ```{admonition} Try this
 # :class: tip

@@ -25,8 +25,8 @@ from npcbook.book import in_short
 in_short()
 
 # %% [markdown]
-# **Reads** `data/studies/other_cohorts.csv`, which one command computes and no hand writes. **Writes** tables
-# for the reader.
+# **Reads** `data/studies/other_cohorts.csv`, which one command computes and no hand writes, and of chapter 05
+# one number to set beside them. **Writes** tables for the reader.
 #
 # ## Setup
 
@@ -115,24 +115,34 @@ way = format_number(100 * (recommended - 0.5) / (ceiling - 0.5), 0)
 n = {scenario: seeds["scenario"].eq(scenario).sum() for scenario in NAMES}
 
 # %%
+values = chapter.read("05_cox_models/values").set_index(["id", "track"])["value"]
+here = format_number(values.get(("table4.validation.c_index.dl_combined", "recommended")))
+null = format_number(mean_of("null", DL, "recommended"))
+nothing = f"; where nothing is planted it is {null}, and 0.5 is chance" if n["null"] else ""
+chapter.takeaway(
+    1,
+    f"**The recommended DL score's C-index in validation is {format_number(recommended)} on average in "
+    f"cohorts drawn with other seeds, {here} in this run's{nothing}** ([results](#other-cohorts)).",
+)
+
+# %%
 if n["paper"]:
     chapter.takeaway(
-        1,
-        f"Cohorts drawn with other seeds: {n['paper']}. The recommended DL score's C-index in validation is "
-        f"{format_number(recommended)} on average, {way} % of the way from 0.5 to what all that is visible "
-        f"allows ({format_number(ceiling)}); the published one's "
-        f"{format_number(mean_of('paper', DL, 'as published'))} ([results](#other-cohorts)).",
+        2,
+        f"Of {n['paper']} such cohorts: the mean is {way} % of the way from 0.5 to what all that is visible "
+        f"allows, {format_number(ceiling)} ([results](#other-cohorts)).",
     )
-nothing = "none has been computed yet"
+    chapter.takeaway(
+        3,
+        f"The published score's is {format_number(mean_of('paper', DL, 'as published'))} "
+        "([results](#other-cohorts)).",
+    )
 if n["null"]:
-    null = format_number(mean_of("null", DL, "recommended"))
-    out_of_fold = format_number(mean_of("null", DL, "recommended", "training"))
-    nothing = f"{null} in validation and {out_of_fold} out of fold in training, where 0.5 is chance"
-chapter.takeaway(
-    2,
-    f"Cohorts in which nothing is planted: {n['null']}. The same C-index: {nothing} "
-    "([results](#other-cohorts)).",
-)
+    chapter.takeaway(
+        4,
+        f"In the {n['null']} cohorts in which nothing is planted the same C-index out of fold in training is "
+        f"{format_number(mean_of('null', DL, 'recommended', 'training'))} ([results](#other-cohorts)).",
+    )
 
 # %% [markdown]
 # *How to read it.* The scatter between cohorts is what a single validation cohort of some forty metastases

@@ -204,7 +204,7 @@ columns = ["patients", "number", "distant metastases", "deaths"]
 chapter.table("flow", pd.DataFrame(steps, columns=columns), "Patients read, left out and analysed.")
 chapter.say("\n".join(impossible) or "The import listed no impossible value.")
 
-# %%
+# %% tags=["hide-output"]
 fig, (ax,) = small_multiples(1, panel_height=3.0)
 box = {"boxstyle": "round,pad=0.5", "fc": "white"}
 boxes = [(0.9, steps[0]), (0.5, steps[-2]), (0.1, steps[-1])]
@@ -291,23 +291,14 @@ chapter.table("hazard_ratios", shown, "Hazard ratios of distant metastasis, prin
 
 # %%
 whole = ratios[ratios["model"] == "univariable"].set_index("key")
-pairs = {
-    key: f"{format_hr(*whole.loc[key, 'here'])}, printed {format_hr(*whole.loc[key, 'print'])}"
-    for key in whole.index
-}
-chapter.takeaway(
-    1,
-    f"Hazard ratios of distant metastasis in {len(patients)} patients with {n_events['DMFS']}: women against "
-    f"men {pairs['female']}; T2 against T1 {pairs['t2']}; N1 against N0 {pairs['n1']} "
-    "([beside print](#real-print)).",
-)
 n_chance = sum(test.p_value >= 0.05 for test in ratios["test"])
+furthest = ratios.loc[[test.p_value for test in ratios["test"]].index(min(t.p_value for t in ratios["test"]))]
 least = min(ratio for ratio, key in zip(found_80, ratios["key"], strict=True) if key != "age")
 chapter.takeaway(
     2,
-    f"{n_chance} of the {len(ratios)} differences between a printed ratio and the one here can be chance "
-    f"(p ≥ 0.05, none corrected); but for age, a ratio that is truly {format_number(least, 1)} times the "
-    "printed one, or less, would be missed more than one time in five ([beside print](#real-print)).",
+    f"Furthest from print is {NAMES[furthest['key']]}, {furthest['model']}: {format_hr(*furthest['here'])}, "
+    f"printed {format_hr(*furthest['print'])}; but for age, a ratio that is truly {format_number(least, 1)} "
+    "times the printed one would be missed one time in five ([beside print](#real-print)).",
 )
 
 # %% [markdown]
@@ -353,9 +344,8 @@ chapter.table("stage_2", small, f"Stage II alone: {len(part)} patients, {n_2} di
 rate_2 = rate_at(*outcome(stage_2), horizon_months)
 chapter.takeaway(
     3,
-    f"Stage II alone, the paper's stage, is {len(part)} of these patients with {n_2} distant metastases; "
-    f"{rate_2:1%} % are free of one at {horizon_months} months. No ratio can be read from so few "
-    "([stage II](#real-stage-2)).",
+    f"Stage II alone, the paper's stage, is {len(part)} of these patients with {n_2} distant metastases: no "
+    "ratio can be read from so few ([stage II](#real-stage-2)).",
 )
 
 # %% [markdown]
@@ -386,7 +376,7 @@ def in_print(cohort, key):
     return f"{n} ({share})"
 
 
-# %%
+# %% tags=["hide-output"]
 age = patients["age"].quantile([0.5, 0.25, 0.75])
 printed = {c: lookup(f"table1.{c}.age") for c in ("training", "validation")}
 as_text = {c: f"{p['printed']} ({p['low_printed']}–{p['high_printed']})" for c, p in printed.items()}
@@ -424,7 +414,7 @@ chapter.table("follow_up", pd.DataFrame(rows), "Follow-up (reverse Kaplan–Meie
 # (real-groups)=
 # ### By T, N and treatment
 
-# %%
+# %% tags=["hide-output"]
 GROUPS = {"T": patients["t_stage"], "N": patients["n_stage"]}
 GROUPS["treatment"] = pd.Series(
     np.where(patients["chemotherapy"] == "none", "radiotherapy alone", "chemoradiotherapy"), patients.index
@@ -647,18 +637,24 @@ caption = f"How often a score would show itself; {n_simulations} simulated studi
 chapter.table("score_needed", shown.rename(columns=NAMED), caption)
 
 # %%
-strong, texts = needed[needed["score"] == "as printed"], []
+strong, enough = needed[needed["score"] == "as printed"], []
 for test in ("added", "apart"):
-    enough = strong[strong[test] >= 0.8].head(1)
-    found = [f"{row.events} events ({row.patients} patients like these)" for row in enough.itertuples()]
-    texts.append(found[0] if found else f"more than {needed['events'].max()} events")
+    found = strong.loc[strong[test] >= 0.8, "events"].head(1)
+    enough += [*found] or [f"more than {needed['events'].max()}"]
+chapter.takeaway(
+    1,
+    f"**{n_chance} of the {len(ratios)} hazard ratios set beside print differ from it by no more than chance "
+    f"can; a score as strong as the printed one would show itself with {enough[0]} metastases** "
+    "([beside print](#real-print), [a score's strength](#real-score)).",
+)
 chapter.takeaway(
     5,
-    f"A score with a C-index of {format_number(sought_c)}, as printed for the DL score, would show itself "
-    f"beside T and N with {texts[0]} by the likelihood ratio and with {texts[1]} by a larger C-index, in "
-    f"four of five simulated studies; here there are {n_events['DMFS']} metastases, but no such score "
-    "([a score's strength](#real-score)).",
+    f"That score, with a C-index of {format_number(sought_c)}, would show itself beside T and N by the "
+    f"likelihood ratio, and by a larger C-index with {enough[1]} metastases, in four of five simulated "
+    f"studies; here there are {n_events['DMFS']}, but no such score ([a score's strength](#real-score)).",
 )
+
+# %%
 early = 1 - rate_2.value
 chapter.say(
     f"In stage II {percent(early, 0)} of the patients here have a metastasis by {horizon_months} months, so "

@@ -51,9 +51,9 @@ chapter = open_chapter("10_ledger", run_folder=run_folder, cohort_folder=cohort_
 # %% [markdown]
 # ## Data
 #
-# Chapters record their values under the id of the printed number, on one of three tracks: **as published**
-# (the paper's method on these data), **recommended** (what a careful statistician would do), and **truth**
-# (what was planted, in a {term}`synthetic cohort` only).
+# Chapters record their values under the id of the printed number, on a track: **as published** (the paper's
+# method on these data), **recommended** (what a careful statistician would do)<span class="planted">, and
+# **truth** (what was planted in this {term}`synthetic cohort`)</span>.
 
 # %%
 values = chapter.recorded_values()
@@ -70,9 +70,10 @@ chapter.table("recorded", recorded, "Values that each chapter of this run record
 #
 # **Agreement counts only where it could have failed.** P-values have no distance: that two are alike says
 # nothing of the effects behind them. A number printed in two places counts once. A printed number that
-# [chapter 00](#printed-events) shows not to be what its name says is compared with nothing. And in a
-# synthetic cohort the counts of Table 1 and the frequency of events were set from print, and the layout of
-# the features was built from it: that they agree was decided beforehand.
+# [chapter 00](#printed-events) shows not to be what its name says is compared with nothing.
+# <span class="planted">And in a synthetic cohort the counts of Table 1 and the frequency of events were set
+# from print, and the layout of the features was built from it: that they agree was decided
+# beforehand.</span>
 
 # %%
 printed = read_published().set_index("id", drop=False)
@@ -98,17 +99,16 @@ how small the network is, never that the paper is right; a difference may have b
 real = """**These are other patients than the paper's.** A difference may come from case mix, treatment or
 chance; a value inside the printed interval does not confirm the paper, one outside does not refute it."""
 chapter.say(synthetic if chapter.is_synthetic else real)
-chapter.takeaway(1, f"""The paper's {len(rows)} transcribed numbers: {compared} compared with this run,
-{len(rows) - compared - settings} results not computed in it, {settings} settings and numbers from the
-literature ([by chapter](#ledger-chapters), [row by row](#ledger-rows)).""")  # fmt: skip
+chapter.takeaway(2, f"""Of the paper's {len(rows)} transcribed numbers {compared} are compared with this run,
+and {len(rows) - compared - settings} results are not computed in it; the rest are settings and numbers from
+the literature ([by chapter](#ledger-chapters), [row by row](#ledger-rows)).""")  # fmt: skip
 
 # %% [markdown]
 # (ledger-chapters)=
 # ## Counts by chapter
 
 # %%
-by_chapter = rows[result].assign(chapter=rows["chapter"].replace("", "none"))
-by_chapter = by_chapter.groupby(["chapter", "status"]).size().unstack(fill_value=0)
+by_chapter = rows[result].groupby(["chapter", "status"]).size().unstack(fill_value=0)
 inside = rows[rows["in printed CI"].isin(["yes", "no"])]
 inside = inside.groupby(["chapter", "in printed CI"]).size().unstack(fill_value=0)
 inside = inside.reindex(columns=["yes", "no"], fill_value=0).add_prefix("in printed CI: ")
@@ -136,8 +136,8 @@ outside = with_ci[with_ci["in printed CI"] == "no"]
 shown = in_print_digits(outside)[["what", "printed", "here", "difference", "recommended", "truth"]]
 chapter.table("outside", shown, "Values of this run outside the printed interval.")
 n_inside = len(with_ci) - len(outside)
-chapter.takeaway(2, f"""{len(with_ci)} compared numbers have a printed confidence interval and could have
-failed to lie in it; {n_inside} do lie in it ([intervals](#ledger-intervals)).""")  # fmt: skip
+chapter.takeaway(1, f"""**Of {len(with_ci)} compared numbers that have a printed confidence interval, and
+could have failed to lie in it, {n_inside} lie in it** ([intervals](#ledger-intervals)).""")  # fmt: skip
 by_chance = 2 * norm.cdf(norm.ppf(0.975) / 2**0.5) - 1
 chapter.say(f"""*How to read it.* Were print and this run two samples of one truth and equally precise,
 {100 * by_chance:.0f} % of this run's values would lie inside. Many of these numbers rest on the same patients
@@ -208,17 +208,18 @@ simply reproduce ([print](#ledger-print)).""")  # fmt: skip
 # ## Against the paper
 #
 # Every row, in the order of the chapters, whose number stands first. Above the table, choose a chapter, or
-# the rows inside or outside the printed interval (or why neither counts), or type a word. Settings, and
-# numbers that the paper takes from the literature, have nothing of a run beside them.
+# the rows inside or outside the printed interval (or why neither counts), or type words such as *DL C-index*,
+# all of which a row then has to hold. Settings, and numbers that the paper takes from the literature, have
+# nothing of a run beside them.
 
 # %% tags=["full-width", "filterable"]
-words = {"compared": "none printed", "not computed in this run": "not computed"}
+words = {"compared": "not printed", "not computed in this run": "not computed"}
 interval = rows["in printed CI"].map({"yes": "inside", "no": "outside"})
 why_not = rows["not counted"].mask((rows["not counted"] == "") | (rows["status"] != "compared"))
 rows["printed interval"] = interval.fillna(why_not).fillna(rows["status"].replace(words))
 names = {"what": "printed number", "source": "place"}
 columns = ["what", "printed", "here", "printed interval", "difference", "recommended", "truth", "chapter"]
-every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2].replace("", "none"))
+every = in_print_digits(rows).assign(chapter=rows["chapter"].str[:2])
 every = every[[*columns, "source"]].sort_values("chapter", kind="stable")
 chapter.table("rows", every.rename(columns=names), "Every printed number beside this run's.")
 
@@ -227,9 +228,9 @@ chapter.table("rows", every.rename(columns=names), "Every printed number beside 
 # ## The front page
 #
 # The book opens with sentences that the chapters hand over, and with one figure: the C-index of each model in
-# the validation cohort, in patients that no model was fitted on. Bars are the printed intervals. In a
-# synthetic cohort the dotted line is the C-index of the planted risk itself, which no model can beat but by
-# chance.
+# the validation cohort, in patients that no model was fitted on. Bars are the printed intervals.
+# <span class="planted">The dotted line is the C-index of the planted risk itself, which no model can beat
+# but by chance.</span>
 
 # %%
 FRONT = ["clinical", "radiomics_combined", "dl_combined", "rc", "dc"]
@@ -287,8 +288,9 @@ chapter.front_figure("front", caption)
 # - Numbers in figures and in the supplement are not transcribed, so that they have no row.
 # - The interval of the **printed** number is used. Whether the two estimates differ beyond chance needs the
 #   interval of this run's as well; it stands in the chapter.
-# - The effects of Table 2, of the risk groups and of the dose were planted with print in view. Agreement
-#   could still fail, by chance and by what the models make of the pictures, and so it is counted.
+# - <span class="planted">The effects of Table 2, of the risk groups and of the dose were planted with print
+#   in view. Agreement could still fail, by chance and by what the models make of the pictures, and so it is
+#   counted.</span>
 #
 # ```{admonition} Try this
 # :class: tip
@@ -296,8 +298,7 @@ chapter.front_figure("front", caption)
 #
 # - `absolute_limits = "0.4,1"`: the axis of the figure begins below chance, so that distances between models
 #   can be compared with those of another run drawn on the same axis.
-# - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: with fewer patients more
-#   dots leave the printed bars, by chance and because the networks are smaller and trained for less.
+# - `run_folder` and `cohort_folder` of another run, such as the smoke profile's: its values beside print.
 # ```
 #
 # ## Hand-over

@@ -34,7 +34,6 @@ in_short()
 
 # %%
 import inspect
-import json
 from dataclasses import asdict, fields, is_dataclass
 
 import matplotlib.pyplot as plt
@@ -48,7 +47,7 @@ from sklearn.preprocessing import StandardScaler
 
 # %%
 from npcbook.book import open_chapter, plot_slice, show_source, widest_slice
-from npcbook.cohort import read_truth
+from npcbook.cohort import read_description, read_truth
 from npcbook.paper import lookup
 from npcbook.store import project_path
 from npcbook.synthetic import (
@@ -85,8 +84,10 @@ seed = 1  # 0 or more; of the patients drawn here
 # %%
 chapter = open_chapter("11_datasheet", run_folder=run_folder, cohort_folder=cohort_folder)
 folder = project_path(cohort_folder)
-description = json.loads((folder / "dataset_description.json").read_text())
-made_with = description.get("Generator", {})
+description = read_description(folder)
+made_with = description.get("Generator")
+# Another program's word on itself is none on this generator.
+made_with = made_with if isinstance(made_with, dict) and "specification" in made_with else {}
 stored = made_with.get("specification", {})
 sizes = ("patients", "exact_counts", "event_rate_multiplier")
 spec = specification(
@@ -98,7 +99,7 @@ grid = (drawn_slices, drawn_voxels, drawn_voxels)
 # %%
 facts = {
     "cohort described": description["Name"],
-    "synthetic": "yes" if made_with else "no: this page shows the default synthetic cohort instead",
+    "synthetic": "yes" if made_with else "no: the default synthetic cohort is shown instead",
     "scenario": spec.scenario,
     "seed": made_with.get("seed", "–"),
     "voxels (Z, Y, X)": made_with.get("grid", "–"),
@@ -115,7 +116,7 @@ chapter.table("cohort", facts, "The cohort of this run.")
 # picture: of 200 draws of the table at full size, the first whose survival and follow-up lie near print and
 # whose hazard ratios all lie in the middle 80 % of the draws (`benchmarks/studies/default_seed.py`).
 
-# %%
+# %% tags=["hide-output"]
 draws = pd.read_csv(project_path("data/studies/default_seed.csv")).set_index("seed")
 chosen, own = draws[draws["accepted"]].index, made_with.get("seed")
 place = own if own in draws.index else chosen[0]
@@ -182,7 +183,7 @@ def parameter_table(instance) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value", "meaning"])
 
 
-# %%
+# %% tags=["hide-output"]
 margins = parameter_table(spec.training).rename(columns={"value": "training"})
 margins.insert(2, "validation", parameter_table(spec.validation)["value"])
 chapter.table("margins", margins, "What Table 1 fixes, as the generator has it.")
@@ -190,7 +191,7 @@ chapter.table("margins", margins, "What Table 1 fixes, as the generator has it."
 # %% [markdown]
 # ### What print leaves open
 
-# %%
+# %% tags=["hide-output"]
 chapter.table("parameters", parameter_table(spec), "Parameters of the table and of the outcomes.")
 
 # %% [markdown]
@@ -229,13 +230,12 @@ larger = planted ** np.where(clinical, spec.omitted_effects, 1.0)
 effects["hazard ratio planted"] = larger.map(format_number).to_numpy()
 effects["where it shows"] = [seen_in.get(name, "table") for name in planted.index]
 chapter.table("effects", effects, "Hazard ratios of distant metastasis: printed, set, planted.")
-size, heterogeneity, infiltration, frailty = planted[list(LATENTS)].map(format_number)
+size, heterogeneity, infiltration, _ = planted[list(LATENTS)].map(format_number)
 chapter.takeaway(
     2,
     "Three latent variables shape the picture: size, heterogeneity inside the contour, and infiltration "
-    "outside it. A fourth, frailty, is not in the picture. Per standard deviation they multiply the hazard "
-    f"in this scenario by {size}, {heterogeneity}, {infiltration} and {frailty} "
-    "([effects](#datasheet-effects)).",
+    f"outside it. Per standard deviation they multiply the hazard by {size}, {heterogeneity} and "
+    f"{infiltration}. A fourth, frailty, is not in the picture ([effects](#datasheet-effects)).",
 )
 
 # %% [markdown]
@@ -257,7 +257,7 @@ chapter.table("latents", realised, "Latent variables of the cohort; specified: m
 # Besides its latent variable, chance moves each visible effect, and every effect passes through anatomy,
 # blurring and noise before anyone sees it.
 
-# %%
+# %% tags=["hide-output"]
 visible = parameter_table(EFFECTS)
 chapter.table("visible_effects", visible, "How strongly disease shows, and what hides it.")
 
@@ -279,7 +279,7 @@ chapter.table("visible_effects", visible, "How strongly disease shows, and what 
 # %%
 show_source(spin_echo_signal)
 
-# %%
+# %% tags=["hide-output"]
 rows = [
     {
         "tissue": tissue.name,
@@ -299,7 +299,7 @@ chapter.table("tissues", tissues, "Tissues, and their signal under the protocols
 # The supplement's scanner tables are not in the printed paper, so the protocols are inventions of an ordinary
 # kind: other field strengths, echo times, slice thickness, noise, coil and gain in each centre.
 
-# %%
+# %% tags=["hide-output"]
 rows = [
     {"center": center, "sequence": sequence.upper()}
     | {name: as_text(value) for name, value in asdict(protocol).items()}
@@ -324,7 +324,7 @@ chapter.table("protocols", protocols, "Protocols by centre and sequence.")
 # [^hoe]: Hoe J. CT of nasopharyngeal carcinoma: significance of widening of the preoccipital soft tissue on
 #     axial scans. *AJNR* 1989; 10: 839–844.
 
-# %%
+# %% tags=["hide-output"]
 # Walls are counted with what they line.
 structures = pd.DataFrame([asdict(structure) for structure in ANATOMY if not structure.wall_mm])
 structures["count"] = 1 + structures["paired"]
@@ -486,7 +486,7 @@ chapter.takeaway(
 # looks good. `shift` gives the validation hospitals other scanners and more advanced disease.
 
 
-# %%
+# %% tags=["hide-output"]
 def flat(scenario: str) -> pd.Series:
     """Return all parameters of a scenario as text, those of its parts by dotted names."""
     values = {}
@@ -529,7 +529,7 @@ ids = {
     "os_5y": "os_5y",
 }
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for cohort in COHORTS:
     for name, printed_id in ids.items():
@@ -541,11 +541,13 @@ against = pd.DataFrame(rows, columns=["cohort", "parameter", "printed", "specifi
 chapter.table("against_paper", against, "Table 1 in print and in the specification of this scenario.")
 chapter.takeaway(
     1,
-    f"Of {len(against)} counts and survival rates in Table 1 that the specification sets, "
-    f"{(against['equal'] == 'yes').sum()} equal print ([against the paper](#datasheet-against-paper)).",
+    f"**Simulated patients, of whom {(against['equal'] == 'yes').sum()} of {len(against)} counts and rates "
+    "equal print, pictured by physics without the motion, the artefacts and the variety of real MRI** "
+    "([against the paper](#datasheet-against-paper), [what is missing](#datasheet-missing)).",
 )
 
 # %% [markdown]
+# (datasheet-missing)=
 # ## What real MRI has that this has not
 #
 # In each line: what real images have, *what stands for it here*, and what the difference may hide.

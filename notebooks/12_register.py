@@ -172,7 +172,8 @@ if (bins := chapter.find("04b_radiomics_worth/tables/bins")) is not None:
 # clinical Cox model, as chapter 05 left it:
 
 # %%
-if (values := chapter.find("05_cox_models/values")) is not None:
+left = (chapter.run_folder / "05_cox_models/values.csv").exists()  # not of a score of one's own alone
+if left and (values := chapter.find("05_cox_models/values")) is not None:
     i, tracks = "table4.training.c_index.clinical", {"apparent": "as published", "out of fold": "recommended"}
     found = {name: recorded(values, i, track) for name, track in tracks.items()}
     set_beside("Scores of training patients", "C-index of the clinical model, training", *found.items())
@@ -239,8 +240,8 @@ chapter.say(f"Largest difference from this book's own: {listed}.")
 effects = pd.DataFrame(measured)
 chapter.table("effects", effects, "The same number under two settings.")
 chapter.not_estimable()
-chapter.takeaway(3, f"""For {effects["topic"].nunique()} choices the effect is measured on the cohort of this
-run: the same patients, the same number, two settings ([measured](#register-measured)).""")  # fmt: skip
+chapter.takeaway(2, f"""The {effects["topic"].nunique()} effects are measured on the cohort of this run: the
+same patients, the same number, two settings ([measured](#register-measured)).""")  # fmt: skip
 
 # %% [markdown]
 # Whether a difference is more than chance is seen against the confidence intervals in the chapters: with few
@@ -250,19 +251,18 @@ run: the same patients, the same number, two settings ([measured](#register-meas
 # ## Result: the register
 
 # %%
-register = read_register()
+register = read_register().replace(r"^None(?:: )?", "", regex=True)
 shown = register[register["chapter"] == only_chapter] if only_chapter else register
 if shown.empty:
     known = ", ".join(sorted(register["chapter"].unique()))
     raise ValueError(f"only_chapter is {only_chapter!r}; it must be empty or one of {known}.")
-both_say, switchable = register["deposit"] != "None", register["parameter"].str.contains("`")
-chapter.takeaway(1, f"""{len(register)} topics are listed; on {both_say.sum()} of them paper and deposited
-script can be compared, since both say something ([the register](#register-table)).""")  # fmt: skip
-chapter.takeaway(2, f"""{switchable.sum()} choices can be switched by a parameter of a chapter or an option of
-the library ([by chapter](#register-chapters)).""")  # fmt: skip
-chapter.takeaway(4, f"""On {both_say.sum()} topics the deposited script is described beside the paper, never
-copied: it carries no licence, and it may not be the code behind the paper
-([the register](#register-table)).""")  # fmt: skip
+both_say, switchable = register["deposit"] != "", register["parameter"].str.contains("`")
+chapter.takeaway(1, f"""**Paper, deposited script and book are set side by side on {len(register)} topics;
+{switchable.sum()} choices can be switched, and of {effects["topic"].nunique()} the effect is measured here**
+([the register](#register-table), [by chapter](#register-chapters)).""")  # fmt: skip
+chapter.takeaway(3, f"""On {both_say.sum()} topics paper and deposited script can be compared, since both say
+something. The script is described, never copied: it carries no licence, and it may not be the code behind the
+paper ([the register](#register-table)).""")  # fmt: skip
 
 
 # %%
@@ -272,7 +272,7 @@ parts |= {"effect": "What changing it does"}
 
 def as_section(row):
     """Return a topic as text with a heading."""
-    lines = [f"- *{name}*: {row[key]}" for key, name in parts.items()]
+    lines = [f"- *{name}*: {row[key]}" for key, name in parts.items() if row[key]]
     return "\n".join([f"#### {row['topic']}\n", *lines, ""])
 
 
@@ -287,14 +287,14 @@ chapter.say("\n".join(sections))
 # %% [markdown]
 # ### As one table
 
-# %% tags=["full-width", "filterable"]
+# %% tags=["full-width", "filterable", "hide-output"]
 chapter.table("register", shown, "The register as a table, to filter and to download.", label=REGISTER_LABEL)
 
 # %% [markdown]
 # (register-chapters)=
 # ## By chapter
 
-# %%
+# %% tags=["hide-output"]
 register["can be switched"] = switchable
 by_chapter = register.groupby("chapter").agg(topics=("topic", "size"), switchable=("can be switched", "sum"))
 caption = "Topics and switchable choices by chapter."
@@ -306,7 +306,7 @@ chapter.table("by_chapter", by_chapter.reset_index(), caption, label=REGISTER_LA
 # The settings that the paper prints, as printed; the register says which of them this book follows by
 # default.
 
-# %%
+# %% tags=["hide-output"]
 published = read_published()
 settings = published[(published["quantity"] == "setting") & (published["repeats"] == "")]
 columns = ["source", "subject", "printed", "unit", "chapter"]

@@ -77,14 +77,14 @@ chapter.table("patients", shown, "Patients shown, by the agreement of network an
 # %%
 chapter.takeaway(
     1,
-    f"{len(chosen)} {JUDGED} patients, from the best to the worst agreement of network and reader, in all "
-    f"{len(DISPLAY_NAMES)} sequences ([picture](#viewer-picture)).",
+    f"**Reader and network outlined tumour and nodes on every sequence of {len(chosen)} {JUDGED} patients; "
+    f"the mean Dice overlap goes from {format_number(chosen.max())} to {format_number(chosen.min())}** "
+    "([picture](#viewer-picture)).",
 )
 chapter.takeaway(
     3,
-    f"Their mean Dice overlap goes from {format_number(chosen.max())} to {format_number(chosen.min())}; the "
-    "agreement in all patients, with its numbers, stands in [the chapter on segmentation]"
-    "(02_segmentation.ipynb).",
+    f"These are {len(chosen)} of {len(ranked)} patients; the agreement in all stands in [the chapter on "
+    "segmentation](02_segmentation.ipynb).",
 )
 
 # %% [markdown]
@@ -111,13 +111,15 @@ def most_different_slices(pairs: list) -> list[int]:
 
 
 # %%
+COLOURS = {"tumour": MASK_COLOURS["tumour"], "lymph nodes": MASK_COLOURS["nodes"]}
+
+
 def line_handles() -> list[Line2D]:
     """Return what the legend shows: colour tells the structure, style who drew it."""
-    colours = {"tumour": MASK_COLOURS["tumour"], "lymph nodes": MASK_COLOURS["nodes"]}
     lines = {"reader": "-", "network": "--"}
     return [
         Line2D([], [], color=colour, linestyle=line, label=f"{structure}, {drawn_by}")
-        for structure, colour in colours.items()
+        for structure, colour in COLOURS.items()
         for drawn_by, line in lines.items()
     ]
 
@@ -147,8 +149,8 @@ chapter.figure("patients", fig, alt)
 # (viewer-volumes)=
 # ## Viewer
 #
-# The same patients, every slice. The reader's masks are red (tumour) and yellow (nodes), the network's blue
-# and cyan; the picture shows through them.
+# The same patients, every slice, in the colours of the pictures of this book: the reader's masks in solid
+# outlines, the network's in dashed ones. The picture shows through them, by as much as the slider says.
 
 # %%
 volumes, slices = [], 0
@@ -162,7 +164,8 @@ for patient, overlap in chosen.items():
         slices += len(read_volume(entry["image"][name]).image)
     volumes.append(entry)
 # Text within a script, because a page opened from a folder may not read other files.
-text = json.dumps(volumes, default=lambda path: base64.b64encode(path.read_bytes()).decode())
+shown = {"patients": volumes, "colours": COLOURS}
+text = json.dumps(shown, default=lambda path: base64.b64encode(path.read_bytes()).decode())
 with atomic_path(chapter.folder / "site" / "viewer" / "volumes.js") as temporary:
     temporary.write_text(f"window.npcbookVolumes = {text};\n")
 chapter.takeaway(

@@ -171,6 +171,8 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
             f"'patients: 120' and 'grid: [8, 32, 32]', or give a cohort of your own."
         )
     check_sizes(profile, settings["patients"], settings["grid"])
+    if seed is not None and seed < 0:
+        raise ValueError(f"--seed is {seed}; a whole number of 0 or more is needed.")
     return write_cohort(
         f"data/cohorts/{synthetic_name(scenario, profile, seed)}",
         scenario=scenario,
@@ -265,7 +267,9 @@ def choose_branch(run_folder: Path, name: str | None, overrides: dict) -> tuple[
     from npcbook.book.run import plan_chapters
 
     if name:
-        run_folder = existing_folder(name, run_folder / branches.BRANCHES)
+        run, run_folder = run_folder, existing_folder(name, run_folder / branches.BRANCHES)
+        if run not in run_folder.parents or not branches.about_branch(run_folder):
+            raise ValueError(f"{run_folder} is no branch of {run}: give the name of one.")
     changed = {p.name: branches.changed_parameters(run_folder, p.name, overrides) for p in plan_chapters()}
     if first := next(filter(changed.get, changed), None):
         changes = {key: value for each in changed.values() for key, value in each.items()}
@@ -426,18 +430,22 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     from npcbook.store import locked
 
     out = Path(arguments.out).resolve()
-    with locked(out):
-        try:
-            check_empty(out)
-            series = {name: not Path(path).is_file() for name, path in files.items()}
-            check_mask_format(arguments.mask_format, series)
-            check_model(run_folder)
-            model = read_model(run_folder)
-            prediction = predict(model, files)
-            write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
-        finally:
-            # Beside a user's own files nothing is left lying; who waited is refused by what is there then.
-            out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+    try:
+        with locked(run_folder, reading=True), locked(out):
+            try:
+                check_empty(out)
+                series = {name: not Path(path).is_file() for name, path in files.items()}
+                check_mask_format(arguments.mask_format, series)
+                check_model(run_folder)
+                model = read_model(run_folder)
+                prediction = predict(model, files)
+                write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
+            finally:
+                # Beside a user's own files nothing is left lying.
+                out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+    except PermissionError:
+        check_empty(out)  # who waited for another is refused by what is there then
+        raise
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
     print(f"written to {arguments.out}")
@@ -448,7 +456,8 @@ def check_model(run_folder: Path) -> None:
     """Raise ValueError if the heads or cut-offs of a run are not as its chapters left them."""
     from npcbook.store import check_kept
 
-    for folder in {path.parent.parent for path in run_folder.glob("*/model/model.json")}:
+    models = [path.parents[1] for path in run_folder.glob("*/model/model.json")]
+    for folder in {*models, *(path.parent for path in run_folder.glob("*/cutoffs*.csv"))}:
         wrong = [name for name, state in check_kept(folder).items() if state != "ok"]
         if wrong and folder.with_name(f"{folder.name}.key").exists():
             raise ValueError(
@@ -481,10 +490,12 @@ def remove_own(path: Path) -> bool:
     """Remove a folder that npcbook made, unless another process uses it; return whether it is gone."""
     import filelock
 
-    from npcbook.store import MARK, locked, remove
+    from npcbook.store import MARK, is_own, locked, remove
 
     try:
         with locked(path, wait=False):
+            if not is_own(path):  # another process has removed it meanwhile
+                return True
             # The mark goes last: what was removed in part can still be removed.
             for part in sorted(path.iterdir(), key=lambda part: part.name == MARK):
                 remove(part)
@@ -533,9 +544,7 @@ def sync_notebooks(arguments: argparse.Namespace) -> int:
         return 0
     stale = notebooks.stale_notebooks()
     for path in stale:
-        print(
-            f"{path.name} is not what {path.stem}.py stands for: run python -m npcbook sync", file=sys.stderr
-        )
+        print(f"{path.name} is not what its script says: run python -m npcbook sync", file=sys.stderr)
     return 1 if stale else 0
 
 
@@ -567,6 +576,10 @@ PART = {"nargs": "+", "metavar": "NN", "help": "only these, by number or name; n
 PARAMETER = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "change a parameter"}
 SWITCH = {"action": "store_true"}
 SCORE = {"action": "append", "default": [], "metavar": "FILE:COLUMN", "help": "a risk score of your own"}
+SHARED = "share work out to this Dask scheduler, or local:N, to N processes of this computer"
+#: Packages that not everybody needs, and what to install for them.
+OPTIONAL = dict.fromkeys(("pydicom", "highdicom"), "pydicom highdicom")
+OPTIONAL |= dict.fromkeys(("dask", "distributed"), "distributed")
 #: Commands of two words, such as ``import table``: what the first of them is about.
 GROUPS = {"import": "make a cohort of a hospital's own tables or images"}
 #: What each command does; a hyphen stands behind the first of two words that `GROUPS` has.
@@ -595,6 +608,7 @@ OPTIONS = (
     ("verify-run", "run", A_RUN),
     ("simulate", "--scenario", SCENARIOS),
     ("simulate", "--seed", {"type": int, "help": "default: the one that meets Table 1 exactly"}),
+    ("book simulate", "--cluster", {"metavar": "ADDRESS", "help": SHARED}),
     ("book simulate", "--force", SWITCH | {"help": "do also what is up to date"}),
     ("check", "cohort", {"metavar": "COHORT", "help": COHORT}),
     ("check", "--no-images", SWITCH | {"help": "check the table only"}),
@@ -609,11 +623,7 @@ OPTIONS = (
     ("predict", "--cet1w", IMAGE | {"help": f"contrast-enhanced T1 image: {IMAGE_HELP}"}),
     ("predict", "--mask-format", MASKS),
     ("predict", "--out", OUT),
-    (
-        "sync",
-        "--keep",
-        SWITCH | {"help": "put what was changed in notebooks (or data/lab) into their scripts"},
-    ),
+    ("sync", "--keep", SWITCH | {"help": "put changes of notebooks (or data/lab) into their scripts"}),
     ("sync", "--discard", SWITCH | {"help": "drop what was changed in notebooks"}),
     ("lab", "options", {"nargs": "*", "metavar": "OPTION", "help": "for JupyterLab; write -- before them"}),
     ("sync", "--check", SWITCH | {"help": "change nothing; exit 1 if a notebook is out of date"}),
@@ -623,15 +633,18 @@ OPTIONS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
-    from npcbook.store import Interrupted, check_root
+    from npcbook.store import Interrupted, check_root, cluster
 
     def stop(number: int, frame: object) -> None:
         raise Interrupted
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
+        if any("" in (value if isinstance(value, list) else [value]) for value in vars(given).values()):
+            raise ValueError("An argument is empty: give a name or a value, or leave the option out.")
         check_root(make=given.command in ("book", "simulate", "import"))
-        return given.act(given)
+        with cluster(getattr(given, "cluster", None)):
+            return given.act(given)
     except KeyboardInterrupt as error:
         print("stopped; the same command continues from here", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 130
@@ -649,9 +662,9 @@ def explain(error: Exception) -> int:
     from npcbook.store import is_refusal
 
     if isinstance(error, ModuleNotFoundError):
-        if error.name not in ("pydicom", "highdicom"):
+        if error.name not in OPTIONAL:
             raise error
-        print(f"DICOM needs {error.name}: python -m pip install pydicom highdicom", file=sys.stderr)
+        print(f"This needs {error.name}: python -m pip install {OPTIONAL[error.name]}", file=sys.stderr)
         return 2
     if isinstance(error, MemoryError):
         print("There is not enough memory: close other programs, and go on.", file=sys.stderr)

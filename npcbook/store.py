@@ -1,6 +1,7 @@
-"""Where things lie and how they are kept: paths, locks, marks, whole files, seals, results, progress."""
+"""Where things lie and how they are kept: paths, locks, marks, whole files, seals, results; shared work."""
 
 import ast
+import gzip
 import hashlib
 import inspect
 import json
@@ -18,8 +19,9 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
@@ -30,6 +32,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import psutil
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 PACKAGE = Path(__file__).parent
@@ -38,13 +41,13 @@ NUMERICAL_PACKAGES = [
     *"lifelines matplotlib monai numpy pandas pyradiomics PyWavelets scikit-learn scikit-survival".split(),
     *"scipy SimpleITK statsmodels torch".split(),
 ]
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES, SECONDS_TO_CONNECT = 10.0, 10.0
 #: What a file from outside may hold at most, so that none takes all memory or hours; see `check_limit`.
 LIMITS = {
     "bytes of a table": 1 << 25,
     "rows": 100_000,
     "columns": 5_000,
-    "cells": 1_000_000,
+    "cells": 2_000_000,
     "letters in a cell": 2_000,
     "bytes of a description": 1 << 20,
     "voxels": 1 << 26,
@@ -58,6 +61,7 @@ MARK = ".npcbook.json"  # in every folder that npcbook made, and may therefore r
 UNFINISHED = ".unfinished-"  # how the name of a file or folder begins that is being written
 CHAPTERS = "notebooks/[0-9]*.py"  # by them a folder is known as the project
 DATA = (("data", "runs"), ("data", "cohorts"))  # what lies below NPCBOOK_ROOT whatever that holds
+CLUSTER = "NPCBOOK_CLUSTER"  # environment: the Dask scheduler whose workers share what `spread` does
 PARENT = "NPCBOOK_PARENT"  # environment: the process whose end ends the one that it started
 
 
@@ -132,7 +136,7 @@ def claim(folder: Path, generator: str) -> None:
 def is_own(folder: Path) -> bool:
     """Return whether npcbook made a folder: it bears a mark, and under its name (a copy is its owner's)."""
     try:
-        mark = json.loads((folder / MARK).read_text())
+        mark = read_json(folder / MARK)
         return not folder.is_symlink() and mark["name"] == folder.name and len(mark["id"]) == 32
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -201,8 +205,16 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what processes that are no more left half written in a folder."""
     for path in folder.rglob(f"{UNFINISHED}*") if folder.is_dir() else ():
         process = path.name.removeprefix(UNFINISHED).partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
+        if process.isdigit() and not _runs(int(process)):
             remove(path)
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process can still write: one that was killed may stay in the list for a while."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def remove(path: Path) -> None:
@@ -225,11 +237,11 @@ def replace_path(source: Path, target: Path) -> None:
         try:
             source.replace(target)
             return
-        except PermissionError as error:
+        except (PermissionError, IsADirectoryError) as error:
             if seconds is None:
                 raise PermissionError(
-                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, and run the "
-                    "same command again."
+                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, or move it "
+                    "away, and run the same command again."
                 ) from error
             time.sleep(seconds)
 
@@ -313,13 +325,15 @@ def read_json(path: str | os.PathLike) -> dict:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike):
+def atomic_path(path: str | os.PathLike, *, mode: int = 0o666):
     """Give a temporary path to write to, and rename it to `path` when the block ends without an error.
 
     Parameters
     ----------
     path : str or path
         Where the finished file belongs; its parent is made if missing.
+    mode : int
+        Who may read and write it, at no moment more than these; less what the umask forbids.
 
     Yields
     ------
@@ -334,11 +348,22 @@ def atomic_path(path: str | os.PathLike):
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private; what it becomes is as readable as any other file.
-        temporary.chmod(0o666 & ~UMASK)
+        # mkstemp makes the file private.
+        temporary.chmod(mode & ~UMASK)
         replace_path(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def spacious(shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Return an array of zeros that lies in a file without a name, and may therefore be larger than memory.
+
+    The file goes with the array. It lies where runs do, because a system's own place for such files is often
+    memory again.
+    """
+    data = root_folder() / "data"
+    with tempfile.TemporaryFile(dir=data if data.is_dir() else None) as file:
+        return np.memmap(file, dtype, "w+", shape=shape).view(np.ndarray)
 
 
 def end_with(parent: int) -> None:
@@ -441,12 +466,13 @@ def write_record(path: Path, record: Mapping) -> None:
 def read_record(path: Path) -> dict:
     """Return what `write_record` wrote, without the hash; nothing, and a line that says so, if it changed."""
     try:
+        check_regular(path)
         record = json.loads(path.read_text())
         if record.pop("hash") == fingerprint(record):
             return record
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     _say_changed(path)
     return {}
@@ -460,7 +486,7 @@ def write_sealed(path: Path, content: bytes) -> None:
 
 def read_sealed(path: Path) -> bytes:
     """Return what `write_sealed` wrote; nothing, and a line that says so, if it changed."""
-    stored = path.read_bytes() if path.exists() else b""
+    stored = path.read_bytes() if path.is_file() else b""
     if hashlib.blake2b(stored[16:], digest_size=16).digest() == stored[:16]:
         return stored[16:]
     if path.exists():
@@ -608,6 +634,10 @@ FORMATS = {
     ),
     ".parquet": (pd.read_parquet, lambda path, table: table.to_parquet(path, index=False)),
     ".json": (lambda path: json.loads(path.read_text()), lambda path, it: path.write_text(json.dumps(it))),
+    ".gz": (
+        lambda path: json.loads(gzip.decompress(path.read_bytes())),
+        lambda path, it: path.write_bytes(gzip.compress(json.dumps(it).encode(), mtime=0)),
+    ),
     ".npz": (_read_npz, lambda path, arrays: np.savez_compressed(path, **arrays)),
 }
 
@@ -626,7 +656,7 @@ def keep(
     ----------
     path : str or path
         Where the result is kept: ``.csv`` or ``.parquet`` (data frame), ``.npz`` (dict of arrays), ``.json``
-        (plain values), or anything else with `read` and `write`.
+        or ``.json.gz`` (plain values), or anything else with `read` and `write`.
     make : callable
         Makes the result; its code, and the npcbook code that this imports, counts as something it rests on.
     *arguments, **options
@@ -746,3 +776,121 @@ class _Lines:
 
     def flush(self) -> None:
         sys.stderr.flush()
+
+
+def spread(function: Callable, jobs: Sequence[tuple], *, description: str = "", **options) -> Iterator:
+    """Yield ``function(*job)`` for every job, in their order, computed side by side.
+
+    Everything that goes through patients or resamples one by one is shared out here: to processes of this
+    computer, or, inside `cluster`, to the workers of a Dask cluster.
+
+    Parameters
+    ----------
+    function : callable
+        Depends on nothing but its arguments and files, so that it does not matter where it runs, nor that it
+        runs again where a worker was lost.
+    jobs : sequence of tuple
+        Arguments, one tuple a call.
+    description : str
+        Reports `progress` under this name; none if empty.
+    **options
+        Of `joblib.Parallel`, for processes of this computer; ``n_jobs`` is one a core if not given.
+
+    Yields
+    ------
+    object
+        Each result.
+    """
+    if address := os.environ.get(CLUSTER):
+        done = _on_cluster(address, function, jobs)
+    else:
+        run = joblib.Parallel(**{"n_jobs": -1, "return_as": "generator"} | options)
+        done = run(joblib.delayed(function)(*job) for job in jobs)
+    yield from progress(done, total=len(jobs), description=description) if description else done
+
+
+def _on_cluster(address: str, function: Callable, jobs: Sequence[tuple]) -> Iterator:
+    """Yield results in order; of what waits or is done, only as much is held as keeps the workers busy."""
+    client, waiting = _client(address), deque()
+    for job in jobs:
+        waiting.append(client.submit(_single_threaded, function, *job, pure=False))
+        if len(waiting) > 4 * sum(client.nthreads().values()):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _single_threaded(function: Callable, *job):
+    with threadpool_limits(1):
+        return function(*job)
+
+
+@cache
+def _client(address: str):
+    from distributed import Client
+
+    try:
+        if not re.fullmatch(r"(?!local:)(\w+://)?[^/\s:]+:\d+", address):
+            raise ValueError(address)
+        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No Dask scheduler answers at {address!r}: give its address, such as tcp://10.0.0.1:8786, or "
+            "local:N for N processes of this computer."
+        ) from error
+
+
+@contextmanager
+def cluster(place: str | None):
+    """Let `spread` share work out to a Dask cluster, also in processes that are started meanwhile.
+
+    Parameters
+    ----------
+    place : str, optional
+        Address of a scheduler, or ``local:N``: N processes of this computer, which end with the block. None
+        changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If nothing answers there, or if workers have another version of npcbook or of a package that numbers
+        depend on, or do not see the folder that npcbook writes to.
+    """
+    with ExitStack() as stack:
+        if place:
+            kind, _, number = place.partition(":")
+            if kind == "local" and number.isdecimal() and 0 < int(number) <= 256:
+                place = _start_workers(int(number), stack)
+            _check_workers(place)
+            os.environ[CLUSTER] = place
+            stack.callback(os.environ.pop, CLUSTER, None)
+            stack.callback(_client.cache_clear)
+            stack.callback(_client(place).close)
+        yield
+
+
+def _start_workers(number: int, stack: ExitStack) -> str:
+    import dask
+    from distributed import LocalCluster
+
+    # Dask would set numbers of threads in this process, for whatever it starts later.
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": {}}):
+        size = {"n_workers": number, "threads_per_worker": 1, "memory_limit": None}
+        return stack.enter_context(LocalCluster(**size, dashboard_address=None)).scheduler_address
+
+
+def _check_workers(address: str) -> None:
+    root = os.fspath(root_folder())
+    found = _client(address).run(_standing, root, on_error="return")
+    other = sum(standing != _standing(root) for standing in found.values())
+    if other or not found:
+        raise ValueError(
+            f"Of {len(found)} workers at {address}, {other} have another npcbook or other packages, or do "
+            f"not see {root}: start workers in the same environment, on a file system that all share."
+        )
+
+
+def _standing(root: str) -> tuple:
+    """Return what must be the same on a worker for its results to be the same."""
+    code = files_fingerprint(PACKAGE.rglob("*.py"), relative_to=PACKAGE)
+    return code, package_versions(), Path(root).is_dir()

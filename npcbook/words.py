@@ -65,7 +65,7 @@ STYLES = {
     "radiotherapy": (GREY, SOLID),
     "up_to_160": (ORANGE, DASHED),
     "over_160": (GREEN, DASH_DOT),
-    "chemoradiotherapy": (GREEN, DASH_DOT),
+    "chemoradiotherapy": (PINK, LONG),
     "training": (BLUE, SOLID),
     "validation": (ORANGE, DASHED),
     "clinical": (GREY, DOTTED),

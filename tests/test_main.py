@@ -9,7 +9,15 @@ import time
 
 import pytest
 
-from npcbook.__main__ import as_number, main, read_overrides, read_settings
+from npcbook.__main__ import (
+    as_number,
+    check_model,
+    choose_branch,
+    main,
+    read_overrides,
+    read_settings,
+    remove_own,
+)
 from npcbook.book import notebooks, run as book
 from npcbook.store import MARK, claim, stamp
 
@@ -173,6 +181,53 @@ def test_a_root_that_is_not_npcbooks_is_refused(tmp_path, monkeypatch, capsys, r
     assert names(tmp_path) == ["theirs"]
     assert names(tmp_path / "theirs/data") == ["runs"]
     assert names(tmp_path / "theirs/data/runs") == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["import", "table", "t.csv", "--out", ""], "argument is empty"),
+        (["import", "table", "", "--out", "x"], "argument is empty"),
+        (["check", ""], "argument is empty"),
+        (["verify-run", ""], "argument is empty"),
+        (["book", "--profile", "smoke", "--score", ""], "argument is empty"),
+        (["simulate", "--profile", "smoke", "--seed", "-1"], "--seed is -1"),
+    ],
+)
+def test_an_empty_or_impossible_argument_is_refused_before_anything_is_done(
+    apart, tmp_path, monkeypatch, capsys, given, words
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(given) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert list((tmp_path / "here").iterdir()) == []
+    assert names(apart / "cohorts") == ["made"]
+
+
+def test_of_two_that_clean_the_second_finds_nothing_left(apart):
+    shutil.rmtree(apart / "runs" / "made")
+    assert remove_own(apart / "runs" / "made")
+
+
+@pytest.mark.parametrize("name", ["06_km/cutoffs.csv", "03_dl_training/model/model.json"])
+def test_no_group_is_told_by_a_cut_off_or_model_that_was_altered(apart, name):
+    folder = apart / "runs" / "made"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("as it was")
+    stamp(folder / name.split("/")[0], "key")
+    check_model(folder)
+    (folder / name).write_text("altered")
+    with pytest.raises(ValueError, match="changed or removed since it was made"):
+        check_model(folder)
+
+
+def test_a_folder_that_is_no_branch_is_not_worked_in(apart, tmp_path):
+    (tmp_path / "thesis" / "results").mkdir(parents=True)
+    for name in (str(tmp_path / "thesis"), "../../made", str(apart / "runs" / "made")):
+        with pytest.raises((ValueError, FileNotFoundError), match="no branch"):
+            choose_branch(apart / "runs" / "made", name, {})
 
 
 def test_a_run_is_verified_file_by_file(apart, capsys):

@@ -1,7 +1,9 @@
 """What is kept is whole, made once, and made again when anything that it rests on has changed."""
 
 import linecache
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ import pytest
 from npcbook.store import (
     FORMATS,
     MARK,
+    UNFINISHED,
     atomic_path,
     check_kept,
     check_root,
@@ -35,6 +38,7 @@ from npcbook.store import (
     project_path,
     read_record,
     read_sealed,
+    remove_unfinished,
     stamp,
     write_record,
     write_sealed,
@@ -48,6 +52,24 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
         temporary.write_text(f"half {1 / 0}")
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text() == "old"
+
+
+def test_what_only_its_owner_may_read_is_so_from_the_start(tmp_path):
+    seen = []
+    for _ in range(2):
+        with atomic_path(tmp_path / "key", mode=0o600) as temporary:
+            seen.append(temporary)
+            temporary.write_text("secret")
+            assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(PermissionError, match=r"t\.csv cannot be replaced.*move it away"):
+        write_record(tmp_path / "t.csv", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
 def test_fingerprints_see_names_and_contents(tmp_path):
@@ -186,14 +208,17 @@ def test_every_file_of_a_folder_is_told_from_what_it_was(tmp_path):
     assert check_kept(folder) == {"f.key": "damaged"}
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"a": 1', b'{"a": 2, "hash": "0"}', b"[]", b"\xff\x00", b"null"])
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"a": 1', b'{"a": 2, "hash": "0"}', b"[]", b"\xff\x00", b"null", b"[" * 100_000, "pipe"]
+)
 def test_a_damaged_record_or_checkpoint_counts_as_none_and_is_named(tmp_path, capsys, damage):
     write_record(tmp_path / "r.json", {"a": 1})
     write_sealed(tmp_path / "c.pt", b"state")
     assert read_record(tmp_path / "r.json") == {"a": 1}
     assert read_sealed(tmp_path / "c.pt") == b"state"
     for name, read, nothing in (("r.json", read_record, {}), ("c.pt", read_sealed, b"")):
-        (tmp_path / name).write_bytes(damage)
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name) if damage == "pipe" else (tmp_path / name).write_bytes(damage)
         assert read(tmp_path / name) == nothing
         assert name in capsys.readouterr().err
         assert read(tmp_path / f"no {name}") == nothing
@@ -271,9 +296,14 @@ def test_only_what_bears_a_mark_under_its_own_name_is_npcbooks(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "made")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / MARK).write_text("[]")
-    assert [name for name in ("made", "users", "copy", "link", "odd", "no") if is_own(tmp_path / name)] == [
-        "made"
-    ]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / MARK).write_text("[" * 100_000)
+    for name in ("pipe", "device"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "pipe" / MARK)
+    (tmp_path / "device" / MARK).symlink_to("/dev/zero")
+    names = "made users copy link odd deep pipe device no".split()
+    assert [name for name in names if is_own(tmp_path / name)] == ["made"]
 
 
 WORKERS = """
@@ -303,6 +333,20 @@ def test_worker_processes_end_with_the_one_that_started_them(tmp_path):
     process.wait()
     _, left = psutil.wait_procs([psutil.Process(n) for n in workers if psutil.pid_exists(n)], timeout=10)
     assert left == []
+
+
+def test_what_a_killed_process_left_goes_though_it_is_still_listed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    left = tmp_path / f"{UNFINISHED}{process.pid}-x"
+    left.touch()
+    remove_unfinished(tmp_path)
+    assert left.exists()
+    process.kill()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    remove_unfinished(tmp_path)
+    assert not left.exists()
+    process.wait()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ in_short()
 
 # %% [markdown]
 # Three to five takeaways appear above once the cells below have run, the first of them the answer to the
-# question; each holds a number and links to the section that supports it.
+# question, in bold; each holds a number, at most three, and links to the section that supports it.
 #
 # **Reads** the cohort table (chapter 01). **Writes** nothing that another chapter reads.
 #
@@ -98,7 +98,7 @@ medians = [or_dash(row.get("median follow-up, months (95 % CI)")) for row in row
 chapter.say(f"The median follow-up is {medians[0]} months in training and {medians[1]} in validation.")
 chapter.takeaway(
     1,
-    f"The median follow-up is {medians[0]} months in the training and {medians[1]} in the validation cohort "
+    f"**The median follow-up is {medians[0]} months in training and {medians[1]} in validation** "
     "([result](#template-result)).",
 )
 

@@ -9,13 +9,11 @@ from .chapter import (
 )
 from .figures import (
     CONTOUR_STYLES as CONTOUR_STYLES,
-    axis_start as axis_start,
     forest_limits as forest_limits,
     plot_calibration as plot_calibration,
-    plot_curves as plot_curves,
-    plot_cutpoint as plot_cutpoint,
     plot_forest as plot_forest,
     plot_kaplan_meier as plot_kaplan_meier,
+    plot_panels as plot_panels,
     plot_roc as plot_roc,
     plot_slice as plot_slice,
     small_multiples as small_multiples,

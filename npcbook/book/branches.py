@@ -72,7 +72,7 @@ def open_branch(run_folder: Path, chapter: str, changes: Mapping) -> Path:
         with locked(run_folder, reading=True), locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
             claim(folder, "npcbook.book")
-            options = {"copy_function": _link, "ignore": _outside_chapters(run_folder), "dirs_exist_ok": True}
+            options = {"copy_function": link, "ignore": _outside_chapters(run_folder), "dirs_exist_ok": True}
             shutil.copytree(run_folder, folder, **options)
             record = read_record(folder / MANIFEST)
             record["chapters"].pop(chapter, None)
@@ -86,10 +86,11 @@ def _outside_chapters(run_folder: Path):
     return lambda folder, names: LEFT_OUT & set(names) if Path(folder) == run_folder else set()
 
 
-def _link(source, target) -> None:
+def link(source, target) -> None:
+    """Give a file that is replaced whole, never changed, a second name; a copy where the disk knows none."""
     try:
         os.link(source, target)
-    except OSError:  # a disk that knows no links
+    except OSError:
         shutil.copy2(source, target)
 
 

@@ -26,6 +26,7 @@ from IPython.display import Image, Markdown, display, update_display
 from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from npcbook.book.branches import (
     changed_parameters,
@@ -57,7 +58,7 @@ FIGURE_METADATA = {
     ".png": {"Software": None},
 }
 FRONT = "front.json"  # what a chapter hands to the front page
-HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, beside the chapters of a run
+HOSPITALS = "hospitals.json"  # what the codes of hospitals stand for, in the folder of one chapter
 READS = ".reads"  # file that notes whom a chapter reads, to be held against what its script says
 TAKEAWAYS = "takeaways.csv"  # the bullets of *In short*, to be held against those of another run
 IN_SHORT = "in-short"  # id of the display that holds a chapter's takeaways
@@ -127,8 +128,8 @@ def show_source(*code: Callable) -> None:
     """Show library functions or classes as they are written, under the name of their module."""
     for item in code:
         text = f"# {item.__module__}\n{inspect.getsource(inspect.unwrap(item)).rstrip()}"
-        # Four marks, because a docstring may hold a block of three.
-        display(Markdown(f"````python\n{text}\n````"))
+        # Four marks, because a docstring may hold a block of three. The page folds it under its name.
+        display(Markdown(f"````python\n{text}\n````"), metadata={"source": item.__qualname__})
 
 
 def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
@@ -139,6 +140,14 @@ def screen_image(path: Path, colours: int) -> tuple[bytes, int]:
     picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     # A hundred pixels an inch: a six-inch figure is as wide as a column of text.
     return buffer.getvalue(), round(picture.width * 100 / SCREEN_DPI)
+
+
+def lay_out(fig: Figure) -> Bbox:
+    """Lay a figure out, once for all of its files, and return the frame of all that it shows, inches."""
+    if fig.get_layout_engine():
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+    return fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
 
 
 def show_dollars(fig: Figure) -> None:
@@ -254,14 +263,14 @@ class Chapter:
         """Return what each hospital is called from here on (`hospital_codes`); pages show the key."""
         codes = hospital_codes(names)
         key = {code: name for name, code in codes.items() if code != name}
-        with atomic_path(self.run_folder / HOSPITALS) as temporary:
+        with atomic_path(self.folder / HOSPITALS) as temporary:
             temporary.write_text(json.dumps(key, ensure_ascii=False))
         return codes
 
     def _with_key(self, caption: str, texts: Iterable[str]) -> str:
         """Return a caption with the names of the hospitals whose codes stand in some texts."""
-        path = self.run_folder / HOSPITALS
-        key = json.loads(path.read_text()) if path.exists() else {}
+        path = next(self.run_folder.glob(f"*/{HOSPITALS}"), None)
+        key = json.loads(path.read_text()) if path else {}
         words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
         named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
         return f"{caption} Hospitals: {named}." if named else caption
@@ -293,6 +302,7 @@ class Chapter:
         self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
+        self._compare_table(name, caption)
 
     def figure(self, name: str, fig: Figure, alt: str) -> None:
         """Label a figure with the origin of its data, save it as SVG, PDF and PNG, and show it.
@@ -314,11 +324,12 @@ class Chapter:
         show_dollars(fig)
         target = self.folder / "figures" / name
         with drawn_characters(self.say):
+            frame = lay_out(fig)
             for suffix, metadata in FIGURE_METADATA.items():
                 # Ids in the SVG are random unless salted; type 42 keeps the text of a PDF editable.
                 style = {"svg.hashsalt": name, "pdf.fonttype": 42}
                 with atomic_path(target.with_suffix(suffix)) as temporary, rc_context(style):
-                    fig.savefig(temporary, bbox_inches="tight", dpi=FILE_DPI, metadata=metadata)
+                    fig.savefig(temporary, bbox_inches=frame, dpi=FILE_DPI, metadata=metadata)
         plt.close(fig)
         self._list("figure", name, alt, self.label)
         # Pictures show steps of grey that lines and areas do not have.
@@ -385,12 +396,23 @@ class Chapter:
         about = {"what": rows[1]["what"][0], "printed": rows[1]["printed"][0], "track": row["track"]}
         self._compare((row["id"], row["track"]), about, *texts)
 
+    def _compare_table(self, name: str, caption: str) -> None:
+        """Say of a table how many of its rows the stored run has not, if any."""
+        run, place = stored_run(self.run_folder), f"{self.name}/tables/{name}.csv"
+        if run and (run / place).exists():
+            texts = [(folder / place).read_text().splitlines()[1:] for folder in (run, self.run_folder)]
+            before, here = (f"{len(rows)} rows" for rows in texts)
+            if new := sum(row not in texts[0] for row in texts[1]):
+                here = f"{here}, {new} of them other"
+            self._compare(("table", name), {"what": f"Table: {caption}"}, before, here)
+
     def _compare(self, key, about: dict, before: str, here: str) -> None:
         """Show what a branch changes, where `open_chapter` made place."""
         self.changes.pop(key, None)
         if before != here:
             self.changes[key] = about | {"stored run": before, "here": here}
             table = pd.DataFrame(self.changes.values())
+            table = table.filter(["what", "printed", "track", "stored run", "here"])
             caption = f"Changed against the stored run: {len(table)} so far."
             update_display(show(table, caption=caption, label=self.label), display_id=CHANGED)
 
@@ -519,7 +541,7 @@ def open_chapter(
     if said := describe_branch(folder, name):
         display(Markdown(said))
     if stored_run(folder):
-        display(Markdown("*So far no recorded number and no takeaway differs.*"), display_id=CHANGED)
+        display(Markdown("*So far no table, recorded number or takeaway differs.*"), display_id=CHANGED)
     claim(chapter.run_folder, "npcbook.book")
     chapter.folder.mkdir(exist_ok=True)
     for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS):

@@ -29,10 +29,8 @@ from npcbook.words import (
     MASK_COLOURS,
     STRONG,
     STYLES,
-    VERMILION,
     format_estimate,
     format_hr,
-    format_number,
     format_p,
     style_of,
 )
@@ -124,11 +122,14 @@ def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) 
     return f"{LABELS.get(name, name)} (n = {len(time)}): {text}"
 
 
-def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray) -> Transform:
-    """Write numbers at risk, and events and censorings so far, under each tick; return where they end."""
+def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray, *, small: bool = False) -> Transform:
+    """Write numbers at risk, and events and censorings so far, under each tick; return where they end.
+
+    Where there is little room: numbers at risk alone, behind a piece of the group's line.
+    """
 
     def below(base, row):
-        return offset_copy(base, ax.figure, y=-(26 + ROW * row), units="points")
+        return offset_copy(base, ax.figure, y=-((8 if small else 26) + ROW * row), units="points")
 
     def write(row, name, values, **style):
         text = partial(ax.text, va="center", fontsize=SMALL, **style)
@@ -136,10 +137,16 @@ def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray) -> Transform:
         for tick, value in values.items():
             text(tick, 0, f"{value}", transform=below(ax.get_xaxis_transform(), row), ha="center")
 
-    write(0, "Number at risk", {}, color="0.3")
+    write(0, "months" if small else "Number at risk", {}, color="0.3")
     row = 1.3
-    for name, part in parts.items():
+    for position, (name, part) in enumerate(parts.items()):
         table = survival.at_risk_table(*part, ticks).set_index("tick")
+        if small:
+            write(row, "", table["at_risk"])
+            line = _line_of(name, position) | {"transform": below(ax.transAxes, row), "clip_on": False}
+            ax.plot([-0.15, -0.065], [0, 0], **line)
+            row += 1
+            continue
         write(row, LABELS.get(name, name), table["at_risk"], weight="bold")
         write(row + 1, "events", table["events"], color="0.3")
         write(row + 2, "censored", table["censored"], color="0.3")
@@ -147,7 +154,7 @@ def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray) -> Transform:
     return below(ax.transAxes, row - 0.5)
 
 
-def _comparison_text(parts: Mapping, hr, cut) -> str:
+def _comparison_text(parts: Mapping, hr, cut=None) -> str:
     """Return hazard ratio and log-rank p-values, a line each."""
     lines = [] if hr is None else [f"HR {hr}"]
     time, event = (np.concatenate(values) for values in zip(*parts.values(), strict=True))
@@ -172,7 +179,7 @@ def plot_kaplan_meier(
     order: Sequence[str] | None = None,
     hr: object | None = None,
     cut: object | None = None,
-    lowest: float = 0.0,
+    lowest: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot Kaplan–Meier curves of groups with the numbers behind them.
@@ -195,8 +202,9 @@ def plot_kaplan_meier(
         Hazard ratio to state, as it prints itself.
     cut : result of `npcbook.statistics.optimal_cutpoint`, optional
         Its p-value corrected for the choice of the cut-off is stated beside the log-rank p-value.
-    lowest : float, default 0
-        Lower end of the survival axis, 0 to 1; an axis that does not begin at 0 says so.
+    lowest : float, optional
+        Lower end of the survival axis, 0 to 1; by default 0.5 if that cuts nothing off, else 0. The legend
+        says where it is not 0.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -213,23 +221,24 @@ def plot_kaplan_meier(
     """
     parts = _split(time, event, group, order)
     ax = ax or plt.subplots(figsize=(6.0, 4.0 + 0.65 * len(parts)), layout="constrained")[1]
+    lowest = _axis_start(parts) if lowest is None else lowest
     ticks = _draw_curves(ax, parts, horizon_months, tick_months=12, lowest=lowest)
+    lines = []
+    for position, (name, part) in enumerate(parts.items()):
+        text = _legend_entry(*part, name, horizon_months, endpoint)
+        lines.append(Line2D([], [], label=text, **_line_of(name, position)))
     # Curves and bands may fill every corner of the axes: the legend stands below the numbers.
-    ax.legend(
-        [Line2D([], [], **_line_of(name, position)) for position, name in enumerate(parts)],
-        [_legend_entry(*part, name, horizon_months, endpoint) for name, part in parts.items()],
-        title=_comparison_text(parts, hr, cut),
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        alignment="left",
-        bbox_transform=_draw_numbers(ax, parts, ticks),
-        frameon=False,
-        borderpad=0,
-        **LEGEND,
-    )
-    note = "" if lowest == 0 else f" (axis from {100 * lowest:g} %)"
-    ax.set(xlabel=f"Months (thin: fewer than {MIN_AT_RISK} at risk)", ylabel=f"{endpoint}{note}")
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": _draw_numbers(ax, parts, ticks)}
+    note = f"{_comparison_text(parts, hr, cut)}\n{_reading_note(lowest)}".strip()
+    ax.legend(handles=lines, title=note, alignment="left", frameon=False, borderpad=0, **place, **LEGEND)
+    ax.set(xlabel="Months", ylabel=endpoint)
     return ax
+
+
+def _reading_note(lowest: float) -> str:
+    """Return what a reader of survival curves has to know of their drawing."""
+    start = f"; the axis begins at {100 * lowest:g} %" if lowest else ""
+    return f"thin line: fewer than {MIN_AT_RISK} at risk{start}"
 
 
 def _draw_curves(ax: Axes, parts: Mapping, horizon_months, *, tick_months, lowest) -> np.ndarray:
@@ -245,21 +254,10 @@ def _draw_curves(ax: Axes, parts: Mapping, horizon_months, *, tick_months, lowes
     return ticks
 
 
-def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
-    """Return where a survival axis may begin without cutting anything off.
-
-    Parameters
-    ----------
-    time, event, group : array-like, shape (n,)
-        As for `plot_kaplan_meier`.
-
-    Returns
-    -------
-    float
-        0.5 if all curves and bands stay above it, else 0.
-    """
+def _axis_start(parts: Mapping) -> float:
+    """Return where a survival axis may begin without cutting anything off: 0.5 or 0."""
     lowest = 1.0
-    for part in _split(time, event, group).values():
+    for part in parts.values():
         curve = survival.kaplan_meier(*part)
         band = curve.low[curve.n_at_risk >= MIN_AT_RISK]
         # Before the first event the limits do not exist.
@@ -267,44 +265,62 @@ def axis_start(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> float:
     return 0.5 if lowest > 0.5 else 0.0
 
 
-def plot_curves(
-    time: ArrayLike,
-    event: ArrayLike,
-    group: ArrayLike,
-    *,
-    horizon_months: float = 60,
-    hr: object | None = None,
-    lowest: float = 0.0,
-    ax: Axes,
-) -> Axes:
-    """Plot Kaplan–Meier curves alone, small, for an overview of many.
+def plot_panels(
+    panels: Mapping[str, tuple | None], *, horizon_months: float = 60, n_columns: int = 2
+) -> Figure:
+    """Plot Kaplan–Meier curves of many groups in one picture of small panels, side by side.
 
     Parameters
     ----------
-    time, event, group : array-like, shape (n,)
-        As for `plot_kaplan_meier`, which shows the numbers behind the curves.
+    panels : mapping of str to tuple
+        Title of each panel, row by row, to time, event and group of its patients, as for
+        `plot_kaplan_meier`, and the hazard ratio to state (None: none); None where there are no groups.
     horizon_months : float, default 60
         Marked by a line, months.
-    hr : hazard ratio, or fit of one covariate, optional
-        Hazard ratio to state, as it prints itself.
-    lowest : float, default 0
-        Lower end of the survival axis, 0 to 1.
-    ax : matplotlib.axes.Axes
-        Where to draw.
+    n_columns : int, default 2
+        Panels side by side.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        The axes, without labels and legend; the HR stands at the lower left.
+    matplotlib.figure.Figure
+        The figure. All panels have one survival axis, and below it the numbers at risk, a row a group behind
+        a piece of its line; the legend that names the lines stands at the bottom.
     """
-    _draw_curves(ax, _split(time, event, group), horizon_months, tick_months=36, lowest=lowest)
-    if hr is not None:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
-        text = f"HR {hr}".replace(" (", "\n(")
-        ax.text(0.05, 0.04, text, transform=ax.transAxes, va="bottom", fontsize=SMALL, bbox=box)
-    ax.set_xlim(-2, max(np.max(time), horizon_months) + 2)
+    split = {title: _split(*data[:3]) for title, data in panels.items() if data is not None}
+    lowest = min(map(_axis_start, split.values()), default=0.0)
+    # Inches: an axis is 0.85 high, what stands above and below it needs `gap`, at its left 0.6.
+    gap = 0.5 + ROW / 72 * max(map(len, split.values()), default=0)
+    n_rows, width = -(-len(panels) // n_columns), 6.9 / n_columns - 0.6
+    height = n_rows * (0.85 + gap) + 0.38
+    fig, lines = plt.figure(figsize=(7, height)), {}
+    edges = 0.6 / 7, (gap + 0.18) / height, 6.9 / 7, 1 - 0.2 / height
+    fig.subplots_adjust(*edges, wspace=0.6 / width, hspace=gap / 0.85)
+    for place, (title, data) in enumerate(panels.items(), start=1):
+        ax = fig.add_subplot(n_rows, n_columns, place)
+        ax.set_title(title, loc="left", fontsize=SMALL + 1)
+        if data is None:
+            ax.text(0.5, 0.5, "no groups", ha="center", transform=ax.transAxes)
+            continue
+        _draw_panel(ax, split[title], data[3], horizon_months, lowest)
+        lines = {name: _line_of(name, i) for i, name in enumerate(split[title])} | lines
+    named = [Line2D([], [], label=LABELS.get(name, name), **line) for name, line in lines.items()]
+    note = f"Below each panel: numbers at risk; {_reading_note(lowest)}"
+    # Anchored in the figure's own frame: that of a file is another.
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0)}
+    fig.legend(handles=named, title=note, ncols=4, frameon=False, **place, **LEGEND)
+    return fig
+
+
+def _draw_panel(ax: Axes, parts: Mapping, hr, horizon_months: float, lowest: float) -> None:
+    """Draw one of many panels: curves, what compares them, and the numbers at risk."""
+    last = max(horizon_months, *(time.max() for time, _ in parts.values()))
+    ticks = _draw_curves(ax, parts, horizon_months, tick_months=24, lowest=lowest)
+    _draw_numbers(ax, parts, ticks[ticks <= last], small=True)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+    place = {"va": "bottom", "transform": ax.transAxes, "bbox": box}
+    ax.text(0.02, 0.03, _comparison_text(parts, hr), fontsize=SMALL, **place)
+    ax.set_xlim(-2, last + 2)
     ax.tick_params(labelsize=SMALL)
-    return ax
 
 
 def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes) -> Axes:
@@ -334,32 +350,6 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes) -
     ax.legend(loc="lower right", title=title, alignment="left", framealpha=0.9, **LEGEND)
     ax.set(xlabel="1 − specificity (false positives)", ylabel="Sensitivity (true positives)")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    return ax
-
-
-def plot_cutpoint(cut: object, *, ax: Axes) -> Axes:
-    """Plot the standardised log-rank statistic over all cut-points that were tried.
-
-    Parameters
-    ----------
-    cut : result of `npcbook.statistics.optimal_cutpoint`
-        Candidates, their statistics, and the chosen cut.
-    ax : matplotlib.axes.Axes
-        Where to draw.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes, with the chosen cut and its p-values. The broken line is 1.96, which a cut fixed beforehand
-        exceeds by chance in one of twenty data sets, and the best of many cuts far more often.
-    """
-    ax.plot(cut.candidates, cut.statistics, ".", color=BLUE, markersize=3.5)
-    ax.axhline(1.96, **REFERENCE)
-    ax.plot(cut.value, cut.statistic, "o", color=VERMILION, ms=7, fillstyle="none", mew=1.8)
-    text = f"naive p {format_p(cut.p_naive)}, corrected p {format_p(cut.p_corrected, cut.p_floor)}"
-    ax.set_title(f"cut {format_number(cut.value, 3)}: {text}", fontsize=SMALL + 1, loc="right")
-    ax.set(xlabel="Cut-off of the score", ylabel="|log-rank statistic|")
-    ax.set_ylim(0, max(2.2, 1.1 * cut.statistic))
     return ax
 
 
@@ -468,15 +458,7 @@ def plot_forest(table: pd.DataFrame) -> Axes:
         The axes of a new figure whose height suits the number of rows: events/patients per arm under each
         level, HR (95 % CI) at the right. The axis ends as `forest_limits` says; intervals beyond end in an
         arrow.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing.
     """
-    needed = ["subgroup", "level", "n_high", "events_high", "n_low", "events_low", "hr", "hr_low", "hr_high"]
-    if missing := [name for name in needed if name not in table]:
-        raise ValueError(f"table lacks the column(s) {missing}; it needs {needed}: add them.")
     limits, subgroups = forest_limits(table), list(table.groupby("subgroup", sort=False))
     height = 1.0 + 0.38 * len(table) + 0.36 * len(subgroups)
     _, ax = plt.subplots(figsize=(6.0, height), layout="constrained")

@@ -1,5 +1,6 @@
 """Build the pages: a run's executed chapters as HTML that opens without a network."""
 
+import ast
 import json
 import lzma
 import os
@@ -7,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from npcbook.book.branches import link
 from npcbook.book.chapter import FRONT, source_label
 from npcbook.book.results import SUFFIXES, list_shown, write_results
 from npcbook.book.run import plan_chapters
@@ -35,11 +37,18 @@ All tables and figures of this run, as files; each says where its data come from
 """
 
 WAITING = "The first pages: the other chapters are being computed, and their pages come when all are there."
-#: Words by which a sentence is about simulated data.
-PLANTED = re.compile(r"synthetic|simulat|phantom|planted", re.IGNORECASE)
+#: Marks, in the text of a chapter, what holds for simulated patients only.
+PLANTED = '<span class="planted">.*?</span>'
+#: Tags that need not keep a code cell apart from the next.
+LOOSE_TAGS = {"hide-input", "remove-stderr"}
+#: Tags that go with a cell's outputs when these become cells of their own.
+KEPT_TAGS = {"full-width", "hide-output", "filterable"}
 # Jupyter Book, in a process that ends with the one that started it.
 BUILD = "import npcbook.store; from jupyter_book.cli.main import main; main()"
 FORMULA_SCRIPTS = re.compile(r'<script[^>]*(?:src="[^"]*mathjax/|>window\.MathJax).*?</script>')
+#: The first cell of a row, and the cells above a table, of data frames and of Markdown.
+ROW_CELLS = re.compile(r'(<tr(?: class="row-\w+")?>\s*)<td((?: class="data [^>]*)?>.*?)</td>', re.DOTALL)
+TOP_CELLS = re.compile(r'<th(?= class="(?:col_)?head)')
 
 
 class BuildFailed(RuntimeError):
@@ -125,27 +134,33 @@ def _copy_pages(source: Path, chapters: set[str]) -> None:
         (source / "notebooks" / name).write_text(text)
 
 
-def copy_tree(source: Path, target: Path) -> None:
+def copy_tree(source: Path, target: Path, copy_file: Callable = shutil.copyfile) -> None:
     """Copy a folder's files; unlike by shutil, the copies of what nobody may write to may be written to."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            copy_file(path, copy)
 
 
 def api_pages() -> dict[str, str]:
-    """Return the library's reference (MyST) by file name: a page a wing, and one for the ground rooms."""
+    """Return the library's reference (MyST) by file name: a page a wing, and one for the ground rooms.
+
+    Each module says in a line what it is for; its functions and classes are folded below.
+    """
     package = project_path("npcbook")
     wings = sorted(face.parent for face in package.glob("*/__init__.py"))
     rooms = {wing.name: sorted(wing.glob("[a-z]*.py")) for wing in wings}
     rooms["ground"] = [package / "store.py", package / "words.py"]
     pages = {}
     for wing, paths in rooms.items():
-        modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
         parts = [f"# API: {wing}\n\n```{{contents}}\n:local:\n:depth: 1\n```"]
-        directive = "```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n```"
-        parts += [f"## `{module}`\n\n{directive.format(module)}" for module in modules]
+        for path in paths:
+            module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+            about = ast.get_docstring(ast.parse(path.read_text())).partition("\n")[0]
+            listed = f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```"
+            fold = f"````{{dropdown}} Functions and classes\n{listed}\n````"
+            parts.append(f"## `{module}`\n\n{about}\n\n{fold}")
         pages[f"api_{wing}.md"] = "\n\n".join(parts) + "\n"
     return pages
 
@@ -190,30 +205,21 @@ def _found(run_folder: Path) -> str:
 
 
 def without_planted(text: str) -> str:
-    """Return Markdown without its sentences about simulated data, for the pages of real patients."""
-    blocks = re.split(r"\n{2,}", text)
-    return "\n\n".join(kept for block in blocks if (kept := _real(block)) or not block)
+    """Return Markdown without what is marked as true of simulated patients only, for other patients' pages.
 
-
-def _real(block: str) -> str:
-    """Return a paragraph, list or table without what is about simulated data; code as it is."""
-    if not PLANTED.search(block) or block.lstrip().startswith(("```", "$$")):
-        return block
-    if block.startswith("|"):
-        return "\n".join(line for line in block.splitlines() if not PLANTED.search(line))
-    kept = []
-    for item in re.split(r"\n(?=- |\(|#)", block):
-        head, _, rest = item.partition("\n")
-        if re.match(r"\([\w-]+\)=|#+ ", item):
-            kept += [head, _real(rest)] if rest else [head]
-            continue
-        sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z*\[`{])", item)
-        kept.append(" ".join(said for said in sentences if not PLANTED.search(said)))
-    return "\n".join(item for item in kept if item.strip(" -*\n"))
+    Marked is what stands in ``<span class="planted">``: a sentence, a whole item of a list, or one cell of a
+    table, of which the row goes.
+    """
+    text = re.sub(rf"^\|.*{PLANTED}.*\n?", "", text, flags=re.MULTILINE)
+    kept = re.sub(rf"[ \t]*{PLANTED}", "", text, flags=re.DOTALL)
+    return re.sub(r"^- *(?:\n|$)", "", kept, flags=re.MULTILINE)
 
 
 def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
-    """Leave out of an executed chapter what is about simulated data: cells tagged so, and sentences."""
+    """Leave out of an executed chapter what is about simulated data: cells tagged so, and marked sentences.
+
+    What a cell says was written for the cohort at hand, and stays.
+    """
     for cell in notebook.cells:
         if "planted" in cell.metadata.get("tags", []):
             # Takeaways and other pages may point to the section.
@@ -222,9 +228,6 @@ def leave_out_planted(notebook: nbformat.NotebookNode) -> None:
                 cell.outputs, cell.metadata["tags"] = [], ["remove-cell"]
         elif cell.cell_type == "markdown":
             cell.source = without_planted(cell.source)
-        for output in cell.get("outputs", []):
-            if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = without_planted(output.data["text/markdown"])
 
 
 def as_front_figure(figure: dict[str, str], label: str) -> str:
@@ -271,8 +274,9 @@ def join_code(notebook: nbformat.NotebookNode) -> None:
     cells = []
     for cell in notebook.cells:
         pair = [*cells[-1:], cell]
-        plain = all(c.cell_type == "code" and not c.metadata.get("tags") for c in pair)
-        if len(pair) == 2 and plain and not pair[0].outputs:
+        first, last = (set(c.metadata.get("tags", [])) for c in (pair[0], cell))
+        plain = first <= LOOSE_TAGS | last and not last & {"parameters", "remove-cell"}
+        if len(pair) == 2 and plain and all(c.cell_type == "code" for c in pair) and not pair[0].outputs:
             cell.source = f"{pair[0].source}\n\n\n{cell.source}"
             cells.pop()
         cells.append(cell)
@@ -301,7 +305,8 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
     """Lay an executed chapter out for the page.
 
     Markdown that a cell puts out becomes a cell of its own, so that pages list its headings and resolve its
-    links; a figure gets its alternative text, a caption and, as tables do, links to its files.
+    links; a figure gets its alternative text, a caption and, as tables do, links to its files. Folded under
+    their names are the library's source and, in a cell with the tag ``hide-output``, figures and tables.
 
     Parameters
     ----------
@@ -315,17 +320,24 @@ def split_outputs(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type != "code":
             continue
         outputs, cell["outputs"] = cell.outputs, []
+        tags = set(cell.metadata.get("tags", []))
         for output in outputs:
             if "text/markdown" in output.get("data", {}):
-                cells.append(nbformat.v4.new_markdown_cell(output.data["text/markdown"]))
+                text, named = output.data["text/markdown"], output.metadata.get("source")
+                text = f":::::{{dropdown}} Source: `{named}`\n{text}\n:::::" if named else text
+                cells.append(nbformat.v4.new_markdown_cell(text))
                 continue
             marks = {k: v for part in output.get("metadata", {}).values() for k, v in dict(part).items()}
-            # The alternative text belongs to a cell, hence one figure a cell.
-            if cells[-1].cell_type != "code" or ("figure" in marks and cells[-1].outputs):
+            # The alternative text belongs to a cell, hence one figure a cell, and a fold holds one thing.
+            folds = "hide-output" in tags and bool(SUFFIXES.keys() & marks.keys())
+            if cells[-1].cell_type != "code" or folds or ("figure" in marks and cells[-1].outputs):
                 # A cell without source would be left out, with all that it shows.
-                cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": ["remove-input"]}))
-            if "figure" in marks:
-                cells[-1].metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+                kept = ["remove-input", *sorted(tags & KEPT_TAGS)]
+                cells.append(nbformat.v4.new_code_cell("#", metadata={"tags": kept}))
+            options = {f"code_prompt_{way}": marks["alt"] for way in ("show", "hide") if folds}
+            options |= {"image": {"alt": marks["alt"]}} if "figure" in marks else {}
+            if options:
+                cells[-1].metadata["mystnb"] = options
             cells[-1].outputs += [output, *beside(marks)]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # not at random: what is unchanged is not built again
@@ -389,7 +401,7 @@ def build_pages(run_folder: Path) -> Path:
     result = _build(source, "-W", "-n", "--keep-going")
     if result.returncode or missing_pages(html):
         raise BuildFailed(_explain(result, missing_pages(html), source / "build.log"))
-    drop_unused_formulas(html)
+    finish_pages(html)
     copy_beside(run_folder, html)
     stamp(html, key)
     return html / "index.html"
@@ -416,7 +428,7 @@ def build_first_pages(run_folder: Path, chapters: Sequence[str]) -> Path:
     result = _build(source)
     if result.returncode:
         raise BuildFailed(_explain(result, [], source / "build.log"))
-    drop_unused_formulas(html)
+    finish_pages(html)
     copy_beside(run_folder, html)
     return html / "index.html"
 
@@ -434,7 +446,7 @@ def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
 
 def copy_beside(run_folder: Path, html: Path) -> None:
     """Put a run's results and the viewer into the built book, so that its pages can be moved with them."""
-    copy_tree(run_folder / "results", html / "results")
+    copy_tree(run_folder / "results", html / "results", link)
     copy_tree(project_path("notebooks/viewer"), html / "viewer")
     for site in run_folder.glob("*/site"):
         copy_tree(site, html)
@@ -443,12 +455,14 @@ def copy_beside(run_folder: Path, html: Path) -> None:
     packed.unlink()
 
 
-def drop_unused_formulas(html: Path) -> None:
-    """Take the script that draws formulas, a megabyte, off the pages that hold none."""
+def finish_pages(html: Path) -> None:
+    """Take the script that draws formulas off pages without any, say what cells head, remove what is left."""
     for page in html.rglob("*.html"):
-        text = page.read_text()
-        if "math notranslate" not in text:
-            page.write_text(FORMULA_SCRIPTS.sub("", text))
+        text = TOP_CELLS.sub('<th scope="col"', ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text()))
+        page.write_text(text if "math notranslate" in text else FORMULA_SCRIPTS.sub("", text))
+    other_ways = set(html.glob("_static/mathjax/*-*.js")) - {html / "_static/mathjax/tex-chtml.js"}
+    for path in (*other_ways, html.parent / ".doctrees", html.parent / "jupyter_execute"):
+        remove(path)
 
 
 def missing_pages(html: Path) -> list[str]:

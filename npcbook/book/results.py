@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ import pandas as pd
 from openpyxl import Workbook
 from openpyxl.styles import Font
 
+from npcbook.book.branches import link
 from npcbook.book.chapter import FIGURE_METADATA, source_label
 from npcbook.book.run import plan_chapters
 from npcbook.store import (
@@ -120,7 +120,7 @@ def copy_files(shown: Iterable[Shown], run_folder: Path, folder: Path) -> None:
         for source, copy in zip(item.sources(run_folder), item.copies(), strict=True):
             (folder / copy).parent.mkdir(parents=True, exist_ok=True)
             if item.kind == "figure":
-                shutil.copyfile(source, folder / copy)
+                link(source, folder / copy)
             else:
                 # Read as text, so that no number changes its digits.
                 table = pd.read_csv(source, dtype=str, keep_default_na=False)

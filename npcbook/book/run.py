@@ -296,10 +296,11 @@ def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
     return {"fingerprint": cohort_fingerprint(Path(cohort_folder))}
 
 
-def listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change (ns) of every file below a folder."""
+def listing(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return name, size and times of change (ns) of every file below a folder."""
     states = ((path.relative_to(folder), path.stat()) for path in _files_below(folder))
-    return sorted((str(place), state.st_size, state.st_mtime_ns) for place, state in states)
+    # A copy may keep the one time, and never the other.
+    return sorted((str(place), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for place, s in states)
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -327,7 +328,7 @@ def disk_space(cohort_folder: Path, parts: Parts) -> str:
         total, found = total + len(files) * sum(voxels) / max(1, len(voxels)), found + len(files)
     free = shutil.disk_usage(cohort_folder).free
     return (
-        f"{found} images: prepared copies take about {2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
+        f"{found} images: prepared copies take about {1.2 * total / 1e9:.1f} GB of the {free / 1e9:.0f} GB "
         f"that are free, and about {found / (os.cpu_count() or 1) / 60:.0f} minutes once"
     )
 
@@ -498,7 +499,7 @@ def run_chapters(
     with locked(cohort_folder, reading=True), locked(run_folder):
         claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
-        parts = read_parts(cohort_folder) if any(plan.needs for plan in plans) else None
+        parts = read_parts(cohort_folder, scored=bool(scores)) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
         if not dry:
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}

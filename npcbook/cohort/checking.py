@@ -5,20 +5,11 @@ from pathlib import Path
 from statistics import multimode
 
 import pandas as pd
-from joblib import Parallel, delayed
 
 from npcbook.cohort.reading import image_path, mask_path, read_description
-from npcbook.cohort.table import (
-    PATIENT_ID,
-    Problem,
-    _analysed,
-    _read_text,
-    _row,
-    _table_path,
-    _table_problems,
-)
+from npcbook.cohort.table import PATIENT_ID, Problem, _kept, _read_text, _row, _table_path, _table_problems
 from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
-from npcbook.store import project_path
+from npcbook.store import project_path, spread
 from npcbook.words import SEQUENCES
 
 
@@ -53,7 +44,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     problems += _table_problems(table, path.name, eligibility)
     if images and "patient_id" in table and any(folder.glob("sub-*")):
         # Other ids name no files.
-        wanted = _analysed(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
+        wanted = _kept(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
         problems += _image_problems(folder, table[wanted])
     return problems
 
@@ -74,9 +65,8 @@ def _from(folder: Path, error: Exception | str) -> str:
 
 def _image_problems(folder: Path, table: pd.DataFrame) -> list[Problem]:
     rows = [(_row(i), table["patient_id"][i]) for i in table.index]
-    found = Parallel(n_jobs=os.cpu_count() if len(rows) > 50 else 1, batch_size=20)(
-        delayed(_look_at_patient)(folder, row, patient_id) for row, patient_id in rows
-    )
+    jobs, workers = [(folder, *row) for row in rows], -1 if len(rows) > 50 else 1
+    found = list(spread(_look_at_patient, jobs, n_jobs=workers, batch_size=20))
     problems = [problem for problems, _ in found for problem in problems]
     for sequence in SEQUENCES:
         turns = [(*row, orientations[sequence]) for row, (_, orientations) in zip(rows, found, strict=True)]

@@ -11,13 +11,14 @@ from scipy.stats import norm
 
 from npcbook.cohort.columns import COLUMNS, code_covariates
 from npcbook.cohort.reading import image_path, mask_path, read_cohort
+from npcbook.cohort.scores import SCORES_FILE
 from npcbook.words import COHORTS, DISPLAY_NAMES, ENDPOINTS, SEQUENCES
 
 #: What a chapter may need of a cohort, by the word it declares, as its page says it.
 NEEDS = {
     "dmfs": "distant metastases in training patients (dmfs_months, dm_event)",
     "metastases": "at least {fewest_events} distant metastases in training patients",
-    "covariates": "a covariate (age, sex, stage, ...) that differs between training patients",
+    "covariates": "a covariate (age, sex, ...) that differs between training patients, or a score (--score)",
     "images": "MR images",
     "contours": "contours of tumour and nodes on the images of at least {fewest} training patients",
     "tested": "contours on the CET1W images of training and of validation patients, with metastases in both",
@@ -105,13 +106,15 @@ def found_hr(events: int) -> float:
     return float(np.exp(2 * (norm.isf(0.025) + norm.isf(0.2)) / np.sqrt(events)))
 
 
-def read_parts(folder: str | os.PathLike) -> Parts:
+def read_parts(folder: str | os.PathLike, *, scored: bool = False) -> Parts:
     """Read which parts a cohort has.
 
     Parameters
     ----------
     folder : str or path
         Cohort folder, absolute or from the project's root.
+    scored : bool
+        Whether there are risk scores of one's own beside those that the folder may hold.
 
     Returns
     -------
@@ -135,9 +138,10 @@ def read_parts(folder: str | os.PathLike) -> Parts:
     learnt = _learnt(files["image"], both.loc["training"])
     empty = (patients.isna() | (patients == "missing")).sum()
     extra = [column.name for column in COLUMNS if column.extra]
+    scored = scored or (cohort.folder / SCORES_FILE).exists()
+    more = {"planted": cohort.is_synthetic, "images": some.any(), "covariates": scored}
     return Parts(
-        has=frozenset(_met(patients, given, both, learnt))
-        | {need for need, met in {"planted": cohort.is_synthetic, "images": some.any()}.items() if met},
+        has=frozenset(_met(patients, given, both, learnt)) | {need for need, met in more.items() if met},
         patients={name: len(part) for name, part in groups.items()},
         events={(n, e): int(g[given[e][1]].sum()) for n, g in groups.items() for e in given},
         images={sequence: int(files["image"][sequence].sum()) for sequence in SEQUENCES},
@@ -171,7 +175,7 @@ def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[s
     if events["training"] > 0:
         yield "dmfs"
     if events["training"] >= FEWEST_EVENTS:
-        yield "metastases"
+        yield from ("metastases", "covariates")[: 1 + bool(learnt)]  # networks rank patients, too
     if events.min() > 0 and both["cet1w"].min() > 1 and "cet1w" in learnt:
         yield "tested"
     if (code_covariates(patients)[training].nunique() > 1).any():

@@ -47,11 +47,6 @@ class Cohort:
         known = [column.name for column in COLUMNS if column.name in rows]
         return _whole(rows[known].reset_index(drop=True))
 
-    @property
-    def has_images(self) -> bool:
-        """Whether there is any patient folder; a cohort may be a table only."""
-        return any(self.folder.glob("sub-*"))
-
     def read_volume(self, patient_id: str, sequence: str) -> Volume:
         """Read one sequence of one patient with its contours, if somebody drew them.
 

@@ -119,7 +119,7 @@ def _as_numbers(cells: pd.Series, place: str, decimal: str) -> pd.Series:
     name, cells = cells.name, cells[cells != ""]
     values = pd.to_numeric(cells.str.replace(decimal, "."), errors="coerce")
     bad = cells[~np.isfinite(values)]
-    if name in LABELS or re.search(r"[\\/:|#]", name):
+    if name in LABELS or re.search(r'[\\/:|#,"]', name):
         raise ValueError(f"{place}: a score of one's own cannot have this name: rename the column.")
     if len(bad):
         raise ValueError(f"{place}: {len(bad)} of {len(cells)} values are no finite number: {bad.iloc[0]!r}")

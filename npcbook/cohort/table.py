@@ -171,7 +171,7 @@ def _not_stage_ii(t: pd.Series, n: pd.Series) -> pd.Series:
     return t.isin(beyond) | n.isin(beyond) | ((t == "T1") & (n == "N0"))
 
 
-def _analysed(table: pd.DataFrame, eligibility: str | None = None) -> pd.Series:
+def _kept(table: pd.DataFrame, eligibility: str | None = None) -> pd.Series:
     """Return which rows of the text are analysed: those without a reason to leave them out."""
     own = table["exclusion"] == "" if "exclusion" in table else pd.Series(True, table.index)
     return own & (_ineligible(table, eligibility) == "")
@@ -183,7 +183,7 @@ def _table_problems(table: pd.DataFrame, file: str, eligibility: str | None = No
     if table.empty:
         found.append((None, "", "holds no patient."))
     else:
-        kept = table[_analysed(table, eligibility)]
+        kept = table[_kept(table, eligibility)]
         checked = {c: table if c.required else kept for c in COLUMNS if c.name in table}
         cells = [cell for c, rows in checked.items() for cell in _bad_cells(rows[c.name], c)]
         cells += [*_bad_ids(table), *_contradictions(kept), *_gaps(kept), *_beyond(kept, eligibility)]

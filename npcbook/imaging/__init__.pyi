@@ -10,7 +10,7 @@ from .bias import bias_field as bias_field
 from .features import (
     extract_features as extract_features,
     features_table as features_table,
-    store_features as store_features,
+    segment_patients as segment_patients,
 )
 from .grids import (
     fit_grid as fit_grid,

@@ -1,22 +1,26 @@
 """Series of DICOM files: which a folder holds, one of them as an image, and masks written beside them."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
-from npcbook.store import progress
+from npcbook.imaging.volumes import check_place, itk_errors
+from npcbook.store import check_limit, spread
 
+#: In what the slices of one image agree, beside their direction.
+SHARED = "Rows Columns ImageType EchoTime PixelSpacing PhotometricInterpretation BitsAllocated "
+SHARED += "BitsStored PixelRepresentation"
 TAGS = (
     "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription "
-    "ProtocolName SequenceName SeriesNumber StudyDate SeriesTime ImageType EchoTime PatientID PatientName "
-    "PatientSex PatientAge PatientBirthDate Manufacturer ManufacturerModelName MagneticFieldStrength "
-    "InstanceNumber ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames "
-    "StructureSetLabel"
+    "ProtocolName SequenceName SeriesNumber StudyDate SeriesTime PatientID PatientName PatientSex PatientAge "
+    "PatientBirthDate Manufacturer ManufacturerModelName MagneticFieldStrength InstanceNumber NumberOfFrames "
+    f"ImagePositionPatient ImageOrientationPatient StructureSetLabel {SHARED}"
 ).split()
 #: Slices may lie this far from where equal steps would put them, in parts of a step.
 UNEVEN = 0.02
@@ -42,6 +46,8 @@ class Series:
         Slices in the order of space.
     header : dict
         What the first file says, by keyword.
+    damaged : tuple of path
+        Files beside the slices that may have been such, and cannot be read or say other things.
     """
 
     uid: str
@@ -52,6 +58,7 @@ class Series:
     number: tuple
     files: tuple[Path, ...]
     header: dict = field(repr=False)
+    damaged: tuple[Path, ...] = ()
 
 
 def is_dicom(path: Path) -> bool:
@@ -68,7 +75,8 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     Parameters
     ----------
     files : iterable of path
-        Files for which `is_dicom` holds.
+        Files of any kind. Of those for which `is_dicom` does not hold, such as are called like one that is
+        but for digits count as damaged slices.
 
     Returns
     -------
@@ -76,31 +84,42 @@ def find_series(files: Iterable[Path]) -> list[Series]:
         Images (slices of one direction, kind and echo) and sets of contours, by patient, date and number.
         Files of other kinds, such as reports, are left out.
     """
-    files = sorted(files)
-    jobs = Parallel(n_jobs=-1 if len(files) > 2000 else 1, return_as="generator", batch_size=200)
-    headers = jobs(delayed(read_header)(path) for path in files)
-    groups = {}
-    for path, header in zip(files, progress(headers, total=len(files), description="headers"), strict=True):
-        if header and (header.get("Rows") or header["Modality"] == "RTSTRUCT"):
+    files = sorted(path for path in files if path.name.upper() != "DICOMDIR")
+    alike = {_call(path) for path in files if is_dicom(path)}
+    files = [path for path in files if _call(path) in alike]
+    jobs, size = [(path,) for path in files], {"n_jobs": -1 if len(files) > 2000 else 1, "batch_size": 200}
+    headers = spread(read_header, jobs, description="headers", **size)
+    groups, damaged = {}, []
+    for path, header in zip(files, headers, strict=True):
+        if header is None:
+            damaged.append((path, path.parent))
+        elif header.get("Rows") or header["Modality"] == "RTSTRUCT":
             groups.setdefault(_kind_of(path, header), []).append((path, header))
-    series = [_as_series(group) for group in groups.values()]
+    # A slice that is alone in its kind, beside many of its series, has a header that is not its own.
+    sizes = Counter(kind[0] for kind, group in groups.items() for _ in group)
+    alone = [kind for kind, group in groups.items() if len(kind) > 2 and len(group) == 1 < sizes[kind[0]] - 3]
+    damaged += [(groups.pop(kind)[0][0], kind[0]) for kind in alone]
+    series = [_as_series(group, damaged) for group in groups.values()]
     return sorted(series, key=lambda s: (s.patient_id, s.number, s.description, s.files))
 
 
+def _call(path: Path) -> tuple[Path, str]:
+    return path.parent, re.sub("[0-9a-fA-F]+", "#", path.name)
+
+
 def read_header(path: Path) -> dict | None:
-    """Return what a file's header says of `TAGS` as plain values; None if it is no DICOM file."""
+    """Return what a file's header says of `TAGS` as plain values; None if it is damaged, or no DICOM file."""
     import pydicom
 
     try:
         data = pydicom.dcmread(path, specific_tags=TAGS, stop_before_pixels=True, force=True)
-        if "Modality" not in data or "SeriesInstanceUID" not in data:
-            return None
-        return {
-            name: _plain(data[name].value) for name in TAGS if name in data and data[name].value is not None
-        }
+        header = {name: _plain(value) for name in TAGS if (value := data.get(name)) is not None}
+        is_image = "Image Storage" in pydicom.uid.UID(header["SOPClassUID"]).name
     # A damaged file raises whatever its bytes happen to mean.
     except Exception:
         return None
+    needed = {"Modality", "SeriesInstanceUID", *("Rows", "Columns") * is_image}
+    return header if needed <= {name for name, value in header.items() if value} else None
 
 
 def _plain(value: object) -> object:
@@ -121,11 +140,10 @@ def _kind_of(path: Path, header: dict) -> tuple:
     if header["Modality"] in ("RTSTRUCT", "SEG") or header.get("NumberOfFrames", 1) > 1:
         return (header["SeriesInstanceUID"], path)
     turn = tuple(np.round(header.get("ImageOrientationPatient", ()), 2) + 0.0)
-    told = (header.get(name, "") for name in ("Rows", "Columns", "ImageType", "EchoTime"))
-    return (header["SeriesInstanceUID"], turn, *told)
+    return (header["SeriesInstanceUID"], turn, *(header.get(name, "") for name in SHARED.split()))
 
 
-def _as_series(group: list[tuple[Path, dict]]) -> Series:
+def _as_series(group: list[tuple[Path, dict]], damaged: list[tuple[Path, object]]) -> Series:
     normals = [
         (np.dot(slice_normal(h), h["ImagePositionPatient"]) if _is_placed(h) else 0.0) for _, h in group
     ]
@@ -139,7 +157,9 @@ def _as_series(group: list[tuple[Path, dict]]) -> Series:
     description = " ".join("*" if word.lower() in secret else word for word in words)
     number = (first.get("StudyDate", ""), first.get("SeriesNumber", 0.0), first.get("SeriesTime", ""))
     uids = first["SeriesInstanceUID"], first.get("StudyInstanceUID", "")
-    return Series(*uids, first["Modality"], description, first.get("PatientID", ""), number, files, first)
+    own = {uids[0], *(path.parent for path in files)}
+    known = description, first.get("PatientID", ""), number, files, first
+    return Series(*uids, first["Modality"], *known, tuple(path for path, of in damaged if of in own))
 
 
 def _is_placed(header: dict) -> bool:
@@ -171,15 +191,26 @@ def read_series(series: Series) -> sitk.Image:
     Raises
     ------
     ValueError
-        If slices are missing, repeated or sheared, or the pixels cannot be read.
+        If slices are damaged, missing, repeated, sheared, coloured or too large, or pixels cannot be read.
     """
-    if series.header.get("NumberOfFrames", 1) > 1:
-        return _read_frames(series)
+    if damaged := ", ".join(path.name for path in series.damaged[:3]):
+        said = "copy these again, or move them away"
+        raise ValueError(f"beside its slices lie files that are damaged or unlike them ({damaged}): {said}.")
+    if (kind := series.header.get("PhotometricInterpretation")) != "MONOCHROME2":
+        raise ValueError(f"its pixels are {kind}, and grey values are needed that rise with the signal.")
+    sides = [int(series.header.get(name, 1)) for name in ("Rows", "Columns", "NumberOfFrames")]
+    check_limit("voxels", int(np.prod(sides)) * len(series.files), "it")
+    image = _read_frames(series) if sides[2] > 1 else _read_slices(series)
+    check_place(image, "it")
+    return image
+
+
+def _read_slices(series: Series) -> sitk.Image:
     direction, spacing = series_geometry(series)
-    try:
-        slices = [sitk.GetArrayFromImage(sitk.ReadImage(path)) for path in series.files]
-    except RuntimeError as error:
-        raise ValueError(f"its pixels cannot be read: {str(error).strip().splitlines()[-1]}") from error
+    slices = []
+    for path in series.files:
+        with itk_errors(f"its slice {path.name}"):
+            slices.append(sitk.GetArrayFromImage(sitk.ReadImage(path)))
     image = sitk.GetImageFromArray(np.concatenate(slices))
     image.SetOrigin(series.header["positions"][0])
     image.SetSpacing(spacing)
@@ -203,17 +234,16 @@ def series_geometry(series: Series) -> tuple[np.ndarray, list[float]]:
     Raises
     ------
     ValueError
-        If slices lie one on another, are missing, or are stacked askew.
+        If slices lie one on another or nowhere, are missing, or are stacked askew.
     """
-    if not _is_placed(series.header) or len(series.files) < 2:
+    if not _is_placed(series.header) or len(series.files) < 2 or "PixelSpacing" not in series.header:
         raise ValueError(f"its {len(series.files)} slice(s) make no volume.")
-    places = np.array(series.header["positions"], dtype=float)
+    places = np.array([place or [np.nan] * 3 for place in series.header["positions"]], dtype=float)
     steps = np.diff(places @ slice_normal(series.header))
     step = (places[-1] - places[0]) / (len(places) - 1)
-    if steps.min() < 1e-3:
-        raise ValueError(
-            f"several of its {len(places)} slices lie at one place: export each image as a series."
-        )
+    if not steps.min() >= 1e-3:
+        said = "slices lie at one place, or say none: export each image as a series."
+        raise ValueError(f"several of its {len(places)} {said}")
     if np.abs(steps - steps.mean()).max() > UNEVEN * steps.mean():
         raise ValueError(f"its slices are {steps.min():.2f} to {steps.max():.2f} mm apart: some are missing.")
     turn = np.reshape(series.header["ImageOrientationPatient"], (2, 3))
@@ -234,7 +264,7 @@ def the_series(folder: str | os.PathLike) -> Series:
     ValueError
         If there is none, or more than one.
     """
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and is_dicom(path)]
+    files = (path for path in Path(folder).rglob("*") if path.is_file())
     found = [s for s in find_series(files) if s.modality not in ("RTSTRUCT", "SEG")]
     if len(found) != 1:
         names = ", ".join(f"{s.description!r} ({len(s.files)} files)" for s in found)

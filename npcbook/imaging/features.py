@@ -1,7 +1,7 @@
 """What a trained network makes of patients: masks, pooled features, features of regions."""
 
 import copy
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from npcbook.imaging.grids import stack_on_grid, store_prediction
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
 from npcbook.imaging.trained import load_network
-from npcbook.store import keep
+from npcbook.store import keep, spread
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Features:
     region: pd.DataFrame
 
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 #: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
 SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
 
@@ -62,7 +64,7 @@ def extract_features(network: UNet3d, images: np.ndarray, *, device: str = "cpu"
     """
     network = copy.deepcopy(network).to(device).eval()  # the caller's stays where it is
     masks, probabilities, bottlenecks, regions = [], [], [], []
-    for part in torch.from_numpy(images)[:, None].split(8):
+    for part in torch.from_numpy(images)[:, None].split(network.settings.at_once):
         part = part.to(device).contiguous(memory_format=torch.channels_last_3d)
         levels = network.encode(part)
         last = network.decode(levels)[-1]
@@ -147,31 +149,49 @@ def features_table(features: Features) -> pd.DataFrame:
     return pd.concat([pooled, features.region], axis=1)
 
 
-def store_features(
-    path: str | os.PathLike, network_file: Path, images: np.ndarray, *, device: str = "cpu"
-) -> Features:
-    """Segment patients and keep what the heads learn from, unless that was done before.
+def segment_patients(
+    files: Sequence[tuple[Path, Path]], network_file: Path, folder: Path, *, plane_mm: float | None
+) -> pd.DataFrame:
+    """Draw the masks of patients side by side, and return what the heads learn from.
 
     Parameters
     ----------
-    path : str or path
-        Where it is kept, ``.npz``.
+    files : sequence of (preprocessed image, mask to write)
+        One pair a patient.
     network_file : path
         See `load_network`.
-    images, device
-        As in `extract_features`.
+    folder : path
+        Where what the network makes of them is kept, a few patients a file, so that nothing is done twice.
+    plane_mm : float or None
+        See `plane_field`.
 
     Returns
     -------
-    Features
-        As read back from the file.
+    pandas.DataFrame
+        See `features_table`; one row a patient, in the order given.
+
+    Notes
+    -----
+    By processes of one thread each, so that their number changes nothing; where there is a GPU, on that.
     """
-    stored = keep(path, _features_as_arrays, network_file, images, device=device)
-    region = pd.DataFrame(stored["region"], columns=stored["names"].tolist())
-    return Features(stored["labels"], stored["probability"], stored["bottleneck"], region)
+    size = load_network(network_file).network.settings.at_once
+    parts = [files[start : start + size] for start in range(0, len(files), size)]
+    jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
+    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
+    return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
-def _features_as_arrays(network_file: Path, images: np.ndarray, device: str) -> dict[str, np.ndarray]:
-    found = extract_features(load_network(network_file).network, images, device=device)
-    names = found.region.columns.to_numpy(str)
-    return vars(found) | {"region": found.region.to_numpy(), "names": names}
+def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
+    stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
+    for (source, target), probability in zip(files, stored["probability"], strict=True):
+        store_prediction(probability, preprocessed=source, target=target, plane_mm=plane_mm)
+    return pd.DataFrame(stored["table"], columns=stored["names"].tolist())
+
+
+def _features_as_arrays(network_file: Path, files: list[Path], plane_mm, device: str) -> dict:
+    network = load_network(network_file).network
+    images, _ = stack_on_grid([(path, None) for path in files], network.settings.grid, plane_mm=plane_mm)
+    found = extract_features(network, images, device=device)
+    table = features_table(found)
+    names = table.columns.to_numpy(str)
+    return {"probability": found.probability, "table": table.to_numpy(), "names": names}

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from npcbook.imaging.volumes import Volume, load_volume, read_volume, write_mask
-from npcbook.store import keep
+from npcbook.store import keep, spacious
 
 
 def _lattice(shape, spacing, grid, field_mm) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +125,7 @@ def stack_on_grid(
     ValueError
         If contours lie on other voxels than their image, or have other labels.
     """
-    images = np.empty((len(files), *grid), dtype=np.float32)
-    labels = np.zeros((len(files), *grid), dtype=np.uint8)
+    images, labels = (spacious((len(files), *grid), dtype) for dtype in (np.float32, np.uint8))
     for number, (image_path, mask_path) in enumerate(files):
         volume = read_volume(image_path, mask_path)
         volume = fit_grid(volume, grid, field_mm=plane_field(volume, plane_mm))

@@ -33,11 +33,11 @@ from npcbook.imaging.trained import load_network
 from npcbook.imaging.volumes import (
     Volume,
     from_sitk,
-    half_precision,
     orient,
     read_geometry,
     read_spacing,
     read_volume,
+    rounded,
     write_mask,
     write_segments,
 )
@@ -309,7 +309,7 @@ def predict(model: Model, files: Mapping[str, str | os.PathLike]) -> Prediction:
     if not paths or not set(paths) <= set(known):
         given = ", ".join(paths) or "no image"
         raise ValueError(f"Given is {given}: give one or more of {', '.join(known)}.")
-    if len({path.resolve() for path in paths.values()}) < len(paths):
+    if len({fingerprint(path) if path.is_file() else path.resolve() for path in paths.values()}) < len(paths):
         raise ValueError("Two of the images are the same file: give one file for each sequence.")
     sequences = {sequence: _predict_sequence(model, sequence, path) for sequence, path in paths.items()}
     features = pd.concat([result.features for result in sequences.values()])
@@ -366,7 +366,7 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
         given, series = _read_given(path)
         turned = orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
-        volume = half_precision(preprocess(turned, order=seen["order"]))
+        volume = rounded(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]

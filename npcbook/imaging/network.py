@@ -3,6 +3,7 @@
 All of it is in this file. Batches are ``(N, C, Z, Y, X)``; one network serves one MRI sequence.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -86,6 +87,11 @@ class NetworkSettings:
         for filters, step in zip(self.filters[1:], self.poolings, strict=True):
             shapes.append((filters, *(size // by for size, by in zip(shapes[-1][1:], step, strict=True))))
         return tuple(shapes)
+
+    @property
+    def at_once(self) -> int:
+        """Patients that pass through it together: 1 to 8, so that their widest features take 64 MB."""
+        return max(1, min(8, 2**24 // math.prod(self.shapes[0])))
 
     def to_dict(self) -> dict:
         """Return the settings as plain values, to be stored beside the weights."""

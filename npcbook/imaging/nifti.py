@@ -31,18 +31,8 @@ _FIELDS = {
     "magic": ("S4", 344),
 }
 #: The numbers that NIfTI-1 knows and an image or contours can hold.
-_TYPES = {
-    2: "u1",
-    4: "i2",
-    8: "i4",
-    16: "f4",
-    64: "f8",
-    256: "i1",
-    512: "u2",
-    768: "u4",
-    1024: "i8",
-    1280: "u8",
-}
+_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"}
+_TYPES |= {256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _HEADER_BYTES, _FIRST_VOXEL = 348, 352
 TOLERANCE = 0.01  # of a size, or of a direction cosine
 SIZES_MM = (0.01, 100.0)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from npcbook.imaging.bias import bias_field, head_mask
 from npcbook.imaging.volumes import Volume, load_volume, read_volume, store_volume, without_extremes
-from npcbook.store import keep, progress
+from npcbook.store import keep, spread
 
 ORDERS = ("n4-normalise", "normalise-n4")
 #: A head covers this share of its image, and its middle 98 % spread over this many standard deviations and
@@ -239,9 +238,8 @@ def preprocess_files(
     settings and versions of the libraries (`npcbook.store.keep`).
     """
     _check_order(order)
-    jobs = (delayed(_keep_preprocessed)(source, target, order) for source, target in files)
-    run = Parallel(n_jobs=workers, return_as="generator", batch_size=8)
-    found = list(progress(run(jobs), total=len(files), description="preprocessing images"))
+    jobs, size = [(*pair, order) for pair in files], {"n_jobs": workers, "batch_size": 8}
+    found = list(spread(_keep_preprocessed, jobs, description="preprocessing images", **size))
     columns = ["source", "problem", "extremes", "share", "levels"]
     return pd.DataFrame(
         [(str(source), *f) for (source, _), f in zip(files, found, strict=True)], columns=columns

@@ -20,11 +20,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Subset
 
 from npcbook.imaging.heads import Scaling, SoftmaxHead
 from npcbook.imaging.network import NetworkSettings, PrognosisHead, UNet3d, pool_global
 from npcbook.imaging.trained import load_network
-from npcbook.store import keep, progress
+from npcbook.store import keep, progress, spacious
+
+AT_ONCE = 4  # patients that pass through a network together without being learnt from
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ class _Deep(nn.Module):
 class _Learner:
     """A network that is trained on with some of the patients, epoch by epoch."""
 
-    def __init__(self, network: UNet3d, features, target, settings: PrognosisSettings):
-        self.features, self.target, self.settings = features, target, settings
+    def __init__(self, network: UNet3d, features, target, who: np.ndarray, settings: PrognosisSettings):
+        self.target, self.settings = (target := target[who]), settings
+        # No copy of what may be larger than memory.
+        self.features = Subset(features, torch.from_numpy(np.flatnonzero(who)))
         share = target.double().mean().clamp(0.5 / len(target), 1 - 0.5 / len(target))
         self.deep = _Deep(network, settings.frozen_levels, settings.seed, share).to(settings.device)
         rate = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -201,15 +206,15 @@ def _train_on(network_file, images, event, fold, settings: PrognosisSettings) ->
     network, target = load_network(network_file).network, torch.as_tensor(event).long()
     shallow, device = _shallow(network, images, settings), settings.device
     learning = [(fold >= 0) & (fold != number) for number in (*np.unique(fold[fold >= 0]), None)]
-    learners = [_Learner(network, shallow[who], target[who], settings) for who in learning]
+    learners = [_Learner(network, shallow, target, who, settings) for who in learning]
     rows, history = torch.from_numpy(fold >= 0), []
     # All folds side by side, so that only the best epoch so far has to be remembered.
     epochs = range(1, settings.epochs + 1)
     for epoch in progress(epochs, total=settings.epochs, description="training on for metastasis, epochs"):
         losses, logits = [learner.learn() for learner in learners], torch.zeros(len(fold), 2)
         for who, learner in zip(learning[:-1], learners[:-1], strict=True):
-            left = (fold >= 0) & ~who
-            logits[left] = _apply(learner.deep, shallow[left], device)
+            left = torch.from_numpy(np.flatnonzero((fold >= 0) & ~who))
+            logits[left] = _apply(learner.deep, Subset(shallow, left), device)
         held_out = F.cross_entropy(logits[rows], target[rows]).item()
         if held_out < min((one["held_out_loss"] for one in history), default=np.inf):
             risk = logits[rows].double().softmax(dim=1)[:, 1].numpy()
@@ -234,7 +239,11 @@ def _shallow(network: UNet3d, images: np.ndarray, settings: PrognosisSettings) -
         return features
 
     network.to(settings.device)
-    shallow = _apply(encode, torch.from_numpy(images)[:, None], settings.device)
+    level, built = settings.frozen_levels, network.settings
+    shape = len(images), (1, *built.filters)[level], *built.shapes[level][1:]
+    shallow, images = torch.from_numpy(spacious(shape, np.float32)), torch.from_numpy(images)[:, None]
+    for part in torch.arange(len(images)).split(AT_ONCE):
+        shallow[part] = _apply(encode, images[part], settings.device)
     network.cpu()
     return shallow
 
@@ -244,7 +253,8 @@ def _apply(function, inputs: torch.Tensor, device: str = "cpu", *, together: boo
     with torch.set_grad_enabled(together), torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
         if together:
             return function(inputs.to(device)).float()
-        return torch.cat([function(part.to(device)).float().cpu() for part in inputs.split(16)])
+        parts = (inputs[part] for part in torch.arange(len(inputs)).split(AT_ONCE))
+        return torch.cat([function(part.to(device)).float().cpu() for part in parts])
 
 
 def _save(path: Path, trained: PrognosisNetwork) -> None:

@@ -19,13 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 from radiomics import getFeatureClasses, imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage, stats
 
 from npcbook.imaging.volumes import Volume, read_volume, to_sitk
-from npcbook.store import keep, progress, project_path
+from npcbook.store import keep, project_path, spread
 from npcbook.words import STRUCTURES
 
 # What an unusable file or contour raises: pyradiomics and numpy, the file system, SimpleITK.
@@ -454,7 +453,7 @@ def extract_cohort(
     settings : Settings, optional
         The paper's if not given.
     workers : int, optional
-        Processes. The call runs on any joblib backend (`joblib.parallel_config`), a Dask cluster included.
+        Processes, as in `npcbook.store.spread`.
 
     Returns
     -------
@@ -475,12 +474,11 @@ def extract_cohort(
     _check_cases(cases)
     cases = cases.assign(**{name: cases[name].map(Path) for name in ("image_path", "mask_path")})
     patients = {name: group.to_dict("records") for name, group in cases.groupby("patient_id", sort=False)}
-    jobs = (
-        delayed(keep)(Path(folder) / f"{patient}.json", _patient_features, rows, settings)
+    jobs = [
+        (Path(folder) / f"{patient}.json.gz", _patient_features, rows, settings)
         for patient, rows in patients.items()
-    )
-    done = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    rows = list(progress(done, total=len(patients), description="radiomics, patients"))
+    ]
+    rows = list(spread(keep, jobs, description="radiomics, patients", n_jobs=workers))
     sequences = list(dict.fromkeys(cases["sequence"]))
     columns = [f"{s}_{c}" for s in sequences for c in _sources().index]
     features = pd.DataFrame([row["values"] for row in rows], index=pd.Index(patients, name="patient_id"))

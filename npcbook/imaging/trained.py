@@ -60,5 +60,6 @@ def load_network(path: str | os.PathLike) -> TrainedNetwork:
 def predict_labels(network: UNet3d, images: torch.Tensor, *, device: str = "cpu") -> np.ndarray:
     """Return the most probable label of every voxel, shape (N, Z, Y, X), uint8, of images (N, 1, Z, Y, X)."""
     network.eval()
-    parts = (part.to(device).contiguous(memory_format=torch.channels_last_3d) for part in images.split(8))
+    parts = images.split(network.settings.at_once)
+    parts = (part.to(device).contiguous(memory_format=torch.channels_last_3d) for part in parts)
     return torch.cat([network(part).argmax(dim=1) for part in parts]).to(torch.uint8).cpu().numpy()

@@ -22,6 +22,7 @@ from monai.losses import DiceLoss
 from monai.networks import one_hot
 from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
+from torch.utils.data import Subset
 
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
@@ -428,7 +429,8 @@ def _train_on_device(rank, port, images, labels, network_settings, settings, fir
     network = fabric.to_device(_new_network(network_settings, settings, labels, first))
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     history = _resume(checkpoint, key, network, optimiser)
-    learnt, watched = ((images[part], labels[part]) for part in _split(len(images), settings))
+    parts = _split(len(images), settings)
+    learnt, watched = ((Subset(images, part), Subset(labels, part)) for part in parts)
     epochs = _epochs_left(settings, history)
     if fabric.is_global_zero:
         most = settings.epochs - len(history)
@@ -474,7 +476,7 @@ def _new_network(network_settings: NetworkSettings, settings: TrainingSettings, 
     if first is not None:
         network.load_state_dict({name: torch.from_numpy(array) for name, array in first.items()})
     else:
-        counts = np.bincount(labels.numpy().ravel(), minlength=network_settings.classes) + 1.0
+        counts = labels.flatten().bincount(minlength=network_settings.classes).numpy() + 1.0
         with torch.no_grad():
             network.out.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
     return network.to(memory_format=torch.channels_last_3d)
@@ -491,11 +493,13 @@ def _mean_dice(network, images, labels, device) -> float:
     """Return the mean Dice overlap of tumour and nodes together; NaN without patients."""
     if len(images) == 0:
         return float("nan")
-    predicted = torch.from_numpy(predict_labels(network, images, device=device)) > 0
-    target = labels > 0
-    overlap = (predicted & target).flatten(1).sum(1)
-    total = predicted.flatten(1).sum(1) + target.flatten(1).sum(1)
-    return float((2 * overlap / total.clamp(min=1)).mean())
+    dice = []
+    for part in torch.arange(len(images)).split(network.settings.at_once):
+        predicted = torch.from_numpy(predict_labels(network, images[part], device=device)) > 0
+        pair = predicted, labels[part] > 0
+        overlap, *sizes = (x.flatten(1).sum(1) for x in (pair[0] & pair[1], *pair))
+        dice.append(2 * overlap / sum(sizes).clamp(min=1))
+    return float(torch.cat(dice).mean())
 
 
 def _resume(path: Path, key: str, network, optimiser=None) -> list[dict]:

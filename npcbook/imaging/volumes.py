@@ -1,7 +1,10 @@
 """MR images and contours with their place in the scanner: reading, turning, writing."""
 
 import os
+import re
+import zlib
 from collections.abc import Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +16,16 @@ from npcbook.store import check_limit, check_regular
 from npcbook.words import MASK_LABELS
 
 GEOMETRY_TOLERANCE = 1e-3
+#: Of a standard deviation, in which preprocessed images are kept; and how many deviations are believed.
+STEPS, FARTHEST = 128, 2**15
 #: How many times the range of nearly all voxels a voxel may lie beyond it, and still be part of the picture.
 REACH = 3.0
 NEARLY_ALL = (0.5, 99.5)
+#: How the headers of NRRD and MetaImage end; how they tell sides, and that voxels are packed or elsewhere.
+HEADER = rb"(?s).*?(\n\r?\n|\nElementDataFile[^\n]*\n)"
+SIDES = rb"(?im)^(space: *(ras|las|lps|(righ|lef)t-(anteri|posteri)or-superior)\s|transformmatrix *=)"
+PACKED = rb"(?im)^(compresseddata *= *true|encoding: *gz)"
+ELSEWHERE = rb"(?im)^(?:elementdatafile *=|data ?file:)(?! *local\s) *(.*\S)"
 PADDING = (255, 4095, 32767, 65535, 2.0**31, 2.0**32)  # as single precision holds the highest of each type
 
 
@@ -119,55 +129,105 @@ def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | No
 
 def _read(path: str | os.PathLike) -> sitk.Image:
     reader = _open(path)
-    try:
+    with itk_errors(path):
         return reader.Execute()
+
+
+@contextmanager
+def itk_errors(what: str | os.PathLike):
+    """Turn what SimpleITK cannot read into a ValueError of one sentence, without places in its own code."""
+    try:
+        yield
     except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
+        line = [line for line in str(error).splitlines() if line.strip()][-1]
+        said = line.rpartition("): ")[2].removeprefix("sitk::ERROR: ").partition(' for "')[0].strip(" .")
+        raise ValueError(f"{what} cannot be read as an image: {said}.") from error
 
 
 def _open(path: str | os.PathLike) -> sitk.ImageFileReader:
-    """Look at a file and at what its header says, before any memory is taken for its voxels."""
-    path = Path(path)
-    check_regular(path)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        check_nifti(path)
-    elif path.suffix.lower() in (".hdr", ".img"):
-        raise ValueError(f"{path} is half of a pair of files: convert it to NIfTI in one file (.nii.gz).")
-    # What ITK warns of is looked at here, with what follows from it.
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
-    _check_header(reader, path)
-    return reader
-
-
-def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
-    """Raise ValueError if what a header says cannot be an image of a head."""
+    """Open a single image of three dimensions."""
+    reader = open_picture(path)
     dimensions, components = reader.GetDimension(), reader.GetNumberOfComponents()
     if dimensions != 3 or components != 1 or min(reader.GetSize()) < 2:
         raise ValueError(
             f"{path} has {dimensions} dimensions, a size of {reader.GetSize()} and {components} values a "
             f"voxel; a single three-dimensional image of more than one slice is needed: split or convert it."
         )
-    check_limit("voxels", int(np.prod(reader.GetSize(), dtype=np.int64)), path)
-    sizes, turn = np.array(reader.GetSpacing()), np.reshape(reader.GetDirection(), (3, 3))
-    far = not (np.abs(reader.GetOrigin()) < FARTHEST_MM).all()
+    check_place(reader, path)
+    return reader
+
+
+def open_picture(path: str | os.PathLike) -> sitk.ImageFileReader:
+    """Look at a file and at what its header says, before any memory is taken for its voxels.
+
+    Parameters
+    ----------
+    path : str or path
+        NIfTI, NRRD or MetaImage, by its name; other formats do not tell how an image lies in the patient.
+
+    Returns
+    -------
+    SimpleITK.ImageFileReader
+        To be executed; the image may have more than three dimensions, or several values a voxel.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, is of another format, too large, cut off or damaged.
+    """
+    path = Path(path)
+    check_regular(path)
+    if is_nifti := path.name.lower().endswith((".nii", ".nii.gz")):
+        check_nifti(path)
+    elif path.suffix.lower() not in (".nrrd", ".mha", ".mhd"):
+        raise ValueError(f"{path} is none of .nii.gz, .nii, .nrrd, .mha: convert it to NIfTI in one file.")
+    # What ITK warns of is looked at here, with what follows from it.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    with itk_errors(path):
+        reader.ReadImageInformation()
+    voxels = int(np.prod(reader.GetSize(), dtype=np.int64)) * reader.GetNumberOfComponents()
+    check_limit("voxels", voxels, path)
+    if not is_nifti:
+        bits = int(re.search(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))[0])
+        _check_stored(path, voxels * bits // 8)
+    return reader
+
+
+def _check_stored(path: Path, wanted: int) -> None:
+    """Raise ValueError unless a NRRD or MetaImage file tells sides, and holds so many bytes of voxels.
+
+    ITK takes unknown sides for the usual ones, and asks for no checksum of what is packed.
+    """
+    with path.open("rb") as file:
+        header = (re.match(HEADER, file.read(2**20)) or [b""])[0]
+        file.seek(len(header))
+        stored = file.read(wanted + 2**20)
+    if not re.search(SIDES, header):
+        raise ValueError(f"{path} does not tell left from right: convert it again, with the patient's sides.")
+    if elsewhere := re.search(ELSEWHERE, header):
+        data = path.parent / os.fsdecode(elsewhere[1])
+        stored = data.read_bytes() if data.is_file() and data.stat().st_size < wanted + 2**20 else b""
+    whole = len(stored) >= wanted
+    if re.search(PACKED, header):
+        unpack, whole = zlib.decompressobj(47), False  # with a head of gzip's or of zlib's
+        with suppress(zlib.error):
+            whole = len(unpack.decompress(stored, wanted + 1)) == wanted and unpack.eof
+    if not whole:
+        raise ValueError(f"{path} should hold {wanted:,} bytes of voxels, and does not: copy it again.")
+
+
+def check_place(picture: sitk.ImageFileReader | sitk.Image, path: str | os.PathLike) -> None:
+    """Raise ValueError if sizes, place or axes of an image cannot be those of a head."""
+    sizes, turn = np.array(picture.GetSpacing()), np.reshape(picture.GetDirection(), (3, 3))
+    far = not (np.abs(picture.GetOrigin()) < FARTHEST_MM).all()
     if far or not ((sizes >= SIZES_MM[0]) & (sizes <= SIZES_MM[1])).all():
         raise ValueError(
-            f"{path} has voxels of {sizes} mm, the first at {reader.GetOrigin()}: convert it again."
+            f"{path} has voxels of {sizes} mm, the first at {picture.GetOrigin()}: convert it again."
         )
     if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-2):
         raise ValueError(f"{path} has axes that are not at right angles ({turn.tolist()}): resample it.")
-
-
-def _reason(error: RuntimeError) -> str:
-    """Return SimpleITK's last sentence, without the places in its own code."""
-    line = [line for line in str(error).splitlines() if line.strip()][-1]
-    return line.rpartition("): ")[2].removeprefix("sitk::ERROR: ").strip(" .")
 
 
 def _check_finite(volume: Volume, path) -> None:
@@ -229,13 +289,8 @@ def write_segments(
     labels = to_sitk(_as_labels(volume.mask, "mask"), volume)
     for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
         part = " ".join(f"{int(colour[i : i + 2], 16) / 255:.3f}" for i in (1, 3, 5))
-        said = {
-            "ID": f"Segment_{number + 1}",
-            "Name": name,
-            "LabelValue": number + 1,
-            "Layer": 0,
-            "Color": part,
-        }
+        said = {"ID": f"Segment_{number + 1}", "Name": name, "LabelValue": number + 1}
+        said |= {"Layer": 0, "Color": part}
         for key, value in said.items():
             labels.SetMetaData(f"Segment{number}_{key}", str(value))
     sitk.WriteImage(labels, os.fspath(path), useCompression=True)
@@ -272,10 +327,10 @@ def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
     return tuple(_open(path).GetSpacing()[::-1])
 
 
-def half_precision(volume: Volume) -> Volume:
-    """Round a preprocessed image as `store_volume` does: half precision keeps three digits of a z-score."""
-    with np.errstate(over="ignore"):  # what does not fit is found as not finite
-        return replace(volume, image=volume.image.astype(np.float16).astype(np.float32))
+def rounded(volume: Volume) -> Volume:
+    """Round a preprocessed image as `store_volume` does: to 1/128 standard deviation; NaN beyond FARTHEST."""
+    image = np.where(np.abs(volume.image) < FARTHEST, np.rint(volume.image * STEPS) / STEPS, np.nan)
+    return replace(volume, image=image.astype(np.float32))
 
 
 def without_extremes(volume: Volume) -> Volume:
@@ -316,16 +371,24 @@ def without_extremes(volume: Volume) -> Volume:
 
 
 def store_volume(path: str | os.PathLike, volume: Volume) -> None:
-    """Write a preprocessed image in half precision, quick to read again (its mask stays with the cohort)."""
+    """Write a preprocessed image, rounded, small and quick to read again (its mask stays with the cohort).
+
+    Steps above the lowest are whole numbers of four bytes, two of which say nothing. Lowest, second, third
+    and last bytes each lie together, which is what the compression needs.
+    """
     place = {
         name: np.asarray(getattr(volume, name)) for name in ("spacing", "origin", "direction", "extremes")
     }
-    _check_finite(half_precision(volume), "The preprocessed image")
-    np.savez(path, image=volume.image.astype(np.float16), **place)
+    _check_finite(volume := rounded(volume), "The preprocessed image")
+    steps = (volume.image * STEPS).astype(np.int64)
+    planes = np.moveaxis((steps - steps.min()).astype("<u4")[..., None].view(np.uint8), -1, 0)
+    np.savez_compressed(path, planes=planes, least=steps.min(), **place)
 
 
 def load_volume(path: str | os.PathLike) -> Volume:
     """Read an image that `store_volume` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         place = (tuple(stored[name].tolist()) for name in ("spacing", "origin", "direction"))
-        return Volume(stored["image"].astype(np.float32), None, *place, extremes=int(stored["extremes"]))
+        planes = np.ascontiguousarray(np.moveaxis(stored["planes"], 0, -1))
+        image = ((planes.view("<u4")[..., 0] + stored["least"]) / STEPS).astype(np.float32)
+        return Volume(image, None, *place, extremes=int(stored["extremes"]))

@@ -187,7 +187,8 @@ def calibrate(time: ArrayLike, event: ArrayLike, predicted: ArrayLike, horizon: 
     -----
     The smoothed observed risk of the index is a Cox model of the predictions' complementary log-log with a
     restricted cubic spline of three knots (10th, 50th, 90th percentile), or a straight line where these
-    coincide. Limits of the observed risk are log-log Kaplan–Meier ones.
+    coincide or there are fewer than ten events for each of its two coefficients. Limits of the observed risk
+    are log-log Kaplan–Meier ones.
     """
     time, event, predicted = _check_predicted(time, event, predicted, horizon)
     log_hazard = _log_hazard(predicted)
@@ -472,7 +473,7 @@ def _observed_risk(time, event, horizon) -> Estimate:
 def _smoothed_risk(time, event, log_hazard, horizon, at) -> np.ndarray:
     """Return observed risk as a smooth function of the predictions (complementary log-log), `at` some."""
     knots = np.quantile(log_hazard, [0.1, 0.5, 0.9])
-    is_line = (np.diff(knots) <= 0).any()
+    is_line = (np.diff(knots) <= 0).any() or event.sum() < 20
     own, new = (x[:, None] if is_line else restricted_cubic_spline(x, knots) for x in (log_hazard, at))
     centre = own.mean(axis=0)
     coef = fit_cox(time, event, own - centre).coef

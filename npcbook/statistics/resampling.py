@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 
 from npcbook.statistics.concordance import harrell_c
@@ -22,6 +21,7 @@ from npcbook.statistics.cutpoint import (
 from npcbook.statistics.data import check_survival
 from npcbook.statistics.lasso import select_features
 from npcbook.statistics.survival import logrank
+from npcbook.store import spread
 
 
 def stratified_folds(event: ArrayLike, n_folds: int, *, rng: np.random.Generator) -> np.ndarray:
@@ -148,8 +148,8 @@ def bootstrap_selection(
     """
     time, event = np.asarray(time, dtype=float), np.asarray(event, dtype=int)
     data = (features, time, event, max_correlation, n_folds)
-    jobs = (delayed(_select_again)(*data, drawn, seed) for seed, drawn in enumerate(np.asarray(draws)))
-    return pd.DataFrame(Parallel(n_jobs=workers)(jobs))
+    jobs = [(*data, drawn, seed) for seed, drawn in enumerate(np.asarray(draws))]
+    return pd.DataFrame(spread(_select_again, jobs, n_jobs=workers))
 
 
 def _select_again(features, time, event, max_correlation, n_folds, drawn, seed: int) -> dict:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
 from npcbook import __version__
 from npcbook.cohort import data_dictionary, image_path, mask_path, read_truth
@@ -25,10 +24,10 @@ from npcbook.store import (
     fingerprint,
     is_own,
     locked,
-    progress,
     project_path,
     remove,
     replace_path,
+    spread,
     unfinished_prefix,
 )
 from npcbook.synthetic import phantom
@@ -197,10 +196,9 @@ def _patient_rng(seed: int, patient_id: str) -> np.random.Generator:
 
 def _write_images(folder: Path, traits: dict, generator: dict, workers: int) -> None:
     """Write the images of all patients whose folder is not there yet."""
-    missing = [job for job in traits.items() if not (folder / f"sub-{job[0]}").exists()]
-    tasks = (delayed(_write_patient)(folder, *job, generator) for job in missing)
-    done = Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
-    for _ in progress(done, total=len(missing), description=f"simulating patients of {folder.name}"):
+    missing = [(folder, *job, generator) for job in traits.items() if not (folder / f"sub-{job[0]}").exists()]
+    said = f"simulating patients of {folder.name}"
+    for _ in spread(_write_patient, missing, description=said, n_jobs=workers):
         pass
 
 

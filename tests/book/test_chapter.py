@@ -5,11 +5,13 @@ import json
 import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
+import PIL.Image
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source
-from npcbook.book.pages import drop_unused_formulas, front_page, without_planted
+from npcbook.book.pages import finish_pages, front_page, split_outputs, without_planted
 from npcbook.book.run import write_absent
+from npcbook.book.tables import show
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
 
 
@@ -41,6 +43,18 @@ def test_a_table_comes_back_as_it_was_written(chapter):
 def test_missing_input_names_the_chapter_that_writes_it(chapter):
     with pytest.raises(FileNotFoundError, match="run 01_cohorts first"):
         chapter.read("01_cohorts/cohort")
+
+
+def test_a_figure_is_laid_out_once_and_shown_whole(chapter, displayed, monkeypatch):
+    laid_out = []
+    engine = "matplotlib.layout_engine.ConstrainedLayoutEngine.execute"
+    monkeypatch.setattr(engine, lambda self, fig: laid_out.append(fig))
+    fig, ax = plt.subplots(figsize=(2, 1), layout="constrained")
+    ax.text(2, 0.5, "far out")
+    chapter.figure("wide", fig, "A word beside the axes.")
+    assert laid_out == [fig]
+    with PIL.Image.open(chapter.folder / "figures" / "wide.png") as picture:
+        assert picture.width > 300 * 3
 
 
 def test_figures_and_tables_carry_the_label(chapter, displayed):
@@ -139,34 +153,68 @@ def test_the_script_for_formulas_stays_where_there_are_formulas(tmp_path):
     script = '<p><script defer src="../_static/mathjax/tex.js"></script><script>window.MathJax = {}</script>'
     for name, text in (("with", '<span class="math notranslate">'), ("without", "")):
         (tmp_path / f"{name}.html").write_text(f"<script>1</script>{script}{text}")
-    drop_unused_formulas(tmp_path)
+    finish_pages(tmp_path)
     assert script in (tmp_path / "with.html").read_text()
     assert (tmp_path / "without.html").read_text() == "<script>1</script><p>"
 
 
-def test_pages_of_real_patients_keep_numbers_formulas_and_links_and_lose_what_is_simulated():
-    text = """(a-target)=
+def test_pages_of_real_patients_lose_what_is_marked_and_nothing_else():
+    marked = """(a-target)=
 ### What was planted
 
-For a synthetic cohort the risk is known. For real patients it is not. Simulated data end here.
-
-$$planted = 1$$
+<span class="planted">For a synthetic cohort the risk
+is known.</span> A digital phantom stays,<span class="planted"> as may
+be planted,</span> whole.
 
 - First item.
-- A phantom's item,
-  over two lines.
+- <span class="planted">An item,
+  over two lines.</span>
+- Last item.
 
-| a | synthetic |
+| a | b |
 | --- | --- |
-| 1 | 2 |"""
-    kept = without_planted(text)
-    assert kept.startswith(
-        "(a-target)=\n### What was planted\n\nFor real patients it is not.\n\n$$planted = 1$$"
+| 1 | <span class="planted">gone</span> |
+| 2 | 3 |"""
+    assert without_planted(marked) == (
+        "(a-target)=\n### What was planted\n\n A digital phantom stays, whole.\n\n"
+        "- First item.\n- Last item.\n\n| a | b |\n| --- | --- |\n| 2 | 3 |"
     )
-    assert "- First item." in kept
-    assert "phantom" not in kept
-    assert "synthetic" not in kept
-    assert without_planted("Nothing to leave out.\n\nAt all.") == "Nothing to leave out.\n\nAt all."
+    plain = "A simulated score.\n\n- One.\n- Two.\n\n---\n\n| - |"
+    assert without_planted(plain) == plain
+
+
+def test_a_folded_table_or_figure_says_what_it_is_and_source_its_name():
+    shown = show(pd.DataFrame({"n": [1]}), caption="A [long] table.", label="L", name="00_a/b")
+    data, marks = shown._repr_mimebundle_()
+    outputs = [
+        nbformat.v4.new_output("display_data", {"text/markdown": "Said."}),
+        nbformat.v4.new_output("display_data", data, metadata=marks),
+        nbformat.v4.new_output(
+            "display_data", {"text/markdown": "````python\n1\n````"}, metadata={"source": "one"}
+        ),
+    ]
+    cell = nbformat.v4.new_code_cell("1", outputs=outputs, metadata={"tags": ["hide-output"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    split_outputs(notebook)
+    code, said, table, source = notebook.cells
+    assert (code.outputs, said.source) == ([], "Said.")
+    assert set(table.metadata["mystnb"].values()) == {"A [long] table."}
+    assert "hide-output" in table.metadata["tags"]
+    assert source.source.startswith(":::::{dropdown} Source: `one`\n````python")
+
+
+def test_on_a_page_cells_say_what_they_head(tmp_path):
+    table = show(pd.DataFrame({"model": ["a", "a"], "n": [1, 2]}), caption="C.", label="L")._repr_html_()
+    written = (
+        '<tr class="row-odd"><th class="head"><p>x</p></th></tr>\n<tr class="row-even"><td><p>1</p></td>'
+    )
+    (tmp_path / "page.html").write_text(f"{table}{written}<tr><td style='width: 33%'><ul></ul></td></tr>")
+    finish_pages(tmp_path)
+    page = (tmp_path / "page.html").read_text()
+    assert page.count('scope="col"') == 3
+    assert page.count('scope="row"') == 3
+    assert page.count("repeated") == 2  # the rule, and the second row's name
+    assert "<td style='width: 33%'>" in page
 
 
 def test_a_code_of_a_hospital_has_its_name_beside_it(chapter, displayed):

@@ -8,13 +8,11 @@ from matplotlib.colors import to_hex
 
 from npcbook.book.figures import (
     NODE,
-    axis_start,
     forest_limits,
     plot_calibration,
-    plot_curves,
-    plot_cutpoint,
     plot_forest,
     plot_kaplan_meier,
+    plot_panels,
     plot_roc,
     plot_slice,
     small_multiples,
@@ -168,11 +166,6 @@ def test_forest_shows_events_clipped_intervals_and_missing_estimates():
     assert ax.get_xscale() == "log"
 
 
-def test_forest_names_the_columns_that_it_lacks():
-    with pytest.raises(ValueError, match="events_low"):
-        plot_forest(forest_table().drop(columns="events_low"))
-
-
 def test_calibration_leaves_out_groups_without_an_observed_risk():
     groups = pd.DataFrame(
         {
@@ -190,34 +183,36 @@ def test_calibration_leaves_out_groups_without_an_observed_risk():
     ax.figure.canvas.draw()
 
 
-def test_cutpoint_marks_the_best_cut_with_both_p_values(data):
-    cut = optimal_cutpoint(data["time"], data["event"], data["risk"])
-    ax = plot_cutpoint(cut, ax=plt.gca())
-    assert f"cut {cut.value:.3f}" in ax.get_title(loc="right")
-    assert "corrected p" in ax.get_title(loc="right")
-    marked = ax.lines[-1].get_xydata()[0]
-    np.testing.assert_allclose(marked, [cut.value, cut.statistic])
-
-
-def test_the_axis_starts_higher_only_where_nothing_is_cut_off(data):
+def test_the_axis_starts_higher_only_where_nothing_is_cut_off_and_says_so(data):
     outcome = [data[name] for name in ("time", "event", "group")]
-    assert axis_start(*outcome) == 0.0
-    assert axis_start(outcome[0], np.zeros(len(data)), outcome[2]) == 0.5
-    low = data[data["group"] == "low"]
-    start = axis_start(low["time"], low["event"], low["group"])
-    curve = survival.kaplan_meier(low["time"], low["event"])
-    assert start < min(curve.survival.min(), np.nanmin(curve.low[curve.n_at_risk >= 10]))
+    cases = {0.0: outcome, 0.5: [outcome[0], np.zeros(len(data)), outcome[2]]}
+    for start, (time, event, group) in cases.items():
+        ax = plot_kaplan_meier(time, event, group)
+        assert ax.get_ylim()[0] == start
+        assert ("the axis begins at 50 %" in texts(ax)) == (start == 0.5)
+        assert ax.get_xlabel() == "Months"
+        plt.close("all")
 
 
-def test_an_overview_panel_has_the_curves_and_the_ratio_only(data):
+def test_panels_share_an_axis_and_hold_curves_ratio_and_numbers_at_risk(data):
     fit = fit_cox(data["time"], data["event"], (data["group"] == "high").astype(float))
-    ax = plot_curves(data["time"], data["event"], data["group"], hr=fit, lowest=0.5, ax=plt.gca())
-    assert ax.get_legend() is None
-    assert [text.get_text().startswith(f"HR {fit.hr[0]:.2f}") for text in ax.texts] == [True]
-    assert ax.get_ylim()[0] == 0.5
+    outcome = [data[name] for name in ("time", "event", "group")]
+    free = [outcome[0], np.zeros(len(data)), outcome[2]]
+    fig = plot_panels({"A": (*outcome, fit), "B": (*free, None), "C": None})
+    assert [ax.get_title("left") for ax in fig.axes] == ["A", "B", "C"]
+    assert {ax.get_ylim()[0] for ax in fig.axes[:2]} == {0.0}
+    assert fig.axes[2].texts[0].get_text() == "no groups"
+    ax = fig.axes[0]
+    assert f"HR {fit.hr[0]:.2f}" in texts(ax)
     assert {to_hex(line.get_color()) for line in curves(ax)} == {
         to_hex(style_of(k)[0]) for k in ("low", "high")
     }
+    for name in ("low", "high"):
+        part = data[data["group"] == name]
+        table = survival.at_risk_table(part["time"], part["event"], [48.0])
+        assert str(table["at_risk"].iloc[0]) in [t.get_text() for t in ax.texts if t.get_position()[0] == 48]
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["Low risk", "High risk"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from npcbook import store
@@ -233,6 +234,8 @@ def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp
     for published_id, value in numbers.items():
         stored.record(published_id, value)
     stored.takeaway(1, "C is **0.9** ([table](#t)).")
+    for name in ("c", "d"):
+        stored.table(name, pd.DataFrame({"C": ["0.9", "0.8"]}), "C by cohort.")
     book.Manifest(tmp_path / "r" / "manifest.json").update_chapter("a", {"parameters": {"x": 1}})
     branch = chapter.Chapter("a", branches.open_branch(tmp_path / "r", "a", {"x": 2}), "label")
     opened.shown.clear()
@@ -240,11 +243,15 @@ def test_recorded_numbers_and_takeaways_stand_beside_those_of_the_stored_run(tmp
     branch.record("table4.validation.c_index.dc", 0.8)
     branch.record("table4.training.c_index.dc", 0.95, track="truth")
     branch.takeaway(1, "C is **0.7** ([table](#t)).")
+    branch.table("c", pd.DataFrame({"C": ["0.7", "0.8", "0.6"]}), "C by cohort.")
     table = opened.shown[-1].data
-    assert table["what"].tolist() == ["DC: C-index, training", "DC: C-index, training", "In short, 1"]
+    branch.table("d", pd.DataFrame({"C": ["0.9", "0.8"]}), "C by cohort.")  # the same as stored: no row
+    assert len(branch.changes) == len(table)
+    about = ["DC: C-index, training", "DC: C-index, training", "In short, 1", "Table: C by cohort."]
+    assert table["what"].tolist() == about
     assert table["track"].tolist()[:2] == ["as published", "truth"]
-    assert table["stored run"].tolist() == ["0.90", "–", "C is 0.9."]
-    assert table["here"].tolist() == ["0.70 (0.60–0.80)", "0.95", "C is 0.7."]
+    assert table["stored run"].tolist() == ["0.90", "–", "C is 0.9.", "2 rows"]
+    assert table["here"].tolist() == ["0.70 (0.60–0.80)", "0.95", "C is 0.7.", "3 rows, 2 of them other"]
 
 
 @pytest.mark.book

@@ -29,6 +29,22 @@ def test_ranges_stay_on_one_line_in_the_page_only():
     assert "\u2060" not in repr(table)
 
 
+def test_no_line_ends_within_a_number():
+    whole = ["0.83 ± 0.06", "−0.10 to 0.20", "3.7 (2.0–6.9) %", "49 / 351", "p < 0.05", "12 %", "up to 160"]
+    (html,) = {show(pd.DataFrame({"x": whole}), caption="C.", label="L")._repr_html_()}
+    assert " " not in "".join(re.findall(r"<td[^>]*>([^<]*)</td>", html)).replace("p ", "").replace("up ", "")
+    assert (
+        ">T2 (T1), 3 of 4<"
+        in show(pd.DataFrame({"x": ["T2 (T1), 3 of 4"]}), caption="C.", label="L").to_html()
+    )
+
+
+def test_a_name_that_repeats_those_before_it_is_marked_in_the_leading_columns_only():
+    df = pd.DataFrame({"cohort": list("aab"), "model": list("xxx"), "n": [1, 1, 1], "said": list("yyy")})
+    html = show(df, caption="C.", label="L")._repr_html_()
+    assert re.findall(r"(row\d) (col\d) repeated", html) == [("row1", "col0"), ("row1", "col1")]
+
+
 def cells(column):
     html = show(pd.DataFrame({"x": column}), caption="C.", label="L")._repr_html_()
     return re.findall(r"<td[^>]*>([^<]*)</td>", html)

@@ -12,8 +12,10 @@ from npcbook.book.branches import BRANCHES
 from npcbook.book.parameters import check_values, read_declared
 from npcbook.book.run import plan_chapters, read_profile
 from npcbook.store import project_path
+from npcbook.synthetic import write_cohort
 
 BOX = re.compile(r"# ```\{admonition\} Try this\n(.*?)# ```\n", re.S)
+BULLET = re.compile(r"^# - (.*?)(?=^# - |^#\n|\Z)", re.M | re.S)
 ITEM = re.compile(r"^# - `(\w+(?:\[\"\w+\"\])?) = ([^`]+)`", re.M)
 CHAPTERS = [plan.name for plan in plan_chapters()]
 
@@ -21,6 +23,11 @@ CHAPTERS = [plan.name for plan in plan_chapters()]
 def box(chapter):
     found = BOX.search(project_path(f"notebooks/{chapter}.py").read_text())
     return found[1] if found else ""
+
+
+def bullets(chapter):
+    """Return the suggestions of a chapter's box, each as one line."""
+    return [re.sub(r"\s*\n#\s*", " ", text).strip() for text in BULLET.findall(box(chapter))]
 
 
 def suggested(chapter):
@@ -52,6 +59,19 @@ def signed(texts):
     return texts.astype(str).str.replace("−", "-").astype(float)
 
 
+def first_c(run):
+    """Return the C-index of the combined recommended score in training, and the width of its limits."""
+    text = run("c_index").set_index("Score").loc["Combined", "Training, recommended"]
+    c, low, high = map(float, re.findall(r"[\d.]+", text))
+    return c, high - low
+
+
+def unsure(run):
+    """Return by how much the lower limit of stability stays below the ICC, mean over families."""
+    table = run("stability")
+    return (signed(table["median ICC"]) - signed(table["median lower limit"])).mean()
+
+
 def width(texts):
     """Return the width, as a ratio, of the limits in texts such as 1.20 (0.80–1.90); none for no limits."""
     limits = pd.Series(texts).str.extract(r"\(([\d.]+)–>?([\d.]+)\)").astype(float)
@@ -66,18 +86,17 @@ def lost(run):
     return rate.iloc[0] - rate.iloc[1]
 
 
-def run_chapter(chapter, run_folder, monkeypatch, name, value):
-    """Run a chapter's code in this process, one parameter changed, nothing drawn; return its new branch."""
+def run_chapter(chapter, run_folder, monkeypatch, *changed, cohort="data/cohorts/synthetic-smoke"):
+    """Run a chapter's code in this process, lines of parameters changed, nothing drawn; return its run."""
     monkeypatch.setattr("npcbook.book.chapter.Chapter.figure", lambda *args: None)
     monkeypatch.setattr("npcbook.book.chapter.Chapter.front_figure", lambda *args: None)
     for shown in ("display", "update_display"):
         monkeypatch.setattr(f"npcbook.book.chapter.{shown}", lambda *args, **options: None)
-    given = {n: v for n, v in read_profile("smoke").items() if n in read_declared(chapter)}
-    given |= {"run_folder": str(run_folder), "cohort_folder": "data/cohorts/synthetic-smoke"}
+    given = read_profile("smoke") | {"run_folder": str(run_folder), "cohort_folder": str(cohort)}
     lines = [f"{n} = {v!r}" for n, v in given.items() if n in read_declared(chapter)]
     script = project_path(f"notebooks/{chapter}.py").read_text()
     end = script.index("\n# %%", script.index('tags=["parameters"]'))
-    script = "\n".join([script[:end], *lines, f"{name} = {value}", script[end:]])
+    script = "\n".join([script[:end], *lines, *changed, script[end:]])
     variables = {"__name__": chapter}
     exec(compile(script, f"{chapter}.py", "exec"), variables)
     plt.close("all")
@@ -143,13 +162,33 @@ NIGHTLY = {
         and not recorded(new, "dmfs_5y")
         and (numbers(new("lifelines")["npcbook, %"]) < numbers(old("lifelines")["npcbook, %"])).all()
     ),
+    ("02_segmentation", "epochs"): lambda old, new: (
+        new("dice_overview")["mean"] < old("dice_overview")["mean"]
+    ).all(),
     ("02_segmentation", 'training["loss"]'): lambda old, new: not new("history").equals(old("history")),
     ("02_segmentation", "preprocessing_order"): lambda old, new: not new("history").equals(old("history")),
     ("03_dl_training", "train_on"): lambda old, new: (
         numbers(new("c_index")["Training, as published"]).iloc[-1]
         >= numbers(old("c_index")["Training, as published"]).iloc[-1]
     ),
+    ("03_dl_training", "seed"): lambda old, new: (
+        0 < abs(first_c(new)[0] - first_c(old)[0]) < max(first_c(old)[1], first_c(new)[1])
+    ),
+    ("03b_dl_insight", "explained_patients"): lambda old, new: (
+        (new("attribution")["predicted tumour"] - old("attribution")["predicted tumour"]).abs().max() < 0.2
+    ),
+    ("03b_dl_insight", "seed"): lambda old, new: (
+        new("attribution")
+        .filter(regex="^predicted|^planted")
+        .equals(old("attribution").filter(regex="^predicted|^planted"))
+        and not new("attribution").filter(like="random").equals(old("attribution").filter(like="random"))
+    ),
     ("04_radiomics", "region"): lambda old, new: not new("latents").equals(old("latents")),
+    ("04_radiomics", 'region = "nodes"'): lambda old, new: (
+        new("extraction")["failed"].sum() == new("problems")["images"].sum() > 0
+        and set(new("problems")["features"]) == {"failed"}
+    ),
+    ("04b_radiomics_worth", "stability_patients"): lambda old, new: unsure(new) < unsure(old),
     ("04_radiomics", "bin_width"): lambda old, new: new("count").equals(old("count")),
     ("05_cox_models", "clinical_covariates"): lambda old, new: (
         len(new("coefficients_shown")) == len(old("coefficients_shown")) + 3
@@ -187,10 +226,25 @@ NIGHTLY = {
     ("11_datasheet", "drawn_voxels"): lambda old, new: len(new("tissues")) == len(old("tissues")),
 }
 PROMISES = QUICK | NIGHTLY
-# What a box says of a parameter that is another chapter's, or of data that the trial run has not.
-ELSEWHERE = {("04b_radiomics_worth", "region"), ("05b_own_scores", "horizon_months")}
-ITEMS = [(chapter, name, value) for chapter in CHAPTERS for name, value in suggested(chapter)]
-ITEMS = [item for item in ITEMS if item[:2] not in ELSEWHERE]
+# What a box says of other cohorts, other runs or the command line, and where that is tested.
+ELSEWHERE = {
+    "`cohort_folder`: point it at another cohort": "test_a_shifted_cohort_differs_more_between_its_parts",
+    '`region = "tumour"` or `"nodes"` in [chapter 04]': "here, of chapter 04",
+    "`horizon_months = 36`: the AUC counts metastases by then; the C-index": "test_chapters.py",
+    "`python -m npcbook book … -p model=NAME`": "test_chapters.py: one's own score alone",
+    "`run_folder` and `cohort_folder` of another run": "the trial run is not the one that chapters name",
+}
+ITEMS = [
+    (chapter, *ITEM.match(f"# - {text}").groups())
+    for chapter in CHAPTERS
+    for text in bullets(chapter)
+    if not text.startswith(tuple(ELSEWHERE))
+]
+
+
+def promise(chapter, name, value):
+    """Return the key of what is promised of a value, or of every value of a parameter."""
+    return next(key for key in ((chapter, f"{name} = {value}"), (chapter, name)) if key in PROMISES)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -202,7 +256,7 @@ def test_a_box_suggests_values_that_may_be_and_each_has_its_promise(chapter):
         given = ast.literal_eval(value)
         check_values(declared, {name: {entry: given} if entry else given})
         assert name in declared
-    assert {item[:2] for item in ITEMS if item[0] == chapter} == {
+    assert {promise(*item) for item in ITEMS if item[0] == chapter} == {
         key for key in PROMISES if key[0] == chapter
     }
 
@@ -210,12 +264,24 @@ def test_a_box_suggests_values_that_may_be_and_each_has_its_promise(chapter):
 @pytest.mark.book
 @pytest.mark.parametrize(
     ("chapter", "name", "value"),
-    [pytest.param(*i, marks=pytest.mark.nightly if i[:2] in NIGHTLY else ()) for i in ITEMS],
+    [pytest.param(*i, marks=pytest.mark.nightly if promise(*i) in NIGHTLY else ()) for i in ITEMS],
 )
 def test_what_a_box_promises_comes_true(smoke_run, monkeypatch, chapter, name, value):
-    branch = run_chapter(chapter, smoke_run, monkeypatch, name, value)
+    branch = run_chapter(chapter, smoke_run, monkeypatch, f"{name} = {value}")
     try:
         assert branch.parent == smoke_run / BRANCHES
-        assert PROMISES[chapter, name](Run(smoke_run / chapter), Run(branch / chapter))
+        assert PROMISES[promise(chapter, name, value)](Run(smoke_run / chapter), Run(branch / chapter))
     finally:
         shutil.rmtree(branch)
+
+
+@pytest.mark.book
+@pytest.mark.nightly
+def test_a_shifted_cohort_differs_more_between_its_parts(smoke_run, tmp_path, monkeypatch):
+    write_cohort(tmp_path / "shift", scenario="shift", patients=120, grid=(8, 32, 32))
+    run_chapter("01_cohorts", tmp_path / "run", monkeypatch, cohort=tmp_path / "shift")
+    old, new = (Run(folder / "01_cohorts") for folder in (smoke_run, tmp_path / "run"))
+    by = [run("table_1").groupby("characteristic")["standardised difference"].max() for run in (old, new)]
+    assert (by[1] > by[0])[["T", "rENE"]].all()
+    planted = ("table1.validation.dmfs_5y", "truth")
+    assert new.values()[planted] < old.values()[planted]

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from npcbook.__main__ import main
 from npcbook.cohort.checking import check_cohort
 from npcbook.cohort.columns import COLUMNS, code_covariates, covariate_names, data_dictionary
+from npcbook.cohort.parts import read_parts
 from npcbook.cohort.reading import image_path, mask_path, read_cohort, read_truth
 from npcbook.cohort.table import Problem
 from npcbook.store import project_path
@@ -69,7 +70,6 @@ def test_what_is_written_is_in_order(written):
 def test_reader_gives_typed_patients_and_volumes(written):
     cohort = read_cohort(written)
     assert cohort.is_synthetic
-    assert cohort.has_images
     assert len(cohort.patients) == 30
     assert cohort.patients["dm_event"].dtype.kind == "i"
     assert cohort.patients["age"].dtype.kind == "f"
@@ -370,7 +370,7 @@ def test_images_can_be_left_out_of_the_check(folder):
 
 def test_a_table_without_images_is_a_cohort(table_only):
     assert check_cohort(table_only) == []
-    assert not read_cohort(table_only).has_images
+    assert not any(read_parts(table_only).images.values())
 
 
 def test_a_users_csv_with_spaces_and_empty_laboratory_values_is_read(table_only):

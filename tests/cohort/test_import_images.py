@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import dataclass
 
 import contourpy
@@ -9,6 +10,7 @@ import highdicom as hd
 import nrrd
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import SimpleITK as sitk
 from PIL import Image
@@ -20,6 +22,7 @@ from npcbook.__main__ import main
 from npcbook.cohort.importing.contours import fill_contours, place_labels, rasterise
 from npcbook.cohort.importing.series import guess_patient, guess_series, guess_structure, split_path
 from npcbook.cohort.reading import image_path, mask_path
+from npcbook.imaging.dicom import read_series, the_series
 from npcbook.synthetic.phantom import Traits, render_patient
 from npcbook.words import MASK_COLOURS, SEQUENCES
 
@@ -168,6 +171,35 @@ def write_dicom(folder, patients, **descriptions):
     return written
 
 
+def write_enhanced(path, picture, uids, *, patient, description, number):
+    """Write an image as one enhanced MR object, whose frames stand in another order than in space."""
+    slices = write_series(
+        path.parent / "classic", picture, uids, patient=patient, description=description, number=number
+    )
+    frames = [slices[k] for k in np.random.default_rng(number).permutation(len(slices))]
+    data = Dataset()
+    for element in frames[0]:
+        if element.keyword not in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+            data.add(element)
+    data.file_meta = frames[0].file_meta
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
+    data.NumberOfFrames, data.PixelData = len(frames), b"".join(frame.PixelData for frame in frames)
+    shared, turn, size = Dataset(), Dataset(), Dataset()
+    turn.ImageOrientationPatient = frames[0].ImageOrientationPatient
+    size.PixelSpacing, size.SliceThickness = frames[0].PixelSpacing, frames[0].SliceThickness
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [turn], [size]
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], []
+    for number_in_file, frame in enumerate(frames, start=1):
+        own, place_of, content = Dataset(), Dataset(), Dataset()
+        place_of.ImagePositionPatient = frame.ImagePositionPatient
+        content.StackID, content.InStackPositionNumber = "1", number_in_file
+        content.DimensionIndexValues = [1, number_in_file]
+        own.PlanePositionSequence, own.FrameContentSequence = [place_of], [content]
+        data.PerFrameFunctionalGroupsSequence.append(own)
+    shutil.rmtree(path.parent / "classic")
+    data.save_as(path, enforce_file_format=True)
+
+
 def trace(mask, picture):
     """Return the contours of a mask in mm: half way between the centres of voxels in and out."""
     padded, lines = np.pad(mask.astype(float), ((0, 0), (1, 1), (1, 1))), []
@@ -301,6 +333,26 @@ def test_dicom_with_rtstruct_comes_back(patients, out, tmp_path, capsys):
     assert table["age"].tolist() == ["59", "59", "70"]
     assert table["field_t"].tolist() == ["3"] * 3
     assert table["scanner"].tolist() == ["SIEMENS Skyra"] * 3
+
+
+def test_enhanced_objects_and_slices_without_a_thickness_come_back(patients, out, tmp_path):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients[:1]]
+    slices = write_dicom(source, wanted)
+    patient = wanted[0]
+    write_rtstruct(source / "RS.dcm", slices[patient.id, "t2w"], traced(patient))
+    for path in (source / patient.id / "t2w").iterdir():
+        data = pydicom.dcmread(path)
+        del data.SliceThickness
+        data.save_as(path)
+    uids = {"study": slices[patient.id, "t1w"][0].StudyInstanceUID}
+    uids["frame"] = slices[patient.id, "t1w"][0].FrameOfReferenceUID
+    for number, sequence in enumerate(("t1w", "cet1w"), start=3):
+        shutil.rmtree(source / patient.id / sequence)
+        (source / patient.id / sequence).mkdir()
+        said = {"description": DESCRIPTIONS[sequence], "number": number, "patient": patient.id}
+        write_enhanced(source / patient.id / sequence / "E1", patient.images[sequence], uids, **said)
+    take(source, out)
+    check(out, wanted, least=0.98)
 
 
 def test_dicom_with_seg_comes_back(patients, out, tmp_path):
@@ -582,6 +634,32 @@ def test_contours_of_another_place_and_repeated_scans_are_told_apart(patients, o
     assert "taken of 2 images for t1w" in capsys.readouterr().out
 
 
+def test_pictures_of_the_screen_never_take_the_place_of_a_series(patients, out, tmp_path):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients]
+    slices = write_dicom(source, wanted)
+    for number, patient in enumerate(wanted):
+        # Of the same name, later, and in one of three patients sorted before the series.
+        said = {"patient": patient.id, "description": DESCRIPTIONS["t1w"], "number": 59}
+        said |= {"Modality": "OT", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}
+        uids = {"study": generate_uid() if number else slices[patient.id, "t1w"][0].StudyInstanceUID}
+        folder = source / patient.id / ("0" if number % 2 else "z")
+        write_series(folder, patient.images["t1w"][:, :, :1], uids | {"frame": "1.2.3"}, **said)
+    take(source, out)
+    check(out, wanted, without=SEQUENCES)
+
+
+def test_contours_of_another_frame_of_reference_are_said_and_not_used(patients, out, tmp_path, capsys):
+    source, patient = tmp_path / "export", patients[0].one_mask()
+    write_dicom(source, [patient])
+    planning = {"study": generate_uid(), "frame": generate_uid()}
+    said = {"patient": patient.id, "description": "CT planning", "number": 1, "Modality": "CT"}
+    slices = write_series(source / "ct", patient.images["t1w"], planning, **said)
+    write_rtstruct(source / "RS.dcm", slices, traced(patient))
+    take(source, out)
+    assert "the contours are of another place (frame of reference)" in capsys.readouterr().out
+    check(out, [patient], without=SEQUENCES)
+
+
 def test_a_structure_that_cannot_be_drawn_leaves_no_half_of_the_contours(patients, out, tmp_path, capsys):
     source, patient = tmp_path / "export", patients[0].one_mask()
     slices = write_dicom(source, [patient])
@@ -655,6 +733,79 @@ def test_slices_that_are_missing_or_doubled_are_refused(patients, out, tmp_path,
     assert "some are missing" in said
     assert "lie at one place" in said
     assert [image_path(out, patient.id, s).exists() for s in SEQUENCES] == [False, False, True]
+
+
+def test_a_damaged_slice_at_the_end_of_a_series_is_named(patients, out, tmp_path, capsys):
+    """An end leaves no gap: what lies beside the slices and may have been one has to be said."""
+    source, patient = tmp_path / "x" / patients[0].id, patients[0]
+    write_dicom(tmp_path / "x", [patient])
+    damages = {
+        "t1w": lambda content: b"",
+        "t2w": lambda content: content[:900],  # within its header
+        "cet1w": lambda content: content.replace(
+            b"\x28\x00\x00\x01US\x02\x00\x10\x00", b"\x28\x00\x00\x01US\x02\x00\x08\x00"
+        ),
+    }
+    for sequence, damage in damages.items():
+        series = the_series(source / sequence)
+        end = series.files[-1]
+        end.write_bytes(damage(end.read_bytes()))
+        with pytest.raises(ValueError, match=f"damaged or unlike them .{end.name}."):
+            read_series(the_series(source / sequence))
+        (source / sequence / "DICOMDIR").write_bytes(bytes(128) + b"DICM")  # is none
+    take(tmp_path / "x", out, status=3)
+    assert capsys.readouterr().out.count("damaged or unlike them") == 3
+    assert not list(out.glob("sub-*/anat/*"))
+    end = the_series(source / "t2w").damaged[0].rename(tmp_path / "away")
+    assert read_series(the_series(source / "t2w")).GetSize()[2] == GRID[0] - 1
+
+
+@pytest.mark.parametrize(
+    "tag", [{"Rows": 60000, "Columns": 60000}, {"PhotometricInterpretation": "MONOCHROME1"}]
+)
+def test_a_series_that_claims_too_much_or_is_inverted_is_refused(patients, tmp_path, tag):
+    uids, said = {"study": generate_uid(), "frame": generate_uid()}, {"description": "T1", "number": 1}
+    write_series(tmp_path / "x", patients[0].images["t1w"], uids, patient="A", **said, **tag)
+    with pytest.raises(ValueError, match=r"it has 25,200,000,000 voxels|MONOCHROME1"):
+        read_series(the_series(tmp_path / "x"))
+
+
+def test_a_file_that_is_cut_off_is_not_imported_and_its_place_is_not_told(patients, out, tmp_path, capsys):
+    source = tmp_path / "export"
+    source.mkdir()
+    for name, picture in (("T1", patients[0].images["t1w"]), ("T2", patients[0].images["t2w"])):
+        sitk.WriteImage(picture, source / f"{patients[0].id}_{name}.nii.gz")
+    sitk.WriteImage(patients[0].masks["t2w"], source / f"{patients[0].id}_T2_seg.nii.gz")
+    for name in ("T1", "T2_seg"):
+        path = source / f"{patients[0].id}_{name}.nii.gz"
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
+    take(source, out, status=3)
+    assert capsys.readouterr().out.count("bytes of voxels and holds") == 2
+    assert [image_path(out, patients[0].id, s).exists() for s in SEQUENCES] == [False, True, False]
+    assert not mask_path(out, patients[0].id, "t2w").exists()
+    assert str(source) not in (out / "images.tsv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("map.yml", b"[" * 100_000, "not valid YAML"),
+        ("map.yml", b"images: \xff", "not UTF-8"),
+        ("map.yml", b"images: {patient: '('}", "patient in map.yml"),
+        ("map.yml", b"images: {patient: 'P'}", "patient in map.yml"),
+        ("images.tsv", b"patient\tx\n1\n2\t3\t4\n", "is not as it was written"),
+        ("../cohort.key.csv", b"patient_id;hospital_id\n1;2\n", "is not as it was written"),
+    ],
+)
+def test_a_file_of_an_import_that_was_spoilt_is_one_sentence(
+    patients, out, tmp_path, capsys, name, content, words
+):
+    write_slicer(tmp_path / "x" / patients[0].id, patients[0])
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 0
+    (out / name).write_bytes(content)
+    assert main(["import", "images", str(tmp_path / "x"), "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 def test_ids_that_the_table_lacks_are_said_and_left_out(patients, out, tmp_path, capsys):
@@ -737,12 +888,15 @@ NAMES = {
     "cet1w": "AX T1 C+|t1_tse_tra_fs_+C|T1+C|T1WI增强|CE-T1|eT1|3D VIBE C+|*_T1CE.nii.gz|T1W_SPIR_CE"
     "|sub-*_ce-gadolinium_T1w.nii.gz",
     "t2w": "AX T2|t2_tse_tra_fs|T2WI抑脂|*/T2.nrrd|Ax T2 PROPELLER|T2W_SPIR",
-    "ignore": "localizer|3-plane Loc|DWI b800|ADC map|T1 sag|COR T2|T1矢状位|DCE T1|冠状位T2",
+    "ignore": "localizer|3-plane Loc|T1 MPR|T1 screen capture|T1_TWIST|DWI b800|ADC map|T1 sag|COR T2"
+    "|T1矢状位|DCE T1|冠状位T2",
     "": "Series 5|*/1.nii.gz",
 }
 STRUCTURES = {
-    "tumour": "GTVp|GTVnx|GTV|GTV_P|GTV-T|GTVp_MR|Tumor|primary tumour|原发灶|鼻咽肿瘤|NPC|tumor_1|gtv nx",
-    "node": "GTVn|GTVnd|GTV_N|GTVln_R|LN|Nodes|lymph node|左颈淋巴结|GTVn_II_L|GTVrpn|RLN|RPLN|GTV node|N1",
+    "tumour": "GTVp|GTVnx|GTV|GTV_P|GTVp_CE|GTV-T|GTVp_MR|Tumor|primary tumour"
+    "|原发灶|鼻咽肿瘤|NPC|tumor_1|gtv nx",
+    "node": "GTVn|GTVnd|GTV_N|GTV_n_L|GTV-N|GTVln_R|LN|Nodes|lymph node"
+    "|左颈淋巴结|GTVn_II_L|GTVrpn|RLN|RPLN|GTV node|N1",
     "ignore": "PTV|CTV1|PGTVnx|PTVnx|GTVnx+5mm|ring 5mm|CTVnd",
     "": "Brainstem|SpinalCord|Parotid_L|BODY|左腮腺|Larynx|Nerve_Optic_L|Neck|nose",
 }

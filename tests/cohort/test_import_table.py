@@ -319,6 +319,10 @@ def test_what_the_map_says_is_kept_with_the_cohort_and_a_second_import_replaces_
         ("id: Patient ID", "id: Patient", "there is no column 'Patient' for id"),
         ("zero: RT Start", "begin: RT Start", "times: there is no 'begin'"),
         ("        M: male", "        M: man", "'man' is no level"),
+        ("from: Sex", "from: [Sex]", "no table has a column ['Sex']"),
+        ("zero: RT Start", "zero: {a: {b: c}}", "no table has a column {'a'"),
+        ("{id: Patient ID}", "[x]", "table needs 'files:"),
+        ("{id: Patient ID}", "{id: {a: b}}", "table needs 'files:"),
     ],
 )
 def test_a_map_that_cannot_be_followed_says_where_and_what_is_meant(hospital, old, new, said):
@@ -336,9 +340,18 @@ def test_tables_that_cannot_be_joined_or_read_are_refused_in_a_sentence(hospital
     with pytest.raises(ValueError, match="save it as"):
         hospital({"old.xls": b"\xd0\xcf\x11\xe0" + bytes(100)})
     with pytest.raises(ValueError, match="No column looks like patients' ids"):
-        hospital({"no.csv": b"a,b\n1,2\n3,4\n"})
+        hospital({"no.csv": b"a,b\n1,2\n3,4\n", "none.csv": b"c,d\n1,2\n3,4\n"})
     with pytest.raises(ValueError, match="is no text"):
         hospital({"binary.csv": b"\x00\x01\x02" * 10 + b"a,b,c,d" * 40})
+
+
+def test_controls_and_line_breaks_make_no_map_that_cannot_be_read(hospital):
+    table = ENGLISH.replace(b"Notes", b"No\x1btes").replace(b",180,", b",18\x070,")
+    out, status, lines = hospital({"a\nclinic: #'.csv": table}, [*NO_LABS[1:]])
+    assert status in (0, 3)
+    assert all(letter >= " " or letter == "\n" for letter in (out / "map.yml").read_text("utf-8"))
+    # Two numbers are not made one.
+    assert any("no number" in line for line in lines) or "18 0" in (out / "import.md").read_text("utf-8")
 
 
 def test_sheets_of_the_same_columns_are_hospitals(hospital):

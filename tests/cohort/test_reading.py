@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 
+import openpyxl
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -162,6 +163,26 @@ def test_what_is_imported_is_looked_at_first(tmp_path, monkeypatch, file):
             archive.writestr("xl/worksheets/sheet1.xml", bytes(1_000_000))
     with pytest.raises(ValueError, match=about):
         read_tables([path])
+
+
+@pytest.mark.parametrize(
+    ("far", "words"), [("A150000", ""), ("XFD2", "columns, and at most"), ("XFD300", "columns, and at most")]
+)
+def test_a_cell_far_from_all_others_takes_no_memory(tmp_path, far, words):
+    book = openpyxl.Workbook()
+    for row in (["id", "age"], ["A", 50], ["B", 60.5]):
+        book.active.append(row)
+    book.active[far] = "x"
+    book.save(tmp_path / "t.xlsx")
+    said = refusal(lambda: read_tables([tmp_path / "t.xlsx"])) or ""
+    assert words in said if words else said == ""
+
+
+def test_many_columns_are_refused_at_once(tmp_path):
+    for n, words in ((20_000, "columns, and at most"), (1_000_000, "cannot be read as a table")):
+        (tmp_path / "t.csv").write_text(",".join(map(str, range(n))) + "\n1,2\n")
+        with pytest.raises(ValueError, match=words):
+            read_tables([tmp_path / "t.csv"])
 
 
 def test_a_limit_can_be_raised(tmp_path, monkeypatch):

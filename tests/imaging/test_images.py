@@ -22,11 +22,11 @@ from npcbook.imaging.preprocessing import (
 )
 from npcbook.imaging.volumes import (
     Volume,
-    half_precision,
     load_volume,
     orient,
     read_geometry,
     read_volume,
+    rounded,
     store_volume,
     write_mask,
 )
@@ -111,7 +111,7 @@ def test_a_volume_keeps_its_place_when_it_is_stored_turned_and_put_on_a_grid(tmp
     store_volume(tmp_path / "image.npz", breast)
     stored = load_volume(tmp_path / "image.npz")
     assert [getattr(stored, name) for name in place] == [getattr(breast, name) for name in place]
-    np.testing.assert_array_equal(stored.image, half_precision(breast).image)
+    np.testing.assert_array_equal(stored.image, rounded(breast).image)
     turned = orient(breast, "SAR")
     assert turned.orientation == "SAR"
     back = orient(turned, breast.orientation)

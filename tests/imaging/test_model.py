@@ -400,13 +400,35 @@ def test_other_misuse_is_refused(run, tmp_path, capsys):
         command(tmp_path / "empty", files, tmp_path / "out"),
         command("no-such-run", files, tmp_path / "out"),
         command(run_folder, files | {"t1w": files["t2w"]}, tmp_path / "out"),
+        command(run_folder, files | {"t1w": shutil.copy(files["t2w"], tmp_path)}, tmp_path / "out"),
     ]
-    assert [main(arguments) for arguments in attempts] == [2, 2, 2, 2]
+    assert [main(arguments) for arguments in attempts] == [2, 2, 2, 2, 2]
     said = capsys.readouterr().err.strip().splitlines()
-    for line, words in zip(said, ("not empty", "no trained networks", "no run", "same file"), strict=True):
+    wanted = ("not empty", "no trained networks", "no run", "same file", "same file")
+    for line, words in zip(said, wanted, strict=True):
         assert words in line
     assert (tmp_path / "used" / "notes.txt").read_text() == "keep"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_being_written_is_waited_for(tmp_path, capsys):
+    files = {s: tmp_path / f"{s}.nii.gz" for s in SEQUENCES}
+    for path in files.values():
+        path.touch()
+    (tmp_path / "run").mkdir()
+    hold = f"""
+import time
+from npcbook.store import locked
+with locked({str(tmp_path / "run")!r}):
+    print(flush=True)
+    time.sleep(2)
+"""
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert main(command(tmp_path / "run", files, tmp_path / "out")) == 2
+    waiting, refused = capsys.readouterr().err.splitlines()
+    assert waiting.startswith("waiting for another process that uses")
+    assert "no trained networks" in refused
 
 
 def test_heads_of_other_networks_are_refused(run, tmp_path):

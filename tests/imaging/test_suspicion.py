@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import struct
 from dataclasses import replace
 
@@ -190,6 +191,48 @@ def test_a_file_that_is_short_or_long_is_refused(tmp_path, head):
             read_volume(path)
     path.write_bytes(content)
     assert read_volume(path).image.shape == SHAPE
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_a_file_of_another_format_proves_its_voxels_and_tells_sides(tmp_path, head, suffix):
+    path = written(tmp_path / f"plain{suffix}", head.image)
+    packed = tmp_path / f"packed{suffix}"
+    sitk.WriteImage(sitk.ReadImage(path), packed, useCompression=True)
+    assert (read_volume(packed).image == read_volume(path).image).all()
+    plain, content = path.read_bytes(), packed.read_bytes()
+    middle = len(content) - len(content) // 3
+    turned = plain.replace(b"left-posterior-superior", b"scanner-xyz").replace(b"TransformMatrix", b"Remark")
+    for damaged, word in (
+        (plain[:-2], "should hold 25,600 bytes"),
+        (plain[: len(plain) // 2], "should hold 25,600 bytes"),
+        (content[:-10], "should hold 25,600 bytes"),
+        (
+            content[:middle] + bytes([content[middle] ^ 16]) + content[middle + 1 :],
+            "should hold 25,600 bytes",
+        ),
+        (turned, "left from right"),
+        (plain[:150], "cannot be read as an image"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=word) as refused:
+            read_volume(path)
+        assert len(str(refused.value).splitlines()) == 1
+
+
+def test_voxels_in_a_file_of_their_own_are_read_and_looked_at_too(tmp_path, head):
+    path = written(tmp_path / "image.mhd", head.image)
+    assert read_volume(path).image.shape == SHAPE
+    for name in ("/dev/zero", "absent.raw", "LIST"):
+        path.write_text(re.sub("(?<=DataFile = ).*", name, path.read_text()))
+        with pytest.raises(ValueError, match=r"should hold 25,600 bytes|cannot be read"):
+            read_volume(path)
+
+
+@pytest.mark.parametrize("name", ["image.tif", "image", "image.nii.gz.bak", "image.hdr", "image.gipl"])
+def test_a_format_that_tells_no_place_in_the_patient_is_refused(tmp_path, head, name):
+    path = written(tmp_path / ("x.tif" if name == "image.tif" else "x.nii"), head.image, np.uint16)
+    with pytest.raises(ValueError, match=r"is none of \.nii\.gz"):
+        read_volume(path.rename(tmp_path / name))
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from npcbook.imaging import features as features_module, training
-from npcbook.imaging.features import extract_features, features_table, region_features, store_features
+from npcbook.imaging.features import extract_features, features_table, region_features, segment_patients
+from npcbook.imaging.grids import restore_grid
 from npcbook.imaging.network import NetworkSettings, UNet3d
 from npcbook.imaging.trained import TrainedNetwork, save_network
 from npcbook.imaging.training import (
@@ -26,6 +27,7 @@ from npcbook.imaging.training import (
     stable_after,
     train_segmentation,
 )
+from npcbook.imaging.volumes import Volume, read_mask, store_volume
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
 NAME = "network.safetensors"
@@ -159,19 +161,33 @@ def test_a_network_that_starts_from_another_is_ahead_and_is_stored_as_its_own(tm
 
 
 def test_features_are_kept_and_only_made_anew_for_other_images_or_a_damaged_file(tmp_path, monkeypatch):
-    images, path = patients(6)[0], tmp_path / "features.npz"
-    save_network(tmp_path / NAME, TrainedNetwork(UNet3d(NETWORK), pd.DataFrame()))
-    first = store_features(path, tmp_path / NAME, images)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    network, kept = UNet3d(NETWORK).eval(), tmp_path / "kept"
+    save_network(tmp_path / NAME, TrainedNetwork(network, pd.DataFrame()))
+    images = np.round(patients(10)[0] * 128) / 128
+    files = [(tmp_path / f"{n}.npz", tmp_path / "masks" / f"{n}.nii.gz") for n in range(len(images))]
+    for image, (path, _) in zip(images, files, strict=True):
+        store_volume(path, Volume(image, None, (5.0, 2.0, 2.0)))
     made, again = [], features_module.extract_features
     monkeypatch.setattr(features_module, "extract_features", lambda *a, **k: made.append(1) or again(*a, **k))
-    found = store_features(path, tmp_path / NAME, images)
-    assert not made
-    np.testing.assert_array_equal(found.labels, first.labels)
-    pd.testing.assert_frame_equal(features_table(found), features_table(first))
-    path.write_bytes(path.read_bytes()[:-50])
-    pd.testing.assert_frame_equal(store_features(path, tmp_path / NAME, images).region, first.region)
-    store_features(path, tmp_path / NAME, images + 1)
+    first = segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
+    seen = again(network, images)
+    pd.testing.assert_frame_equal(first, features_table(seen), atol=1e-5)
+    drawn = restore_grid(seen.probability[9], Volume(images[9], None, (5.0, 2.0, 2.0))).mask
+    np.testing.assert_array_equal(read_mask(files[9][1]), drawn)
+    assert len(made) == 2  # eight at once, and two
+    files[9][1].unlink()
+    found = segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
+    pd.testing.assert_frame_equal(found, first, check_exact=True)
     assert len(made) == 2
+    assert files[9][1].exists()
+    path = kept / "0.npz"
+    path.write_bytes(path.read_bytes()[:-50])
+    found = segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
+    pd.testing.assert_frame_equal(found, first, check_exact=True)
+    store_volume(files[9][0], Volume(images[9] + 1, None, (5.0, 2.0, 2.0)))
+    segment_patients(files, tmp_path / NAME, kept, plane_mm=None)
+    assert len(made) == 4
 
 
 def stop_in(monkeypatch, last: int):

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 
 import numpy as np
+import psutil
 import pytest
 
 from npcbook.cohort import check_cohort, image_path, mask_path, read_cohort, read_truth
@@ -84,8 +85,10 @@ def test_a_killed_run_continues_and_ends_the_same(written, tmp_path):
     deadline = time.monotonic() + 60
     while len(list(folder.glob("sub-*"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
+    helpers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.join()
+    psutil.wait_procs(helpers, timeout=10)  # who is killed may write on for a moment
     there = len(list(folder.glob("sub-*")))
     assert there >= 5
     if there < 36:

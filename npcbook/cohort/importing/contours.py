@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from npcbook.imaging.volumes import itk_errors, open_picture
+
 #: Two grids are one where no corner lies farther apart than this part of a voxel: far more than programs
 #: round by, far less than would move a label.
 SAME_VOXEL = 0.01
@@ -197,6 +199,15 @@ def grid_words(image: sitk.Image) -> str:
     return f"{_size_words(image)} voxels of {' × '.join(f'{size:.4g}' for size in image.GetSpacing())} mm"
 
 
+def read_picture(path: Path) -> sitk.Image:
+    """Read an image or label map of any number of axes; what ValueError says does not name the file."""
+    try:
+        with itk_errors(path):
+            return open_picture(path).Execute()
+    except ValueError as error:  # a place may name the patient
+        raise ValueError(str(error).replace(f"{path}", "").strip()) from error
+
+
 def label_maps(path: Path) -> dict[str, tuple[sitk.Image, int]]:
     """Return the structures of a label file: by name, the map that each lies in and its value there.
 
@@ -211,10 +222,7 @@ def label_maps(path: Path) -> dict[str, tuple[sitk.Image, int]]:
     ValueError
         If it is no label map.
     """
-    try:
-        picture = sitk.ReadImage(path)
-    except RuntimeError as error:
-        raise ValueError("cannot be read as an image.") from error
+    picture = read_picture(path)
     layers = [picture]
     if (n := picture.GetNumberOfComponentsPerPixel()) > 1:
         layers = [sitk.VectorIndexSelectionCast(picture, i) for i in range(n)]

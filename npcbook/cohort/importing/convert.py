@@ -193,11 +193,14 @@ def _class(conversion: Conversion, spec: dict, name: str, words: dict) -> np.nda
 def _number(conversion: Conversion, column: Column, spec: dict, levels: dict) -> pd.Series:
     """Return a column of numbers; a date becomes the months from time zero, or a birthday the age then."""
     source, name = spec["from"], column.name
-    if column.unit in ("years", "months") and is_date_column(conversion.text(source), serials=True):
+    may_be_dates = column.unit in ("years", "months") and not spec.get("unit")
+    if may_be_dates and is_date_column(conversion.text(source), serials=True):
         months = (conversion.dates(source, name) - conversion.zero).dt.days / DAYS_PER_MONTH
         values = -months / 12 if column.unit == "years" else months
     else:
         values, sign = conversion.numbers(source, name, words=levels)
+        if limits := (values.notna() & (sign != "") & conversion.analysed).sum():
+            conversion.said.append(f"{source}: {limits} with < or > before them, not known as {name}")
         values = values.mask(sign != "")
         values = values.fillna(pd.to_numeric(conversion.text(source).map(levels), errors="coerce"))
         if spec.get("unit") and column.unit in ("years", "months"):
@@ -260,7 +263,7 @@ def _event(
     if "event" not in spec:
         return months, months.notna().astype(float)
     text, levels = conversion.text(spec["event"]), spec.get("levels") or {}
-    words = conversion.levels(text, levels, ["1", "0"], f"times, {name}")
+    words = conversion.levels(text, levels, ["1", "0"], f"times, {name} (1 it happened, 0 it did not)")
     event = pd.to_numeric(words, errors="coerce")
     conversion.find(f"{name} without its time", (event == 1) & months.isna(), *rests)
     denied = (event == 0) & months.notna() & is_date
@@ -270,6 +273,8 @@ def _event(
 
 def settle(conversion: Conversion) -> None:
     """Do with impossible values what the map says; what it leaves open is a question."""
+    if any(question.startswith("dates:") for question in conversion.questions):
+        conversion.impossible.clear()  # what is impossible is not known before
     policy = conversion.section.get("impossible", "?")
     if conversion.impossible and policy not in POLICIES:
         conversion.questions.append(

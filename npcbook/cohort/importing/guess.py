@@ -3,24 +3,16 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, Column
 from npcbook.cohort.importing.convert import DMFS, OS
 from npcbook.cohort.importing.dates import is_date_column, read_dates
-from npcbook.cohort.importing.join import TABLE, Joined, join
+from npcbook.cohort.importing.join import ROW, TABLE, Joined, join
 from npcbook.cohort.importing.mapping import as_yaml
 from npcbook.cohort.importing.tables import Source, plain
-from npcbook.cohort.importing.values import (
-    counted,
-    dictionary,
-    guess_level,
-    legend,
-    read_numbers,
-    time_unit,
-)
+from npcbook.cohort.importing.values import counted, dictionary, guess_level, legend, read_numbers, time_unit
 
 MOST_LEVELS = 60
 EVENTS = ("metastasis", "death")
@@ -39,16 +31,17 @@ HEAD = """\
 
 
 def read_name(name: str) -> tuple[list[str], str]:
-    """Return the forms in which a column's name is compared, and the unit of time that it ends in.
+    """Return the forms in which a column's name is compared, and the unit of time in it.
 
     The forms are: as it is, without what stands in brackets, without its unit, without words that say little.
     """
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain(name)).casefold()
+    text = re.sub(r"^(cases|demographic|diagnoses|treatments|follow_ups)\.", "", text)  # groups of the GDC
     words = _words(re.sub(r"[(\[].*?[)\]]", " ", text))
     whole = "".join(words)
-    unit = next((u for u in map(time_unit, re.findall(r"[(\[](.*?)[)\]]", text)) if u), "")
-    if not unit and len(words) > 1 and len(words[-1]) > 1 and (unit := time_unit(words[-1])):
-        words = words[:-1]
+    named = [word for word in words[len(words) == 1 :] if len(word) > 1 and time_unit(word)]
+    units = map(time_unit, [*re.findall(r"[(\[](.*?)[)\]]", text), *named])
+    words, unit = [word for word in words if word not in named], next(filter(None, units), "")
     if not unit and (end := re.fullmatch(r"(.+?)(天数|天|月数|个月|月|周岁|岁|周|年)", "".join(words))):
         words, unit = [end[1]], time_unit(end[2])
     fillers = dictionary()["fillers"]
@@ -88,26 +81,32 @@ class _Guess:
     def numbers(self, column: str) -> pd.Series:
         return read_numbers(self.joined.table[column], self.joined.decimal.get(column, ".")).values
 
+    def told(self, column: str) -> pd.Series:
+        """Return the cells of a column that say something."""
+        text = self.joined.table[column]
+        return text[~text.str.casefold().isin(["", *dictionary()["unknown"]])]
+
     def holds_dates(self, column: str) -> bool:
-        return is_date_column(self.joined.table[column], serials=True)
+        return is_date_column(self.told(column), serials=True)
 
     def holds_numbers(self, column: str) -> bool:
         """Return whether most of a column are numbers, and more than the codes of a class."""
         numbers = self.numbers(column).dropna()
-        return (
-            len(numbers) > 0.5 * (self.joined.table[column] != "").sum() and not numbers.isin(range(6)).all()
-        )
+        return len(numbers) > 0.5 * len(self.told(column)) and not numbers.isin(range(6)).all()
 
-    def describe(self, column: str) -> str:
+    def holds_lengths(self, column: str) -> bool:
+        return self.holds_numbers(column) and not self.holds_dates(column)
+
+    def describe(self, column: str, *, dates: bool = True) -> str:
         """Return what a column holds, in a few words."""
         text = self.joined.table[column]
-        if self.holds_dates(column):
+        if dates and self.holds_dates(column):
             dates = read_dates(text, today=pd.Timestamp.today())
             years = (
                 f", {dates.values.min():%Y} to {dates.values.max():%Y}" if dates.values.notna().any() else ""
             )
-            order = f", {dates.order} ({dates.said})" if dates.said else ""
-            return f"{(text != '').sum()} dates{years}{order}"
+            order = f", {dates.order} ({dates.said})".replace(",  ", " ") if dates.said else ""
+            return f"{len(self.told(column))} dates{years}{order}"
         numbers = self.numbers(column)
         if self.holds_numbers(column):
             return f"{numbers.count()} numbers, {numbers.min():g} to {numbers.max():g}"
@@ -134,10 +133,11 @@ def guess_map(sources: list[Source], name: str) -> str:
     chosen, files = {}, []
     for source in sources:
         ids = _Guess(Joined(source.table, {}, [])).find(dictionary()["id"])
+        ids = ids or [ROW] * (len(sources) == 1)
         if not ids:
             files.append(f"    # {as_yaml(source.name)} is not used: no column looks like ids. {source.said}")
             continue
-        rows = source.table.drop_duplicates()[ids[0]]
+        rows = source.table.drop_duplicates().get(ids[0], pd.Series())
         several = rows[rows != ""].duplicated().any()
         chosen[source.name] = {"id": ids[0]} | ({"repeated": "first"} if several else {})
         asked = as_yaml(chosen[source.name]).replace("repeated: first", 'repeated: "?"')
@@ -172,7 +172,10 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         value = {"center": "1", "cohort": "training"}.get(name)
         return [f"    {name}: {{value: {as_yaml(value)}}}  # no column looks like it"] if value else []
     text, others = guess.take(found)
-    start, said = f"    {name}: {{from: {as_yaml(found[0])}", f"# {guess.describe(found[0])}{others}"
+    # Ages in days look like Excel's dates; a column of birthdays has another name.
+    days = re.search("age|alter|年龄", found[0], re.I) and guess.numbers(found[0]).min() > 150
+    said = guess.describe(found[0], dates=not days and column.unit in ("years", "months"))
+    start, said = f"    {name}: {{from: {as_yaml(found[0])}", f"# {said}{others}"
     if "above" in entry and guess.holds_numbers(found[0]):
         words = text[guess.numbers(found[0]).isna() & (text != "")].unique()
         levels = {word: guess_level(word, entry["levels"], {}) for word in words}
@@ -183,7 +186,7 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         levels = {value: guess_level(value, entry.get("levels", {}), {}) for value in text.unique() if value}
         known = {value: level for value, level in levels.items() if level != "?"}
         explained = f", levels: {as_yaml(known)}" if "levels" in entry and known else ""
-        return [f"{start}{explained}}}  {said}"]
+        return [f"{start}{', unit: days' if days and name == 'age' else ''}{explained}}}  {said}"]
     allowed = ", ".join(filter(None, entry["levels"]))
     return [f"    {name}:  # {allowed}{others}", *_levels(found[0], text, entry["levels"], "from")]
 
@@ -192,11 +195,15 @@ def _levels(column: str, text: pd.Series, patterns: dict[str, str], key: str) ->
     """Return the lines that say what each word of a column means."""
     lines, codes = [f"      {key}: {as_yaml(column)}", "      levels:"], legend(column)
     counts = text[text != ""].value_counts()
-    # To be censored is the opposite of an event, and who wrote 1 may have meant either.
-    turned = re.search("censor|freedom|free", column.casefold()) and not codes
+    levels = {value: guess_level(value, patterns, codes) for value in counts.index}
+    digits = {value: level for value, level in levels.items() if value.isdigit() and value not in codes}
+    # To be censored, or alive, is the opposite of an event, and who wrote 1 may have meant either; so may who
+    # wrote 1 and 2.
+    turned = re.search("censor|free|alive|living|surviv(?!al)|生存|存活", column.casefold())
+    if (turned and not codes) or ("?" in digits.values() and guess_level("2", patterns, {}) == "?"):
+        levels |= dict.fromkeys(digits, "?")
     for value, n in counts.head(MOST_LEVELS).items():
-        level = "?" if turned and value in "0123" else guess_level(value, patterns, codes)
-        lines.append(f"        {as_yaml(value)}: {as_yaml(level)}  # {n}".replace("'?'", '"?"'))
+        lines.append(f"        {as_yaml(value)}: {as_yaml(levels[value])}  # {n}".replace("'?'", '"?"'))
     return lines
 
 
@@ -231,33 +238,30 @@ def _times(guess: _Guess) -> list[str]:
 
     def when(names: list[str]) -> list[str]:
         dates = guess.find(names, guess.holds_dates) if zero else []
-        return [*dates, *guess.find(names, partial(_holds_lengths, guess))]
+        return [*dates, *guess.find(names, guess.holds_lengths)]
 
     if last := when(words["last"]):
         lines += ["    last:", *_when(guess, last, as_yaml(last[:1]))]
     for event in EVENTS:
-        lines += _event(guess, event, words[event], when([*words[event]["when"], *words[event]["event"]]))
+        times = when([*words[event]["when"], *words[event]["event"]])
+        lines += _event(guess, event, words[event], times, bool(last))
     if not any(line.strip().startswith(EVENTS) for line in lines):
         lines.append("    # No column looks like metastasis or death: one of the two is needed.")
     return lines
 
 
-def _holds_lengths(guess: _Guess, column: str) -> bool:
-    return guess.holds_numbers(column) and not guess.holds_dates(column)
-
-
-def _event(guess: _Guess, event: str, entry: dict, times: list[str]) -> list[str]:
+def _event(guess: _Guess, event: str, entry: dict, times: list[str], has_last: bool) -> list[str]:
     """Return the lines for an event: its time, and the words that say whether it happened."""
 
     def holds_words(column: str) -> bool:
-        return not guess.holds_dates(column) and not _holds_lengths(guess, column)
+        return not guess.holds_dates(column) and not guess.holds_lengths(column)
 
     codes, lines = guess.find(entry["event"], holds_words), [f"    {event}:"]
     if not times and not codes:
         return []
     if times:
         lines += _when(guess, times, as_yaml(times[0]))
-    elif event == "metastasis":
+    elif event == "metastasis" or not has_last:
         lines.append('      when: "?"  # no column looks like its time')
     if codes:
         text, others = guess.take(codes)
@@ -270,6 +274,8 @@ def _event(guess: _Guess, event: str, entry: dict, times: list[str]) -> list[str
         empty = f"        '': {'' if said else 0}  # {(text == '').sum()} empty"
         lines += [f"{found[0]}  # 1 it happened, 0 it did not{others}", *found[1:]]
         lines += [empty] if (text == "").any() else []
+    elif any(line.startswith("      unit:") for line in lines):
+        lines.append('      event: "?"  # no column looks like it: which says whether it happened?')
     return lines
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-from joblib import Parallel, delayed
 
 from npcbook.cohort.importing import contours
 from npcbook.cohort.importing.keys import read_key, write_key
@@ -26,10 +25,10 @@ from npcbook.cohort.importing.rules import (
     read_rules,
     rules_text,
 )
-from npcbook.cohort.importing.series import Item, find_items, read_image
+from npcbook.cohort.importing.series import FLAT, Item, find_items, read_image
 from npcbook.cohort.importing.sheet import write_page, write_row
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.store import atomic_path, progress
+from npcbook.store import atomic_path, spread
 from npcbook.words import SEQUENCES
 
 LOG = "images.tsv"
@@ -92,7 +91,10 @@ def _read_log(out: Path) -> pd.DataFrame:
     path = out / LOG
     if not path.exists():
         return pd.DataFrame(columns=list(RECORD))
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    try:
+        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)[list(RECORD)]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not as it was written: restore it, or name another folder.") from error
 
 
 def _write_log(out: Path, records: list[dict]) -> pd.DataFrame:
@@ -127,9 +129,9 @@ def _begin(out: Path, ids: dict[str, str]) -> list[str]:
 def _convert_all(items: list[Item], rules: Rules, ids: dict[str, str], out: Path | None) -> list[dict]:
     """Convert all patients side by side; return one record for each image, or for what went wrong."""
     mine = {patient: [item for item in items if item.patient == patient] for patient in ids}
-    jobs = [delayed(_convert_patient)(found, rules, ids[patient], out) for patient, found in mine.items()]
-    run = Parallel(n_jobs=-1 if len(jobs) > 8 else 1, return_as="generator")
-    done = progress(run(jobs), total=len(jobs), description="importing images")
+    jobs = [(found, rules, ids[patient], out) for patient, found in mine.items()]
+    size = {"n_jobs": -1 if len(jobs) > 8 else 1}
+    done = spread(_convert_patient, jobs, description="importing images", **size)
     return [record for records in done for record in records]
 
 
@@ -177,7 +179,8 @@ class _Patient:
         def rank(item: Item) -> tuple:
             study, number, _ = item.series.number if item.series else ("", 0.0, "")
             contoured = item.series is not None and item.series.uid in named
-            return (not contoured, order.index(item.kind), study, -float(number), item.path)
+            worse = not contoured, item.hint == FLAT, order.index(item.kind)
+            return (*worse, study, -float(number), item.path)
 
         said = [f"taken of {len(found)} images for {sequence}"] if len(found) > 1 else []
         return min(found, key=rank, default=None), said
@@ -219,6 +222,8 @@ class _Patient:
             named = [item for item in shared if image.series.uid in item.drawn_on]
             shared = named or [item for item in shared if item.frame in ("", image.frame)]
         found = own or shared
+        if not found and any(self.rules.contours[item.kind] == ALL for item in self.drawn):
+            return [], ["the contours are of another place (frame of reference), and were not used"]
         # A damaged file comes first, and so never in the place of a whole one.
         found.sort(key=lambda item: (not item.problem, item.series.number if item.series else ()))
         last = {item.kind: item for item in found}

@@ -8,6 +8,8 @@ from npcbook.cohort.importing.tables import Source
 
 #: Name of the column that says which of several tables of the same columns a row stood in.
 TABLE = "(table)"
+#: What stands for ids where a table has none: the rows' numbers.
+ROW = "(row)"
 #: Ways to compare ids of two tables, the strictest first.
 ID_FORMS = {
     "as they stand": lambda ids: ids,
@@ -72,6 +74,8 @@ def join(sources: list[Source], chosen: dict[str, dict]) -> Joined:
 def _by_id(source: Source, options: dict, said: list[str]) -> pd.DataFrame:
     """Return a table by id, each standing once."""
     column, table, place = options.get("id", ""), source.table, f"files, {source.name}"
+    if column == ROW:
+        table = table.assign(**{ROW: [str(number) for number in range(1, len(table) + 1)]})
     if column not in table:
         raise ValueError(f"{place}: there is no column {column!r} for id; there are {', '.join(table)}.")
     if (nameless := table[column] == "").any():

@@ -19,17 +19,20 @@ def read_key(folder: Path) -> dict[str, str]:
     path = key_path(folder)
     if not path.exists():
         return {}
-    key = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return dict(zip(key["hospital_id"], key["patient_id"], strict=True))
+    try:
+        key = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return dict(zip(key["hospital_id"], key["patient_id"], strict=True))
+    except (KeyError, ValueError) as error:
+        said = "is not as it was written (columns patient_id, hospital_id; commas; UTF-8): restore it."
+        raise ValueError(f"{path} {said}") from error
 
 
 def write_key(folder: Path, key: dict[str, str]) -> Path:
     """Write the key so that only its owner may read it, and return its path."""
     path = key_path(folder)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode=0o600) as temporary:
         table = pd.DataFrame({"patient_id": key.values(), "hospital_id": key.keys()})
         table.to_csv(temporary, index=False, encoding="utf-8-sig")
-    path.chmod(0o600)
     return path
 
 
@@ -50,13 +53,14 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
     distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
     if not new and not known and distinct and all(given.isascii() for given in ids):
         return letters
-    times, taken = Counter(map(_alike, ids)), set(known.values())
+    times, taken = Counter(map(alike, ids)), set(known.values())
     # Two ids of one table that look alike are two patients.
-    alike = {_alike(given): safe for given, safe in known.items() if times[_alike(given)] == 1}
+    others = {alike(given): safe for given, safe in known.items() if times[alike(given)] == 1}
     free = (f"P{n:0{max(3, len(str(len(ids))))}d}" for n in range(1, 10**9))
-    made = {given: known.get(given, alike.get(_alike(given))) for given in ids}
+    made = {given: known.get(given, others.get(alike(given))) for given in ids}
     return {given: safe or next(new for new in free if new not in taken) for given, safe in made.items()}
 
 
-def _alike(given: str) -> str:
+def alike(given: str) -> str:
+    """Return an id without signs, the case of letters, and zeros before it."""
     return "".join(filter(str.isalnum, given)).lower().lstrip("0")

@@ -1,12 +1,13 @@
 """``map.yml``: one section a command, each as its user left it."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
-from npcbook.store import atomic_path
+from npcbook.store import atomic_path, read_outside_text
 
 TOP = """\
 # How the hospital's own words and files become a cohort: one section for each import command. What the
@@ -38,8 +39,8 @@ def read_section(path: Path, name: str) -> dict | None:
     if not path.exists():
         return None
     try:
-        sections = yaml.load(path.read_text("utf-8"), yaml.BaseLoader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        sections = yaml.load(read_outside_text(path, "bytes of a description"), yaml.BaseLoader) or {}
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise ValueError(
@@ -87,4 +88,5 @@ def replace_section(before: str, name: str, text: str) -> str:
 def as_yaml(value: object) -> str:
     """Return a value as YAML in one line, quoted where it must be."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False)
-    return text.strip().removesuffix("...").strip()
+    text = text.strip().removesuffix("...").strip()
+    return json.dumps(value, ensure_ascii=False) if "\n" in text else text  # which is YAML, too

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.cohort.importing.keys import read_key
+from npcbook.cohort.importing.keys import alike, read_key
 from npcbook.cohort.importing.rules import IGNORE, Rules, people
 from npcbook.cohort.importing.series import Item
 from npcbook.cohort.table import NOT_GIVEN, _read_text, _table_path
@@ -24,8 +24,8 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
     except FileNotFoundError:
         table = None
     known |= {patient: patient for patient in (table if table is not None else ()) if patient not in known}
-    alike = {_alike(name): safe for name, safe in known.items()}
-    ids = {name: known.get(name, alike.get(_alike(name))) for name in given}
+    others = {alike(name): safe for name, safe in known.items()}
+    ids = {name: known.get(name, others.get(alike(name))) for name in given}
     lacking = [name for name, safe in ids.items() if safe is None]
     if table is None:
         # New ids: those of files and headers may be names.
@@ -38,10 +38,6 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
     if without := sorted(set(table) - set(ids.values())):
         said.append(f"without images: {people(len(without))} of the table ({some(without)})")
     return {name: safe for name, safe in ids.items() if safe is not None}, said
-
-
-def _alike(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower().lstrip("0")
 
 
 def some(names: list[str]) -> str:

@@ -82,7 +82,7 @@ def _column_problems(section: dict) -> Iterator[str]:
 
 
 def _unit_problems(entry: dict, place: str) -> Iterator[str]:
-    if entry.get("unit", "days") not in IN_MONTHS:
+    if str(entry.get("unit", "days")) not in IN_MONTHS:
         yield f"{place}: unit is {entry['unit']!r}; it must be one of {', '.join(IN_MONTHS)}."
 
 
@@ -99,6 +99,8 @@ def _time_problems(section: dict) -> Iterator[str]:
         yield from _unit_problems(entry, f"times, {name}")
         if entry.get("when", "?" if name != "death" else "-") in ("?", ""):
             yield f"times, {name}: 'when' must name the column of its date or length, or take {name} out."
+        if entry.get("event") == "?":
+            yield f"times, {name}: 'event' must name the column of whether it happened, or take {name} out."
         if name == "death" and "when" not in entry and not (times.get("last") and entry.get("event")):
             yield "times, death: give 'when', or 'event' and times, last: death is then at the last visit."
         elif name != "last" and "unit" in entry and "event" not in entry:
@@ -132,7 +134,7 @@ def _missing_columns(section: dict, table: pd.DataFrame) -> Iterator[str]:
     named += [("also", column) for _, column in _entries(section, "also")]
     named += [("dates", column) for column, _ in _entries(section, "dates")]
     for place, column in named:
-        if column and column != "?" and column not in table:
-            near = get_close_matches(column, list(table), 1, cutoff=0.6)
+        if column and column != "?" and str(column) not in table:  # a list or lines are no column
+            near = get_close_matches(str(column), list(table), 1, cutoff=0.6)
             meant = f"did you mean {near[0]!r}?" if near else f"There are {', '.join(table)}."
             yield f"{place}: no table has a column {column!r}; {meant}"

@@ -16,7 +16,7 @@ from npcbook.cohort.importing.mapping import read_section, write_section
 from npcbook.cohort.importing.plan import map_problems
 from npcbook.cohort.importing.tables import Source, read_tables
 from npcbook.cohort.importing.values import counted
-from npcbook.store import atomic_path
+from npcbook.store import atomic_path, read_json
 
 MOST_IDS = 20
 COMMAND = "npcbook import table"
@@ -98,7 +98,9 @@ def _write(out: Path, texts: dict[str, str]) -> None:
 
 def _joined(path: Path, section: dict, sources: list[Source]):
     """Return the tables joined as a map says; ValueError with all that is wrong with the map."""
-    if not section.get("files") or not isinstance(section["files"], dict):
+    files = section.get("files") if isinstance(section.get("files"), dict) else {}
+    texts = all(isinstance(one, dict) and isinstance(one.get("id", ""), str) for one in files.values())
+    if not files or not texts:
         raise ValueError(f"{path}: table needs 'files: {{FILE: {{id: COLUMN}}}}'.")
     joined = join(sources, section["files"])
     if problems := map_problems(section, joined.table):
@@ -109,7 +111,7 @@ def _joined(path: Path, section: dict, sources: list[Source]):
 def _check_place(out: Path) -> None:
     """Refuse a folder with a table that somebody else made."""
     description = out / "dataset_description.json"
-    made = key_path(out).exists() or (description.exists() and COMMAND in description.read_text("utf-8"))
+    made = key_path(out).exists() or (description.exists() and COMMAND in str(read_json(description)))
     if not made and any((out / f"participants.{end}").exists() for end in ("tsv", "csv")):
         raise FileExistsError(f"{out} holds a participants table that was not imported: give another folder.")
 
@@ -150,7 +152,7 @@ def _impossible_lines(conversion: Conversion, ids: pd.Series) -> list[str]:
 def _description(out: Path, section: dict, files: list) -> str:
     """Return the cohort's description; what others wrote in it stays."""
     path = out / "dataset_description.json"
-    said = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    said = read_json(path) if path.exists() else {}
     said |= {"Name": section.get("name") or out.name, "BIDSVersion": "1.10.0", "synthetic": False}
     said |= {"License": section["licence"]} if section.get("licence") else {}
     said["eligibility"] = section.get("eligibility", "any")
@@ -158,7 +160,8 @@ def _description(out: Path, section: dict, files: list) -> str:
     said["SourceDatasets"] = [{"File": name, "SHA256": digest} for name, digest in hashes.items()]
     if section.get("source"):
         said["SourceDatasets"][0]["Source"] = section["source"]
-    others = [tool for tool in said.get("GeneratedBy", []) if tool.get("Name") != COMMAND]
+    others = said.get("GeneratedBy") if isinstance(said.get("GeneratedBy"), list) else []
+    others = [tool for tool in others if not (isinstance(tool, dict) and tool.get("Name") == COMMAND)]
     own = {"Name": COMMAND, "Description": "by map.yml; what was done stands in import.md"}
     said["GeneratedBy"] = [*others, own]
     return json.dumps(said, indent=2, ensure_ascii=False) + "\n"

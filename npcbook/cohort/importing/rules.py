@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npcbook.cohort.importing.mapping import as_yaml
-from npcbook.cohort.importing.series import Item, guess_series, guess_structure
+from npcbook.cohort.importing.series import FLAT, Item, guess_series, guess_structure
 from npcbook.words import SEQUENCES
 
 #: What a structure may be, and its label in a mask.
@@ -73,6 +73,8 @@ def guess_rules(items: list[Item], patient: str, section: Mapping | None) -> Rul
     """Return rules guessed from names; what the section says already is kept."""
     known, images = section or {}, [item for item in items if not item.is_contours]
     drawn = [item for item in items if item.is_contours]
+    # Of series of one name those with slices tell what it is.
+    images.sort(key=lambda item: item.hint != FLAT)
     kinds = {item.kind: guess_series(item.hint or item.kind) or IGNORE for item in images}
     # A file's name tells which image it was drawn on; DICOM contours say so themselves.
     sets = {item.kind: ALL if item.series else guess_series(item.kind) for item in drawn}

@@ -1,6 +1,5 @@
 """What images and contours a folder holds, whose they are, and what their names make one guess."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from npcbook.cohort.importing.contours import dicom_references, label_maps, segment_names, structure_names
-from npcbook.imaging.dicom import Series, find_series, is_dicom
+from npcbook.cohort.importing.contours import (
+    dicom_references,
+    label_maps,
+    read_picture,
+    segment_names,
+    structure_names,
+)
+from npcbook.imaging.dicom import Series, find_series, read_series
+from npcbook.store import read_json
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 SUFFIX = r"\.(?:nii|nii\.gz|nrrd|seg\.nrrd|mha|mhd)$"
@@ -28,12 +34,14 @@ PATIENT_PATTERNS = (
     rf"([^/]+?)(?:[_\-. ]+[^_\-. /]+|){SUFFIX}",
 )
 HEADER = "PatientID"
+#: What is guessed of a series of one slice: to be ignored.
+FLAT = "localizer"
 
 #: What names say, tried in this order; they are compared word by word (`_words`).
 IGNORED_SERIES = (
     r"loc\w*|scout|survey|dwi|adc|diff\w*|dti|tof|swi|perf\w*|dce|sub|subtract\w*|mip|flair|mrs|ct|pet"
 )
-IGNORED_SERIES += r"|sag\w*|cor|coronal|[矢冠]状?位?"
+IGNORED_SERIES += r"|mpr|reformat\w*|screen\w*|capture|report|dyn\w*|twist|sag\w*|cor|coronal|[矢冠]状?位?"
 CONTRAST = r"c|\+|ce|gd|gad\w*|post\w*|contrast\w*|enh\w*|km|mdc|dotarem|gadovist|\S*(?:增强|强化)\S*"
 T1 = r"(?:e|ce)?t1(?:wi?)?(?:c|ce|gd)?|vibe|lava|thrive|bravo|mprage|f?spgr"
 ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
@@ -119,7 +127,7 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
         if p.is_file() and not any(x[0] == "." for x in p.relative_to(source).parts)
     ]
     pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
-    series = find_series(path for path in set(files) - set(pictures) if is_dicom(path))
+    series = find_series(set(files) - set(pictures))
     if not pictures and not series:
         raise ValueError(
             f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}: give the folder "
@@ -157,10 +165,13 @@ def guess_patient(paths: list[str]) -> str:
 
 def split_path(path: str, pattern: str) -> tuple[str, str]:
     """Return the patient's id in a path, and the path with ``*`` instead."""
-    match = re.search(pattern, path, re.IGNORECASE)
-    if not match or not match.group(1):
+    try:
+        found = (re.search(pattern, path, re.IGNORECASE) or ["", ""])[1]
+    except (re.error, IndexError, TypeError):  # no pattern, or one without a group
+        found = ""
+    if not found:
         raise ValueError(f"{path} does not match the pattern {pattern!r} (patient in map.yml): correct it.")
-    return match.group(1), re.sub(rf"(?<![A-Za-z0-9]){re.escape(match.group(1))}(?![A-Za-z0-9])", "*", path)
+    return found, re.sub(rf"(?<![A-Za-z0-9]){re.escape(found)}(?![A-Za-z0-9])", "*", path)
 
 
 def _series_item(source: Path, series: Series, pattern: str) -> Item:
@@ -178,7 +189,9 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
         except Exception as error:
             problem = f"cannot be read: {' '.join(str(error).split())}"
     structures = {name: name for name in names}
-    return Item(patient, kind, path, series, structures, kind, frame, uids, problem)
+    # A picture of the screen, or one slice of a localizer.
+    flat = len(series.files) * series.header.get("NumberOfFrames", 1) < 2
+    return Item(patient, kind, path, series, structures, FLAT if flat else kind, frame, uids, problem)
 
 
 def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
@@ -213,9 +226,10 @@ def _nnunet_names(source: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return the names of channels (by ``0000``) and of labels (by value) that a ``dataset.json`` gives."""
     found = sorted(source.glob("dataset.json")) or sorted(source.glob("*/dataset.json"))
     try:
-        said = json.loads(found[0].read_text("utf-8")) if found else {}
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        said = read_json(found[0]) if found else {}
+    except ValueError:
         said = {}
+    said = {name: value for name, value in said.items() if isinstance(value, dict)}
     channels = said.get("channel_names", said.get("modality", {}))
     labels = {}
     for name, value in said.get("labels", {}).items():
@@ -223,7 +237,7 @@ def _nnunet_names(source: Path) -> tuple[dict[str, str], dict[str, str]]:
         name, value = (value, name) if str(name).isdigit() else (name, value)
         if not isinstance(value, list):
             labels[str(value)] = str(name)
-    return {f"{int(number):04d}": str(name) for number, name in channels.items()}, labels
+    return {f"{int(n):04d}": str(name) for n, name in channels.items() if n.isdecimal()}, labels
 
 
 def _words(name: str) -> str:
@@ -262,15 +276,7 @@ def read_image(item: Item) -> sitk.Image:
     ValueError
         If it is no single three-dimensional image of finite numbers.
     """
-    from npcbook.imaging.dicom import read_series
-
-    if item.series is not None:
-        picture = read_series(item.series)
-    else:
-        try:
-            picture = sitk.ReadImage(item.path)
-        except RuntimeError as error:
-            raise ValueError("cannot be read as an image.") from error
+    picture = read_picture(item.path) if item.series is None else read_series(item.series)
     if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
         picture = picture[:, :, :, 0]
     if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:

@@ -7,12 +7,16 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 
-from npcbook.store import check_limit, check_regular
+from npcbook.store import CONTROLS, check_limit, check_regular
 
 #: What leaves a cell empty, whatever the column; compared without regard to case.
-NOT_GIVEN = {*"na n/a n.a. nan null . #n/a #na #ref! #value! #div/0! <na> nat".split(), "[not available]"}
+NOT_GIVEN = {
+    *"na n/a n.a. nan null . #n/a #na #ref! #value! #div/0! #name? #num! #null! <na> nat".split(),
+    "[not available]",
+}
 ENCODINGS = ["gb18030", "big5", "shift_jis", "cp1252"]
 
 
@@ -61,8 +65,9 @@ def read_tables(files: list) -> list[Source]:
 
 
 def plain(text: object) -> str:
-    """Return text without what only looks different: full-width letters, hard spaces, line breaks."""
-    return " ".join(unicodedata.normalize("NFKC", str(text)).replace("\u200b", "").split())
+    """Return text without what only looks different: full-width letters, hard spaces, breaks, controls."""
+    text = unicodedata.normalize("NFKC", CONTROLS.sub(" ", str(text)))
+    return " ".join(text.replace("\u200b", "").split())
 
 
 def _read_file(path: Path) -> list[Source]:
@@ -74,8 +79,8 @@ def _read_file(path: Path) -> list[Source]:
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise ValueError(f"{path.name} is a workbook of Excel before 2007: save it as .xlsx or .csv.")
     text, encoding = _decode(data, path.name)
-    separator = _separator(text)
     try:
+        separator = _separator(text)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise ValueError(f"{path.name} cannot be read as a table: {error}.") from error
@@ -124,22 +129,35 @@ def _read_workbook(path: Path) -> list[Source]:
         # A tenth or so of what a sheet unpacks to is text.
         check_limit("bytes of a table", unpacked // 8, path)
     try:
-        sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, keep_default_na=False)
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets}
     except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
         raise ValueError(f"{path.name} cannot be read as a workbook of Excel: {error}.") from error
-    filled = {name: sheet for name, sheet in sheets.items() if sheet.size}
+    filled = {name: rows for name, rows in sheets.items() if any(rows)}
     if not filled:
         raise ValueError(f"{path.name} holds no table.")
     found = []
-    for name, sheet in filled.items():
-        rows = [[_cell(value) for value in row] for row in sheet.itertuples(index=False)]
+    for name, rows in filled.items():
         title = f"{path.name}#{name}" if len(filled) > 1 else path.name
         found.append(_source(title, rows, f"sheet {name}", comma=False))
     return found
 
 
+def _rows(sheet: object, path: Path) -> list[list[str]]:
+    """Return the rows of a sheet up to their last cell that is filled: it may lie a million cells away."""
+    sheet.reset_dimensions()
+    rows, cells = [], 0
+    for row in sheet.iter_rows(values_only=True):
+        filled = [place for place, value in enumerate(row, start=1) if value is not None]
+        rows.append([_cell(value) for value in row[: max(filled, default=0)]])
+        check_limit("cells", cells := cells + len(rows[-1]), path)
+    return rows
+
+
 def _cell(value: object) -> str:
-    """Return a cell of a workbook as text: a date in its ISO form, 3.0 as 3."""
+    """Return a cell of a workbook as text: a date in its ISO form, 3.0 as 3, nothing as empty."""
+    if value is None:
+        return ""
     if hasattr(value, "strftime"):
         return f"{value:%Y-%m-%d}" if hasattr(value, "year") else str(value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -156,9 +174,14 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     filled = [sum(cell != "" for cell in row) for row in rows[:20]]
     top = next(i for i, count in enumerate(filled) if count > 0.6 * max(filled))
     width = max(map(len, rows))
+    for what, found in (("rows", len(rows)), ("columns", width), ("cells", len(rows) * width)):
+        check_limit(what, found, name)
     names = _unique([*rows[top], *[""] * (width - len(rows[top]))])
     cells = [[*row, *[""] * (width - len(row))] for row in rows[top + 1 :]]
     table = pd.DataFrame(cells, columns=names, dtype=str)
+    # A header may stand again below, and under it what its columns are called elsewhere.
+    again = table.apply(lambda column: (column == column.name) | column.str.startswith("CDE_ID:"))
+    table = table[again.mean(axis=1) < 0.5]
     table = table.mask(table.apply(lambda column: column.str.lower().isin(NOT_GIVEN)), "")
     table = table.loc[(table != "").any(axis=1), [c for c in table if c or (table[c] != "").any()]]
     decimal = "," if comma or _decimal_commas(table) else "."

@@ -106,9 +106,10 @@ def time_unit(text: str) -> str:
 
 
 def legend(name: str) -> dict[str, str]:
-    """Return the codes that a column's name explains, as in ``Sex (1=male, 2=female)``."""
+    """Return the codes that a column's name explains: ``Sex (1=male, 2=female)``, ``性别(1男2女)``."""
     pairs = re.findall(r"(\w+)\s*[=:]\s*([^\s,;、)\]/]+)", plain(name))
-    return {code: word.casefold() for code, word in pairs}
+    bare = re.findall(r"(\d)([一-鿿]+)", plain(name))
+    return {code: word.casefold() for code, word in pairs or bare * (len(bare) > 1)}
 
 
 def guess_level(value: str, patterns: dict[str, str], codes: dict[str, str]) -> str:
