@@ -172,17 +172,25 @@ def segment_patients(
 
     Notes
     -----
-    By processes of one thread each, so that their number changes nothing; where there is a GPU, on that.
+    By threads, one a core, each of which computes alone; where there is a GPU, on that.
     """
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
-    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
+    how = {"description": f"segmenting patients, {size} at once", "prefer": "threads"}
+    how["n_jobs"] = 1 if DEVICE == "cuda" else -1
     return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
-    stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        stored = keep(
+            path, _features_as_arrays, network_file, [image for image, _ in files], plane_mm, DEVICE
+        )
+    finally:
+        torch.set_num_threads(before)
     for (source, target), probability in zip(files, stored["probability"], strict=True):
         store_prediction(probability, preprocessed=source, target=target, plane_mm=plane_mm)
     return pd.DataFrame(stored["table"], columns=stored["names"].tolist())
