@@ -195,8 +195,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             cwd=project_path("."),
             progress_bar=False,
             stderr_file=sys.stderr,
-            # The kernel talks to this process only; its note on unencrypted sockets is noise here.
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            # The kernel talks to this process only; its notes on sockets are noise here.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except (papermill.PapermillExecutionError, RuntimeError) as error:
         # A kernel that dies before its first cell is a bare RuntimeError.

@@ -112,6 +112,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
+    # A shell that starts this in the background lets it ignore interruptions, and what it starts would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="npcbook-kills-"))
     folder.mkdir(parents=True, exist_ok=True)
     whole, killed, chance, wrong = folder / "whole", folder / "killed", random.Random(given.seed), []
