@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from npcbook import __main__ as command_line
 from npcbook.__main__ import (
     as_number,
     check_model,
@@ -18,7 +19,7 @@ from npcbook.__main__ import (
     read_settings,
     remove_own,
 )
-from npcbook.book import notebooks, run as book
+from npcbook.book import notebooks, pages, results, run as book
 from npcbook.store import MARK, claim, stamp
 
 
@@ -167,6 +168,49 @@ with locked({str(apart / "runs" / "made")!r}), locked({str(apart / "cohorts" / "
     assert (apart / "runs" / "made" / MARK).exists()
     assert main(["clean"]) == 0
     assert names(apart / "runs") == names(apart / "cohorts") == []
+
+
+ASK = """
+import sys, filelock
+from npcbook.store import locked
+for folder in sys.stdin:
+    try:
+        with locked(folder.rstrip("\\n"), wait=False):
+            print("free", flush=True)
+    except filelock.Timeout:
+        print("held", flush=True)
+"""
+
+
+def test_a_run_is_its_own_from_the_first_page_to_the_last(apart, tmp_path, monkeypatch):
+    folders = [apart / "runs" / "smoke-made", apart / "cohorts" / "made"]
+    found, options = {}, {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", ASK], **options) as other:
+
+        def ask(name):
+            def answer(*arguments, **options):
+                print(*folders, sep="\n", file=other.stdin, flush=True)
+                found[name] = [other.stdout.readline().strip() for _ in folders]
+                return tmp_path
+
+            return answer
+
+        for module, name in (
+            (command_line, "check_once"),
+            (command_line, "show_first_pages"),
+            (book, "run_chapters"),
+            (results, "write_results"),
+            (pages, "build_pages"),
+        ):
+            monkeypatch.setattr(module, name, ask(name))
+        monkeypatch.setattr(book, "sync_notebooks", list)
+        monkeypatch.setattr(book, "check_parameters", lambda *arguments: None)
+        assert main(["book", "--profile", "smoke", "--cohort", "made"]) == 0
+        assert len(found) == 5
+        assert all(answers == ["held", "held"] for answers in found.values()), found
+        ask("afterwards")()
+        other.stdin.close()
+    assert found["afterwards"] == ["free", "free"]
 
 
 @pytest.mark.parametrize("root", ["", " ", "theirs"])

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -164,6 +165,20 @@ def test_readme_commands_exist():
     assert {"book", "test"} <= makes <= targets
     for word in re.findall(r"`make ([a-z]+)`", README):
         assert word in targets
+
+
+@pytest.mark.parametrize("value", ["a b", "it's", "; echo $$HOME `id` > x", '-o "q" *'])
+def test_make_hands_on_any_profile_and_python_as_one_word(value):
+    given = [f"PROFILE={value}", f"PYTHON=/{value}/python3"]
+    lines = subprocess.run(
+        ["make", "-nB", "book", *given], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    value = value.replace("$$", "$")
+    (book_line,) = [line for line in lines if "-m npcbook book" in line]
+    assert shlex.split(book_line)[-1] == f"--profile={value}"
+    used = [shlex.split(line) for line in lines if "system-packages" in line or "-m venv" in line]
+    assert used[0][0] == f"PYTHON=/{value}/python3"
+    assert f"/{value}/python3" in used[1]
 
 
 def test_links_and_commands_of_readme_and_contributing_exist():

@@ -3,6 +3,7 @@
 import linecache
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from npcbook.store import (
     keep,
     locked,
     project_path,
+    read_outside_text,
     read_record,
     read_sealed,
     remove_unfinished,
@@ -262,6 +264,52 @@ def test_a_wait_is_said_once(tmp_path, capsys):
     with locked(tmp_path / "r"):
         process.communicate()
     assert capsys.readouterr().err == f"waiting for another process that uses {tmp_path / 'r'} ...\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(13, "Permission denied"), sqlite3.OperationalError("unable to open database file")],
+)
+def test_where_nobody_may_write_is_read_and_named_to_who_would_write(tmp_path, monkeypatch, error):
+    def refuse(path):
+        raise error
+
+    monkeypatch.setattr(filelock, "ReadWriteLock", refuse)
+    with locked(tmp_path / "run", reading=True):
+        pass
+    with (
+        pytest.raises(PermissionError, match=r"run cannot be written: .*Name another place"),
+        locked(tmp_path / "run"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("refusing", ["stat", "read_bytes"])
+def test_what_may_not_be_read_is_one_sentence(tmp_path, monkeypatch, refusing):
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "t.tsv").write_text("a")
+    monkeypatch.setattr(Path, refusing, refuse)
+    with pytest.raises(ValueError, match=r"t\.tsv cannot be read: Permission denied\.$"):
+        read_outside_text(tmp_path / "t.tsv", "bytes of a table")
+
+
+class Bomb:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (os.fspath(self.path),)
+
+
+def test_nothing_in_a_file_of_arrays_is_executed(tmp_path):
+    np.savez(tmp_path / "t.npz", x=np.array([Bomb(tmp_path / "made")], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        FORMATS[".npz"][0](tmp_path / "t.npz")
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_file_held_open_for_a_moment_is_replaced_and_one_held_for_good_is_named(tmp_path, monkeypatch):

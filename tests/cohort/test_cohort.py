@@ -111,6 +111,8 @@ def test_data_dictionary_explains_every_column(written):
 BAD_CELLS = [
     ("patient_id", "", "empty"),
     ("patient_id", "A_1", "letters and digits"),
+    ("patient_id", "A" * 65, "more than 64"),
+    ("patient_id", "A" * 300, "300 letters"),
     ("cohort", "", "empty"),
     ("cohort", "test", "training, validation"),
     ("age", "-3", "from 1"),
@@ -130,6 +132,8 @@ BAD_CELLS = [
     ("dmfs_months", "", "empty"),
     ("dmfs_months", "inf", "above 0"),
     ("os_months", "0", "above 0"),
+    ("os_months", "1200.1", "to 1200"),
+    ("os_months", "1e308", "to 1200"),
     ("os_months", "n/a", "empty"),
     ("dm_event", "2", "0, 1"),
     ("dm_event", "TRUE", "0, 1"),
@@ -148,6 +152,17 @@ def test_a_bad_cell_is_reported_with_row_column_and_file(table_only, column, val
     assert word in found[0].message
     with pytest.raises(ValueError, match="row 7"):
         read_cohort(table_only)
+
+
+def test_the_longest_follow_up_and_id_are_read_and_no_longer_ones(table_only):
+    for name, value in (("patient_id", "A" * 64), ("dmfs_months", "1200"), ("os_months", "1200")):
+        edit(table_only, 7, name, value)
+    assert check_cohort(table_only) == []
+    for name in ("dmfs_months", "os_months"):
+        edit(table_only, 7, name, "1e308")
+    found = check_cohort(table_only)
+    assert [(p.row, p.column) for p in found] == [(7, "dmfs_months"), (7, "os_months")]
+    assert all("above 0 to 1200" in problem.message for problem in found)
 
 
 @pytest.mark.parametrize("column", [column.name for column in COLUMNS if column.required])
@@ -315,6 +330,17 @@ def test_empty_contours_are_reported(folder):
     path = mask_path(folder, first_patient(folder), "cet1w")
     rewrite(path, np.zeros_like)
     assert "no voxel" in only_problem(folder, path)
+
+
+def test_an_image_that_is_no_head_is_reported(folder):
+    patients = read_cohort(folder).patients["patient_id"][:2]
+    contours, streaked = (image_path(folder, patient, "t2w") for patient in patients)
+    shutil.copy(mask_path(folder, patients[0], "t2w"), contours)
+    rewrite(streaked, lambda array: np.where(np.indices(GRID)[2] == 3, 20000, array).astype(np.int16))
+    found = {problem.file: problem for problem in check_cohort(folder)}
+    assert set(found) == {str(path.relative_to(folder)) for path in (contours, streaked)}
+    assert sorted(problem.row for problem in found.values()) == [2, 3]
+    assert all("no head" in problem.message for problem in found.values())
 
 
 @pytest.mark.parametrize("label", [3, 255])

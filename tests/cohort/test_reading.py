@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from npcbook.__main__ import main
 from npcbook.book.chapter import describe_cohort
 from npcbook.cohort import check_cohort
+from npcbook.cohort.importing.mapping import read_section
 from npcbook.cohort.importing.tables import read_tables
 from npcbook.cohort.reading import description_problems, read_description
 from npcbook.cohort.table import _read_text, read_text_table
@@ -219,3 +220,17 @@ def test_a_profile_with_nonsense_values_is_refused_in_one_line(tmp_path, capsys,
     (said,) = capsys.readouterr().err.splitlines()
     assert "my.yml" in said
     assert not any((tmp_path / "root/data").glob("[!.]*"))
+
+
+def test_no_tag_of_yaml_runs_anything(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path / "root"))
+    call, made = f"!!python/object/apply:os.mkdir ['{tmp_path / 'made'}']", tmp_path / "made"
+    (tmp_path / "my.yml").write_text(f"patients: 60\ngrid: [8, 32, 32]\nepochs: {call}\n")
+    (tmp_path / "map.yml").write_text(f"table:\n  name: {call}\n")
+    assert main(["simulate", "--profile", str(tmp_path / "my.yml")]) == 2
+    assert main(["book", "--profile", "smoke", "-p", f"epochs={call}"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all("python/object/apply:os.mkdir" in line for line in said)
+    assert read_section(tmp_path / "map.yml", "table") == {"name": [str(made)]}
+    assert not made.exists()

@@ -1,7 +1,9 @@
 """Use of a trained run: the stored score comes back, masks fit their images, and refusals are clear."""
 
+import gzip
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,6 +166,19 @@ def test_an_image_stored_another_way_round_gives_the_same(run, tmp_path, orienta
         assert back.any()
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """Let nothing be asked of any other computer, or of this one by its address."""
+
+    def refuse(*arguments):
+        raise AssertionError(f"asks the network: {arguments}")
+
+    for name in ("connect", "connect_ex", "sendto", "bind"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
 def test_the_command_writes_everything_and_says_where_it_comes_from(run, tmp_path, capsys):
     run_folder, cohort, scores = run
     out, files = tmp_path / "deep" / "patient", files_of(cohort, 5)
@@ -192,7 +207,7 @@ def test_the_command_writes_everything_and_says_where_it_comes_from(run, tmp_pat
     assert str(tmp_path) not in (out / "prediction.json").read_text()
 
 
-def as_series(path, folder):
+def as_series(path, folder, **more):
     """Write an image as DICOM slices, without a patient's name."""
     import pydicom
     from pydicom.dataset import FileMetaDataset
@@ -220,6 +235,7 @@ def as_series(path, folder):
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
         data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
         data.PixelData = slice_.astype(np.int16).tobytes()
+        data.update(more)
         data.save_as(folder / f"{40 - k}.dcm", enforce_file_format=True)
     return folder
 
@@ -354,12 +370,23 @@ def spoil(path, how):
         path.unlink()
     elif how == "text":
         path.write_text("patient,score\n")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif how == "cut within":
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-2000]))
+    elif how == "slices":
+        folder = as_series(path, path.parent / "series", RescaleSlope="1e300", RescaleIntercept="0")
+        path.unlink()
+        folder.rename(path)
     else:
         image = sitk.ReadImage(path)
         if how == "series":
             image = sitk.JoinSeries(image, image)
         elif how == "thick":
             image.SetSpacing((160 / 24, 160 / 24, 15.0))
+        elif how == "half":
+            image = sitk.Cast(image, sitk.sitkFloat32)
+            image[:12] = float("nan")
         else:
             image = image * 0
         sitk.WriteImage(image, path)
@@ -370,6 +397,10 @@ def spoil(path, how):
     [
         ("missing", "no image file"),
         ("text", "NIfTI"),
+        ("cut", "copy it again"),
+        ("cut within", "copy it again"),
+        ("half", "voxels that are not finite"),
+        ("slices", "voxels that are not finite"),
         ("series", "4 dimensions"),
         ("zero", "shows no head"),
         ("thick", "covers 120 × 160 × 160 mm"),
@@ -387,6 +418,16 @@ def test_an_image_that_cannot_be_used_is_named_and_nothing_is_written(run, tmp_p
     assert words in said[0]
     assert "2_t2w.nii.gz" in said[0]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_no_number_makes_no_group(run, tmp_path, capsys, monkeypatch, value):
+    run_folder, cohort, _ = run
+    monkeypatch.setattr(predict.SoftmaxHead, "risk", lambda head, features: np.full(len(features), value))
+    assert main(command(run_folder, files_of(cohort, 2), tmp_path / "out")) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"The score t1w, as published, is not a number ({value})" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_misuse_is_refused(run, tmp_path, capsys):

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from npcbook.imaging import (
     check_head,
+    nifti,
     normalise,
     preprocess,
     read_geometry,
@@ -191,6 +192,40 @@ def test_a_file_that_is_short_or_long_is_refused(tmp_path, head):
             read_volume(path)
     path.write_bytes(content)
     assert read_volume(path).image.shape == SHAPE
+
+
+class Counted(gzip.GzipFile):
+    """A packed file that notes how much of it was asked for."""
+
+    asked = 0
+
+    def read(self, size=-1):
+        found = super().read(size)
+        Counted.asked += len(found)
+        return found
+
+
+@pytest.mark.parametrize("claimed", [None, (32767, 32767, 32767)], ids=["a long tail", "a large claim"])
+def test_no_more_is_unpacked_than_the_header_asks_for_and_may(tmp_path, head, monkeypatch, claimed):
+    path = written(tmp_path / "image.nii.gz", head.image)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(1 << 20)))
+    if claimed:
+        changed(path, 42, "3h", *claimed)
+    monkeypatch.setattr(nifti.gzip, "open", Counted)
+    monkeypatch.setattr(Counted, "asked", 0)
+    with pytest.raises(ValueError, match="at most" if claimed else "holds more: copy it again"):
+        read_volume(path)
+    assert Counted.asked == 352 + (0 if claimed else 2 * head.image.size + 1)
+
+
+def test_an_image_that_may_not_be_read_is_one_sentence(tmp_path, head, monkeypatch):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = written(tmp_path / "image.nii.gz", head.image)
+    monkeypatch.setattr(nifti, "open", refuse, raising=False)
+    with pytest.raises(ValueError, match=r"image\.nii\.gz cannot be read \(Permission denied\)"):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])

@@ -1,6 +1,7 @@
 """Training: the loss, augmentation, learning, and ending the same after being killed."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from npcbook.imaging.training import (
     stable_after,
     train_segmentation,
 )
-from npcbook.imaging.volumes import Volume, read_mask, store_volume
+from npcbook.imaging.volumes import Volume, load_volume, read_mask, store_volume
+from npcbook.store import write_sealed
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
 NAME = "network.safetensors"
@@ -232,6 +234,30 @@ def test_a_damaged_checkpoint_is_named_and_the_training_begins_anew(tmp_path, mo
     parts = train_segmentation(*data, **options, path=tmp_path / "parts" / NAME)
     assert f"{checkpoint} is damaged or was altered" in capsys.readouterr().err
     pd.testing.assert_frame_equal(parts.history, whole.history)
+
+
+class Bomb:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (os.fspath(self.path),)
+
+
+def test_nothing_in_a_checkpoint_or_a_stored_image_is_executed(tmp_path):
+    torch.save(Bomb(tmp_path / "made"), tmp_path / "c.pt")
+    write_sealed(tmp_path / "c.pt", (tmp_path / "c.pt").read_bytes())
+    with pytest.raises(pickle.UnpicklingError, match="Weights only"):
+        training._resume(tmp_path / "c.pt", "key", None)
+    store_volume(tmp_path / "v.npz", Volume(np.zeros((2, 3, 4), np.float32), None, (1.0, 1.0, 1.0)))
+    with np.load(tmp_path / "v.npz") as stored:
+        arrays = dict(stored) | {"spacing": np.array([Bomb(tmp_path / "made")], dtype=object)}
+    np.savez(tmp_path / "v.npz", **arrays)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        load_volume(tmp_path / "v.npz")
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_damaged_network_is_trained_again(tmp_path):

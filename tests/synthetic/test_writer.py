@@ -5,6 +5,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 
@@ -15,6 +17,7 @@ import pytest
 from npcbook.cohort import check_cohort, image_path, mask_path, read_cohort, read_truth
 from npcbook.imaging import read_mask, read_volume
 from npcbook.store import MARK, is_own
+from npcbook.synthetic import writer
 from npcbook.synthetic.patients import DEFAULT_SEED, HazardRatios
 from npcbook.synthetic.writer import MORE_EVENTS, rebuild_anatomy, render_again, write_cohort
 
@@ -71,6 +74,37 @@ def test_an_unchanged_cohort_is_left_alone_and_a_changed_one_is_written_again(wr
     assert read_cohort(folder).read_volume("C1P0001", "t1w").image.shape == (6, 26, 26)
     write_cohort(folder, patients=36, grid=GRID, workers=1, force=True)
     assert contents(folder) == contents(written)
+
+
+WRITER = f"""
+import sys, time
+from npcbook.synthetic import writer
+really = writer._write
+def slowly(*arguments, **options):
+    print(sys.flags.optimize, flush=True)
+    time.sleep(1)
+    really(*arguments, **options)
+writer._write = slowly
+writer.write_cohort(sys.argv[1], patients=36, grid={GRID}, workers=1)
+"""
+ELSEWHERE = {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "7"}
+
+
+def test_of_two_that_write_at_once_one_waits_and_the_other_s_environment_changes_no_byte(
+    written, tmp_path, monkeypatch, capsys
+):
+    folder, written_twice = tmp_path / "a", []
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"} | ELSEWHERE
+    options = {"env": environment, "umask": 0o077, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-O", "-c", WRITER, folder], **options) as process:
+        assert process.stdout.readline() == b"1\n"
+        monkeypatch.setattr(writer, "_write", lambda *arguments, **options: written_twice.append(arguments))
+        assert write_cohort(folder, patients=36, grid=GRID, workers=1) == folder
+    assert (process.returncode, written_twice) == (0, [])
+    assert f"waiting for another process that uses {folder}" in capsys.readouterr().err
+    assert contents(folder) == contents(written)
+    private = [path.stat().st_mode & 0o077 for path in folder.rglob("*") if path.name != MARK]
+    assert set(private) == {0}
 
 
 def _write(folder):
