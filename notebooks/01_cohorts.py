@@ -628,10 +628,12 @@ from npcbook.cohort import read_description
 from npcbook.store import project_path
 from npcbook.words import COVARIATES
 
-draws = pd.read_csv(project_path("data/studies/default_seed.csv")).set_index("seed")
-chosen, made_with = draws.index[draws["accepted"]], read_description(cohort_folder).get("Generator")
+study = project_path("data/studies/default_seed.csv")
+made_with = read_description(cohort_folder).get("Generator")
 own = made_with.get("seed") if isinstance(made_with, dict) else None
+draws = pd.read_csv(study).set_index("seed") if study.exists() else pd.DataFrame()
 if truth is not None and own in draws.index:
+    chosen = draws.index[draws["accepted"]]
     seen = draws.drop(columns=["accepted", "fewest metastases of 120"])
     below = 100 * seen.lt(seen.loc[own]).sum() / seen.notna().sum()
     rates = {name: f"{name.replace(' 5y', ' at 5 years')} {below[name]:.0f} %" for name in below.index[:8]}

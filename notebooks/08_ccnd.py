@@ -488,11 +488,11 @@ for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
         test = likelihood_ratio(*data, strata=patients.loc[rows, "cohort"])
     row = {"interaction": what, "distant metastases": int(event[rows].sum())}
     row["p"] = format_p(test and test.p_value)
-    cells = event[rows].groupby([patients[track], patients["dose_group"]]).sum().reindex(CELLS, fill_value=0)
-    row[LEAST] = format_number(detectable_ratio(cells.unstack()[[ARMS[0], ARMS[2]]]))
     for size, log_hr in {"printed": printed_ratios(), "planted": planted_ratios(rows, track)}.items():
         with chapter.noting(f"Power, {size}: {what}"):
             row[f"power, {size}"] = np.nan if log_hr is None else power_of(rows, track, log_hr)
+    cells = event[rows].groupby([patients[track], patients["dose_group"]]).sum().reindex(CELLS, fill_value=0)
+    row[LEAST] = format_number(detectable_ratio(cells.unstack()[[ARMS[0], ARMS[2]]]))
     interaction.append(row)
 
 # %%

@@ -255,11 +255,11 @@ chapter.say(
     "predictions; points are fifths of predicted risk within a centre, each at its own place and so one over "
     "another where predictions hardly differ. The lowest fifth is told a risk of "
     f"{' and '.join(texts) or MISSING}. A model can rank well and still be far from the line, if it learnt "
-    "what a score is worth from patients in whom the score looked better than it was. Out of fold the "
-    "error may be on the other side, a slope above 1: training patients are scored by the models of the "
-    "folds, which know fewer patients and share no scale, so that these scores rank less well than those of "
-    "new patients, and are taken to be worth less than they are. Each fifth holds few events, so a single "
-    "point says little; band, slope and O/E say more."
+    "what a score is worth from patients in whom the score looked better than it was. Scoring "
+    "out of fold alone does not put a slope right: training patients are then scored by the models of the "
+    "folds, whose scores may rank less well than the whole model's, which moves the slope above 1, or spread "
+    "less, which moves it below. Each fifth holds few events, so a single point says little; band, slope and "
+    "O/E say more."
 )
 
 # %% [markdown]

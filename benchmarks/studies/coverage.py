@@ -46,7 +46,7 @@ HORIZON = 60
 #: More than 160 mg/m² less radiotherapy alone, five-year DMFS.
 DOSE = "dose effect, high risk, points"
 RECOMMENDED, PUBLISHED = "recommended", "as published"
-BOOKS = "the book's (Wald, or profile where Wald fails)"
+BOOKS = "the book's"  # Wald's limits, or the profile likelihood's where Wald's fail
 spec = partial(specification, exact_counts=False)  # cohorts that are drawn, as intervals suppose
 
 
