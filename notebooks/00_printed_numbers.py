@@ -655,7 +655,9 @@ interval ([intervals](#printed-intervals)).""")  # fmt: skip
 # %%
 sentence = f"""The study rests on {derived["training events"]:.0f} metastases among {size["training"]}
 training patients ([Table 2](#printed-events)), its T2N0 comparisons on {in_all} among {n0}
-([T2N0](#printed-t2n0)); the RC model's hazard ratio in training would need {least} of them."""
+([T2N0](#printed-t2n0)); its dose analysis is of {int(number["text.ccnd.n"])} said to have received
+cisplatin or nedaplatin, as at most {min(platinum, n1)} did ([sub-cohort](#printed-subcohort)); the RC model's
+hazard ratio in training would need {least} metastases."""
 chapter.front_page(sentence, position=2)
 chapter.say(f"In one sentence: {sentence}")
 

@@ -600,11 +600,10 @@ if rows:
 # (km-recommended)=
 # ### Recommended: a cut-off that was not optimised on the patients it is judged on
 #
-# Three ways to divide the training patients by the same kind of score: the optimised cut; the optimised
-# cut of the other folds, so that no patient takes part in choosing the cut that divides them; and the
-# training median, which needs no search. The last two use the recommended scores, in which training
-# patients are scored {term}`out of fold`: the DL head is fitted, radiomics' selection repeated and each Cox
-# model fitted without the patient's fold ([chapter 04](#radiomics-out-of-fold) has the exception).
+# Three ways to divide the training patients: published scores at the optimised cut; recommended scores at
+# the optimised cut of the other folds, so that nobody takes part in choosing the cut that divides them; and
+# these at the training median, which needs no search. Recommended scores of training patients are {term}`out
+# of fold` ([chapter 04](#radiomics-out-of-fold) has the exception); those of DL and DC have another head.
 
 
 # %%
@@ -649,11 +648,11 @@ for model in ALL:
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
 
 # %% [markdown]
-# *How to read it.* The first two columns differ by what the search for the cut-off, and scoring patients whom
-# the model has seen, add in training. A median divides differently from a cut that puts few patients at high
-# risk, so its ratio need not be the same even without any {term}`optimism`. A better answer than any cut-off
-# is to keep the score as it is: [chapter 05](05_cox_models.ipynb) judges it so, because a cut treats a
-# patient just above it like the worst, and one just below like the best.
+# *How to read it.* The first two columns differ by the search for the cut-off, by scoring patients whom the
+# model has seen and, for DL and DC, by head and features: not by the search alone
+# ([chapter 05](#cox-recommended) parts the steps). A median divides differently from a cut that puts few
+# patients at high risk, so its ratio may differ without any {term}`optimism`. Better than any cut-off is the
+# score as it is: a cut treats a patient just above it like the worst, and one just below like the best.
 
 # %%
 chapter.not_estimable()
@@ -695,6 +694,7 @@ chapter.say(
 # - Hazard ratios of optimised groups in training are not corrected: no simple correction exists.
 #   [Chapter 09](09_stress_tests.ipynb) shows how large they become without any effect.
 # - A patient's group is taken as known; no interval says that the cut-off would [differ](#km-spread).
+# - <span class="planted">Settings were chosen [seeing validation values](09c_other_cohorts.ipynb).</span>
 # - `surv_cutpoint` takes cuts as *above* and *not above*; a patient exactly at the cut-off is low risk.
 #
 # **Hands over** `cutoffs.csv`, `groups.csv` and `groups_recommended.csv` to chapters 07 to 10.

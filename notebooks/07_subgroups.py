@@ -630,7 +630,8 @@ chapter.say(
 # - Gail and Simon's test is about a change of sign. "No interaction" in the paper's sense therefore does
 #   not mean "the same effect everywhere".
 # - Published risk groups come from an optimised cut-off ([chapter 06](06_km.ipynb)): in the training cohort
-#   all their hazard ratios are optimistic.
+#   all their hazard ratios are optimistic.<span class="planted"> In validation nothing was fitted, but
+#   settings were chosen [in sight of its values](09c_other_cohorts.ipynb).</span>
 # - The smallest ratio that would be found rests on a large-sample formula and the events at hand.
 # - Patients without an EBV DNA value are missing from that factor only. If their risk differs, its two levels
 #   do not add up to the cohort.

@@ -56,19 +56,7 @@ from npcbook.statistics import (
 
 # %%
 from npcbook.store import project_path
-from npcbook.words import (
-    COHORTS,
-    ENDPOINTS,
-    LABELS,
-    MISSING,
-    MODELS,
-    SUPPLIED,
-    SYNTHETIC_LABEL,
-    TRACKS,
-    format_hr,
-    format_number,
-    format_p,
-)
+from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED, SYNTHETIC_LABEL, TRACKS
 
 # %% tags=["parameters"] needs="dmfs metastases covariates dose"
 cohort_folder = "data/cohorts/synthetic-laptop"
@@ -147,10 +135,9 @@ chapter.table("arms", table, "Distant metastases and patients by risk and dose g
 #
 # **As recommended.** Honest risk groups, and within them four questions that the curves leave open:
 #
-# 1. *Who was given how much?* Treatment followed the patient's condition
-#    ({term}`confounding by indication`). By {term}`inverse probability weighting` each patient $i$ with
-#    covariates $x_i$, hospital included, stands for so many others that, within the risk group, all dose
-#    groups become alike in $x$:
+# 1. *Who was given how much?* Treatment followed condition ({term}`confounding by indication`). By
+#    {term}`inverse probability weighting` each patient $i$ with covariates $x_i$, hospital included, stands
+#    for so many others that, within the risk group, all dose groups become alike in $x$:
 #
 #    $$w_i \propto \exp(b_a^\top x_i),$$
 #
@@ -184,9 +171,9 @@ chapter.methods(
 # (ccnd-km)=
 # ### Survival by dose (Fig. 5)
 #
-# The counterpart of the paper's Figure 5, lettered like it: A and B compare treatments in T2N0 disease
-# ([chapter 07](07_subgroups.ipynb) has the rates), C and D doses in low-risk, E and F in high-risk patients;
-# first with the recommended groups, then with the published ones. Both cohorts together.
+# The paper's Figure 5, lettered like it: A, B compare treatments in T2N0 disease ([chapter
+# 07](07_subgroups.ipynb) has the rates), C, D doses in low-risk, E, F in high-risk patients, both cohorts
+# together; first with the recommended groups, then with the published ones.
 
 
 # %%
@@ -227,6 +214,8 @@ chapter.say(
 # their number.
 
 # %%
+from npcbook.words import format_hr, format_number, format_p
+
 observed, logrank_p = {}, {}
 for risk, (endpoint, (months, died)) in product(RISKS, ENDPOINTS.items()):
     part = patients[patients[PUBLISHED] == risk]
@@ -424,7 +413,8 @@ chapter.takeaway(
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
-# chapter 03, from readings of what pictures show. Computed by `python benchmarks/studies/coverage.py`:
+# chapter 03, from readings of what pictures show. Hazard ratios have the limits of [chapter
+# 05](05_cox_models.ipynb), Wald's or the profile's. By `python benchmarks/studies/coverage.py`:
 
 # %% tags=["planted", "hide-output"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
@@ -447,14 +437,16 @@ chapter.say(
 # (ccnd-interaction)=
 # ### Recommended: does the effect of dose depend on risk?
 #
-# The claim "high-risk patients benefit, low-risk patients do not" is a statement about a difference of
-# effects. These are its tests, DMFS, cohorts as strata: dose in the three groups; then dose per 100 mg/m²
-# with the recommended score instead of groups. Beside each stands its *power*: how often, with as many
-# events, such a test has p < 0.05 if the hazard ratios of both risk groups differ as the printed rates
-# say<span class="planted">, or as was planted</span>.
+# The claim "high-risk patients benefit, low-risk patients do not" is one about a difference of effects. Here
+# are its tests, DMFS, cohorts as strata: dose in groups; then per 100 mg/m² with the score. Beside each
+# stands its *power*: how often, with as many events, such a test has p < 0.05 if the hazard ratios of both
+# risk groups differ as the printed rates say<span class="planted">, or as was planted</span>; and what ratio
+# of them (high dose against none; or per 100 mg/m² and standard deviation) four of five such studies see.
 
 
 # %%
+from npcbook.statistics import Difference, detectable_ratio
+
 KEYS = dict(zip(ARMS, ["radiotherapy", "up_to_160", "over_160"], strict=True))
 
 
@@ -483,9 +475,11 @@ def power_of(rows, track, log_hr):
     return interaction_power(hazard.div(hazard.sum(axis=1), axis=0).fillna(0).mul(events, axis=0), log_hr)
 
 
-# %%
 in_groups = pd.DataFrame({arm: (patients["dose_group"] == arm).astype(float) for arm in ARMS[1:]})
-interaction = []
+
+
+# %%
+interaction, LEAST = [], "80 % power at a ratio of"
 looks = [(PUBLISHED, BOTH), (RECOMMENDED, BOTH), (RECOMMENDED, "validation")]
 for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
     rows, what, test = WHOSE[whose], f"{track} groups × dose group, {whose}", None
@@ -497,14 +491,20 @@ for track, whose in (look for look in dict.fromkeys(looks) if look[1] in WHOSE):
     for size, log_hr in {"printed": printed_ratios(), "planted": planted_ratios(rows, track)}.items():
         with chapter.noting(f"Power, {size}: {what}"):
             row[f"power, {size}"] = np.nan if log_hr is None else power_of(rows, track, log_hr)
+    cells = event[rows].groupby([patients[track], patients["dose_group"]]).sum().reindex(CELLS, fill_value=0)
+    row[LEAST] = format_number(detectable_ratio(cells.unstack()[[ARMS[0], ARMS[2]]]))
     interaction.append(row)
 
 # %%
-what, test = f"recommended score × dose per 100 mg/m², {BOTH}", None
+what, test, least = f"recommended score (per SD) × dose per 100 mg/m², {BOTH}", None, np.nan
 with chapter.noting(f"Interaction: {what}"):
-    data = time, event, patients["ccnd_mg_m2"] / 100, patients["score"]
-    test = continuous_interaction(*data, strata=patients["cohort"])
+    x = pd.DataFrame({"dose": patients["ccnd_mg_m2"] / 100, "score": patients["score"]})
+    test = continuous_interaction(time, event, x["dose"], x["score"], strata=patients["cohort"])
+    x = (x - x.mean()) / [1, x["score"].std()]
+    fit = fit_cox(time, event, x.assign(product=x.prod(axis=1)), strata=patients["cohort"])
+    least = np.exp(Difference.of(fit.coef[2], fit.se[2]).detectable)
 row = {"interaction": what, "distant metastases": int(event.sum()), "p": format_p(test and test.p_value)}
+row[LEAST] = format_number(least)
 interaction = pd.DataFrame([*interaction, row]).dropna(axis=1, how="all")
 interaction["power, printed"] = interaction.get("power, printed", np.nan)
 
@@ -526,12 +526,11 @@ chapter.takeaway(
 chapter.say(
     f"*How to read it.* The p-value by recommended groups is {main['p']}; {power}. A p-value that is not "
     "small says little where that probability is low: the data could not have told. The printed size comes "
-    "from groups that were searched, and is likely to be too large. The tests are related findings."
+    "from groups that were searched, and is likely to be too large; the p-value by published groups, cut "
+    "on the outcomes compared, may not be taken at its word. The tests are related findings."
 )
 
 # %% [markdown]
-# Published groups were cut on the outcomes compared: their p-value may not be taken at its word.
-#
 # (ccnd-methods)=
 # ### Recommended: one comparison, several methods
 #
@@ -681,8 +680,8 @@ if truth is not None:
 #
 # ## Limits and deviations
 #
-# - The paper describes its patients as those "who received cisplatin/nedaplatin", yet compares them with
-#   radiotherapy alone; its number must include both, and so it is done here.
+# - The paper's patients are those "who received cisplatin/nedaplatin", yet it compares them with radiotherapy
+#   alone; its number must include both, and so it is done here.
 
 # %%
 low_dose, none = (lookup(f"text.ccnd.high.dmfs_5y.{arm}")["printed"] for arm in ("up_to_160", "radiotherapy"))
@@ -696,5 +695,6 @@ chapter.say(
 # - Power is from a large-sample formula. After the landmark, adjuvant cycles may still add to the dose.
 # - Unknown laboratory values are a level of their own in the weights: how often they are unknown is balanced.
 #   Bootstrap limits take the risk group as given; weights assume that no patient was certain of a dose.
+# - <span class="planted">Settings were chosen [seeing validation values](09c_other_cohorts.ipynb).</span>
 #
 # Next: [stress tests](09_stress_tests.ipynb).

@@ -241,7 +241,8 @@ chapter.takeaway(
 # as far as it can be known without others; from *corrected* to *validation* is what other hospitals change
 # beyond that. The correction covers the steps that are repeated, and no others. Selecting covariates is one
 # of them in the first row; making the radiomics and the DL score is not in the last two, so these stay too
-# good: there only the validation column is honest.
+# good: there only the validation column is honest<span class="planted">, and not wholly, as settings were
+# chosen [in sight of it](09c_other_cohorts.ipynb)</span>.
 #
 # (stress-permuted)=
 # ### Outcomes dealt to the wrong patients
@@ -496,8 +497,9 @@ chapter.table("competing", pd.DataFrame(rows), f"Risk of metastasis by {horizon_
 # %% [markdown]
 # *How to read it.* Where few die without metastasis by the horizon the two columns agree; in an older cohort
 # they would not, and the first would be too high. A hazard ratio of the Cox model is *cause-specific*: it
-# holds among those still free of either event. Fine and Gray's, of the cumulative incidence, and Gray's test
-# differ from it as far as the two columns do; the libraries of this book have neither.
+# holds among those still free of either event. Fine and Gray's regression, of the cumulative incidence, and
+# Gray's test are not here: no library of this book has them, the paper prints neither, and they differ from
+# Cox model and log-rank test as far as the two columns do.
 #
 # (stress-missing)=
 # ### Missing laboratory values

@@ -229,8 +229,8 @@ chapter.table("rows", every.rename(columns=names), "Every printed number beside 
 #
 # The book opens with sentences that the chapters hand over, and with one figure: the C-index of each model in
 # the validation cohort, in patients that no model was fitted on. Bars are the printed intervals.
-# <span class="planted">The dotted line is the C-index of the planted risk itself, which no model can beat
-# but by chance.</span>
+# <span class="planted">Settings were chosen [in sight of such values](09c_other_cohorts.ipynb). The dotted
+# line is the C-index of the planted risk itself, which no model can beat but by chance.</span>
 
 # %%
 FRONT = ["clinical", "radiomics_combined", "dl_combined", "rc", "dc"]
@@ -277,9 +277,13 @@ alt += "." if planted != planted else ", and that of the planted risk."
 chapter.figure("front", fig, alt)
 
 # %%
-of_whom = "simulated patients" if chapter.is_synthetic else "this cohort's patients"
-caption = f"""*Bars: the paper's intervals, from print. Marks: {of_whom}, none of whom a model was fitted on;
-the grey line is chance. All {len(rows)} printed numbers are in the [ledger](notebooks/10_ledger.ipynb).*"""
+of_whom, seen = "this cohort's patients", ""
+if chapter.is_synthetic:
+    of_whom = "simulated patients"
+    seen = ", though settings were chosen [in sight of their values](notebooks/09c_other_cohorts.ipynb)"
+caption = f"""*Bars: the paper's intervals, from print. Marks: {of_whom}, none of whom a model was
+fitted on{seen}; the grey line is chance. All {len(rows)} printed numbers are in the
+[ledger](notebooks/10_ledger.ipynb).*"""
 chapter.front_figure("front", caption)
 
 # %% [markdown]

@@ -192,6 +192,17 @@ def test_links_and_commands_of_readme_and_contributing_exist():
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
+def test_what_was_seen_while_settings_were_chosen_is_told_alike_everywhere():
+    told = """While settings were chosen, by values of training patients, the validation values of the default
+    synthetic cohort (seed 50) and of another (seed 101) stood on the screen; those of the cohorts of chapter
+    09c (seeds from 201) did not"""
+    chapters = ("02_segmentation", "03_dl_training", "05_cox_models", "09b_model_worth", "09c_other_cohorts")
+    files = [f"notebooks/{name}.py" for name in chapters]
+    for file in (*files, "notebooks/glossary.md", "benchmarks/README.md"):
+        text = re.sub(r"^# ", "", (ROOT / file).read_text(), flags=re.M)
+        assert " ".join(told.split()) in " ".join(text.split()), file
+
+
 def test_the_glossary_has_each_term_once():
     text = (ROOT / "notebooks" / "glossary.md").read_text()
     blocks = re.findall(r"```{glossary}\n(.*?)```", text, re.S)
