@@ -57,7 +57,7 @@ from npcbook.words import COHORTS, DISPLAY_NAMES, SEQUENCES, TRACKS, format_numb
 cohort_folder = "data/cohorts/synthetic-laptop"  # a cohort in the book's format
 run_folder = "data/runs/laptop-synthetic"  # where chapters leave their results
 train_on = True  # paper: the network is trained on; False, as in the deposited script: it stays frozen
-outcome_training = {  # fields of PrognosisSettings, for a network that is trained on
+outcome_training = {  # fields of PrognosisSettings but device, seed; for a network that is trained on
     "frozen_levels": 2,  # 0 to 9; outermost levels that stay as they are; paper: does not say
     "epochs": 24,  # 1 or more; at most: the number is chosen out of fold; paper: 500
     "learning_rate": 1e-3,  # 1e-8 to 1; paper: 1e-4
@@ -182,7 +182,7 @@ trained, published, published_out_of_fold, published_heads, history = {}, {}, {}
 device = "cuda" if torch.cuda.is_available() else "cpu"
 encoders = {s: chapter.folder / KEPT / f"{s}.safetensors" for s in SEQUENCES if train_on}
 for name, file in encoders.items():
-    settings = PrognosisSettings(**{"device": device, "seed": seed} | outcome_training)
+    settings = PrognosisSettings(device=device, seed=seed, **outcome_training)
     given = network_files[name], read_pictures(name, patients.index), event, fold
     trained[name] = found = train_on_metastasis(file, *given, settings=settings)
     published_heads[name], published[name] = found.head, found.head.risk(found.pooled)

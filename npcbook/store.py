@@ -21,7 +21,7 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
@@ -206,7 +206,8 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.rglob(f"{UNFINISHED}*") if folder.is_dir() else ():
         process = path.name.removeprefix(UNFINISHED).partition("-")[0]
         if process.isdigit() and not _runs(int(process)):
-            remove(path)
+            with suppress(PermissionError):  # the next process will
+                remove(path)
 
 
 def _runs(process: int) -> bool:
@@ -218,11 +219,19 @@ def _runs(process: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with what is in it, if it is there; of a link, only the link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file or a folder with what is in it, if it is there; of a link, only the link.
+
+    It is set aside first: what is held open on Windows cannot be, and so stays whole.
+
+    Raises
+    ------
+    PermissionError
+        If it, or what is in it, is held open for seconds.
+    """
+    if os.path.lexists(path):
+        replace_path(path, aside := path.with_name(unfinished_prefix() + uuid.uuid4().hex[:8]))
+        is_folder = aside.is_dir() and not aside.is_symlink()
+        _insist(partial(shutil.rmtree, aside) if is_folder else aside.unlink, aside)
 
 
 def replace_path(source: Path, target: Path) -> None:
@@ -233,16 +242,19 @@ def replace_path(source: Path, target: Path) -> None:
     PermissionError
         If it cannot be replaced for seconds.
     """
+    _insist(partial(source.replace, target), target if os.path.lexists(target) else source)
+
+
+def _insist(change: Callable[[], object], path: Path) -> None:
+    """Change a file or folder, trying for seconds if need be, or raise PermissionError."""
     for seconds in (0.1, 0.2, 0.4, 0.8, 1.6, None):
         try:
-            source.replace(target)
+            change()
             return
         except (PermissionError, IsADirectoryError) as error:
             if seconds is None:
-                raise PermissionError(
-                    f"{target} cannot be replaced ({error.strerror}): close it where it is open, or move it "
-                    "away, and run the same command again."
-                ) from error
+                said = f"{path} cannot be replaced or removed ({error.strerror}): close it where it is open"
+                raise PermissionError(f"{said}, or move it away; then run the same command again.") from error
             time.sleep(seconds)
 
 

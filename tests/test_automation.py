@@ -15,6 +15,7 @@ from npcbook.__main__ import parser
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+NIGHTLY = ".github/workflows/nightly.yml"
 YAML = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml"]
 SCRIPTS = [ROOT / ".binder/postBuild", ROOT / "Dockerfile", ROOT / ".devcontainer/devcontainer.json"]
 
@@ -61,8 +62,19 @@ def test_what_is_called_exists(path):
         )
     for command in re.findall(r"-m npcbook ([^\"\n]+)", text):
         parser().parse_args(shlex.split(command))
-    for script in re.findall(r"\btools/\w+\.py|\.ci/run", text):
+    for script in re.findall(r"\b(?:tools|tests)/[\w/]+\.py|\.ci/run", text):
         assert (ROOT / script).exists()
+
+
+def test_every_nightly_script_runs_every_night_with_options_that_it_has():
+    runs = [step.get("run", "") for step in steps(yaml.safe_load((ROOT / NIGHTLY).read_text()))]
+    scripts = [path for path in (ROOT / "tests/nightly").glob("*.py") if "def test_" not in path.read_text()]
+    assert scripts
+    for path in scripts:
+        (command,) = [run for run in runs if str(path.relative_to(ROOT)) in run]
+        assert command.startswith(f"python {path.relative_to(ROOT).as_posix()} ")
+        known = set(re.findall(r'add_argument\("(--\w+)"', path.read_text()))
+        assert set(re.findall(r" (--\w+)", command)) <= known
 
 
 def test_actionlint_finds_nothing():

@@ -40,6 +40,7 @@ from npcbook.store import (
     read_outside_text,
     read_record,
     read_sealed,
+    remove,
     remove_unfinished,
     stamp,
     write_record,
@@ -333,6 +334,69 @@ def test_a_file_held_open_for_a_moment_is_replaced_and_one_held_for_good_is_name
     ):
         temporary.write_text("newer")
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def hold_open(monkeypatch, path):
+    """Let a file be neither moved nor removed, nor any folder around it, as one that is open on Windows."""
+    really, unlink = Path.replace, os.unlink
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+    def replace(source, target):
+        if source in (path, *path.parents):
+            raise PermissionError(13, "held open")
+        return really(source, target)
+
+    def remove_file(given, *, dir_fd=None):
+        if Path(given).name == path.name:
+            raise PermissionError(13, "held open")
+        unlink(given, dir_fd=dir_fd)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "unlink", remove_file)
+
+
+def test_what_is_removed_goes_whole_or_stays_whole(tmp_path, monkeypatch):
+    folder, file = tmp_path / "results", tmp_path / "results" / "tables" / "tables.xlsx"
+    for place in (folder / "a.csv", file, folder / "z.csv", tmp_path / "target" / "mine"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "alone").touch()
+    with monkeypatch.context() as held:
+        hold_open(held, file)
+        for path in (folder, file):
+            with pytest.raises(PermissionError, match=rf"{path.name} cannot be .*removed.*close it"):
+                remove(path)
+        for name in ("alone", "link", "not there"):
+            remove(tmp_path / name)
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [
+            *("a.csv", "mine", "results", "tables", "tables.xlsx", "target", "z.csv")
+        ]
+    remove(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_what_is_held_open_for_a_moment_is_removed_and_leftovers_hinder_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    really, refusals = shutil.rmtree, [2]
+
+    def held(path):
+        if refusals[0]:
+            refusals[0] -= 1
+            raise PermissionError(13, "held open")
+        really(path)
+
+    monkeypatch.setattr(shutil, "rmtree", held)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    remove(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    left = tmp_path / f"{UNFINISHED}999999999-x"
+    for refusals[0], remaining in ((99, 1), (0, 0)):
+        left.mkdir(exist_ok=True)
+        remove_unfinished(tmp_path)
+        assert len(list(tmp_path.iterdir())) == remaining
+        for path in tmp_path.iterdir():
+            path.rename(left)
 
 
 def test_only_what_bears_a_mark_under_its_own_name_is_npcbooks(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from npcbook.book.parameters import WrongParameter, read_declared
-from npcbook.store import MARK, claim, fingerprint, locked, project_path, read_record, write_record
+from npcbook.store import MARK, claim, fingerprint, locked, project_path, read_record, remove, write_record
 
 BRANCHES, ABOUT, MANIFEST = "branches", "branch.json", "manifest.json"
 #: What a branch does not take over: it makes its own.
@@ -70,7 +70,7 @@ def open_branch(run_folder: Path, chapter: str, changes: Mapping) -> Path:
     about["state"] = fingerprint(run_folder / MANIFEST)
     if read_record(folder / ABOUT) != about:
         with locked(run_folder, reading=True), locked(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             claim(folder, "npcbook.book")
             options = {"copy_function": link, "ignore": _outside_chapters(run_folder), "dirs_exist_ok": True}
             shutil.copytree(run_folder, folder, **options)

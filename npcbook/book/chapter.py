@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 import textwrap
 import warnings
@@ -40,7 +39,7 @@ from npcbook.book.tables import show
 from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
-from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path
+from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path, remove
 from npcbook.words import (
     MISSING,
     PRINT_LABEL,
@@ -544,8 +543,6 @@ def open_chapter(
         display(Markdown("*So far no table, recorded number or takeaway differs.*"), display_id=CHANGED)
     claim(chapter.run_folder, "npcbook.book")
     chapter.folder.mkdir(exist_ok=True)
-    for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS):
-        (chapter.folder / earlier).unlink(missing_ok=True)
-    for shown in ("tables", "figures"):
-        shutil.rmtree(chapter.folder / shown, ignore_errors=True)
+    for earlier in ("values.csv", "shown.csv", "methods.txt", TAKEAWAYS, FRONT, READS, "tables", "figures"):
+        remove(chapter.folder / earlier)
     return chapter

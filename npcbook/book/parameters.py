@@ -111,7 +111,8 @@ class Declared:
         found = FIELDS.search(self.said)
         fields = getattr(npcbook.imaging, found[1]).__dataclass_fields__ if found else {}
         names = fields.keys() - set(((found and found[2]) or "").split(", "))
-        others = {name: Declared(f'{self.name}["{name}"]', fields[name].default) for name in sorted(names)}
+        about = {n: (fields[n].default, f"{npcbook.imaging.LOWEST.get(n, 0)} or more") for n in sorted(names)}
+        others = {name: Declared(f'{self.name}["{name}"]', *item) for name, item in about.items()}
         return self.entries | others | self.entries
 
     def problems(self, value, limits: Mapping[str, float]) -> list[str]:

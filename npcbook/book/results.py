@@ -21,7 +21,6 @@ from npcbook.store import (
     files_fingerprint,
     fingerprint,
     is_kept,
-    remove,
     replace_path,
     stamp,
     unfinished_prefix,
@@ -108,7 +107,8 @@ def write_results(run_folder: Path) -> Path:
         (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN))
         record["files"] = [describe(item, folder) for item in shown]
         write_record(folder / "manifest.json", record)
-        remove(target)
+        if target.exists():  # what is open in another program stays whole where it is
+            replace_path(target, folder.with_name("earlier"))
         replace_path(folder, target)
     stamp(target, key)
     return target

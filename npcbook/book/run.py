@@ -184,7 +184,7 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
     target = executed_notebook(name, run_folder)
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
+    remove(target)
     # The kernel ends with this process, however that ends.
     os.environ[PARENT] = str(os.getpid())
     try:
@@ -524,7 +524,7 @@ def run_chapters(
 def write_scores(run_folder: Path, scores: str) -> None:
     """Write own risk scores (CSV as text) into a run; without any, remove those of an earlier time."""
     if not scores:
-        (run_folder / OWN_SCORES).unlink(missing_ok=True)
+        remove(run_folder / OWN_SCORES)
         return
     with atomic_path(run_folder / OWN_SCORES) as temporary:
         temporary.write_text(scores)
@@ -557,7 +557,7 @@ def _run_one(
     if lacking:
         write_absent(plan.name, lacking, run_folder)
     else:
-        (run_folder / plan.name / ABSENT).unlink(missing_ok=True)
+        remove(run_folder / plan.name / ABSENT)
         execute(plan.name, parameters, run_folder)
     stamp(run_folder / plan.name, fingerprint(state))
     entry = {

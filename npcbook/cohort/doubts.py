@@ -12,8 +12,8 @@ import pandas as pd
 
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path
-from npcbook.imaging import Volume, read_geometry, read_volume
-from npcbook.store import LIMITS, project_path
+from npcbook.imaging import Volume, read_volume, without_extremes
+from npcbook.store import LIMITS, project_path, spread
 from npcbook.words import SEQUENCES
 
 #: A field is another one where it is this many times as large as that of the middle patient, or as small.
@@ -39,7 +39,8 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
     -------
     list of Problem
         Tables to import, times in years, folders that belong to no patient, fields of another size, copies,
-        labels that look exchanged, images of few grey levels. What cannot be read is left to `check_cohort`.
+        stray voxels, labels that look exchanged, images of few grey levels. What cannot be read is left to
+        `check_cohort`.
     """
     folder = project_path(folder)
     found = list(_tables_to_import(folder))
@@ -50,7 +51,7 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
         return found
     found += [*_years(table), *_strange_folders(folder, set(patients.index))]
     if images:
-        found += [*_copies(folder, patients), *_fields(folder, patients), *_voxels(folder, patients)]
+        found += [*_copies(folder, patients), *_pictures(folder, patients), *_voxels(folder, patients)]
     return found
 
 
@@ -62,9 +63,8 @@ def in_short(problems: list[Problem]) -> list[str]:
     kinds = defaultdict(list)
     for problem in problems:
         file = re.sub(r"sub-[A-Za-z0-9]+", "sub", problem.file)
-        kinds[file, problem.column, re.sub(r"'[^']*'|\d+(\.\d+)?|[TN]\d\b", "…", problem.message)].append(
-            problem
-        )
+        said = re.sub(r"'[^']*'|\d+(\.\d+)?|[TN]\d\b", "…", problem.message)
+        kinds[file, problem.column, said].append(problem)
     lines = []
     for first, *others in kinds.values():
         places = list(dict.fromkeys(f"row {p.row}" if p.row else p.file for p in others))
@@ -103,9 +103,7 @@ def _years(table: pd.DataFrame) -> Iterator[Problem]:
     for name in {"dmfs_months", "os_months"} & set(table):
         months = pd.to_numeric(table[name], errors="coerce").dropna()
         if len(months) > 20 and months.max() < 24:
-            said = (
-                f"no patient has more than {months.max():.1f} months: are these years? Multiply them by 12."
-            )
+            said = f"no patient has more than {months.max():.1f} months: are these years? Multiply by 12."
             yield Problem(None, name, "participants", said)
 
 
@@ -143,14 +141,16 @@ def _copies(folder: Path, patients: pd.Series) -> Iterator[Problem]:
             seen[end] = name
 
 
-def _fields(folder: Path, patients: pd.Series) -> Iterator[Problem]:
-    """Yield images whose field is far larger or smaller than those of most patients."""
-    found = defaultdict(list)
-    for _, row, sequence, path in _images(folder, patients):
-        try:
-            found[sequence].append((row, path, read_geometry(path)[1]))
-        except (RuntimeError, ValueError):
-            continue
+def _pictures(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield images that are not used to the last voxel, or whose field is another one than most have."""
+    images, found = list(_images(folder, patients)), defaultdict(list)
+    workers = {"n_jobs": -1 if len(images) > 150 else 1, "batch_size": 20}
+    for row, sequence, path, extent, stray in spread(_measure, images, **workers):
+        if extent:
+            found[sequence].append((row, path, extent))
+        if stray:
+            said = f"{stray} voxels are padding or lie far outside all others, and are set aside: look at it."
+            yield Problem(row, "", str(path.relative_to(folder)), said)
     for images in found.values():
         usual = np.median([extent for *_, extent in images], axis=0)
         for row, path, extent in images:
@@ -162,11 +162,18 @@ def _fields(folder: Path, patients: pd.Series) -> Iterator[Problem]:
                 yield Problem(row, "", file, f"{said} see it stretched: cut or pad it to the same field.")
 
 
+def _measure(_: str, row: int, sequence: str, path: Path) -> tuple:
+    """Return of one of `_images` its field too, if it can be read, and how many voxels are set aside."""
+    try:
+        volume = without_extremes(read_volume(path))
+        return row, sequence, path, volume.extent, volume.extremes
+    except (RuntimeError, ValueError):
+        return row, sequence, path, (), 0
+
+
 def _voxels(folder: Path, patients: pd.Series) -> Iterator[Problem]:
     """Yield images of few grey levels, and contours whose node lies where the tumour is expected."""
-    contoured = [
-        place for place in _images(folder, patients) if mask_path(folder, place[0], place[2]).is_file()
-    ]
+    contoured = [i for i in _images(folder, patients) if mask_path(folder, i[0], i[2]).is_file()]
     for patient, row, sequence, path in contoured[:: max(1, len(contoured) // LOOKED_AT)]:
         contours = mask_path(folder, patient, sequence)
         try:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.tables import read_tables
-from npcbook.cohort.table import _read_text, _table_path
+from npcbook.cohort.table import _numbers, _read_text, _table_path
 from npcbook.store import project_path
 from npcbook.words import LABELS
 
@@ -117,7 +117,7 @@ def _by_patient(table: pd.DataFrame, known: dict[str, str], file: str) -> pd.Dat
 def _as_numbers(cells: pd.Series, place: str, decimal: str) -> pd.Series:
     """Return the cells that are filled as numbers; an error for what no model can rank patients by."""
     name, cells = cells.name, cells[cells != ""]
-    values = pd.to_numeric(cells.str.replace(decimal, "."), errors="coerce")
+    values = _numbers(cells.str.replace(decimal, "."))
     bad = cells[~np.isfinite(values)]
     if name in LABELS or re.search(r'[\\/:|#,"]', name):
         raise ValueError(f"{place}: a score of one's own cannot have this name: rename the column.")

@@ -264,7 +264,9 @@ def _bad_cells(values: pd.Series, column: Column) -> _Found:
 
 def _numbers(values: pd.Series) -> pd.Series:
     """Return text as numbers; NaN for what is none, infinity included."""
-    return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    numbers = pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    # pandas is wrong by a last bit in a third of all numbers; Python is in none.
+    return numbers if numbers.dtype.kind in "iu" else values.where(numbers.notna()).astype(float)
 
 
 def _range(column: Column) -> str:

@@ -35,7 +35,12 @@ from .model import (
     store_model as store_model,
     write_prediction as write_prediction,
 )
-from .network import NetworkSettings as NetworkSettings, PrognosisHead as PrognosisHead, UNet3d as UNet3d
+from .network import (
+    LOWEST as LOWEST,
+    NetworkSettings as NetworkSettings,
+    PrognosisHead as PrognosisHead,
+    UNet3d as UNet3d,
+)
 from .novelty import intensity_levels as intensity_levels, summarise as summarise
 from .overlap import measure_overlap as measure_overlap
 from .preprocessing import (

@@ -21,6 +21,18 @@ WIDTHS = {
     "deposit": (16, 32, 64, 128, 128),
     "paper": (64, 128, 256, 512, 1024, 2048),
 }
+DEVICES = ("cpu", "cuda")
+#: Lowest values of what networks are trained with, where it is not 0.
+LOWEST = {"learning_rate": 1e-8} | dict.fromkeys(("epochs", "batch_size", "micro_batch", "devices"), 1)
+
+
+def check_settings(settings: object) -> None:
+    """Raise ValueError if a number of settings is below its `LOWEST`, or not finite, or a device unknown."""
+    for name, value in vars(settings).items():
+        if not isinstance(value, str) and not (low := LOWEST.get(name, 0)) <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}; it must be a number of {low} or more.")
+    if settings.device not in DEVICES:
+        raise ValueError(f"device is {settings.device!r}; it must be one of {', '.join(DEVICES)}.")
 
 
 @dataclass(frozen=True)

@@ -249,8 +249,9 @@ def preprocess_files(
 def _keep_preprocessed(source: Path, target: Path, order: str) -> tuple[str, int, float, int]:
     try:
         volume = keep(target, _preprocess_file, Path(source), order, read=load_volume, write=store_volume)
+        # Once more: rounding may have taken what lay at the edge beyond it.
+        return "", volume.extremes, *check_head(volume)
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (OSError, ValueError, RuntimeError) as error:
         Path(target).unlink(missing_ok=True)
         return f"{type(error).__name__}: {error}", 0, np.nan, 0
-    return "", volume.extremes, *check_head(volume)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.utils.data import Subset
 
 from npcbook.imaging.heads import Scaling, SoftmaxHead
-from npcbook.imaging.network import NetworkSettings, PrognosisHead, UNet3d, pool_global
+from npcbook.imaging.network import NetworkSettings, PrognosisHead, UNet3d, check_settings, pool_global
 from npcbook.imaging.trained import load_network
 from npcbook.store import keep, progress, spacious
 
@@ -53,6 +53,11 @@ class PrognosisSettings:
         Of the head's first weights and the order of patients.
     device : {"cpu", "cuda"}
         Single precision on the former, bfloat16 where it is safe on the latter.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or the device unknown.
     """
 
     frozen_levels: int = 2
@@ -64,6 +69,9 @@ class PrognosisSettings:
     mirror: bool = True
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self):
+        check_settings(self)
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,12 @@ from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 from torch.utils.data import Subset
 
-from npcbook.imaging.network import NetworkSettings, UNet3d
+from npcbook.imaging.network import NetworkSettings, UNet3d, check_settings
 from npcbook.imaging.trained import TrainedNetwork, load_network, predict_labels, save_network
 from npcbook.store import fingerprint, keep, package_versions, progress, read_sealed, write_sealed
 
 LOSSES = ("dice", "cross-entropy", "dice and cross-entropy")
 SCHEDULES = ("constant", "one cycle", "until stable")
-DEVICES = ("cpu", "cuda")
 #: A segmentation is stable once this many epochs in a row have not raised the best Dice of kept-out patients
 #: by the margin; its rate then falls to zero over so many epochs.
 PATIENCE, MARGIN, COOL_DOWN = 2, 0.01, 3
@@ -103,14 +102,12 @@ class TrainingSettings:
     devices: int = 1
 
     def __post_init__(self):
-        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES), ("device", DEVICES)):
+        check_settings(self)
+        for name, allowed in (("loss", LOSSES), ("schedule", SCHEDULES)):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
-        for name in ("epochs", "batch_size", "micro_batch", "learning_rate", "devices"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        if not 0 <= self.monitor_fraction < 1:
-            raise ValueError(f"monitor_fraction is {self.monitor_fraction}; it must be from 0 to below 1.")
+        if self.monitor_fraction >= 1:
+            raise ValueError(f"monitor_fraction is {self.monitor_fraction}; it must be below 1.")
         if self.schedule == "until stable" and not (self.monitor_fraction and self.epochs > COOL_DOWN):
             raise ValueError(
                 f"the schedule 'until stable' watches patients that are kept out, and takes more than "

@@ -58,9 +58,19 @@ BAD = [
     ("training", {"learning_rate": "1e-3 "}, "a number from 1e-8 to 1"),
     ("training", {"loss": "focal"}, "one of 'dice', 'cross-entropy', 'dice and cross-entropy'"),
     ("training", {"device": "cuda"}, "training has no entry 'device'; it has batch_size"),
-    ("training", {"blur_voxels": "no"}, "a number, such as 0.8"),
+    ("training", {"blur_voxels": "no"}, "a number of 0 or more, such as 0.8"),
+    ("training", {"micro_batch": 0}, "a whole number of 1 or more, such as 8"),
     ("training", 3, "a dictionary"),
     ("head", {"epochs": 2.5}, "a whole number"),
+    ("outcome_training", {"device": "cuda"}, "has no entry 'device'; it has frozen_levels"),
+    ("outcome_training", {"seed": -1}, "has no entry 'seed'"),
+    (
+        "outcome_training",
+        {"micro_batch": 0},
+        'outcome_training["micro_batch"] is 0; it must be a whole number',
+    ),
+    ("outcome_training", {"weight_decay": -0.1}, "a number of 0 or more, such as 0.01"),
+    ("outcome_training", {"mirror": "no"}, "True or False"),
 ]
 
 
@@ -82,6 +92,7 @@ GOOD |= {
     "clinical_covariates": "t2, n1",
     "model": "clinical",
 }
+GOOD |= {"outcome_training": {"micro_batch": 8, "weight_decay": 0, "mirror": False}}
 GOOD |= {"training": {"loss": "dice", "rotation_degrees": 5.0}, "only_chapter": "04_radiomics", "seed": 0}
 
 

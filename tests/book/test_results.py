@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import time
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -18,6 +20,7 @@ from npcbook.book.results import (
     write_workbook,
 )
 from npcbook.book.run import quick_chapters
+from npcbook.store import UNFINISHED
 from npcbook.words import SYNTHETIC_LABEL
 
 
@@ -95,7 +98,43 @@ def test_what_an_earlier_run_left_is_gone(smoke_run, tmp_path):
     gone = listed.iloc[-1]
     write_results(run)
     assert not list((run / "results" / f"{gone['kind']}s" / "06_km").glob(f"{gone['name']}.*"))
-    assert list(run.glob(".results-*")) == []
+    assert list(run.glob(f"{UNFINISHED}*")) == []
+
+
+def test_results_that_are_open_elsewhere_stay_whole_until_they_are_closed(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    for name in ("flow", "tests"):
+        (run / "01_cohorts" / "tables").mkdir(parents=True, exist_ok=True)
+        (run / "01_cohorts" / "tables" / f"{name}.csv").write_text("n\n1\n")
+    shown = "kind,name,caption,label\ntable,flow,Flow.,Cohort: mine\n"
+    (run / "01_cohorts" / "shown.csv").write_text(shown)
+    record = {"cohort": {"name": "mine", "synthetic": False}, "chapters": {}, "versions": {}}
+    (run / "manifest.json").write_text(json.dumps(record))
+    write_results(run)
+
+    def left():
+        return {p.relative_to(run): p.read_bytes() for p in (run / "results").rglob("*") if p.is_file()}
+
+    before = left()
+    assert Path("results/tables.xlsx") in before
+    (run / "01_cohorts" / "shown.csv").write_text(f"{shown}table,tests,Tests.,Cohort: mine\n")
+    really = Path.replace
+
+    def held(source, target):
+        if source in (run / "results", run / "results" / "tables.xlsx"):
+            raise PermissionError(13, "held open")
+        return really(source, target)
+
+    with monkeypatch.context() as windows:
+        windows.setattr(time, "sleep", lambda seconds: None)
+        windows.setattr(Path, "replace", held)
+        with pytest.raises(PermissionError, match=r"results cannot be replaced.*close it where it is open"):
+            write_results(run)
+    assert left() == before
+    assert list(run.glob(f"{UNFINISHED}*")) == []
+    write_results(run)
+    assert Path("results/tables/01_cohorts/tests.csv") in left()
+    assert list(run.glob(f"{UNFINISHED}*")) == []
 
 
 def test_identifiers_in_the_workbook_keep_their_leading_zeros(tmp_path):

@@ -182,6 +182,22 @@ def test_a_column_in_another_case_is_recognised(table_only, column, found):
     assert f"found {found}: rename it to {column}" in problem.message
 
 
+def test_numbers_of_the_table_are_read_to_the_last_bit(table_only):
+    path = table_only / "participants.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    months = np.random.default_rng(1).uniform(1, 60, len(table))
+    ages = table["age"].astype(float).round().astype(int)
+    written = table.assign(os_months=[repr(float(x)) for x in months + 1], age=ages)
+    written.assign(dmfs_months=[repr(float(x)) for x in months]).to_csv(path, sep="\t", index=False)
+    patients = read_cohort(table_only).patients
+    assert patients["dmfs_months"].tolist() == months.tolist()
+    assert patients["os_months"].tolist() == (months + 1).tolist()
+    assert patients["age"].dtype.kind == "i"
+    # What Python reads beyond plain numbers is none.
+    edit(table_only, 3, "os_months", "1_0")
+    assert "'1_0'; allowed are numbers" in str(check_cohort(table_only)[0])
+
+
 def test_a_decimal_comma_is_explained(table_only):
     edit(table_only, 4, "age", "46,5")
     (problem,) = check_cohort(table_only)

@@ -87,6 +87,23 @@ def test_a_field_of_twice_the_height_is_told(folder):
     assert "row 4: its field is" in found
 
 
+def test_stray_voxels_of_a_single_image_are_told_and_the_images_are_still_used(folder, capsys):
+    def spoil(image):
+        image[0, 0, :3] = 30_000
+        return image
+
+    path = image_path(folder, ids(folder)[7], "t2w")
+    alter_image(path, spoil)
+    assert main(["check", str(folder)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("look:")]
+    assert line.startswith(
+        f"look: {path.relative_to(folder)}, row 9: 3 voxels are padding or lie far outside"
+    )
+    for patient in ids(folder)[:5]:
+        alter_image(image_path(folder, patient, "cet1w"), spoil)
+    assert [line.count(" more like it") for line in in_short(find_doubts(folder))] == [1]
+
+
 def test_exchanged_labels_are_told(folder):
     for patient in ids(folder):
         for sequence in ("t1w", "t2w", "cet1w"):

@@ -45,7 +45,7 @@ def test_scores_come_from_csv_tsv_and_workbooks_under_their_own_names(cohort, tm
     )
     assert list(found) == ["risk", "other", "deep"]
     assert found.index.tolist() == table()["id"].tolist()
-    np.testing.assert_allclose(found["risk"], np.linspace(-1, 2, N))
+    assert found["risk"].tolist() == np.linspace(-1, 2, N).tolist()
     assert found["other"].tolist() == list(range(N))
     assert LABELS["deep"] == "deep"
     assert "deep" not in LABELS
@@ -56,6 +56,18 @@ def test_the_cohort_s_own_file_is_read_and_one_that_is_given_takes_its_place(coh
     assert list(read_scores(cohort)) == ["risk", "second"]
     table(risk=range(N)).to_csv(tmp_path / "a.csv", index=False)
     assert read_scores(cohort, [f"{tmp_path}/a.csv:risk"])["risk"].tolist() == list(range(N))
+
+
+def test_scores_are_read_to_the_last_bit(cohort, tmp_path):
+    risk = np.random.default_rng(1).normal(size=(N, 40))
+    names = [f"s{i}" for i in range(40)]
+    pd.DataFrame(risk, columns=names).assign(id=table()["id"]).to_csv(tmp_path / "a.csv", index=False)
+    found = read_scores(cohort, [tmp_path / "a.csv"])
+    assert (found[names].to_numpy() == risk).all()
+    # As a run keeps them, and a chapter reads them back.
+    book.write_scores(tmp_path, found.to_csv())
+    again = read_scores(cohort, [tmp_path / book.OWN_SCORES])
+    assert (again[names].to_numpy() == risk).all()
 
 
 def test_ids_match_with_their_prefix_and_by_the_hospital_s_own(cohort, tmp_path):

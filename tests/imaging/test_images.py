@@ -13,6 +13,7 @@ from npcbook.imaging.grids import fit_grid, restore_grid, stack_on_grid
 from npcbook.imaging.preprocessing import (
     ORDERS,
     bias_field,
+    check_head,
     head_mask,
     intensity_landmarks,
     match_landmarks,
@@ -224,6 +225,24 @@ def test_files_are_preprocessed_once_and_failures_reported(tmp_path):
     made = files[0][1].stat().st_mtime_ns
     preprocess_files(files[:1], workers=1, order="normalise-n4")
     assert files[0][1].stat().st_mtime_ns > made
+
+
+def test_an_image_that_is_a_head_only_before_it_is_rounded_is_reported_and_others_go_on(
+    tmp_path, monkeypatch
+):
+    files, seen = [write_head(tmp_path), (tmp_path / "head.nii.gz", tmp_path / "b.npz")], []
+
+    def edge(volume):
+        seen.append(volume)
+        if len(seen) == 2:  # the first file once more, as it was stored
+            raise ValueError("that is no head")
+        return check_head(volume)
+
+    monkeypatch.setattr("npcbook.imaging.preprocessing.check_head", edge)
+    report = preprocess_files(files, workers=1)
+    assert report["problem"].tolist() == ["ValueError: that is no head", ""]
+    assert [target.exists() for _, target in files] == [False, True]
+    assert report["share"].isna().tolist() == [True, False]
 
 
 def write_head(folder):

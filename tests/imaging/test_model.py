@@ -313,6 +313,19 @@ def test_a_patient_unlike_those_of_the_training_is_said_to_be_so(run, tmp_path):
     assert [note for note in notes if "T1W has voxels of 5 × 13 × 13 mm" in note]
 
 
+def test_voxels_that_are_set_aside_are_said(run, tmp_path):
+    model, file = predict.read_model(run[0]), files_of(run[1], 3)["t1w"]
+    picture = sitk.ReadImage(file)
+    array = sitk.GetArrayFromImage(picture).astype(np.float32)
+    array[0, 0, :2] = 1e6
+    stray = sitk.GetImageFromArray(array)
+    stray.CopyInformation(picture)
+    sitk.WriteImage(stray, tmp_path / "stray.nii.gz")
+    said = "2 voxels of T1W are padding or lie far outside all others"
+    notes = [predict.predict(model, {"t1w": path}).notes for path in (file, tmp_path / "stray.nii.gz")]
+    assert [sum(note.startswith(said) for note in found) for found in notes] == [0, 1]
+
+
 def test_the_distance_to_the_training_patients_is_robust_and_about_one_for_an_ordinary_one():
     rng = np.random.default_rng(3)
     table = pd.DataFrame(rng.normal(5, [1, 10, 1e-9], (400, 3)), columns=list("abc")).assign(silent=0.0)

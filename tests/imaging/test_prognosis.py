@@ -92,6 +92,20 @@ def test_at_least_one_level_must_learn(given, tmp_path):
         train_on_metastasis(tmp_path / "x.safetensors", *given, settings=PrognosisSettings(frozen_levels=3))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, 0) for name in ("epochs", "batch_size", "micro_batch", "learning_rate")],
+        *[(name, -1) for name in ("frozen_levels", "weight_decay", "seed")],
+        *[("learning_rate", float(text)) for text in ("nan", "inf")],
+        *[("device", text) for text in ("gpu", "")],
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_a_sentence(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} is {value!r}; it must be .*\.$"):
+        PrognosisSettings(**{name: value})
+
+
 def test_merged_heads_have_the_mean_log_odds(trained):
     head, pooled = trained[0].head, trained[0].pooled
     other = merge_heads([head, head])

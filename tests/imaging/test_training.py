@@ -346,8 +346,10 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_message(tmp_path):
 def test_wrong_settings_and_data_are_refused(tmp_path):
     with pytest.raises(ValueError, match="cross-entropy"):
         TrainingSettings(loss="mse")
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="epochs is 0; it must be a number of 1 or more"):
         TrainingSettings(epochs=0)
+    with pytest.raises(ValueError, match="below 1"):
+        TrainingSettings(monitor_fraction=1.0)
     with pytest.raises(ValueError, match="cpu, cuda"):
         TrainingSettings(device="gpu")
     with pytest.raises(ValueError, match="idle"):
