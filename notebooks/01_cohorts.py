@@ -545,9 +545,9 @@ chapter.figure("montage", fig, alt)
 #
 # ## Against the paper
 #
-# Every number of the paper's Table 1 with the same number of this cohort. <span class="planted">{term}`Truth
-# <planted truth>` exists for DMFS at five years only: the mean planted probability of having no metastasis by
-# then.</span>
+# Every number of the paper's Table 1 with the same number of this cohort.
+# <span class="planted">{term}`Truth <planted truth>` exists for DMFS at five years only: the mean planted
+# probability of having no metastasis by then.</span>
 
 # %%
 SUBJECTS = {

@@ -127,11 +127,11 @@ chapter.table("arms", table, "Distant metastases and patients by risk and dose g
 # %% [markdown]
 # ## Method
 #
-# **As published.** Within each risk group the three dose groups are compared by {term}`Kaplan–Meier curves
-# <Kaplan–Meier curve>` and one {term}`log-rank test`, for DMFS and {term}`OS`. The threshold is the paper's
-# median dose ([Hu et al. 2023](bibliography.md)); how much cisplatin is enough had been asked in trials of
-# more advanced disease before ([Peng et al. 2016](bibliography.md)). One test of three groups asks whether
-# *any* of them differs, not which.
+# **As published.** Within each risk group the three dose groups are compared by
+# {term}`Kaplan–Meier curves <Kaplan–Meier curve>` and one {term}`log-rank test`, for DMFS and {term}`OS`. The
+# threshold is the paper's median dose ([Hu et al. 2023](bibliography.md)); how much cisplatin is enough had
+# been asked in trials of more advanced disease before ([Peng et al. 2016](bibliography.md)). One test of
+# three groups asks whether *any* of them differs, not which.
 #
 # **As recommended.** Honest risk groups, and within them four questions that the curves leave open:
 #
@@ -146,8 +146,8 @@ chapter.table("arms", table, "Distant metastases and patients by risk and dose g
 #    {term}`E-value` says how strong what was not measured would have to be.
 # 2. *How large is the effect?* Differences of rates in percentage points, and for validation patients alone.
 # 3. *Does the effect of dose differ between the risk groups?* Only then the score would be
-#    {term}`predictive`, not merely {term}`prognostic`. A likelihood ratio test of {term}`Cox models <Cox
-#    model>` with and without risk × dose, and how often it would see such an interaction if it were there.
+#    {term}`predictive`, not merely {term}`prognostic`. A likelihood ratio test of
+#    {term}`Cox models <Cox model>` with and without risk × dose, and its power.
 # 4. *Was survival needed to receive the dose?* A high cumulative dose is only reached by those who live so
 #    long. Seen from a {term}`landmark` after most of the treatment, everybody has lived until then.
 #

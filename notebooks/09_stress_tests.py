@@ -616,9 +616,9 @@ chapter.table("against_paper", beside, "Printed numbers that these checks bear o
 # *What agreement means.* There is nothing to agree with: the last column holds what the printed number
 # leaves out. The checks do not show that the paper's results are wrong. They show how large a result of that
 # kind can become without an effect, with these numbers of patients and events, and therefore which of the
-# printed ones would need the missing check before anybody acts on them. <span class="planted">{term}`Truth
-# <planted truth>` is not shown because each check is its own comparison: with chance, other patients, or
-# another choice.</span>
+# printed ones would need the missing check before anybody acts on them. <span class="planted">
+# {term}`Truth <planted truth>` is not shown because each check is its own comparison: with chance, other
+# patients, or another choice.</span>
 #
 # ```{admonition} Try this
 # :class: tip

@@ -4,6 +4,7 @@ import argparse
 import errno
 import hashlib
 import inspect
+import logging
 import math
 import signal
 import subprocess
@@ -646,6 +647,7 @@ def main(arguments: list[str] | None = None) -> int:
         with cluster(getattr(given, "cluster", None)):
             return given.act(given)
     except KeyboardInterrupt as error:
+        logging.disable()  # what was left half done would say so as it is cleared away
         print("stopped; the same command continues from here", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 130
     except (ModuleNotFoundError, MemoryError, OSError, ValueError) as error:

@@ -26,7 +26,9 @@ SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 # Markup that a reader must not see; what stood in backticks after a role is left out as code.
-RAW = re.compile(r"\{[a-z:-]{3,}\}|^:[a-z-]+: |[`:]{3}|^\([a-z0-9-]+\)=|\]\(#?[a-z]", re.MULTILINE)
+RAW = re.compile(
+    r"\{[a-z:-]{3,}\}|^:[a-z-]+: |[`:]{3}|^\([a-z0-9-]+\)=|\]\(#?[a-z]|\w <[\w –-]+>", re.MULTILINE
+)
 # What JupyterLab's extension drops or shows as a bare word: it has the notebook, not the book around it.
 LOST = re.compile(r"\{(glue|literalinclude|doc|numref|download|py|bibliography)[a-z:-]*\}")
 SEEN = """() => {
