@@ -359,12 +359,12 @@ chapter.table("optimism", comparison.reset_index(), caption)
 # %%
 alone = {shown[name]: c_index.get((name, *judged["published, out of fold"])) for name in SEQUENCES}
 alone = {name: found for name, found in alone.items() if found}
-chance = [name for name, found in alone.items() if found.low <= 0.5]
+chance = " and ".join(name for name, found in alone.items() if found.low <= 0.5)
 lowest = min(alone, key=lambda name: alone[name].c, default="none")
+chance = f"Limits of {chance} hold 0.5, chance" if chance else "All limits lie above 0.5, chance"
 if alone:
     chapter.say(f"""*Single sequences.* As published and out of fold, {lowest} has the lowest C-index,
-{alone[lowest]}. {"Limits hold 0.5, chance," if chance else "No limits hold 0.5, chance"}
-{f"for {' and '.join(chance)}: whether such a head ranks at all is open." if chance else "."}""")
+{alone[lowest]}. {chance}.""")
 
 # %%
 combined = {title: format_number(c_values.get(("combined", *key), np.nan)) for title, key in judged.items()}

@@ -401,7 +401,8 @@ def table_4(measure):
                 row[f"{cohort} (95 % CI)"] = MISSING if test is None else f"{test:3}"
         rows[LABELS[REFERENCE]][f"{cohort} p"] = "reference"
     columns = [f"{cohort} {part}" for cohort in COHORTS for part in ("(95 % CI)", "p", POWER)]
-    return pd.DataFrame(rows).T[columns].fillna(MISSING).reset_index(names="model")
+    table = pd.DataFrame(rows).T.reindex(columns=columns).dropna(axis=1, how="all")
+    return table.fillna(MISSING).reset_index(names="model")
 
 
 chapter.table("table_4_c_index", table_4("c_index"), "Harrell's C-index for distant metastasis.")

@@ -602,8 +602,8 @@ if rows:
 #
 # Three ways to divide the training patients: published scores at the optimised cut; recommended scores at
 # the optimised cut of the other folds, so that nobody takes part in choosing the cut that divides them; and
-# these at the training median, which needs no search. Recommended scores of training patients are {term}`out
-# of fold` ([chapter 04](#radiomics-out-of-fold) has the exception); those of DL and DC have another head.
+# these at the training median, which needs no search. Recommended scores of training patients are
+# {term}`out of fold` ([chapter 04](#radiomics-out-of-fold) has the exception), DL's and DC's by another head.
 
 
 # %%
