@@ -100,7 +100,7 @@ def test_stray_voxels_of_a_single_image_are_told_and_the_images_are_still_used(f
         f"look: {path.relative_to(folder)}, row 9: 3 voxels are padding or lie far outside"
     )
     for patient in ids(folder)[:5]:
-        alter_image(image_path(folder, patient, "cet1w"), spoil)
+        alter_image(image_path(folder, patient, "t2w"), spoil)
     assert [line.count(" more like it") for line in in_short(find_doubts(folder))] == [1]
 
 
