@@ -132,9 +132,9 @@ def _strange_files(folder: Path, patients: pd.Series) -> Iterator[Problem]:
         found = {f for f in files if f.is_file() and f.name[0] != "." and not f.name.endswith(ASIDE)}
         for first in sorted(found - read)[:1] if not found >= read else ():
             said = (
-                f"nothing reads '{first.name}' ({len(found - read)} such files): an image is called {NAMES}"
+                f"nothing reads '{first.name}' ({len(found - read)} such files): an image is called {NAMES}."
             )
-            said += f"; 'npcbook import images {folder} --out ANOTHER_FOLDER' brings yours into that form."
+            said += f" Copy the table into NEW, and 'npcbook import images {folder} --out NEW' names them so."
             yield Problem(row, "", str(first.parent.relative_to(folder)), said)
 
 

@@ -144,10 +144,10 @@ def _typed(text: pd.DataFrame, eligibility: str | None = None) -> pd.DataFrame:
     table = table.reindex(columns=dict.fromkeys([*names, *table]), fill_value="")
     for column in (column for column in COLUMNS if column.name in table and not column.extra):
         values = table[column.name].mask(table[column.name] == "", DEFAULTS.get(column.name, np.nan))
-        table[column.name] = values if column.kind is str else _numbers(values)
+        table[column.name] = values if column.kind is str else _numbers(values).astype(float)
     for column in (column for column in COLUMNS if column.name in table and column.extra):
         if column.kind is not str:
-            table[column.name] = _numbers(table[column.name])
+            table[column.name] = _numbers(table[column.name]).astype(float)
     without = table["chemotherapy"].isin(["none", "other"]) & table["ccnd_mg_m2"].isna()
     table["ccnd_mg_m2"] = table["ccnd_mg_m2"].mask(without, 0.0)
     reasons = _ineligible(text, eligibility)

@@ -170,7 +170,7 @@ def test_contours_of_another_name_are_told_and_other_sequences_beside_whole_pati
 
 
 def test_contours_of_one_voxel_are_told(folder):
-    for path in (image_path(folder, ids(folder)[1], "t1w"), mask_path(folder, ids(folder)[1], "t1w")):
+    for path in (image_path(folder, ids(folder)[0], "t1w"), mask_path(folder, ids(folder)[0], "t1w")):
         picture = sitk.ReadImage(str(path))
         if path.name.endswith("dseg.nii.gz"):
             picture *= 0
@@ -178,7 +178,7 @@ def test_contours_of_one_voxel_are_told(folder):
         picture.SetSpacing([0.5, 0.5, 4.0])
         sitk.WriteImage(picture, str(path))
     (said,) = [line for line in messages(folder) if "voxel(s)" in line]
-    assert "sub-" + ids(folder)[1] in said
+    assert "sub-" + ids(folder)[0] in said
     assert "has 1 voxel(s): leave contours out that nobody drew" in said
 
 
