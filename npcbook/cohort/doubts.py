@@ -21,6 +21,11 @@ OTHER_FIELD = 1.4
 #: Patients whose voxels are looked at: a wrong export is wrong in all, or in all of a hospital.
 LOOKED_AT = 40
 FEWEST_LEVELS = 5
+#: Volume in mm^3: less is no tumour that could be drawn.
+SMALLEST = 50
+#: What images are called, and ends of files that hold none.
+NAMES = "'sub-<patient_id>/anat/sub-<patient_id>_T1w.nii.gz' (of T2 _T2w, with contrast _ce-gadolinium_T1w)"
+ASIDE = (".json", ".tsv", ".csv", ".txt", ".md", ".png", ".bval", ".bvec")
 TABLES = (".xlsx", ".xls", ".csv", ".tsv", ".txt")
 OWN_TABLES = {"participants.tsv", "participants.csv", "scores.csv", "features.csv", "truth.csv"}
 
@@ -38,9 +43,9 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
     Returns
     -------
     list of Problem
-        Tables to import, times in years, folders that belong to no patient, fields of another size, copies,
-        stray voxels, labels that look exchanged, images of few grey levels. What cannot be read is left to
-        `check_cohort`.
+        Tables to import, times in years, folders that belong to no patient, images of other names, fields of
+        another size, copies, stray voxels, labels that look exchanged, images of few grey levels, contours of
+        few voxels. What cannot be read is left to `check_cohort`.
     """
     folder = project_path(folder)
     found = list(_tables_to_import(folder))
@@ -50,6 +55,7 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
     except (FileNotFoundError, ValueError, KeyError):
         return found
     found += [*_years(table), *_strange_folders(folder, set(patients.index))]
+    found += _strange_files(folder, patients)
     if images:
         found += [*_copies(folder, patients), *_pictures(folder, patients), *_voxels(folder, patients)]
     return found
@@ -114,10 +120,22 @@ def _strange_folders(folder: Path, patients: set[str]) -> Iterator[Problem]:
             if path.name.removeprefix("sub-") not in patients:
                 yield Problem(None, "", path.name, "has no row in the table: its images are not used.")
         elif path.name != "derivatives" and (path.name in patients or next(path.rglob("*.nii*"), None)):
+            said = "is not looked into: a patient's folder is called sub-<patient_id>, such as"
+            yield Problem(None, "", path.name, f"{said} sub-{path.name}.")
+
+
+def _strange_files(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield where patients who lack an image or contours have some that nothing reads, by their name."""
+    for patient, row in patients[patients.index.str.fullmatch(PATIENT_ID)].items():
+        read = {at(folder, patient, name) for name in SEQUENCES for at in (image_path, mask_path)}
+        files = [file for place in {path.parents[1] for path in read} for file in place.rglob("*")]
+        found = {f for f in files if f.is_file() and f.name[0] != "." and not f.name.endswith(ASIDE)}
+        for first in sorted(found - read)[:1] if not found >= read else ():
             said = (
-                f"is not looked into: a patient's folder is called sub-<patient_id>, such as sub-{path.name}."
+                f"nothing reads '{first.name}' ({len(found - read)} such files): an image is called {NAMES}."
             )
-            yield Problem(None, "", path.name, said)
+            said += f" Copy the table into NEW, and 'npcbook import images {folder} --out NEW' names them so."
+            yield Problem(row, "", str(first.parent.relative_to(folder)), said)
 
 
 def _images(folder: Path, patients: pd.Series) -> Iterator[tuple[str, int, str, Path]]:
@@ -181,6 +199,9 @@ def _voxels(folder: Path, patients: pd.Series) -> Iterator[Problem]:
         except (RuntimeError, ValueError):
             continue
         inside = volume.image[volume.mask > 0]
+        if len(inside) * np.prod(volume.spacing) < SMALLEST:
+            said = f"has {len(inside)} voxel(s): leave contours out that nobody drew; none need be there."
+            yield Problem(row, "", str(contours.relative_to(folder)), said)
         levels = len(np.unique(inside))
         if levels < FEWEST_LEVELS < len(inside) / 4:  # fewer voxels may well be alike
             said = f"has {levels} grey level(s) within the contours: is it a mask, or an export of few bits?"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.tables import read_tables
-from npcbook.cohort.table import _numbers, _read_text, _table_path
+from npcbook.cohort.table import _numbers, _read_text, _table_path, whole
 from npcbook.store import project_path
 from npcbook.words import LABELS
 
@@ -74,7 +74,7 @@ def read_scores(cohort_folder: str | os.PathLike, given: Sequence[str | os.PathL
 
 def _plain(text: str) -> str:
     """Return an id without what tools add to it or change in it."""
-    return text.strip().lower().removeprefix("sub-")
+    return whole(text.strip().lower().removeprefix("sub-"))
 
 
 def _read_file(spec: str | os.PathLike, known: dict[str, str]) -> dict[str, tuple[pd.Series, str]]:

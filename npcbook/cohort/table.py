@@ -54,15 +54,23 @@ def _table_path(folder: Path) -> Path:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """Read the table as text, spaces trimmed, so that a code is judged as it was written.
+    """Read the table as text, spaces trimmed and 1.0 as 1, so that a code is judged as it was written.
 
     Its index is the line in the file less 2; ValueError, naming the line, if it is no table.
     """
     table = read_text_table(path, "\t" if path.suffix == ".tsv" else ",")
-    table = table.replace(list(NOT_GIVEN), "")
+    table = table.replace(list(NOT_GIVEN), "").map(whole)
     for column in {"ldh", "ebv_dna"} & set(table):
         table[column] = table[column].replace("", "missing")
     return table
+
+
+def whole(text: str, decimal: str = ".") -> str:
+    """Return a number as the integer that it is where its decimals are zeros (1.0, 1,00); else the text.
+
+    Three zeros are decimals behind the table's decimal sign alone: behind the other, they are thousands.
+    """
+    return re.sub(rf"^([+-]?\d+)(?:[.,]00?|\{decimal}0+)$", r"\1", text)
 
 
 def read_text_table(path: Path, separator: str) -> pd.DataFrame:
@@ -92,7 +100,7 @@ def read_text_table(path: Path, separator: str) -> pd.DataFrame:
     rows, lines = [], []
     try:
         for row in reader:
-            if any(row):
+            if any(map(str.strip, row)):
                 rows.append([" ".join(cell.split()) for cell in row])
                 lines.append(reader.line_num - 2)
                 _check_row(path, lines[-1], rows)
@@ -136,10 +144,10 @@ def _typed(text: pd.DataFrame, eligibility: str | None = None) -> pd.DataFrame:
     table = table.reindex(columns=dict.fromkeys([*names, *table]), fill_value="")
     for column in (column for column in COLUMNS if column.name in table and not column.extra):
         values = table[column.name].mask(table[column.name] == "", DEFAULTS.get(column.name, np.nan))
-        table[column.name] = values if column.kind is str else _numbers(values)
+        table[column.name] = values if column.kind is str else _numbers(values).astype(float)
     for column in (column for column in COLUMNS if column.name in table and column.extra):
         if column.kind is not str:
-            table[column.name] = _numbers(table[column.name])
+            table[column.name] = _numbers(table[column.name]).astype(float)
     without = table["chemotherapy"].isin(["none", "other"]) & table["ccnd_mg_m2"].isna()
     table["ccnd_mg_m2"] = table["ccnd_mg_m2"].mask(without, 0.0)
     reasons = _ineligible(text, eligibility)
@@ -204,7 +212,8 @@ def _missing_columns(table: pd.DataFrame) -> _Found:
         if name not in table and name in others:
             yield None, name, f"the column is missing; found {others[name]}: rename it to {name}."
         elif name not in table and column.required:
-            yield None, name, "the column is missing: add it."
+            said = ": it is participant_id without 'sub-'" if "participant_id" in table else ""
+            yield None, name, f"the column is missing: add it{said}."
 
 
 def _no_follow_up(table: pd.DataFrame) -> _Found:
@@ -217,15 +226,11 @@ def _no_follow_up(table: pd.DataFrame) -> _Found:
 def _gaps(table: pd.DataFrame) -> _Found:
     """Yield empty cells of columns that are known of all patients or of none: cohort, time and event."""
     text = table.reindex(columns=["cohort", *(name for pair in FOLLOW_UP for name in pair)], fill_value="")
+    said = "is empty, and other patients have it: fill it in, or give a reason in exclusion."
     for names in (("cohort",), *FOLLOW_UP):
         empty = text[[*names]] == ""
         for name in names if not empty.all(axis=None) else ():
-            for i in text.index[empty[name]]:
-                yield (
-                    i,
-                    name,
-                    "is empty, and other patients have it: fill it in, or give a reason in exclusion.",
-                )
+            yield from ((i, name, said) for i in text.index[empty[name]])
 
 
 def _beyond(table: pd.DataFrame, eligibility: str | None) -> _Found:
@@ -257,8 +262,10 @@ def _bad_cells(values: pd.Series, column: Column) -> _Found:
         yield i, column.name, "is empty."
     for i in values.index[bad & ~empty]:
         message = f"is {values[i]!r}; allowed are {allowed}."
-        if column.is_number and re.fullmatch(r"[+-]?\d+,\d+", values[i]):
-            message += f" If the comma is a decimal one, write {values[i].replace(',', '.')}."
+        thousands = re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", values[i])
+        if column.is_number and (thousands or re.fullmatch(r"[+-]?\d+,\d+", values[i])):
+            sign, said = ("", "parts thousands") if thousands else (".", "is a decimal one")
+            message += f" If the comma {said}, write {values[i].replace(',', sign)}."
         yield i, column.name, message
 
 
@@ -283,7 +290,12 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
         yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
     for i in ids.index[~ids.str.fullmatch(PATIENT_ID) & (ids != "")]:
         shown = repr(ids[i]) if len(ids[i]) <= LONGEST_ID else f"{ids[i][:10]!r}…, {len(ids[i])} letters,"
-        yield i, "patient_id", f"{shown} has other than letters and digits, or more than {LONGEST_ID}."
+        remedy = "rename it, or let 'npcbook import table' do so, which keeps a key"
+        yield (
+            i,
+            "patient_id",
+            f"{shown} has other than letters and digits, or more than {LONGEST_ID}: {remedy}.",
+        )
 
 
 def _contradictions(table: pd.DataFrame) -> _Found:
@@ -304,7 +316,7 @@ def _contradictions(table: pd.DataFrame) -> _Found:
 #: Months that more than half of a cohort's patients never pass.
 LONGEST_MEDIAN = {"dmfs_months": 240, "os_months": 240, "rt_end_months": 12}
 #: Words that deny a reason, and would be taken for one.
-NO_REASON = {"no", "n", "0", "0.0", "none", "false", "nein", "non", "included", "否", "无", "未排除"}
+NO_REASON = {"no", "n", "0", "none", "false", "nein", "non", "included", "否", "无", "未排除"}
 
 
 def _wrong_units(table: pd.DataFrame) -> _Found:
@@ -322,9 +334,5 @@ def _misread(table: pd.DataFrame) -> _Found:
         said = f"is {text['exclusion'][i]!r}, and any text leaves the patient out"
         yield i, "exclusion", f"{said}: leave the cell empty for those to analyse."
     given = (text["exclusion"] == "") & (text["chemotherapy"] == "cisplatin_nedaplatin")
-    for i in text.index[given & (_numbers(text["ccnd_mg_m2"]) == 0)]:
-        yield (
-            i,
-            "ccnd_mg_m2",
-            "is 0, yet chemotherapy has cisplatin or nedaplatin: leave an unknown dose empty.",
-        )
+    said = "is 0, yet chemotherapy has cisplatin or nedaplatin: leave an unknown dose empty."
+    yield from ((i, "ccnd_mg_m2", said) for i in text.index[given & (_numbers(text["ccnd_mg_m2"]) == 0)])

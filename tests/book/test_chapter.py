@@ -1,6 +1,7 @@
 """The run folder: what chapters write is whole, labelled, and read back as it was."""
 
 import json
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -8,7 +9,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from npcbook.book.chapter import in_short, open_chapter, show_source
+from npcbook.book.chapter import in_short, open_chapter, show_source, use_fonts
 from npcbook.book.pages import finish_pages, front_page, split_outputs, without_planted
 from npcbook.book.run import write_absent
 from npcbook.book.tables import show
@@ -97,6 +98,19 @@ def test_source_is_shown_whole(displayed):
     text = displayed[0].data
     assert text.startswith("````python\n# npcbook.words\ndef format_ci(")
     assert text.endswith("\n````")
+
+
+def test_figures_fall_back_on_a_font_with_chinese_characters_where_there_is_one(monkeypatch):
+    monkeypatch.setitem(plt.rcParams, "font.family", ["sans-serif"])
+    for names, family in (
+        (["DejaVu Sans"], ["sans-serif"]),
+        (["Noto Sans CJK SC", "DejaVu Sans"], ["sans-serif", "Noto Sans CJK SC"]),
+    ):
+        fonts = SimpleNamespace(ttflist=[SimpleNamespace(name=name) for name in names])
+        monkeypatch.setattr("npcbook.book.chapter.font_manager.fontManager", fonts)
+        for _ in range(2):  # a chapter may be opened again
+            use_fonts()
+        assert plt.rcParams["font.family"] == family
 
 
 def test_what_cannot_be_estimated_is_noted_and_listed(chapter):

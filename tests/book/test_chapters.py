@@ -209,6 +209,17 @@ def test_hard_data_leave_reasons_not_errors(folder):
     assert read(folder, "06_km/groups")["radiomics_combined"].isna().all()
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["07_subgroups", "08_ccnd", "09_stress_tests", "09b_model_worth"])
+def test_an_empty_signature_and_a_cohort_without_metastases_go_on_to_the_later_chapters(folder, name):
+    df = read(folder, "01_cohorts/cohort")
+    change(folder, "01_cohorts/cohort", dm_event=df["dm_event"].where(df["cohort"] == "training", 0))
+    for scores in ("scores", "scores_recommended"):
+        change(folder, f"04_radiomics/{scores}", radiomics_combined=0.0)
+    for chapter in ("05_cox_models", "06_km", name):
+        assert run(folder, chapter)["chapter"].takeaways
+
+
 def test_recommended_groups_are_halves_by_scores_that_had_not_seen_the_patient(folder):
     run(folder, "05_cox_models")
     run(folder, "06_km")
@@ -224,9 +235,16 @@ def test_recommended_groups_are_halves_by_scores_that_had_not_seen_the_patient(f
 
 def test_subgroups_and_dose_stand_on_both_tracks_and_their_own_truth(tmp_path):
     simulate(tmp_path, n=500)
+
+    def doses(df):  # two that nobody knows: empty, and 0 with a drug
+        given = (df["ccnd_mg_m2"] > 0) & (df["n_stage"] == "N1") & (df["cohort"] == "training")
+        return df["ccnd_mg_m2"].mask(given & (given.cumsum() == 1)).mask(given & (given.cumsum() == 2), 0.0)
+
+    change(tmp_path, "01_cohorts/cohort", ccnd_mg_m2=doses)
     for name in ("05_cox_models", "06_km", "07_subgroups", "08_ccnd"):
-        chapter = run(tmp_path, name)["chapter"]
+        chapter = (made := run(tmp_path, name))["chapter"]
         assert sorted(chapter.takeaways) == [1, 2, 3, 4, 5]
+    assert made["left_out"] == "; left out for an unknown dose: 2"
     assert chapter.front["sentence 5"].startswith("**The dose.**")
     subgroups = read(tmp_path, "07_subgroups/subgroups")
     assert set(subgroups["track"]) == {"as published", "recommended"}

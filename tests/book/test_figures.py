@@ -23,7 +23,7 @@ from npcbook.statistics import survival
 from npcbook.statistics.cox import fit_cox
 from npcbook.statistics.cutpoint import optimal_cutpoint
 from npcbook.statistics.timeroc import auc_at
-from npcbook.words import format_p, style_of
+from npcbook.words import format_p, hospital_codes, style_of
 
 
 @pytest.fixture(autouse=True)
@@ -265,3 +265,16 @@ def test_widest_slice_and_its_picture():
     assert ax.get_title() == "T1W"
     top, bottom = ax.get_ylim()[1], ax.get_ylim()[0]
     assert top < bottom  # the front is up
+
+
+def test_names_of_five_hospitals_leave_a_calibration_plot_its_size():
+    widths = []
+    for name in ("H{}", "Universitas{}", "Department of Radiation Oncology, Hospital of Somewhere {}"):
+        names = [name.format(i) for i in range(5)]
+        groups = pd.DataFrame({"predicted": [0.05, 0.1, 0.15, 0.2, 0.25], "observed": 0.2, "low": 0.1})
+        codes = hospital_codes(names)
+        groups = groups.assign(high=0.4, n_patients=9, cohort=[codes[name] for name in names])
+        _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+        plot_calibration(groups, horizon_months=60, ax=ax).figure.canvas.draw()
+        widths.append(ax.get_window_extent().width)
+    assert min(widths) > 0.9 * widths[0] > 0.5 * ax.figure.bbox.width

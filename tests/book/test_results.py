@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from npcbook.book.pages import WAITING, notice, stage
+from npcbook.book.pages import WAITING, front_page, notice, stage
 from npcbook.book.results import (
     SOURCE_COLUMN,
     Shown,
@@ -177,3 +177,15 @@ def test_first_pages_hold_the_quick_chapters_and_say_that_others_come(smoke_run,
     listed = {each["file"] for part in toc["parts"] for each in part["chapters"]}
     assert {f"notebooks/{name}" for name in quick} < listed
     assert all(list(source.glob(f"{file}.*")) for file in listed)
+
+
+def test_the_front_page_of_real_patients_names_their_cohort_and_speaks_of_no_simulated_one(tmp_path):
+    cohort = {"name": "Our patients", "synthetic": False, "profile": "laptop"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"cohort": cohort, "chapters": {}}))
+    page = front_page(tmp_path)
+    assert f"```{{warning}}\n{notice(tmp_path)}\n```" in page
+    assert "Our patients" in notice(tmp_path)
+    assert "every result" not in page.lower()
+    made = {"cohort": cohort | {"synthetic": True}, "chapters": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(made))
+    assert "Our patients" not in front_page(tmp_path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
@@ -390,3 +391,43 @@ def test_copies_for_jupyterlab_keep_what_a_reader_changed(project):
     notebooks.sync_notebooks()
     assert [path.name for path in notebooks.keep_edits()] == ["01_first.py"]
     assert "factor = 3" in (project / "notebooks/01_first.py").read_text()
+
+
+def test_a_cohort_is_read_again_only_when_a_file_is_touched(tmp_path, monkeypatch):
+    cohort, read = tmp_path / "c", []
+    (cohort / "sub-1").mkdir(parents=True)
+    (cohort / "sub-1" / "image.nii.gz").write_bytes(b"voxels")
+    monkeypatch.setattr(book, "check_cohort", lambda folder: read.append("check") or [])
+    prints = book.files_fingerprint
+    monkeypatch.setattr(book, "files_fingerprint", lambda *a, **o: read.append("print") or prints(*a, **o))
+
+    def look():
+        return book.is_in_order(cohort, tmp_path / "r"), book.cohort_fingerprint(cohort, tmp_path / "r")
+
+    first = look()
+    assert look() == first
+    assert first[0]
+    assert read == ["check", "print"]
+    os.utime(cohort / "sub-1" / "image.nii.gz", (1, 1))
+    assert look() == first  # the same content
+    assert read == ["check", "print"] * 2
+    (cohort / "sub-1" / "image.nii.gz").write_bytes(b"others")
+    assert look()[1] != first[1]
+
+
+def test_the_space_that_copies_take_is_told_by_the_voxels_of_some_images(tmp_path, monkeypatch):
+    sizes = {"T1w": 10**9, "T2w": 3 * 10**9}
+    for number in range(4):
+        for suffix in sizes:
+            path = tmp_path / f"sub-{number}" / "anat" / f"sub-{number}_{suffix}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    def volume(path):
+        return SimpleNamespace(image=SimpleNamespace(size=sizes[path.name.split("_")[1].split(".")[0]]))
+
+    monkeypatch.setattr(book, "read_volume", volume)
+    monkeypatch.setattr(book.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(book.shutil, "disk_usage", lambda folder: SimpleNamespace(free=7e9))
+    said = book.disk_space(tmp_path, SimpleNamespace(sequences=("t1w", "t2w")))
+    assert said.startswith("8 images: prepared copies take about 19.2 GB of the 7 GB that are free")

@@ -113,6 +113,9 @@ BAD_CELLS = [
     ("patient_id", "A_1", "letters and digits"),
     ("patient_id", "A" * 65, "more than 64"),
     ("patient_id", "A" * 300, "300 letters"),
+    ("patient_id", "张-1", "let 'npcbook import table' do so"),
+    ("age", "46,5", "write 46.5."),
+    ("ccnd_mg_m2", "1,200", "write 1200."),
     ("cohort", "", "empty"),
     ("cohort", "test", "training, validation"),
     ("age", "-3", "from 1"),
@@ -198,10 +201,19 @@ def test_numbers_of_the_table_are_read_to_the_last_bit(table_only):
     assert "'1_0'; allowed are numbers" in str(check_cohort(table_only)[0])
 
 
-def test_a_decimal_comma_is_explained(table_only):
-    edit(table_only, 4, "age", "46,5")
+def test_codes_that_pandas_wrote_as_floats_are_read_as_codes(table_only):
+    before, path = read_cohort(table_only).patients, table_only / "participants.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    codes = ["center", "rene", "dm_event", "os_event"]
+    table.assign(**{name: table[name] + ".0" for name in codes}).to_csv(path, sep="\t", index=False)
+    pd.testing.assert_frame_equal(read_cohort(table_only).patients, before)
+
+
+def test_the_id_of_bids_alone_is_told_what_it_lacks(table_only):
+    path = table_only / "participants.tsv"
+    pd.read_csv(path, sep="\t", dtype=str).drop(columns="patient_id").to_csv(path, sep="\t", index=False)
     (problem,) = check_cohort(table_only)
-    assert "write 46.5" in problem.message
+    assert problem.message == "the column is missing: add it: it is participant_id without 'sub-'."
 
 
 def test_the_description_that_the_documentation_shows_is_accepted(table_only):

@@ -134,6 +134,54 @@ def test_folders_without_a_row_and_without_sub_are_told(folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("anat/{}_T1w.nii", "sub-{}/anat"),
+        ("anat/{}_T1.nii.gz", "sub-{}/anat"),
+        ("{}_T1w.nii.gz", "sub-{}"),
+        ("ses-01/anat/{}_T1w.nii.gz", "sub-{}/ses-01/anat"),
+        ("T1/IM0001", "sub-{}/T1"),
+    ],
+)
+def test_images_of_another_name_are_told_in_one_line(folder, name, line):
+    for patient in ids(folder):
+        path = folder / f"sub-{patient}" / name.format(f"sub-{patient}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image_path(folder, patient, "t1w").rename(path)
+    (said,) = in_short(find_doubts(folder, images=False))
+    first = ids(folder)[0]
+    assert said.startswith(
+        f"{line.format(first)}, row 2: nothing reads '{path.name}'".replace(patient, first)
+    )
+    assert f"npcbook import images {folder} --out" in said
+    assert f"({PATIENTS - 1} more like it" in said
+
+
+def test_contours_of_another_name_are_told_and_other_sequences_beside_whole_patients_are_not(folder):
+    first, second = ids(folder)[:2]
+    path = mask_path(folder, first, "t1w")
+    path.rename(path.with_name(path.name.replace("_dseg", "_mask")))
+    shutil.copy(
+        image_path(folder, second, "t1w"), image_path(folder, second, "t1w").with_name("flair.nii.gz")
+    )
+    (said,) = find_doubts(folder, images=False)
+    assert str(said).startswith(f"derivatives/masks/sub-{first}/anat, row 2: nothing reads")
+
+
+def test_contours_of_one_voxel_are_told(folder):
+    for path in (image_path(folder, ids(folder)[0], "t1w"), mask_path(folder, ids(folder)[0], "t1w")):
+        picture = sitk.ReadImage(str(path))
+        if path.name.endswith("dseg.nii.gz"):
+            picture *= 0
+            picture[3, 3, 3] = 1
+        picture.SetSpacing([0.5, 0.5, 4.0])
+        sitk.WriteImage(picture, str(path))
+    (said,) = [line for line in messages(folder) if "voxel(s)" in line]
+    assert "sub-" + ids(folder)[0] in said
+    assert "has 1 voxel(s): leave contours out that nobody drew" in said
+
+
 def test_an_image_of_few_grey_levels_is_told(folder):
     for patient in ids(folder)[:10]:
         path = image_path(folder, patient, "t1w")

@@ -1,6 +1,7 @@
 """Tables as hospitals have them become exactly the participants that were meant, or say why they cannot."""
 
 import json
+import re
 import stat
 
 import pandas as pd
@@ -9,10 +10,10 @@ import pytest
 from npcbook.__main__ import main
 from npcbook.cohort.importing.dates import read_dates
 from npcbook.cohort.importing.guess import read_name
-from npcbook.cohort.importing.keys import key_path, read_key, write_key
+from npcbook.cohort.importing.keys import alike, key_path, read_key, safe_ids, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
-from npcbook.cohort.importing.values import dictionary, guess_level, read_numbers
+from npcbook.cohort.importing.values import dictionary, guess_level, legend, read_numbers
 
 TODAY = pd.Timestamp(2024, 6, 30)
 
@@ -204,6 +205,48 @@ def test_a_registry_with_lengths_in_days_and_no_dates(hospital):
         "r2|1|training|female|T1|N1|13.142|1|26.283|1|",
         "r3|1|training|female|T2|N0|2.957|0|2.957|0|",
     ]
+
+
+CODES = """\
+id,hospital,age,t,n,ENE,chemo,ebv,exclusion,site code,os_months,dead,dmfs_months,dm,mutation
+1,1,45,1,1,2,1,1,0,9,60,0,60,0,0
+2,1,50,2,0,0,0,0,0,9,40,1,30,1,0
+3,2,55,2,1,1,1,1,0,9,70,0,50,1,1
+4,2,60,1,1,0,0,0,0,3,80,0,80,0,0
+5,2,65,2,1,0,1,1,3,9,20,1,10,1,0
+10,2,,1,0,,,,,9,75,0,75,0,1
+"""
+SITE = [("\n  exclude:", "\n  exclude:\n    - {reason: other site, column: site code, values: ['3']}\n    #")]
+
+
+@pytest.mark.parametrize("written", ["1", "1.0", "1.00", "1.000", "1,0"])
+@pytest.mark.parametrize("in_map", [False, True])
+def test_codes_with_decimals_of_zero_are_the_codes_in_every_column_and_in_the_map(hospital, written, in_map):
+    text = CODES.replace(",", ";") if "," in written else CODES
+    text = re.sub(r"(?<=\d)(?=[;,\n])", written[1:], text)
+    out, status, lines = hospital({"codes.csv": text.encode()}, SITE)
+    if in_map:  # as somebody writes it who looks into the file
+        path = out / "map.yml"
+        path.write_text(re.sub(r"'(\d)'", rf"'\1{written[1:4]}'", path.read_text("utf-8")), "utf-8")
+        out, status, lines = hospital({"codes.csv": text.encode()})
+    assert status == 0, lines
+    assert participants(out) == [
+        "patient_id|center|cohort|age|t_stage|n_stage|ebv_dna|rene|chemotherapy|dmfs_months|dm_event|os_months"
+        "|os_event|exclusion",
+        "1|1|training|45|T1|N1|detectable|2|unspecified|60|0|60|0|",
+        "2|1|training|50|T2|N0|undetectable|0|none|30|1|40|1|",
+        "3|2|training|55|T2|N1|detectable|1|unspecified|50|1|70|0|",
+        "4|2|training|||||||||||other site",
+        "5|2|training|||||||||||3",
+        "10|2|training||T1|N0||||75|0|75|0|",
+    ]
+
+
+def test_empty_events_are_not_denied_where_a_code_beside_them_is_not_understood(hospital):
+    table = b"id,os_months,dead,dmfs_months,dm\na,10,1,10,\nb,20,0,20,2\nc,30,0,30,1\n"
+    out, status, _ = hospital({"codes.csv": table})
+    assert status == 3  # which of 1 and 2 is the event
+    assert "        '':   # 1 empty" in (out / "map.yml").read_text("utf-8")
 
 
 DATES = """\
@@ -439,6 +482,23 @@ def test_dates_are_read_in_the_form_of_their_column(cells, order, first):
 def test_numbers_are_read_by_the_decimal_sign_of_their_table(cell, decimal, number):
     value = read_numbers(pd.Series([cell]), decimal).values[0]
     assert pd.isna(value) if number is None else value == number
+
+
+def test_what_decimals_or_numbers_stand_before_is_never_taken_for_a_level():
+    rene, stages = (dictionary()["columns"][name]["levels"] for name in ("rene", "n_stage"))
+    assert [guess_level(word, rene, {}) for word in ("1.0", "0.5", "2.1", "1.", "1: 0")] == ["?"] * 5
+    assert [guess_level(word, stages, {}) for word in ("N1.0", "1.0", "3. 0")] == ["?"] * 3
+    assert [guess_level(word, stages, {}) for word in ("N: 1", "2) N1", "1=N0")] == ["N1", "N1", "N0"]
+    for name in ("Sex (1.0=male, 2.0=female)", "Sex (1=male, 2=female)", "性别(1.0male 2.0=female)"):
+        assert legend(name).get("0") is None
+    assert legend("性别(1.0男2.0女)") == legend("性别(1男2女)") == {"1": "男", "2": "女"}
+
+
+def test_ids_of_bids_and_ids_with_decimals_are_those_of_their_images():
+    assert safe_ids(["sub-001", "sub-002"], {}) == {"sub-001": "001", "sub-002": "002"}
+    assert safe_ids(["sub-001", "001"], {}) == {"sub-001": "P001", "001": "P002"}
+    assert alike("sub-001") == alike("001") == alike("1.0") == "1"
+    assert alike("10") == "10"
 
 
 @pytest.mark.parametrize(

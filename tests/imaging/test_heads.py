@@ -72,6 +72,16 @@ def test_the_penalty_grows_when_there_is_nothing_to_learn(cohort):
     assert informed.penalty < blind.penalty
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("events", [1, 2])
+def test_one_or_two_events_give_a_finite_head_without_a_warning(cohort, events):
+    features, time, event = (part[:40] for part in cohort)
+    event = np.where(np.cumsum(event) <= events, event, 0)
+    assert event.sum() == events
+    head = fit_ridge(features, time, event, rng=np.random.default_rng(0))
+    assert np.isfinite(head.risk(features)).all()
+
+
 def test_out_of_fold_risk_of_noise_is_chance():
     rng = np.random.default_rng(8)
     found = []

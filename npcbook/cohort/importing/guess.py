@@ -270,7 +270,7 @@ def _event(guess: _Guess, event: str, entry: dict, times: list[str], has_last: b
             for level, pattern in dictionary()["events"].items()
         }
         found = _levels(codes[0], text, patterns, "event")
-        said = any(line.partition("  #")[0].endswith("'0'") for line in found)
+        said = any(line.partition("  #")[0].endswith(("'0'", '"?"')) for line in found)
         empty = f"        '': {'' if said else 0}  # {(text == '').sum()} empty"
         lines += [f"{found[0]}  # 1 it happened, 0 it did not{others}", *found[1:]]
         lines += [empty] if (text == "").any() else []

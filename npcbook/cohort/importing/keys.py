@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from npcbook.cohort.table import whole
 from npcbook.store import atomic_path
 
 
@@ -47,9 +48,9 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
         Ids that have theirs already (`read_key`) and keep it, also where signs or zeros before them differ.
     new : bool
         Whether all get new ones (P001, …), which say nothing to whom the cohort is given. Otherwise an id
-        keeps its letters and digits, as long as these differ.
+        keeps its letters and digits, as long as these differ, without the ``sub-`` of BIDS before them.
     """
-    letters = {given: re.sub(r"[^A-Za-z0-9]", "", given) for given in ids}
+    letters = {given: re.sub(r"(?i)^sub-(?=.)|[^a-z0-9]", "", given) for given in ids}
     distinct = len({safe.lower() for safe in letters.values()}) == len(ids) and all(letters.values())
     if not new and not known and distinct and all(given.isascii() for given in ids):
         return letters
@@ -62,5 +63,5 @@ def safe_ids(ids: list[str], known: dict[str, str], *, new: bool = False) -> dic
 
 
 def alike(given: str) -> str:
-    """Return an id without signs, the case of letters, and zeros before it."""
-    return "".join(filter(str.isalnum, given)).lower().lstrip("0")
+    """Return an id without signs, the case of letters, zeros and ``sub-`` before it, and decimals of zero."""
+    return "".join(filter(str.isalnum, whole(given.lower().removeprefix("sub-")))).lstrip("0")

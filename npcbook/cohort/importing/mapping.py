@@ -7,12 +7,20 @@ from pathlib import Path
 
 import yaml
 
+from npcbook.cohort.table import whole
 from npcbook.store import atomic_path, read_outside_text
 
 TOP = """\
 # How the hospital's own words and files become a cohort: one section for each import command. What the
 # command guessed stands beside what it was guessed from. Correct it, then give the same command again.
 """
+
+
+class _Loader(yaml.BaseLoader):
+    """Reads scalars as text, and 1.0 as 1, as the cells of tables are read."""
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> str:
+        return whole(super().construct_scalar(node))
 
 
 def read_section(path: Path, name: str) -> dict | None:
@@ -28,8 +36,9 @@ def read_section(path: Path, name: str) -> dict | None:
     Returns
     -------
     dict or None
-        Every scalar as text, as it is written (``Yes``, ``01``; nothing is the empty text), so that no code
-        of the hospital turns into something else; None where there is no such section yet.
+        Every scalar as text, as it is written (``Yes``, ``01``; nothing is the empty text; but ``1.0`` is
+        ``1``), so that no code of the hospital turns into something else; None where there is no such section
+        yet.
 
     Raises
     ------
@@ -39,7 +48,7 @@ def read_section(path: Path, name: str) -> dict | None:
     if not path.exists():
         return None
     try:
-        sections = yaml.load(read_outside_text(path, "bytes of a description"), yaml.BaseLoader) or {}
+        sections = yaml.load(read_outside_text(path, "bytes of a description"), _Loader) or {}
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 
+from npcbook.cohort.table import whole
 from npcbook.store import CONTROLS, check_limit, check_regular
 
 #: What leaves a cell empty, whatever the column; compared without regard to case.
@@ -29,7 +30,7 @@ class Source:
     name : str
         File name, with ``#sheet`` where the file has several.
     table : pandas.DataFrame
-        Cells as text, trimmed, full-width letters made plain, empty where nothing is known.
+        Cells as text, trimmed, full-width letters made plain, 1.0 as 1, empty where nothing is known.
     decimal : str
         ``","`` or ``"."``: what stands before the decimals.
     said : str
@@ -176,7 +177,7 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     width = max(map(len, rows))
     for what, found in (("rows", len(rows)), ("columns", width), ("cells", len(rows) * width)):
         check_limit(what, found, name)
-    names = _unique([*rows[top], *[""] * (width - len(rows[top]))])
+    names = _unique([*map(whole, rows[top]), *[""] * (width - len(rows[top]))])
     cells = [[*row, *[""] * (width - len(row))] for row in rows[top + 1 :]]
     table = pd.DataFrame(cells, columns=names, dtype=str)
     # A header may stand again below, and under it what its columns are called elsewhere.
@@ -188,7 +189,7 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     above = f", {top} line(s) above the column names left out" if top else ""
     written = f"decimals after a {'comma' if decimal == ',' else 'point'}"
     said = f"{said}; {len(table)} rows, {table.shape[1]} columns, {written}{above}"
-    return Source(name, table.reset_index(drop=True), decimal, said)
+    return Source(name, table.map(whole, decimal=decimal).reset_index(drop=True), decimal, said)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -16,6 +16,8 @@ from npcbook.cohort.importing.tables import plain
 IN_MONTHS = {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "months": 1.0, "years": 12.0}
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+|\s*[x×*]\s*10\s*\^?\s*[+-]?\d+)?"
 _CELL = re.compile(rf"([<>≤≥]?=?)\s*({_NUMBER})(?:\s*[-–~]\s*({_NUMBER}))?\s*(\+?)\s*(.*)", re.IGNORECASE)
+#: What stands before a word to number or name it (1., a), T:); a digit behind another is a number's decimal.
+_NUMBERED = re.compile(r"^(?:[^\W\d]{1,2}\s*[:=.、)]\s*(?=.)|\w{1,2}\s*[:=.、)]\s*(?=[^\d\s]))")
 _GROUPED = {
     ".": re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d,])"),
     ",": re.compile(r"(?<![\d,])\d{1,3}(?:\.\d{3})+(?![\d.])"),
@@ -107,8 +109,8 @@ def time_unit(text: str) -> str:
 
 def legend(name: str) -> dict[str, str]:
     """Return the codes that a column's name explains: ``Sex (1=male, 2=female)``, ``性别(1男2女)``."""
-    pairs = re.findall(r"(\w+)\s*[=:]\s*([^\s,;、)\]/]+)", plain(name))
-    bare = re.findall(r"(\d)([一-鿿]+)", plain(name))
+    pairs = re.findall(r"(\w+)(?:\.0+)?\s*[=:]\s*([^\s,;、)\]/]+)", plain(name))
+    bare = re.findall(r"(\d)(?:\.0+)?([一-鿿]+)", plain(name))
     return {code: word.casefold() for code, word in pairs or bare * (len(bare) > 1)}
 
 
@@ -125,7 +127,7 @@ def guess_level(value: str, patterns: dict[str, str], codes: dict[str, str]) -> 
         What codes stand for (`legend`).
     """
     word = codes.get(value, value).casefold()
-    for candidate in dict.fromkeys([word, re.sub(r"^\w{1,2}\s*[:=.、)]\s*", "", word)]):
+    for candidate in dict.fromkeys([word, _NUMBERED.sub("", word)]):
         for level, pattern in patterns.items():
             if candidate and re.fullmatch(pattern, candidate, re.IGNORECASE):
                 return level
