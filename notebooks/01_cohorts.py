@@ -646,7 +646,7 @@ if truth is not None and own in draws.index:
         "sees no univariable ratio. Everything is in [the datasheet](#datasheet-draw)."
     )
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 parts = (
     f"the {c} cohort had {len(g)} patients with {n_events[c]} {EVENTS.lower()}" for c, g in groups.items()

@@ -658,7 +658,7 @@ cross-validated error made the score.
 # printed one shows less: the printed limits are wide<span class="planted">, and on a synthetic cohort
 # agreement shows only that the pipeline recovers what was planted</span>.
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -675,7 +675,7 @@ each centre takes the combined signature's validation C-index from {or_dash(befo
 """)
 chapter.takeaway(5, f"{conclusion} ([centres](#radiomics-centres)).")
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -652,7 +652,7 @@ if truth is not None:
         if rank == design.shape[1]:
             chapter.record(f"table2.multivariable.{name}", np.exp(slope), track="truth")
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

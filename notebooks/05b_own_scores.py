@@ -180,7 +180,7 @@ if OWN:
 # Its risk groups stand in [chapter 06](06_km.ipynb), whether predicted risks are right in [chapter
 # 09b](09b_model_worth.ipynb).
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

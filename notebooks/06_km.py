@@ -508,7 +508,7 @@ chapter.figure("cutoffs", fig, alt)
 # that many cut-offs do almost equally well; which of them wins is then chance. A maximum at the very edge
 # says that the best division may lie beyond what `min_fraction` allows.
 
-# %%
+# %% tags=["hide-output"]
 rows = []
 for model, cut in cuts.items():
     row = {"model": LABELS[model], "cut-off": format_number(cut.value, 3)}
@@ -654,7 +654,7 @@ chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how th
 # patients at high risk, so its ratio may differ without any {term}`optimism`. Better than any cut-off is the
 # score as it is: a cut treats a patient just above it like the worst, and one just below like the best.
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -545,7 +545,7 @@ chapter.takeaway(
     f"{free['chemoradiotherapy']} and {free['radiotherapy']} ([T2N0](#subgroups-t2n0)).",
 )
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -620,7 +620,7 @@ chapter.say(
     f"{format_number(100 * main['power, printed'], 0)} %."
 )
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -558,7 +558,7 @@ chapter.table("imputation", shown, "Multivariable model of distant metastasis, t
 # values. Imputation in turn assumes that what is missing can be told from what is known: if, say, EBV DNA
 # was measured in those who looked ill, and this is not in the table, both columns are wrong.
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

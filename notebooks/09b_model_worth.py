@@ -662,7 +662,7 @@ links[""] = "not done: no patients took part"
 lines = "\n".join(f"| {item} | {links[name]} | {text} |" for item, (name, text) in ITEMS.items())
 chapter.say(f"| item | here | in print |\n| --- | --- | --- |\n{lines}")
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]

@@ -669,7 +669,7 @@ chapter.say(
 #
 # What these data could not give, if anything, is listed here with the reason.
 
-# %%
+# %% tags=["hide-output"]
 chapter.not_estimable()
 
 # %% [markdown]
