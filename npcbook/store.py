@@ -280,6 +280,14 @@ def check_limit(what: str, found: int, path: str | os.PathLike) -> None:
         )
 
 
+def whole(text: str, decimal: str = ".") -> str:
+    """Return a number as the integer that it is where its decimals are zeros (1.0, 1,00); else the text.
+
+    Three zeros are decimals behind the table's decimal sign alone: behind the other, they are thousands.
+    """
+    return re.sub(rf"^([+-]?\d+)(?:[.,]00?|\{decimal}0+)$", r"\1", text)
+
+
 def read_outside_text(path: str | os.PathLike, limit: str) -> str:
     """Read a text file that someone else wrote: a regular file, of limited size, in UTF-8, without controls.
 

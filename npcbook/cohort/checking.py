@@ -97,11 +97,9 @@ def _orientation_problems(folder: Path, sequence: str, found: list[tuple[int, st
     for row, patient_id, turn in found:
         if turn != most:
             file = str(image_path(folder, patient_id, sequence).relative_to(folder))
-            message = (
-                f"its axes run {turn}, and those of {others} {most}, so that the networks would see it "
-                f"turned: re-orient image and contours with sitk.DICOMOrient(image, {most!r})."
-            )
-            problems.append(Problem(row, "", file, message))
+            said = f"its axes run {turn}, and those of {others} {most}: the networks would see it turned"
+            remedy = f"re-orient image and contours with sitk.DICOMOrient(image, {most!r})."
+            problems.append(Problem(row, "", file, f"{said}; {remedy}"))
     return problems
 
 

@@ -20,9 +20,8 @@ from npcbook.words import SEQUENCES
 OTHER_FIELD = 1.4
 #: Patients whose voxels are looked at: a wrong export is wrong in all, or in all of a hospital.
 LOOKED_AT = 40
-FEWEST_LEVELS = 5
-#: Volume in mm^3: less is no tumour that could be drawn.
-SMALLEST = 50
+#: Grey levels, and mm^3 of contours, of which any image and any drawn tumour have more.
+FEWEST_LEVELS, SMALLEST = 5, 50
 #: What images are called, and ends of files that hold none.
 NAMES = "'sub-<patient_id>/anat/sub-<patient_id>_T1w.nii.gz' (of T2 _T2w, with contrast _ce-gadolinium_T1w)"
 ASIDE = (".json", ".tsv", ".csv", ".txt", ".md", ".png", ".bval", ".bvec")
@@ -54,8 +53,7 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
         patients = pd.Series(table.index, index=table["patient_id"]).map(_row).drop("", errors="ignore")
     except (FileNotFoundError, ValueError, KeyError):
         return found
-    found += [*_years(table), *_strange_folders(folder, set(patients.index))]
-    found += _strange_files(folder, patients)
+    found += [*_years(table), *_strange_folders(folder, patients), *_strange_files(folder, patients)]
     if images:
         found += [*_copies(folder, patients), *_pictures(folder, patients), *_voxels(folder, patients)]
     return found
@@ -113,7 +111,7 @@ def _years(table: pd.DataFrame) -> Iterator[Problem]:
             yield Problem(None, name, "participants", said)
 
 
-def _strange_folders(folder: Path, patients: set[str]) -> Iterator[Problem]:
+def _strange_folders(folder: Path, patients: pd.Series) -> Iterator[Problem]:
     """Yield folders of nobody in the table, and folders of images that lack ``sub-`` in their name."""
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         if path.name.startswith("sub-"):
@@ -131,9 +129,7 @@ def _strange_files(folder: Path, patients: pd.Series) -> Iterator[Problem]:
         files = [file for place in {path.parents[1] for path in read} for file in place.rglob("*")]
         found = {f for f in files if f.is_file() and f.name[0] != "." and not f.name.endswith(ASIDE)}
         for first in sorted(found - read)[:1] if not found >= read else ():
-            said = (
-                f"nothing reads '{first.name}' ({len(found - read)} such files): an image is called {NAMES}."
-            )
+            said = f"nothing reads '{first.name}' ({len(found - read)} such): images are called {NAMES}."
             said += f" Copy the table into NEW, and 'npcbook import images {folder} --out NEW' names them so."
             yield Problem(row, "", str(first.parent.relative_to(folder)), said)
 

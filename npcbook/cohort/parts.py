@@ -73,9 +73,8 @@ class Parts:
         lines += [f"no {cohort} cohort" for cohort in COHORTS if cohort not in self.patients]
         total = sum(self.patients.values())
         if any(self.images.values()):
-            found = (
-                f"{DISPLAY_NAMES[s]} {self.images[s]} ({self.contours[s]} with contours)" for s in self.images
-            )
+            names, drawn = DISPLAY_NAMES, self.contours
+            found = (f"{names[s]} {n} ({drawn[s]} with contours)" for s, n in self.images.items())
             lines.append(f"images, of {total} patients: {', '.join(found)}")
         if self.unknown:
             lines.append("unknown: " + ", ".join(f"{name} {n}" for name, n in self.unknown.items()))
@@ -128,9 +127,7 @@ def read_parts(folder: str | os.PathLike, *, scored: bool = False) -> Parts:
     """
     cohort = read_cohort(folder)
     patients, files = cohort.analysed, _files(cohort.folder, cohort.analysed["patient_id"])
-    given = {
-        name: columns for name, columns in ENDPOINTS.items() if patients[[*columns]].notna().all(axis=None)
-    }
+    given = {name: pair for name, pair in ENDPOINTS.items() if patients[[*pair]].notna().all(axis=None)}
     groups = {name: part for name in COHORTS if len(part := patients[patients["cohort"] == name])}
     some = files["image"].any(axis=1)
     both = (files["image"] & files["contours"]).groupby(patients["cohort"]).sum()
@@ -159,12 +156,11 @@ def _learnt(images: pd.DataFrame, contoured: pd.Series) -> list[str]:
 
 def _files(folder: Path, patients: pd.Series) -> dict[str, pd.DataFrame]:
     """Return which image and contours of each patient (rows) and sequence (columns) are there."""
-    return {
-        what: pd.DataFrame(
-            {s: [path(folder, patient, s).exists() for patient in patients] for s in SEQUENCES}, dtype=bool
-        )
-        for what, path in {"image": image_path, "contours": mask_path}.items()
-    }
+    found = {}
+    for what, path in {"image": image_path, "contours": mask_path}.items():
+        there = {s: [path(folder, patient, s).exists() for patient in patients] for s in SEQUENCES}
+        found[what] = pd.DataFrame(there, dtype=bool)
+    return found
 
 
 def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[str]) -> Iterable[str]:

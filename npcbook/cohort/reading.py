@@ -147,6 +147,7 @@ def read_description(folder: str | os.PathLike) -> dict:
 def description_problems(description: dict) -> list[str]:
     """Return what is wrong with a cohort's description, as ends of sentences."""
     name, remark = description.get("Name"), description.get("Remark", "")
+    complete, stages = description.get("Complete", True), description.get("eligibility", ANY)
     said = {
         'has no "Name": give the cohort one.': name is None or name == "",
         'has a "Name" that is not a line of at most 200 letters: write one.': name not in (None, "")
@@ -154,13 +155,10 @@ def description_problems(description: dict) -> list[str]:
         'has no "synthetic": write true or false.': not isinstance(description.get("synthetic"), bool),
         'has a "Remark" that is not a line of text: write one, or leave it out.': remark != ""
         and not _is_line(remark),
-        'has a "Complete" that is neither true nor false.': not isinstance(
-            description.get("Complete", True), bool
-        ),
-        f'has another "eligibility" than "{STAGE_II}" or "{ANY}".': description.get("eligibility", ANY)
-        not in (STAGE_II, ANY),
+        'has a "Complete" that is neither true nor false.': not isinstance(complete, bool),
+        f'has another "eligibility" than "{STAGE_II}" or "{ANY}".': stages not in (STAGE_II, ANY),
         "was not written to its end (interrupted): write the cohort again, the synthetic one with 'python -m "
-        "npcbook simulate'.": description.get("Complete") is False,
+        "npcbook simulate'.": complete is False,
     }
     return [message for message, wrong in said.items() if wrong]
 

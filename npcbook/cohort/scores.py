@@ -10,8 +10,8 @@ import pandas as pd
 
 from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.tables import read_tables
-from npcbook.cohort.table import _numbers, _read_text, _table_path, whole
-from npcbook.store import project_path
+from npcbook.cohort.table import _numbers, _read_text, _table_path
+from npcbook.store import project_path, whole
 from npcbook.words import LABELS
 
 #: File of scores in a cohort's folder.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS, TINY, Column
-from npcbook.store import check_limit, read_outside_text
+from npcbook.store import check_limit, read_outside_text, whole
 from npcbook.words import COHORTS, ENDPOINTS
 
 LONGEST_ID = 64  # names of files end with it
@@ -54,23 +54,17 @@ def _table_path(folder: Path) -> Path:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """Read the table as text, spaces trimmed and 1.0 as 1, so that a code is judged as it was written.
+    """Read the table as text, spaces trimmed and a code 1.0 as 1, so that it is judged as it was written.
 
     Its index is the line in the file less 2; ValueError, naming the line, if it is no table.
     """
     table = read_text_table(path, "\t" if path.suffix == ".tsv" else ",")
-    table = table.replace(list(NOT_GIVEN), "").map(whole)
+    table = table.replace(list(NOT_GIVEN), "")
+    codes = table.columns.difference([column.name for column in COLUMNS if column.is_number])
+    table[codes] = table[codes].map(whole)
     for column in {"ldh", "ebv_dna"} & set(table):
         table[column] = table[column].replace("", "missing")
     return table
-
-
-def whole(text: str, decimal: str = ".") -> str:
-    """Return a number as the integer that it is where its decimals are zeros (1.0, 1,00); else the text.
-
-    Three zeros are decimals behind the table's decimal sign alone: behind the other, they are thousands.
-    """
-    return re.sub(rf"^([+-]?\d+)(?:[.,]00?|\{decimal}0+)$", r"\1", text)
 
 
 def read_text_table(path: Path, separator: str) -> pd.DataFrame:
@@ -105,9 +99,8 @@ def read_text_table(path: Path, separator: str) -> pd.DataFrame:
                 lines.append(reader.line_num - 2)
                 _check_row(path, lines[-1], rows)
     except csv.Error as error:
-        raise ValueError(
-            f"{path}, row {reader.line_num}: {error}; close the quotes, or double them."
-        ) from error
+        said = f"{path}, row {reader.line_num}: {error}; close the quotes, or double them."
+        raise ValueError(said) from error
     if not rows:
         raise ValueError(f"{path} is empty: write a header and a row for each patient.")
     return pd.DataFrame(rows[1:], columns=rows[0], index=lines[1:], dtype=str)
@@ -144,10 +137,10 @@ def _typed(text: pd.DataFrame, eligibility: str | None = None) -> pd.DataFrame:
     table = table.reindex(columns=dict.fromkeys([*names, *table]), fill_value="")
     for column in (column for column in COLUMNS if column.name in table and not column.extra):
         values = table[column.name].mask(table[column.name] == "", DEFAULTS.get(column.name, np.nan))
-        table[column.name] = values if column.kind is str else _numbers(values).astype(float)
+        table[column.name] = values if column.kind is str else _numbers(values)
     for column in (column for column in COLUMNS if column.name in table and column.extra):
         if column.kind is not str:
-            table[column.name] = _numbers(table[column.name]).astype(float)
+            table[column.name] = _numbers(table[column.name])
     without = table["chemotherapy"].isin(["none", "other"]) & table["ccnd_mg_m2"].isna()
     table["ccnd_mg_m2"] = table["ccnd_mg_m2"].mask(without, 0.0)
     reasons = _ineligible(text, eligibility)
@@ -212,8 +205,7 @@ def _missing_columns(table: pd.DataFrame) -> _Found:
         if name not in table and name in others:
             yield None, name, f"the column is missing; found {others[name]}: rename it to {name}."
         elif name not in table and column.required:
-            said = ": it is participant_id without 'sub-'" if "participant_id" in table else ""
-            yield None, name, f"the column is missing: add it{said}."
+            yield None, name, "the column is missing: add it (it is BIDS's participant_id without 'sub-')."
 
 
 def _no_follow_up(table: pd.DataFrame) -> _Found:
@@ -238,10 +230,8 @@ def _beyond(table: pd.DataFrame, eligibility: str | None) -> _Found:
     t, n = (table.get(name, pd.Series("", table.index)) for name in ("t_stage", "n_stage"))
     remedy = f'write "eligibility": "{ANY}" (analysed) or "{STAGE_II}" (left out) in dataset_description.json'
     for i in table.index[_not_stage_ii(t, n)] if eligibility is None else ():
-        message = (
-            f"is {t[i]} with {n[i]}, not stage II as in the paper: {remedy}, or give a reason in exclusion."
-        )
-        yield i, "t_stage", message
+        said = f"is {t[i]} with {n[i]}, not stage II as in the paper"
+        yield i, "t_stage", f"{said}: {remedy}, or give a reason in exclusion."
 
 
 def _row(index: int) -> int:
@@ -290,12 +280,8 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
         yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
     for i in ids.index[~ids.str.fullmatch(PATIENT_ID) & (ids != "")]:
         shown = repr(ids[i]) if len(ids[i]) <= LONGEST_ID else f"{ids[i][:10]!r}…, {len(ids[i])} letters,"
-        remedy = "rename it, or let 'npcbook import table' do so, which keeps a key"
-        yield (
-            i,
-            "patient_id",
-            f"{shown} has other than letters and digits, or more than {LONGEST_ID}: {remedy}.",
-        )
+        said = f"has other than letters and digits, or more than {LONGEST_ID}: rename it, or let"
+        yield i, "patient_id", f"{shown} {said} 'npcbook import table' do so, which keeps a key."
 
 
 def _contradictions(table: pd.DataFrame) -> _Found:

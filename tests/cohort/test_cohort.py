@@ -213,7 +213,7 @@ def test_the_id_of_bids_alone_is_told_what_it_lacks(table_only):
     path = table_only / "participants.tsv"
     pd.read_csv(path, sep="\t", dtype=str).drop(columns="patient_id").to_csv(path, sep="\t", index=False)
     (problem,) = check_cohort(table_only)
-    assert problem.message == "the column is missing: add it: it is participant_id without 'sub-'."
+    assert problem.message == "the column is missing: add it (it is BIDS's participant_id without 'sub-')."
 
 
 def test_the_description_that_the_documentation_shows_is_accepted(table_only):

@@ -51,10 +51,8 @@ def fill_contours(contours: Sequence[np.ndarray], shape: tuple[int, int]) -> np.
     np.add.at(crossed, (row[inner], np.ceil(x[inner]).clip(0, shape[1]).astype(int)), 1)
     flat = (y1 - y0 <= 2 * ON_LINE)[edge]
     reach = np.where(flat, np.abs(x1 - x0)[edge], 0.0)
-    low, high = (
-        np.where(flat, np.minimum(x0, x1)[edge], x),
-        np.where(flat, np.minimum(x0, x1)[edge] + reach, x),
-    )
+    low = np.where(flat, np.minimum(x0, x1)[edge], x)
+    high = np.where(flat, np.minimum(x0, x1)[edge] + reach, x)
     for at, begin, end in zip(row, np.ceil(low - ON_LINE), np.floor(high + ON_LINE), strict=True):
         on_line[at, int(max(begin, 0)) : int(max(end + 1, 0))] = True
     return (np.cumsum(crossed, axis=1)[:, :-1] % 2 == 1) | on_line
@@ -119,9 +117,8 @@ def _doubts(mask: np.ndarray, off: int) -> list[str]:
 
 def _corners(grid: sitk.Image, frame: sitk.Image) -> np.ndarray:
     """Return where the corners of a grid lie in voxels of another's frame, shape (8, 3)."""
-    ends = np.stack(np.meshgrid(*[(0, size - 1) for size in grid.GetSize()], indexing="ij"), -1).reshape(
-        -1, 3
-    )
+    axes = [(0, size - 1) for size in grid.GetSize()]
+    ends = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     return np.array(
         [
             frame.TransformPhysicalPointToContinuousIndex(grid.TransformIndexToPhysicalPoint(end.tolist()))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from npcbook.cohort.table import whole
-from npcbook.store import atomic_path
+from npcbook.store import atomic_path, whole
 
 
 def key_path(folder: Path) -> Path:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from npcbook.cohort.table import whole
-from npcbook.store import atomic_path, read_outside_text
+from npcbook.store import atomic_path, read_outside_text, whole
 
 TOP = """\
 # How the hospital's own words and files become a cohort: one section for each import command. What the

@@ -121,11 +121,8 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     ValueError
         If there is nothing, or a path does not match the expression.
     """
-    files = [
-        p
-        for p in sorted(source.rglob("*"))
-        if p.is_file() and not any(x[0] == "." for x in p.relative_to(source).parts)
-    ]
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    files = [path for path in files if not any(x[0] == "." for x in path.relative_to(source).parts)]
     pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     series = find_series(set(files) - set(pictures))
     if not pictures and not series:

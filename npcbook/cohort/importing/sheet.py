@@ -73,11 +73,8 @@ def draw_patient(folder: Path, patient: str) -> Image.Image:
         except (ValueError, RuntimeError):
             volume, said = None, "cannot be read"
         if volume is not None:
-            areas = (
-                np.zeros(len(volume.image))
-                if volume.mask is None
-                else (volume.mask == label).sum(axis=(1, 2))
-            )
+            mask = np.zeros_like(volume.image) if volume.mask is None else volume.mask
+            areas = (mask == label).sum(axis=(1, 2))
             shown = int(areas.argmax()) if areas.any() else len(volume.image) // 2
             said = f"{name}, slice {shown + 1} of {len(areas)}" if areas.any() else f"no {name}"
             row.paste(_tile(volume, shown), (place * TILE, 16))
@@ -92,14 +89,12 @@ def _tile(volume: Volume, shown: int) -> Image.Image:
     grey = np.clip((picture - low) / max(high - low, 1e-6), 0, 1) * 255
     extent = np.array(picture.shape) * volume.spacing[1:]
     size = np.maximum(TILE * extent / extent.max(), 1).astype(int)[::-1].tolist()
-    colours = np.array(
-        Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
-    )
+    tile = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+    colours = np.array(tile.convert("RGB"))
     if volume.mask is not None:
         mask = np.array(Image.fromarray(volume.mask[shown]).resize(size, Image.Resampling.NEAREST))
         for label, colour in enumerate(MASK_COLOURS.values(), start=1):
             inside = mask == label
-            colours[inside & ~ndimage.binary_erosion(inside)] = [
-                int(colour[i : i + 2], 16) for i in (1, 3, 5)
-            ]
+            edge = inside & ~ndimage.binary_erosion(inside)
+            colours[edge] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return Image.fromarray(colours)

@@ -10,8 +10,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 
-from npcbook.cohort.table import whole
-from npcbook.store import CONTROLS, check_limit, check_regular
+from npcbook.store import CONTROLS, check_limit, check_regular, whole
 
 #: What leaves a cell empty, whatever the column; compared without regard to case.
 NOT_GIVEN = {
