@@ -378,7 +378,7 @@ metastases = training[EVENT].sum()
 seen = results.get((MAIN, "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
 chapter.takeaway(
     1,
-    f"**Without a search, {apart[RECOMMENDED]} by {SCORE} are free of metastasis at {horizon_months} months "
+    f"**Without a search, {apart[RECOMMENDED]} by {SCORE} are free of metastasis at the horizon "
     f"in {JUDGED}: hazard ratio {honest[JUDGED]}.** Groups are cut at the training median, and no patient is "
     "scored by a model that has seen that patient ([Fig. 3](#km-figure-3)).",
 )

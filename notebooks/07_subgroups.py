@@ -297,7 +297,7 @@ chapter.takeaway(
     1,
     f"**By the groups {RECOMMENDED}, high risk fares worse in {(honest['hr'] > 1).sum()} of the "
     f"{honest['hr'].notna().sum()} subgroups with an estimate ({WHOLE}), and in "
-    f"{(honest['hr_low'] > 1).sum()} the interval leaves out 1; that the score separates better in "
+    f"{(honest['hr_low'] > 1).sum()} the interval says so, too; that the score separates better in "
     f"some than in others is {better}** ([forest plots](#subgroups-forest)).",
 )
 
@@ -421,8 +421,8 @@ chapter.say(
 held = " and ".join(f"{counts[1]} {track}" for track, counts in below.items())
 chapter.takeaway(
     2,
-    f"Subgroups in {JUDGED} with p < 0.05 once their number is allowed for: {held}. The fewest metastases "
-    f"in one: {events.min()} ([numbers](#subgroups-numbers)).",
+    f"Subgroups in {JUDGED} that are significant once their number is allowed for: {held}. The fewest "
+    f"metastases in one: {events.min()} ([numbers](#subgroups-numbers)).",
 )
 
 # %% [markdown]

@@ -377,11 +377,11 @@ chapter.table("differences", shown, "DMFS, high dose less radiotherapy alone, pe
 gap_of = differences.set_index(["risk group", "groups", "patients"])
 
 # %%
-told = {}
+told, found = {}, {}
 for track in TRACKS:
     row = gap_of.loc[("high", track, BOTH)]
-    told[track] = f"{row['difference (95 % CI)']} points"
-    told[track] += "" if truth is None else f", planted {row['planted']:.1f}"
+    found[track] = f"{row['difference (95 % CI)']} points"
+    told[track] = found[track] + ("" if truth is None else f", planted {row['planted']:.1f}")
 sentence = (
     f"High-risk patients, DMFS at {horizon_months} months with more than {threshold_mg_m2:g} mg/m² less that "
     f"with radiotherapy alone: by the {'published groups' if len(TRACKS) > 1 else 'score as supplied'} "
@@ -395,9 +395,9 @@ chapter.say(f"The same patients, two ways. {sentence}.")
 # %%
 chapter.takeaway(
     2,
-    f"High-risk patients, more than {threshold_mg_m2:g} mg/m² less radiotherapy alone, DMFS at "
-    f"{horizon_months} months: {told[PUBLISHED]} as observed in the groups {PUBLISHED}"
-    + f"; {told[RECOMMENDED]} by honest groups, dose groups made alike" * (len(TRACKS) > 1)
+    f"High-risk patients, DMFS with more than {threshold_mg_m2:g} mg/m² less that with radiotherapy alone: "
+    f"{found[PUBLISHED]} as observed in the groups {PUBLISHED}"
+    + f"; {found[RECOMMENDED]} by honest groups, dose groups made alike" * (len(TRACKS) > 1)
     + " ([differences](#ccnd-differences)).",
 )
 
@@ -417,21 +417,21 @@ chapter.takeaway(
 # 05](05_cox_models.ipynb), Wald's or the profile's. By `python benchmarks/studies/coverage.py`:
 
 # %% tags=["planted", "hide-output"]
-coverage = pd.read_csv(project_path("data/studies/coverage.csv"))
+coverage = pd.read_csv(project_path("data/studies/coverage.csv")).drop(columns=["version", "command"])
 caption = f"95 % intervals in simulated cohorts (seeds {coverage.pop('seeds')[0]}); HR as logarithms."
-coverage = coverage.drop(columns=["version", "command"])
-if truth is not None:
-    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
 ours = coverage[coverage["quantity"].str.startswith("dose") & (coverage["track"] == "recommended")].iloc[0]
 others = coverage[~coverage["quantity"].str.startswith("dose") & coverage["track"].eq("recommended")]
 worst = others.groupby(["quantity", "limits"])["holds the truth, %"].min()
-chapter.say(
+text = (
     f"The recommended interval of the dose effect holds the truth in {ours['holds the truth, %']:.1f} % of "
     f"{ours['cohorts']} cohorts; {ours['mean estimate']:.1f} are found where {ours['mean truth']:.1f} were "
     "planted, as weights cannot balance what nothing shows. Percentiles of the same bootstrap are surer than "
     "they may be: an arm that happens to have few metastases seems sure of its rate. The others, at worst: "
     + "; ".join(f"{name}, {limits}, {share:.1f} %" for (name, limits), share in worst.items()) + "."
 )  # fmt: skip
+if truth is not None:
+    chapter.table("coverage", coverage, caption, label=SYNTHETIC_LABEL)
+    chapter.say(text)
 
 # %% [markdown]
 # (ccnd-interaction)=

@@ -157,6 +157,7 @@ sentence = (
     f"ratio is {middle} ([cut-off](#stress-cutpoint))."
 )
 first, last = sentence.split("; their")
+first = first.replace("reach p < 0.05", "look significant")
 chapter.takeaway(1, f"**A searched cut-off does not bear its p-value. {first}**; their{last}")
 chapter.front_page(sentence, position=3)
 

@@ -313,7 +313,7 @@ chapter.takeaway(
     2,
     f"As published ({HEAD}scores of patients it had seen) its slope is {slopes['as published']} "
     f"([calibration](#worth-calibration)). Against predicting the average, the error in {JUDGED} "
-    f"is smaller by {main_ipa[0]} % as published and by {main_ipa[1]} % as recommended; below 0 it is larger "
+    f"is smaller by {main_ipa[0]} % as published and by {main_ipa[1]} % as recommended (negative: larger) "
     "([prediction error](#worth-brier)).",
 )
 
@@ -398,8 +398,8 @@ middle = benefit[benefit["threshold"] == act] if LESS in benefit else benefit[:0
 texts = [f"{row[LESS]} with scores {row['scores']}" for _, row in middle.iterrows()]
 chapter.takeaway(
     3,
-    f"Treating from a predicted risk of {act}, the net benefit per 100 patients of {NAME} less the clinical "
-    f"one's is {' and '.join(texts) or MISSING}; where the interval holds 0 it is open which is better "
+    f"Treating from a predicted risk of {act}, the net benefit per hundred patients of {NAME} less the clinical "
+    f"one's is {' and '.join(texts) or MISSING}; where the interval has both signs it is open which is better "
     "([decision curve](#worth-decision)).",
 )
 
@@ -518,7 +518,7 @@ for _, row in middle[middle["scores"] == "recommended"].iterrows():
     )
 chapter.takeaway(
     1,
-    f"**By recommended scores, risks of {NAME} {right}; the net benefit per 100 patients of treating from "
+    f"**By recommended scores, risks of {NAME} {right}; the net benefit per hundred patients of treating from "
     f"{act} on {helps}; that ranking differs between centres or sexes is {unlike}** "
     "([calibration](#worth-calibration), [decisions](#worth-decision), [groups](#worth-groups)).",
 )

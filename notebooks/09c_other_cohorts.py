@@ -120,7 +120,7 @@ several = {scenario: "one cohort" if k == 1 else f"{k} cohorts" for scenario, k 
 values = chapter.read("05_cox_models/values").set_index(["id", "track"])["value"]
 here = format_number(values.get(("table4.validation.c_index.dl_combined", "recommended")))
 null = format_number(mean_of("null", DL, "recommended"))
-nothing = f"; where nothing is planted it is {null}, and 0.5 is chance" if n["null"] else ""
+nothing = f"; where nothing is planted it is {null}, near chance" if n["null"] else ""
 chapter.takeaway(
     1,
     f"**The recommended DL score's C-index in validation is {format_number(recommended)} on average in "
@@ -131,7 +131,7 @@ chapter.takeaway(
 if n["paper"]:
     chapter.takeaway(
         2,
-        f"That mean, of {several['paper']}, is {way} % of the way from 0.5 to what all that is visible "
+        f"That mean, of {several['paper']}, is {way} % of the way from chance to what all that is visible "
         f"allows, {format_number(ceiling)} ([results](#other-cohorts)).",
     )
     chapter.takeaway(

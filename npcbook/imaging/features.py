@@ -152,7 +152,7 @@ def features_table(features: Features) -> pd.DataFrame:
 def segment_patients(
     files: Sequence[tuple[Path, Path]], network_file: Path, folder: Path, *, plane_mm: float | None
 ) -> pd.DataFrame:
-    """Draw the masks of patients side by side, and return what the heads learn from.
+    """Draw the masks of patients, and return what the heads learn from.
 
     Parameters
     ----------
@@ -172,25 +172,18 @@ def segment_patients(
 
     Notes
     -----
-    By threads, one a core, each of which computes alone; where there is a GPU, on that.
+    One part after the other, on all cores or the GPU; on a cluster, side by side.
     """
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
-    how = {"description": f"segmenting patients, {size} at once", "prefer": "threads"}
-    how["n_jobs"] = 1 if DEVICE == "cuda" else -1
+    # To start processes takes longer than small pictures do, and threads share settings that change sums.
+    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1}
     return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        stored = keep(
-            path, _features_as_arrays, network_file, [image for image, _ in files], plane_mm, DEVICE
-        )
-    finally:
-        torch.set_num_threads(before)
+    stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
     for (source, target), probability in zip(files, stored["probability"], strict=True):
         store_prediction(probability, preprocessed=source, target=target, plane_mm=plane_mm)
     return pd.DataFrame(stored["table"], columns=stored["names"].tolist())

@@ -27,7 +27,8 @@ def box(chapter):
 
 def bullets(chapter):
     """Return the suggestions of a chapter's box, each as one line."""
-    return [re.sub(r"\s*\n#\s*", " ", text).strip() for text in BULLET.findall(box(chapter))]
+    texts = (re.sub(r"\s*\n#\s*", " ", text).strip() for text in BULLET.findall(box(chapter)))
+    return [re.sub("</?span[^>]*>", "", text) for text in texts]
 
 
 def suggested(chapter):
