@@ -398,8 +398,8 @@ middle = benefit[benefit["threshold"] == act] if LESS in benefit else benefit[:0
 texts = [f"{row[LESS]} with scores {row['scores']}" for _, row in middle.iterrows()]
 chapter.takeaway(
     3,
-    f"Treating from a predicted risk of {act}, the net benefit per hundred patients of {NAME} less the clinical "
-    f"one's is {' and '.join(texts) or MISSING}; where the interval has both signs it is open which is better "
+    f"Treating from a predicted risk of {act}, the net benefit per hundred patients of {NAME} less the "
+    f"clinical one's is {' and '.join(texts) or MISSING}; if the interval has both signs, either may be better "
     "([decision curve](#worth-decision)).",
 )
 
@@ -518,8 +518,8 @@ for _, row in middle[middle["scores"] == "recommended"].iterrows():
     )
 chapter.takeaway(
     1,
-    f"**By recommended scores, risks of {NAME} {right}; the net benefit per hundred patients of treating from "
-    f"{act} on {helps}; that ranking differs between centres or sexes is {unlike}** "
+    f"**By recommended scores, risks of {NAME} {right}; the net benefit per hundred patients of treating "
+    f"from {act} on {helps}; that ranking differs between centres or sexes is {unlike}** "
     "([calibration](#worth-calibration), [decisions](#worth-decision), [groups](#worth-groups)).",
 )
 
