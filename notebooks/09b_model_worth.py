@@ -399,7 +399,7 @@ texts = [f"{row[LESS]} with scores {row['scores']}" for _, row in middle.iterrow
 chapter.takeaway(
     3,
     f"Treating from a predicted risk of {act}, the net benefit per hundred patients of {NAME} less the "
-    f"clinical one's is {' and '.join(texts) or MISSING}; if the interval has both signs, either may be better "
+    f"clinical one's is {' and '.join(texts) or MISSING}; with both signs in it, either may be better "
     "([decision curve](#worth-decision)).",
 )
 
