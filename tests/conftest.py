@@ -14,7 +14,7 @@ mpl.use("Agg")
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(config, items):
     """Leave what needs the trial run or the browser to one worker of pytest-xdist, the rest to the other.
 

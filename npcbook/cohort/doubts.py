@@ -12,8 +12,8 @@ import pandas as pd
 
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path
-from npcbook.imaging import Volume, read_volume, without_extremes
-from npcbook.store import LIMITS, project_path, spread
+from npcbook.imaging import Volume, read_geometry, read_volume, without_extremes
+from npcbook.store import LIMITS, project_path
 from npcbook.words import SEQUENCES
 
 #: A field is another one where it is this many times as large as that of the middle patient, or as small.
@@ -55,7 +55,7 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
         return found
     found += [*_years(table), *_strange_folders(folder, patients), *_strange_files(folder, patients)]
     if images:
-        found += [*_copies(folder, patients), *_pictures(folder, patients), *_voxels(folder, patients)]
+        found += [*_copies(folder, patients), *_fields(folder, patients), *_voxels(folder, patients)]
     return found
 
 
@@ -155,16 +155,14 @@ def _copies(folder: Path, patients: pd.Series) -> Iterator[Problem]:
             seen[end] = name
 
 
-def _pictures(folder: Path, patients: pd.Series) -> Iterator[Problem]:
-    """Yield images that are not used to the last voxel, or whose field is another one than most have."""
-    images, found = list(_images(folder, patients)), defaultdict(list)
-    workers = {"n_jobs": -1 if len(images) > 150 else 1, "batch_size": 20}
-    for row, sequence, path, extent, stray in spread(_measure, images, **workers):
-        if extent:
-            found[sequence].append((row, path, extent))
-        if stray:
-            said = f"{stray} voxels are padding or lie far outside all others, and are set aside: look at it."
-            yield Problem(row, "", str(path.relative_to(folder)), said)
+def _fields(folder: Path, patients: pd.Series) -> Iterator[Problem]:
+    """Yield images whose field is far larger or smaller than those of most patients."""
+    found = defaultdict(list)
+    for _, row, sequence, path in _images(folder, patients):
+        try:
+            found[sequence].append((row, path, read_geometry(path)[1]))
+        except (RuntimeError, ValueError):
+            continue
     for images in found.values():
         usual = np.median([extent for *_, extent in images], axis=0)
         for row, path, extent in images:
@@ -176,35 +174,36 @@ def _pictures(folder: Path, patients: pd.Series) -> Iterator[Problem]:
                 yield Problem(row, "", file, f"{said} see it stretched: cut or pad it to the same field.")
 
 
-def _measure(_: str, row: int, sequence: str, path: Path) -> tuple:
-    """Return of one of `_images` its field too, if it can be read, and how many voxels are set aside."""
-    try:
-        volume = without_extremes(read_volume(path))
-        return row, sequence, path, volume.extent, volume.extremes
-    except (RuntimeError, ValueError):
-        return row, sequence, path, (), 0
-
-
 def _voxels(folder: Path, patients: pd.Series) -> Iterator[Problem]:
-    """Yield images of few grey levels, and contours whose node lies where the tumour is expected."""
-    contoured = [i for i in _images(folder, patients) if mask_path(folder, i[0], i[2]).is_file()]
-    for patient, row, sequence, path in contoured[:: max(1, len(contoured) // LOOKED_AT)]:
+    """Yield, of some images, what their voxels and contours look like a mistake by."""
+    images = list(_images(folder, patients))
+    for patient, row, sequence, path in images[:: max(1, len(images) // LOOKED_AT)]:
         contours = mask_path(folder, patient, sequence)
         try:
-            volume = read_volume(path, contours)
+            stray = without_extremes(read_volume(path)).extremes
+            volume = read_volume(path, contours) if contours.is_file() else None
         except (RuntimeError, ValueError):
             continue
-        inside = volume.image[volume.mask > 0]
-        if len(inside) * np.prod(volume.spacing) < SMALLEST:
-            said = f"has {len(inside)} voxel(s): leave contours out that nobody drew; none need be there."
-            yield Problem(row, "", str(contours.relative_to(folder)), said)
-        levels = len(np.unique(inside))
-        if levels < FEWEST_LEVELS < len(inside) / 4:  # fewer voxels may well be alike
-            said = f"has {levels} grey level(s) within the contours: is it a mask, or an export of few bits?"
+        if stray:
+            said = f"{stray} voxels are padding or lie far outside all others, and are set aside: look at it."
             yield Problem(row, "", str(path.relative_to(folder)), said)
-        if _looks_exchanged(volume):
-            said = "label 1 (tumour) lies further from the middle than label 2 (node): are they exchanged?"
-            yield Problem(row, "", str(contours.relative_to(folder)), said)
+        for blamed, said in _contour_doubts(volume) if volume else ():
+            file = path if blamed == "image" else contours
+            yield Problem(row, "", str(file.relative_to(folder)), said)
+
+
+def _contour_doubts(volume: Volume) -> Iterator[tuple[str, str]]:
+    """Yield what is odd within contours: whether "image" or "mask" is to blame, and why."""
+    inside = volume.image[volume.mask > 0]
+    if len(inside) * np.prod(volume.spacing) < SMALLEST:
+        yield "mask", f"has {len(inside)} voxel(s): leave contours out that nobody drew; none need be there."
+    levels = len(np.unique(inside))
+    if levels < FEWEST_LEVELS < len(inside) / 4:  # fewer voxels may well be alike
+        said = f"has {levels} grey level(s) within the contours: is it a mask, or an export of few bits?"
+        yield "image", said
+    if _looks_exchanged(volume):
+        said = "label 1 (tumour) lies further from the middle than label 2 (node): are they exchanged?"
+        yield "mask", said
 
 
 def _looks_exchanged(volume: Volume) -> bool:

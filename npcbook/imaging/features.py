@@ -177,9 +177,9 @@ def segment_patients(
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
+    said = f"segmenting patients, {size} at once"
     # To start processes takes longer than small pictures do, and threads share settings that change sums.
-    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1}
-    return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
+    return pd.concat(spread(_segment_some, jobs, description=said, n_jobs=1), ignore_index=True)
 
 
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from npcbook.words import MASK_LABELS
 
 GEOMETRY_TOLERANCE = 1e-3
 #: Of a standard deviation, in which preprocessed images are kept; and how many deviations are believed.
-STEPS, FARTHEST = 128, 2**15
+STEPS, FARTHEST = 256, 2**15
 #: How many times the range of nearly all voxels a voxel may lie beyond it, and still be part of the picture.
 REACH = 3.0
 NEARLY_ALL = (0.5, 99.5)
@@ -328,7 +328,7 @@ def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
 
 
 def rounded(volume: Volume) -> Volume:
-    """Round a preprocessed image as `store_volume` does: to 1/128 standard deviation; NaN beyond FARTHEST."""
+    """Round a preprocessed image as `store_volume` does, to 1/STEPS of a deviation; NaN from FARTHEST on."""
     image = np.where(np.abs(volume.image) < FARTHEST, np.rint(volume.image * STEPS) / STEPS, np.nan)
     return replace(volume, image=image.astype(np.float32))
 

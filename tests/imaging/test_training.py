@@ -28,7 +28,7 @@ from npcbook.imaging.training import (
     stable_after,
     train_segmentation,
 )
-from npcbook.imaging.volumes import Volume, load_volume, read_mask, store_volume
+from npcbook.imaging.volumes import STEPS, Volume, load_volume, read_mask, store_volume
 from npcbook.store import write_sealed
 
 NETWORK = NetworkSettings(width="tiny", grid=(8, 16, 16))
@@ -163,11 +163,10 @@ def test_a_network_that_starts_from_another_is_ahead_and_is_stored_as_its_own(tm
 
 
 def test_features_are_kept_and_only_made_anew_for_other_images_or_a_damaged_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     torch.manual_seed(0)  # weights of their own at every call left rounding at the edge of the tolerance
     network, kept = UNet3d(NETWORK).eval(), tmp_path / "kept"
     save_network(tmp_path / NAME, TrainedNetwork(network, pd.DataFrame()))
-    images = np.round(patients(10)[0] * 128) / 128
+    images = np.round(patients(10)[0] * STEPS) / STEPS
     files = [(tmp_path / f"{n}.npz", tmp_path / "masks" / f"{n}.nii.gz") for n in range(len(images))]
     for image, (path, _) in zip(images, files, strict=True):
         store_volume(path, Volume(image, None, (5.0, 2.0, 2.0)))
