@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from npcbook.imaging.grids import stack_on_grid, store_prediction
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
@@ -172,18 +173,21 @@ def segment_patients(
 
     Notes
     -----
-    One part after the other, on all cores or the GPU; on a cluster, side by side.
+    By threads, each computing alone, so that their number changes nothing; where there is a GPU, on that.
     """
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
-    said = f"segmenting patients, {size} at once"
-    # To start processes takes longer than small pictures do, and threads share settings that change sums.
-    return pd.concat(spread(_segment_some, jobs, description=said, n_jobs=1), ignore_index=True)
+    how = {"description": f"segmenting patients, {size} at once", "prefer": "threads"}
+    how["n_jobs"] = 1 if DEVICE == "cuda" else -1
+    return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
-    stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
+    torch.get_num_threads()  # a new thread sets its number when asked first: before the limit, then
+    with threadpool_limits(1, user_api="openmp"):
+        pictures = [source for source, _ in files]
+        stored = keep(path, _features_as_arrays, network_file, pictures, plane_mm, DEVICE)
     for (source, target), probability in zip(files, stored["probability"], strict=True):
         store_prediction(probability, preprocessed=source, target=target, plane_mm=plane_mm)
     return pd.DataFrame(stored["table"], columns=stored["names"].tolist())
