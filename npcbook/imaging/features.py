@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 
 from npcbook.imaging.grids import stack_on_grid, store_prediction
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
@@ -153,7 +152,7 @@ def features_table(features: Features) -> pd.DataFrame:
 def segment_patients(
     files: Sequence[tuple[Path, Path]], network_file: Path, folder: Path, *, plane_mm: float | None
 ) -> pd.DataFrame:
-    """Draw the masks of patients, and return what the heads learn from.
+    """Draw the masks of patients side by side, and return what the heads learn from.
 
     Parameters
     ----------
@@ -173,21 +172,17 @@ def segment_patients(
 
     Notes
     -----
-    By threads, each computing alone, so that their number changes nothing; where there is a GPU, on that.
+    By processes of one thread each, so that their number changes nothing; where there is a GPU, on that.
     """
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
-    how = {"description": f"segmenting patients, {size} at once", "prefer": "threads"}
-    how["n_jobs"] = 1 if DEVICE == "cuda" else -1
+    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
     return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
-    torch.get_num_threads()  # a new thread sets its number when asked first: before the limit, then
-    with threadpool_limits(1, user_api="openmp"):
-        pictures = [source for source, _ in files]
-        stored = keep(path, _features_as_arrays, network_file, pictures, plane_mm, DEVICE)
+    stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
     for (source, target), probability in zip(files, stored["probability"], strict=True):
         store_prediction(probability, preprocessed=source, target=target, plane_mm=plane_mm)
     return pd.DataFrame(stored["table"], columns=stored["names"].tolist())

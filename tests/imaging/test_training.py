@@ -163,6 +163,7 @@ def test_a_network_that_starts_from_another_is_ahead_and_is_stored_as_its_own(tm
 
 
 def test_features_are_kept_and_only_made_anew_for_other_images_or_a_damaged_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     torch.manual_seed(0)  # weights of their own at every call left rounding at the edge of the tolerance
     network, kept = UNet3d(NETWORK).eval(), tmp_path / "kept"
     save_network(tmp_path / NAME, TrainedNetwork(network, pd.DataFrame()))
