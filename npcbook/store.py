@@ -841,6 +841,9 @@ def _on_cluster(address: str, function: Callable, jobs: Sequence[tuple]) -> Iter
 
 
 def _single_threaded(function: Callable, *job):
+    if torch := sys.modules.get("torch"):
+        # A new thread sets its number of threads when first asked: before the limit, then.
+        torch.get_num_threads()
     with threadpool_limits(1):
         return function(*job)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from npcbook.imaging.grids import stack_on_grid, store_prediction
 from npcbook.imaging.network import UNet3d, dilate, pool_global, pool_region
@@ -178,9 +179,12 @@ def segment_patients(
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
     how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
+    # Workers of its own: those that have done smaller work are stopped for the memory that a network takes.
+    how |= {"initializer": torch.set_num_threads, "initargs": (1,)}
     return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
 
 
+@threadpool_limits.wrap(limits=1)
 def _segment_some(path: Path, files, network_file: Path, plane_mm: float | None) -> pd.DataFrame:
     stored = keep(path, _features_as_arrays, network_file, [source for source, _ in files], plane_mm, DEVICE)
     for (source, target), probability in zip(files, stored["probability"], strict=True):

@@ -197,7 +197,8 @@ def lausen_schumacher_p(statistic, below, n_patients, min_fraction) -> tuple[flo
     -------
     p_lau92, p_lau94 : float
         The approximations of 1992 and of 1994, both capped at 1. Statistics below 1 give 1. With
-        ``min_fraction`` 0 the first does not exist and is 1.
+        ``min_fraction`` 0 the first does not exist and is 1. Of cuts far apart, as those of a score of few
+        levels, the second's terms can be below 0, and so can R's p-value; Bonferroni's stand in for them.
     """
     if statistic < 1:
         return 1.0, 1.0
@@ -209,7 +210,7 @@ def lausen_schumacher_p(statistic, below, n_patients, min_fraction) -> tuple[flo
     low, high = below[:-1], below[1:]
     step = np.sqrt(1 - low * (n_patients - high) / (high * (n_patients - low)))
     crossings = np.exp(-(statistic**2) / 2) / np.pi * (step - (statistic**2 / 4 - 1) * step**3 / 6)
-    lau94 = 2 * norm.sf(statistic) + crossings.sum()
+    lau94 = 2 * norm.sf(statistic) + np.where(crossings < 0, 2 * norm.sf(statistic), crossings).sum()
     return float(min(lau92, 1.0)), float(min(lau94, 1.0))
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.stats import norm
 
-from npcbook.statistics.cutpoint import logrank_scores, optimal_cutpoint
+from npcbook.statistics.cutpoint import lausen_schumacher_p, logrank_scores, optimal_cutpoint
 
 STATISTICS = Path(__file__).parents[1] / "reference" / "statistics"
 CASES = json.loads((STATISTICS / "cutpoint" / "cases.json").read_text())["cases"]
@@ -70,7 +71,14 @@ def test_invariances(seed, n, ties):
     assert (np.log(rescaled.value), rescaled.statistic) == pytest.approx((base.value, base.statistic))
     assert logrank_scores(time, event).sum() == pytest.approx(0, abs=n if ties else 1e-9)
     assert base.p_naive < 1
-    assert base.p_corrected >= base.p_naive * 0.5
+    assert base.p_corrected >= 2 * norm.sf(base.statistic)
+
+
+@pytest.mark.parametrize("below", [[300], [60, 540], [60, 300, 540], [*range(60, 541, 10)]], ids=len)
+def test_no_number_of_levels_makes_a_p_value_smaller_than_that_of_one_cut(below):
+    statistics = np.linspace(1, 30, 200)
+    found = np.array([lausen_schumacher_p(statistic, below, 600, 0.1) for statistic in statistics])
+    assert (found >= np.minimum(2 * norm.sf(statistics), 1)[:, np.newaxis]).all()
 
 
 def test_a_planted_threshold_is_found():
