@@ -156,7 +156,7 @@ def main() -> None:
         found["metastasis"] = with_memory(prognosis, images, file, options, folder)
     print(json.dumps(found["metastasis"], indent=1))
     if asked.out:
-        asked.out.write_text(json.dumps(found, indent=1) + "\n")
+        asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ STEPS = ("simulate", "check", "preprocess", "train", "features", "attribute", "r
 
 def memory(field: str) -> float:
     """Return a line of /proc/self/status in MB."""
-    return int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    return int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))[1]) / 1024
 
 
 def measure(name: str, folder: Path, size: str) -> dict:
@@ -167,7 +167,7 @@ def measure(name: str, folder: Path, size: str) -> dict:
     for each in dict.fromkeys(("simulate", "preprocess", name)):
         getattr(small, each)()  # loads libraries, and what they set up once
     step = Step(folder / size, size)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")  # the peak begins anew
     before, start = memory("VmRSS"), time.process_time()
     n = getattr(step, name)()
     seconds, peak = time.process_time() - start, memory("VmHWM") - before
@@ -218,8 +218,8 @@ def main() -> None:
     if given.update:
         table.round(3).to_csv(HERE / "sizes.csv", index=False)
         readme = HERE / "README.md"
-        start, rest = readme.read_text().split(BEGIN)
-        readme.write_text(f"{start}{BEGIN}\n{as_markdown(table)}\n{END}{rest.split(END)[1]}")
+        start, rest = readme.read_text("utf-8").split(BEGIN)
+        readme.write_text(f"{start}{BEGIN}\n{as_markdown(table)}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def measure_in_r(df: pd.DataFrame, name: str, otherwise: bool = False) -> tuple[
     package, expression = R_OTHERWISE[name] if otherwise else R_CALLS[name]
     with tempfile.TemporaryDirectory() as folder:
         df.to_csv(f"{folder}/data.csv", index=False)
-        Path(folder, "time.R").write_text(R_SCRIPT)
+        Path(folder, "time.R").write_text(R_SCRIPT, "utf-8")
         command = ["Rscript", "--vanilla", f"{folder}/time.R", f"{folder}/data.csv", package, expression]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 3:
@@ -276,8 +276,8 @@ def main() -> None:
     print(table)
     if options.update:
         readme = HERE / "README.md"
-        start, rest = readme.read_text().split(BEGIN)
-        readme.write_text(f"{start}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+        start, rest = readme.read_text("utf-8").split(BEGIN)
+        readme.write_text(f"{start}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ show_source(stable_after, train_epoch)
 seen_by_network = {"order": preprocessing_order, "grid": grid, "plane_mm": plane}
 seen_by_network |= {"training": asdict(training_settings), "warm_start": warm_start}
 with atomic_path(chapter.folder / "input.json") as temporary:
-    temporary.write_text(json.dumps(seen_by_network))
+    temporary.write_text(json.dumps(seen_by_network), "utf-8")
 
 # %% [markdown]
 # One network for each sequence, "the same network structure and training strategy". A training that was

@@ -162,7 +162,7 @@ def features(kind: str, sequences: tuple[str, ...]) -> np.ndarray:
 from npcbook.imaging import network_path, preprocessed_path, stack_on_grid
 
 source = chapter.input_path("02_segmentation")
-seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
+seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text("utf-8"))
 grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
 network_files = {sequence: network_path(source, sequence) for sequence in SEQUENCES}
 
@@ -587,7 +587,7 @@ lines = ["# Model card", "", f"**{chapter.label}. {NOTICE}.**"]
 for section, items in card.groupby("section", sort=False):
     lines += ["", f"## {section}", "", *(f"- {row.item}: {row.content}" for row in items.itertuples())]
 with atomic_path(chapter.folder / "model_card.md") as temporary:
-    temporary.write_text("\n".join(lines) + "\n")
+    temporary.write_text("\n".join(lines) + "\n", "utf-8")
 words = {"True": "yes", "False": "no", "None": "–", "mirror": "left and right exchanged"}
 words |= {"rotation degrees": "rotation, largest (degrees)", "blur voxels": "blurring, largest (voxels)"}
 words |= {"micro batch": "patients at a time, at most", "monitor fraction": "part kept out to watch training"}

@@ -92,7 +92,7 @@ from npcbook.imaging import read_model
 
 head = read_model(chapter.input_path("03_dl_training").parent).heads["recommended", "combined"][0]
 source = chapter.input_path("02_segmentation")
-seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text())
+seen = json.loads(chapter.input_path("02_segmentation/input.json").read_text("utf-8"))
 grid, plane_mm = tuple(seen["grid"]), seen["plane_mm"]
 network_files = {sequence: network_path(source, sequence) for sequence in SEQUENCES}
 

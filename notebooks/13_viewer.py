@@ -167,7 +167,7 @@ for patient, overlap in chosen.items():
 shown = {"patients": volumes, "colours": COLOURS}
 text = json.dumps(shown, default=lambda path: base64.b64encode(path.read_bytes()).decode())
 with atomic_path(chapter.folder / "site" / "viewer" / "volumes.js") as temporary:
-    temporary.write_text(f"window.npcbookVolumes = {text};\n")
+    temporary.write_text(f"window.npcbookVolumes = {text};\n", "utf-8")
 chapter.takeaway(
     2,
     f"The [viewer](#viewer-volumes) goes through all of their {slices} axial slices, and through two other "

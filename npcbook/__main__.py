@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import logging
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -639,6 +640,8 @@ def main(arguments: list[str] | None = None) -> int:
     def stop(number: int, frame: object) -> None:
         raise Interrupted
 
+    os.environ["PYTHONUTF8"] = "1"  # for whatever is started from here
+    sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal without the letters of a name
     before = signal.signal(signal.SIGTERM, stop)
     try:
         if any("" in (value if isinstance(value, list) else [value]) for value in vars(given).values()):

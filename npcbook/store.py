@@ -130,7 +130,7 @@ def claim(folder: Path, generator: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):
         mark = {"generator": generator, "id": uuid.uuid4().hex, "name": folder.name}
-        (folder / MARK).write_text(json.dumps(mark) + "\n")
+        (folder / MARK).write_text(json.dumps(mark) + "\n", "utf-8")
 
 
 def is_own(folder: Path) -> bool:
@@ -480,14 +480,14 @@ def write_record(path: Path, record: Mapping) -> None:
     record = json.loads(json.dumps({k: v for k, v in record.items() if k != "hash"}, default=str))
     with atomic_path(path) as temporary:
         text = json.dumps(record | {"hash": fingerprint(record)}, indent=1, sort_keys=True)
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", "utf-8")
 
 
 def read_record(path: Path) -> dict:
     """Return what `write_record` wrote, without the hash; nothing, and a line that says so, if it changed."""
     try:
         check_regular(path)
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text("utf-8"))
         if record.pop("hash") == fingerprint(record):
             return record
     except FileNotFoundError:
@@ -573,7 +573,7 @@ def _file(module: str) -> Path:
 def _face(package: str) -> dict[str, str]:
     """Return the submodule of each name that a wing hands out, by the stub beside its ``__init__``."""
     stub = _file(package).with_suffix(".pyi")
-    nodes = ast.parse(stub.read_text()).body if stub.exists() else []
+    nodes = ast.parse(stub.read_text("utf-8")).body if stub.exists() else []
     return {alias.name: node.module for node in nodes for alias in node.names}
 
 
@@ -583,7 +583,7 @@ def _closure(modules: frozenset[str]) -> str:
     reached, waiting = set(), set(modules)
     while waiting:
         reached.add(module := waiting.pop())
-        waiting |= imported_modules(_file(module).read_text()) - reached
+        waiting |= imported_modules(_file(module).read_text("utf-8")) - reached
     files = {_file(module) for module in reached}
     # Tables that a wing reads count as its code.
     files |= {path for file in files for path in file.parent.iterdir() if path.suffix in (".csv", ".yml")}
@@ -653,7 +653,7 @@ FORMATS = {
         lambda path, table: table.to_csv(path, index=False),
     ),
     ".parquet": (pd.read_parquet, lambda path, table: table.to_parquet(path, index=False)),
-    ".json": (lambda path: json.loads(path.read_text()), lambda path, it: path.write_text(json.dumps(it))),
+    ".json": (lambda p: json.loads(p.read_bytes()), lambda p, it: p.write_text(json.dumps(it), "utf-8")),
     ".gz": (
         lambda path: json.loads(gzip.decompress(path.read_bytes())),
         lambda path, it: path.write_bytes(gzip.compress(json.dumps(it).encode(), mtime=0)),

@@ -1,5 +1,6 @@
 """The repository agrees with itself: pins, notebooks, README, and nothing that does not belong in it."""
 
+import ast
 import importlib
 import json
 import os
@@ -119,6 +120,21 @@ def test_the_library_has_six_wings_and_two_ground_rooms():
     modules = list(package.rglob("*.py"))
     assert not [path.name for path in modules if re.search(r"\d", path.stem)]
     assert not [path.name for path in modules if "sys.path" in path.read_text()]
+
+
+def test_text_has_an_encoding_of_its_own_wherever_it_is_read_or_written():
+    """Elsewhere it would be the computer's, which on Windows is not that of the files."""
+    scripts = [ROOT / name for name in TRACKED if name.endswith(".py") and not name.startswith("tests/")]
+    calls = [
+        (path.name, call.lineno)
+        for path in scripts
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", "") in ("read_text", "write_text")
+        and len(call.args) == (call.func.attr == "write_text")
+        and not call.keywords
+    ]
+    assert calls == []
 
 
 def test_no_chapter_number_in_the_library():

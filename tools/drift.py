@@ -68,9 +68,9 @@ def main() -> int:
     parameters = read_settings("smoke") | read_overrides(given.parameter)
     chapters = chapters_before(LEDGER)
     run_chapters(run_folder=run_folder, cohort_folder=cohort, parameters=parameters, chapters=chapters)
-    stored, found = json.loads(STORED.read_text()), count(run_folder)
+    stored, found = json.loads(STORED.read_text("utf-8")), count(run_folder)
     if given.write:
-        STORED.write_text(json.dumps(stored | {given.case: found}, indent=1, sort_keys=True) + "\n")
+        STORED.write_text(json.dumps(stored | {given.case: found}, indent=1, sort_keys=True) + "\n", "utf-8")
         return 0
     if given.case not in stored:
         print(f"Nothing is stored for {given.case}: store it with --write.", file=sys.stderr)

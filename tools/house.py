@@ -46,7 +46,7 @@ def main() -> int:
     """Print the measures and return whether any limit is passed."""
     wings, functions, problems = Counter(), {}, []
     for path in sorted((ROOT / "npcbook").rglob("*.py")):
-        text = path.read_text()
+        text = path.read_text("utf-8")
         lines = code_lines(text)
         # Lines are counted as the formatter lays them out.
         problems += [f"{path.name}: fmt: {word}" for word in ("skip", "off") if f"# fmt: {word}" in text]
@@ -81,7 +81,7 @@ def measure_chapter(path: Path) -> list[str]:
         for cell in cells
         if cell.cell_type == "code"
     ]
-    length = len(path.read_text().splitlines())
+    length = len(path.read_text("utf-8").splitlines())
     return [f"{path.stem}: a cell of {size} lines" for size in sizes if size > CELL] + [
         f"{path.stem}: {length} lines"
     ] * (length > SCRIPT)

@@ -14,19 +14,20 @@ ROOT = Path(__file__).parents[1]
 def versions() -> dict[str, str]:
     """Return the version that each file names."""
     texts = {
-        name: (ROOT / name).read_text() for name in ("npcbook/__init__.py", "CITATION.cff", "CHANGELOG.md")
+        name: (ROOT / name).read_text("utf-8")
+        for name in ("npcbook/__init__.py", "CITATION.cff", "CHANGELOG.md")
     }
     patterns = (r'__version__ = "(.+)"', r"^version: (.+)$", r"^## (\S+)")
     found = {
         name: re.search(pattern, texts[name], re.M)[1] for name, pattern in zip(texts, patterns, strict=True)
     }
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return found | {"pyproject.toml": project["version"]}
 
 
 def news() -> str:
     """Return what CHANGELOG.md says of its first version."""
-    return re.split(r"^## .*$", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[1].strip()
+    return re.split(r"^## .*$", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.M)[1].strip()
 
 
 def main(tag: str) -> int:

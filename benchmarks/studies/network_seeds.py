@@ -43,7 +43,7 @@ def main() -> None:
     used = pd.read_parquet(source / "features_t1w.parquet", columns=["patient_id"])
     patients = pd.read_csv(options.run / "01_cohorts" / "cohort.csv", dtype={"patient_id": str}).merge(used)
     training = (patients["cohort"] == "training").to_numpy()
-    seen = json.loads((source / "input.json").read_text())
+    seen = json.loads((source / "input.json").read_text("utf-8"))
     settings = TrainingSettings(**seen["training"])
     rows, features = [], {seed: [] for seed in options.seeds}
     networks = dict.fromkeys(options.seeds)

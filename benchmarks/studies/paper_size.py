@@ -28,11 +28,11 @@ LEARNS = {"02_segmentation": "networks/*/network.safetensors", "03_dl_training":
 
 def write_profile(path: Path, patients: int) -> None:
     """Write the paper's profile with fewer patients and one epoch."""
-    profile = yaml.safe_load((ROOT / "notebooks/profiles/paper.yml").read_text())
+    profile = yaml.safe_load((ROOT / "notebooks/profiles/paper.yml").read_text("utf-8"))
     profile |= {"patients": patients, "epochs": 1, "resamples": 4, "n_bootstraps": 20, "permutations": 200}
     profile["outcome_training"] |= {"epochs": 1}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(profile))
+    path.write_text(yaml.safe_dump(profile), "utf-8")
 
 
 def held(process: psutil.Process) -> float:
@@ -81,7 +81,7 @@ def main() -> None:
     command = [sys.executable, "-m", "npcbook", "book", "--profile", str(profile)]
     peak = run(command + (["--chapters", *given.chapters] if given.chapters else []), given.limit_gb)
     folder = ROOT / "data" / "runs" / f"{profile.stem}-synthetic"
-    chapters = json.loads((folder / "manifest.json").read_text())["chapters"]
+    chapters = json.loads((folder / "manifest.json").read_text("utf-8"))["chapters"]
     more, total = PATIENTS / given.patients, 0.0
     for name, entry in chapters.items():
         learning = epoch_seconds(folder / name, name)

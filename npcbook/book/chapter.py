@@ -234,7 +234,7 @@ class Chapter:
         """Return a table as `read` does; None if its chapter had nothing to say of this cohort."""
         writer = table.split("/")[0]
         if (self.run_folder / writer / ABSENT).exists():
-            with (self.folder / READS).open("a") as file:
+            with (self.folder / READS).open("a", encoding="utf-8") as file:
                 file.write(f"{writer}\n")
             return None
         return self.read(table)
@@ -242,7 +242,7 @@ class Chapter:
     def input_path(self, name: str, suffixes: tuple[str, ...] = ("",)) -> Path:
         """Return the path of a file or folder that an earlier chapter wrote (see `read` for errors)."""
         writer = name.split("/")[0]
-        with (self.folder / READS).open("a") as file:
+        with (self.folder / READS).open("a", encoding="utf-8") as file:
             file.write(f"{writer}\n")
         for suffix in suffixes:
             path = self.run_folder / f"{name}{suffix}"
@@ -263,13 +263,13 @@ class Chapter:
         codes = hospital_codes(names)
         key = {code: name for name, code in codes.items() if code != name}
         with atomic_path(self.folder / HOSPITALS) as temporary:
-            temporary.write_text(json.dumps(key, ensure_ascii=False))
+            temporary.write_text(json.dumps(key, ensure_ascii=False), "utf-8")
         return codes
 
     def _with_key(self, caption: str, texts: Iterable[str]) -> str:
         """Return a caption with the names of the hospitals whose codes stand in some texts."""
         path = next(self.run_folder.glob(f"*/{HOSPITALS}"), None)
-        key = json.loads(path.read_text()) if path else {}
+        key = json.loads(path.read_text("utf-8")) if path else {}
         words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
         named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
         return f"{caption} Hospitals: {named}." if named else caption
@@ -399,7 +399,7 @@ class Chapter:
         """Say of a table how many of its rows the stored run has not, if any."""
         run, place = stored_run(self.run_folder), f"{self.name}/tables/{name}.csv"
         if run and (run / place).exists():
-            texts = [(folder / place).read_text().splitlines()[1:] for folder in (run, self.run_folder)]
+            texts = [(r / place).read_text("utf-8").splitlines()[1:] for r in (run, self.run_folder)]
             before, here = (f"{len(rows)} rows" for rows in texts)
             if new := sum(row not in texts[0] for row in texts[1]):
                 here = f"{here}, {new} of them other"
@@ -469,7 +469,7 @@ class Chapter:
         """
         self.paragraphs[text.split(".")[0].strip()] = " ".join(text.split())
         with atomic_path(self.folder / "methods.txt") as temporary:
-            temporary.write_text("".join(f"{paragraph}\n\n" for paragraph in self.paragraphs.values()))
+            temporary.write_text("".join(f"{text}\n\n" for text in self.paragraphs.values()), "utf-8")
 
     def front_page(self, text: str, *, position: int = 9) -> None:
         """Hand a sentence (Markdown) to the book's front page, under the label of this chapter's data.
@@ -492,7 +492,7 @@ class Chapter:
     def _hand_over(self, key: str, content) -> None:
         self.front |= {"label": self.label, key: content}
         with atomic_path(self.folder / FRONT) as temporary:
-            temporary.write_text(json.dumps(self.front, indent=1) + "\n")
+            temporary.write_text(json.dumps(self.front, indent=1) + "\n", "utf-8")
 
     def keep(self, name: str, make: Callable, *arguments, **options):
         """Return what `make` makes of its arguments, kept in the folder ``kept`` by `npcbook.store.keep`."""

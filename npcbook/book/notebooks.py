@@ -63,7 +63,7 @@ def derive_notebook(name: str) -> str:
 def stale_notebooks() -> list[Path]:
     """Return the notebooks that are missing or not what their scripts stand for."""
     paths = [notebook_path(script.stem) for script in _scripts()]
-    return [path for path in paths if not path.exists() or path.read_text() != derive_notebook(path.stem)]
+    return [p for p in paths if not p.exists() or p.read_text("utf-8") != derive_notebook(p.stem)]
 
 
 def is_edited(path: Path) -> bool:
@@ -101,7 +101,7 @@ def sync_notebooks(*, discard: bool = False) -> list[Path]:
 
 def _derive(path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(derive_notebook(path.stem))
+        temporary.write_text(derive_notebook(path.stem), "utf-8")
 
 
 def keep_edits() -> list[Path]:
@@ -119,10 +119,10 @@ def keep_edits() -> list[Path]:
         )
     for path in changed:
         script = notebook_source(path.stem)
-        head = script.read_text().partition(END_OF_HEAD)[0]
+        head = script.read_text("utf-8").partition(END_OF_HEAD)[0]
         body = jupytext.writes(nbformat.read(path, as_version=4), fmt="py:percent").partition(END_OF_HEAD)[2]
         with atomic_path(script) as temporary:
-            temporary.write_text(head + END_OF_HEAD + body)
+            temporary.write_text(head + END_OF_HEAD + body, "utf-8")
         _derive(path)
     return [notebook_source(path.stem) for path in changed]
 

@@ -57,7 +57,7 @@ class BuildFailed(RuntimeError):
 
 def toc_files() -> list[str]:
     """Return the files of the table of contents, in reading order, without suffix."""
-    toc = yaml.safe_load(project_path("_toc.yml").read_text())
+    toc = yaml.safe_load(project_path("_toc.yml").read_text("utf-8"))
     chapters = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     return [toc["root"], *chapters]
 
@@ -69,7 +69,7 @@ def expected_pages() -> list[str]:
 
 def contents(files: set[str] | None = None) -> str:
     """Return the table of contents (YAML), or what of it leads to some files."""
-    toc = yaml.safe_load(project_path("_toc.yml").read_text())
+    toc = yaml.safe_load(project_path("_toc.yml").read_text("utf-8"))
     for part in toc["parts"]:
         part["chapters"] = [each for each in part["chapters"] if files is None or each["file"] in files]
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
@@ -105,8 +105,8 @@ def stage(run_folder: Path, chapters: Sequence[str] = ()) -> Path:
         remove(old)
     _copy_pages(source, set(chapters))
     note = f"\n\n```{{note}}\n{WAITING}\n```\n" if chapters else "\n"
-    (source / "README.md").write_text(front_page(run_folder).replace("\n", note, 1))
-    (source / "downloads.md").write_text(downloads_page(run_folder))
+    (source / "README.md").write_text(front_page(run_folder).replace("\n", note, 1), "utf-8")
+    (source / "downloads.md").write_text(downloads_page(run_folder), "utf-8")
     synthetic = is_synthetic(run_folder)
     for name in names:
         notebook = nbformat.read(run_folder / "notebooks" / f"{name}.ipynb", as_version=4)
@@ -127,11 +127,11 @@ def _copy_pages(source: Path, chapters: set[str]) -> None:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_path(name), source / name)
     wanted = {f"notebooks/{name}" for name in chapters} | {page.removesuffix(".md") for page in pages}
-    (source / "_toc.yml").write_text(contents(wanted | {"downloads"} if chapters else None))
+    (source / "_toc.yml").write_text(contents(wanted | {"downloads"} if chapters else None), "utf-8")
     for name in ("_static", "template"):  # contributors are shown the template
         copy_tree(project_path(f"notebooks/{name}"), source / "notebooks" / name)
     for name, text in ({} if chapters else api_pages()).items():
-        (source / "notebooks" / name).write_text(text)
+        (source / "notebooks" / name).write_text(text, "utf-8")
 
 
 def copy_tree(source: Path, target: Path, copy_file: Callable = shutil.copyfile) -> None:
@@ -157,7 +157,7 @@ def api_pages() -> dict[str, str]:
         parts = [f"# API: {wing}\n\n```{{contents}}\n:local:\n:depth: 1\n```"]
         for path in paths:
             module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
-            about = ast.get_docstring(ast.parse(path.read_text())).partition("\n")[0]
+            about = ast.get_docstring(ast.parse(path.read_text("utf-8"))).partition("\n")[0]
             listed = f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```"
             fold = f"````{{dropdown}} Functions and classes\n{listed}\n````"
             parts.append(f"## `{module}`\n\n{about}\n\n{fold}")
@@ -172,7 +172,7 @@ def front_page(run_folder: Path) -> str:
     a cohort showed. A chapter that handed nothing over leaves nothing out of place. Where the file is read
     outside the book, a comment stands there.
     """
-    page, found = project_path("README.md").read_text(), _found(run_folder)
+    page, found = project_path("README.md").read_text("utf-8"), _found(run_folder)
     if not is_synthetic(run_folder):
         said = f"```{{warning}}\n{notice(run_folder)}\n```"
         page = re.sub(r"```{warning}\n.*?```", lambda _: said, page, count=1, flags=re.DOTALL)
@@ -182,7 +182,7 @@ def front_page(run_folder: Path) -> str:
 
 def _found(run_folder: Path) -> str:
     """Return the section of the front page that the chapters hand over, as Markdown."""
-    handed = [json.loads(path.read_text()) for path in sorted(run_folder.glob(f"*/{FRONT}"))]
+    handed = [json.loads(path.read_text("utf-8")) for path in sorted(run_folder.glob(f"*/{FRONT}"))]
     sentences = [
         (int(place.removeprefix("sentence ")), front["label"], text)
         for front in handed
@@ -240,7 +240,7 @@ def as_front_figure(figure: dict[str, str], label: str) -> str:
 def is_synthetic(run_folder: Path) -> bool:
     """Return whether a run analysed simulated patients; one without a manifest counts as such."""
     path = run_folder / "manifest.json"
-    record = json.loads(path.read_text()) if path.exists() else {}
+    record = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return record.get("cohort", {}).get("synthetic", True)
 
 
@@ -249,7 +249,7 @@ def notice(run_folder: Path, chapter: str = "") -> str:
     own = {item.label for item in list_shown(run_folder) if item.chapter == chapter}
     if own == {PRINT_LABEL}:
         return f"{PRINT_LABEL}; no patient data."
-    cohort = json.loads((run_folder / "manifest.json").read_text())["cohort"]
+    cohort = json.loads((run_folder / "manifest.json").read_text("utf-8"))["cohort"]
     if own and source_label(cohort) not in own:
         return ""  # a page of other data than the run's
     trial = "This is a trial run, too small for any result to mean much"
@@ -357,7 +357,7 @@ def beside(marks: dict) -> list[nbformat.NotebookNode]:
 def downloads_page(run_folder: Path) -> str:
     """Return the page (MyST) that offers everything in a run's results."""
     # The file is plain text, and reasons of exclusion stand in it.
-    paragraphs = (run_folder / "results" / "methods.txt").read_text().split("\n\n")
+    paragraphs = (run_folder / "results" / "methods.txt").read_text("utf-8").split("\n\n")
     parts = [DOWNLOADS, *map(as_markdown, paragraphs)]
     for chapter, items in groupby(list_shown(run_folder), key=lambda item: item.chapter):
         entries = [
@@ -438,9 +438,10 @@ def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     remove(source / "_build")
     command = [sys.executable, "-c", BUILD, "build", str(source), *options]
-    environment = os.environ | {PARENT: str(os.getpid())}
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    (source / "build.log").write_text(result.stdout + result.stderr)
+    environment = os.environ | {PARENT: str(os.getpid()), "PYTHONUTF8": "1"}
+    heard = {"capture_output": True, "encoding": "utf-8", "check": False}
+    result = subprocess.run(command, env=environment, **heard)
+    (source / "build.log").write_text(result.stdout + result.stderr, "utf-8")
     return result
 
 
@@ -458,8 +459,9 @@ def copy_beside(run_folder: Path, html: Path) -> None:
 def finish_pages(html: Path) -> None:
     """Take the script that draws formulas off pages without any, say what cells head, remove what is left."""
     for page in html.rglob("*.html"):
-        text = TOP_CELLS.sub('<th scope="col"', ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text()))
-        page.write_text(text if "math notranslate" in text else FORMULA_SCRIPTS.sub("", text))
+        text = ROW_CELLS.sub(r'\1<th scope="row"\2</th>', page.read_text("utf-8"))
+        text = TOP_CELLS.sub('<th scope="col"', text)
+        page.write_text(text if "math notranslate" in text else FORMULA_SCRIPTS.sub("", text), "utf-8")
     other_ways = set(html.glob("_static/mathjax/*-*.js")) - {html / "_static/mathjax/tex-chtml.js"}
     for path in (*other_ways, html.parent / ".doctrees", html.parent / "jupyter_execute"):
         remove(path)

@@ -33,7 +33,7 @@ IDENTIFIERS = dict.fromkeys(("patient", "patient_id", "Patient", "center", "Cent
 SUFFIXES = {"table": (".csv",), "figure": tuple(FIGURE_METADATA)}
 SOURCE_COLUMN = "source of data"
 BOLD = Font(bold=True)
-README = Path(__file__).with_name("results_readme.txt").read_text()
+README = Path(__file__).with_name("results_readme.txt").read_text("utf-8")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def write_results(run_folder: Path) -> Path:
     target, shown = run_folder / "results", list_shown(run_folder)
     sources = [path for item in shown for path in item.sources(run_folder)]
     sources += [*run_folder.glob("*/shown.csv"), *run_folder.glob("*/methods.txt")]
-    record = json.loads((run_folder / "manifest.json").read_text())
+    record = json.loads((run_folder / "manifest.json").read_text("utf-8"))
     key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, README, record)
     if is_kept(target, key):
         return target
@@ -102,9 +102,9 @@ def write_results(run_folder: Path) -> Path:
         folder = Path(temporary) / "results"
         copy_files(shown, run_folder, folder)
         write_workbook(folder / "tables.xlsx", [item for item in shown if item.kind == "table"], run_folder)
-        (folder / "methods.txt").write_text(methods_text(run_folder, label))
+        (folder / "methods.txt").write_text(methods_text(run_folder, label), "utf-8")
         said = {"label": label, "run": run_folder.name, "cohort": record["cohort"]["name"]}
-        (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN))
+        (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN), "utf-8")
         record["files"] = [describe(item, folder) for item in shown]
         write_record(folder / "manifest.json", record)
         if target.exists():  # what is open in another program stays whole where it is
@@ -175,8 +175,8 @@ def methods_text(run_folder: Path, label: str) -> str:
     If the label of the data says that they are simulated, the text begins by saying so.
     """
     paths = [run_folder / plan.name / "methods.txt" for plan in plan_chapters()]
-    versions = json.loads((run_folder / "manifest.json").read_text())["versions"]
+    versions = json.loads((run_folder / "manifest.json").read_text("utf-8"))["versions"]
     used = ", ".join(f"{name} {versions[name]}" for name in sorted(versions) if name != "platform")
     opening = f"{label}. The patients below are simulated.\n\n" if label == SYNTHETIC_LABEL else ""
-    written = "".join(path.read_text() for path in paths if path.exists())
+    written = "".join(path.read_text("utf-8") for path in paths if path.exists())
     return f"{opening}{written}Software. npcbook with {used}.\n"

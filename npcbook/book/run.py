@@ -87,7 +87,7 @@ def plan_chapters() -> list[ChapterPlan]:
     that asks for all recorded values reads every chapter that records any. Nothing is listed by hand.
     """
     paths = sorted(project_path("notebooks").glob("[0-9][0-9]*_*.py"))
-    scripts = {path.stem: path.read_text() for path in paths}
+    scripts = {path.stem: path.read_text("utf-8") for path in paths}
     reads = {name: _read_by(name, scripts) for name in scripts}
     sorter, ready, plans = graphlib.TopologicalSorter(reads), [], []
     sorter.prepare()
@@ -239,7 +239,7 @@ def write_absent(name: str, lacking: str, run_folder: Path) -> None:
         (executed_notebook(name, run_folder), nbformat.writes(script)),
     ):
         with atomic_path(path) as temporary:
-            temporary.write_text(f"{text}\n")
+            temporary.write_text(f"{text}\n", "utf-8")
     stamp(executed_notebook(name, run_folder), name)
 
 
@@ -356,7 +356,7 @@ def chapter_state(
     dict
         By name, as `explain` says it: the same values mean that the stored result still belongs.
     """
-    script = notebook_source(plan.name).read_text()
+    script = notebook_source(plan.name).read_text("utf-8")
     folders = ["published", "ibsi", *(name for name in ("real", "studies") if f"data/{name}" in script)]
     references = [p for folder in folders for p in project_path(f"data/{folder}").rglob("*.*")]
     state = {
@@ -527,7 +527,7 @@ def write_scores(run_folder: Path, scores: str) -> None:
         remove(run_folder / OWN_SCORES)
         return
     with atomic_path(run_folder / OWN_SCORES) as temporary:
-        temporary.write_text(scores)
+        temporary.write_text(scores, "utf-8")
 
 
 def _announced(why: str, dry: bool) -> str:

@@ -79,7 +79,7 @@ CODES = {
     "rene_g2": ("rene", 2),
 }
 
-_ENTRIES = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text())
+_ENTRIES = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text("utf-8"))
 COLUMNS = tuple(_read_column(name, entry) for name, entry in _ENTRIES.items())
 
 

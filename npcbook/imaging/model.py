@@ -192,7 +192,7 @@ def store_model(
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": python_version()},
     }
     with atomic_path(folder / "model.json") as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n")
+        temporary.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
     return about
 
 
@@ -234,7 +234,7 @@ def read_model(run_folder: str | os.PathLike) -> Model:
         If the networks are not those that the heads were fitted on.
     """
     for path in sorted(Path(run_folder).glob("*/model/model.json")):
-        folder, about = path.parent, json.loads(path.read_text())
+        folder, about = path.parent, json.loads(path.read_text("utf-8"))
         own = ({**about.get(kind, {})} for kind in ("network_files", "encoder_files"))
         segments, encodes = ({s: folder / name for s, name in names.items()} for names in own)
         files = [*segments.values(), *encodes.values()]
@@ -510,7 +510,8 @@ def write_prediction(
             "notes": prediction.notes,
             "model": {key: model.about[key] for key in ("run", "label", "synthetic", "versions")},
         }
-        (part / "prediction.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        written = json.dumps(content, indent=1, ensure_ascii=False)
+        (part / "prediction.json").write_text(f"{written}\n", "utf-8")
         plot_check(prediction, model).savefig(part / "check.png", dpi=150)
         replace_path(part, folder)
 

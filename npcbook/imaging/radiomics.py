@@ -350,7 +350,7 @@ def compare_with_ibsi() -> pd.DataFrame:
     Image Biomarker Standardisation Initiative, reference manual; the values stand in ``data/ibsi``.
     """
     table = pd.read_csv(IBSI / "digital_phantom.csv")
-    rows = (IBSI / "digital_phantom.txt").read_text().split()
+    rows = (IBSI / "digital_phantom.txt").read_text("utf-8").split()
     image = sitk.GetImageFromArray(np.array([list(row) for row in rows], dtype=float).reshape(4, 4, 5))
     image.SetSpacing((2.0, 2.0, 2.0))
     wanted = table.groupby("feature_class")["feature"].apply(list).to_dict()

@@ -106,7 +106,7 @@ class Margins:
 
 
 def _read_margins(cohort: str) -> Margins:
-    printed = yaml.safe_load(Path(__file__).with_name("margins.yml").read_text())[cohort]
+    printed = yaml.safe_load(Path(__file__).with_name("margins.yml").read_text("utf-8"))[cohort]
     frozen = {dict: lambda value: tuple(value.items()), list: tuple}
     return Margins(**{name: frozen.get(type(value), lambda v: v)(value) for name, value in printed.items()})
 

@@ -147,7 +147,7 @@ def _code() -> str:
 def _stored(folder: Path) -> dict:
     """Return a cohort's description; nothing if there is none, or none that npcbook can have written."""
     try:
-        stored = json.loads((folder / "dataset_description.json").read_text())
+        stored = json.loads((folder / "dataset_description.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return stored if isinstance(stored, dict) else {}
@@ -309,7 +309,7 @@ def _sidecar(protocol: phantom.Protocol) -> dict:
 
 def _write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, "utf-8")
 
 
 def _write_json(path: Path, content: dict) -> None:
@@ -330,7 +330,7 @@ def _write_description(folder: Path, generator: dict, *, complete: bool) -> None
     common = {"BIDSVersion": "1.10.0", "License": "CC0", "Authors": ["npcbook"], "GeneratedBy": maker}
     masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
     labels = "".join(f"{index}\t{name}\n" for index, name in MASK_LABELS.items())
-    _write_text(folder / "README", Path(__file__).with_name("cohort_readme.txt").read_text())
+    _write_text(folder / "README", Path(__file__).with_name("cohort_readme.txt").read_text("utf-8"))
     _write_text(folder / ".bidsignore", f"truth.csv\n{MARK}\n")
     _write_text(folder / "derivatives" / "masks" / "dseg.tsv", f"index\tname\n{labels}")
     _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)

@@ -1,8 +1,11 @@
 """Tables as hospitals have them become exactly the participants that were meant, or say why they cannot."""
 
 import json
+import os
 import re
 import stat
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -122,6 +125,20 @@ def test_a_chinese_table_in_gb18030(hospital):
         "ZY2010003|1|training|||||||||||||失访",
     ]
     assert "张三" not in "".join(path.read_text("utf-8") for path in out.iterdir())
+
+
+def test_text_is_read_and_written_alike_where_the_computer_s_own_encoding_is_another(hospital, tmp_path):
+    out, _, _ = hospital({"list.csv": CHINESE.encode("gb18030")})
+    elsewhere = {"NPCBOOK_ROOT": tmp_path / "root", "LC_ALL": "C"}
+    elsewhere |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "npcbook", "import", "table", out.parent / "list.csv", "--out", "again"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=os.environ | elsewhere, cwd=tmp_path, check=False, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    assert participants(tmp_path / "again") == participants(out)
+    assert done.stdout.isascii()
 
 
 UNICODE = """\

@@ -310,6 +310,6 @@ def _finish(out: Path, records: list[dict], facts: dict[str, dict[str, str]]) ->
     if not path.exists():
         content = {"Name": out.name, "BIDSVersion": "1.10.0", "synthetic": False}
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+            temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     sheet = write_page(out, log.query("sequence != ''").to_dict("records"))
     return [*said, f"what was done to each image: {out / LOG}", f"look at every patient's contours: {sheet}"]
