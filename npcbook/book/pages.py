@@ -439,8 +439,7 @@ def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
     remove(source / "_build")
     command = [sys.executable, "-c", BUILD, "build", str(source), *options]
     environment = os.environ | {PARENT: str(os.getpid()), "PYTHONUTF8": "1"}
-    heard = {"capture_output": True, "encoding": "utf-8", "check": False}
-    result = subprocess.run(command, env=environment, **heard)
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     (source / "build.log").write_text(result.stdout + result.stderr, "utf-8")
     return result
 

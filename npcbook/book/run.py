@@ -199,16 +199,21 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except (papermill.PapermillExecutionError, RuntimeError) as error:
-        # A kernel that dies before its first cell is a bare RuntimeError.
-        problem = "its kernel died, often for want of memory; close other programs and run it again"
-        if isinstance(error, papermill.PapermillExecutionError):
-            last = str(error.evalue).strip().splitlines()[-1:] or [""]
-            # exec_count is the number shown beside the cell, which is what a reader looks for.
-            problem = f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"
-        said = f"{name} failed, {problem}\n  half-executed notebook: {partial}"
+        said = f"{name} failed, {_what_failed(error)}\n  half-executed notebook: {partial}"
         raise ChapterFailed(said) from error
     replace_path(partial, target)
     stamp(target, name)
+
+
+def _what_failed(error: RuntimeError | papermill.PapermillExecutionError) -> str:
+    """Return what stopped a chapter; an error of another kind goes its way."""
+    if isinstance(error, papermill.PapermillExecutionError):
+        last = str(error.evalue).strip().splitlines()[-1:] or [""]
+        # exec_count is the number shown beside the cell, which is what a reader looks for.
+        return f"cell In [{error.exec_count}]: {error.ename}: {last[0]}"
+    if "Kernel died" in str(error):  # before its first cell, with no class of its own
+        return "its kernel died, often for want of memory; close other programs and run it again"
+    raise error
 
 
 def write_absent(name: str, lacking: str, run_folder: Path) -> None:
