@@ -637,13 +637,15 @@ if truth is not None and own in draws.index:
     seen = draws.drop(columns=["accepted", "fewest metastases of 120"])
     below = 100 * seen.lt(seen.loc[own]).sum() / seen.notna().sum()
     rates = {name: f"{name.replace(' 5y', ' at 5 years')} {below[name]:.0f} %" for name in below.index[:8]}
-    ratios = below.filter(like="HR ")
-    outer = (ratios - 50).abs().idxmax()
+    joint, alone = (below.filter(regex=rf"^{kind} ") for kind in ("HR", "univariable HR"))
+    outer, sole = ((places - 50).abs().idxmax() for places in (joint, alone))
     chapter.say(
         f"Of {len(draws)} draws {len(chosen)} pass; the first is {chosen[0]}. This cohort's seed is {own}. "
-        f"Draws that lie below its own, at full size: {', '.join(rates.values())}; of the hazard ratios that "
-        f"of {COVARIATES[outer.removeprefix('HR ')]} lies furthest out, at {ratios[outer]:.0f} %. The rule "
-        "sees no univariable ratio. Everything is in [the datasheet](#datasheet-draw)."
+        f"Draws that lie below its own, at full size: {', '.join(rates.values())}; of the multivariable "
+        f"hazard ratios that of {COVARIATES[outer.removeprefix('HR ')]} lies furthest out, at "
+        f"{joint[outer]:.0f} %; of those of one covariate alone, which the rule does not see, that of "
+        f"{COVARIATES[sole.removeprefix('univariable HR ')]}, at {alone[sole]:.0f} %. Everything is in "
+        "[the datasheet](#datasheet-draw)."
     )
 
 # %% tags=["hide-output"]
