@@ -632,6 +632,8 @@ study = project_path("data/studies/default_seed.csv")
 made_with = read_description(cohort_folder).get("Generator")
 own = made_with.get("seed") if isinstance(made_with, dict) else None
 draws = pd.read_csv(study).set_index("seed") if study.exists() else pd.DataFrame()
+
+# %% tags=["planted"]
 if truth is not None and own in draws.index:
     chosen = draws.index[draws["accepted"]]
     seen = draws.drop(columns=["accepted", "fewest metastases of 120"])
