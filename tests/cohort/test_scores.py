@@ -107,6 +107,7 @@ def test_what_cannot_be_used_is_refused_in_a_line_before_anything_runs(
     cohort, tmp_path, capsys, monkeypatch, change, spec, words
 ):
     table(**change).to_csv(tmp_path / "a.csv", index=False)
+    monkeypatch.setenv("NPCBOOK_ROOT", str(tmp_path / "data"))
     monkeypatch.setattr(book, "sync_notebooks", list)
     monkeypatch.setattr(book, "check_parameters", lambda parameters: None)
     monkeypatch.setattr(book, "run_chapters", lambda **_: pytest.fail("a chapter ran"))
