@@ -207,8 +207,10 @@ chapter.table("missing", missing.drop(columns="topic"), caption)
 #
 # If an interval is estimate ± 1.96 standard errors (on the log scale for a hazard ratio), then
 #
-# $$\widehat{HR} = \sqrt{HR_{low} HR_{high}}, \quad SE = \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96},
-# \quad p = 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).$$
+# $$\widehat{HR} = \sqrt{HR_{low} HR_{high}}, \quad
+# SE = \frac{\log HR_{high} - \log HR_{low}}{2 \times 1.96},$$
+#
+# $$p = 2\,\Phi\!\left(-\frac{|\log \widehat{HR}|}{SE}\right).$$
 
 # %%
 ratios = published["quantity"] == "hazard ratio"

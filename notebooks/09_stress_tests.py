@@ -230,11 +230,16 @@ chapter.table("optimism", optimism, "Harrell's C: apparent, corrected for optimi
 
 # %%
 selected = optimism.iloc[0]
+held = (
+    f"has a training C-index of {selected['apparent']}, and of {selected['corrected']} after correction by "
+)
+held += f"{n_resamples} bootstrap samples that repeat the choice too"
+if selected["apparent"] == MISSING:
+    held = f"has none here: these {selected['events']} events bear no such choice"
 chapter.takeaway(
     2,
     f"A clinical model whose covariates are chosen by p-value in these patients, as the paper chose its own, "
-    f"has a training C-index of {selected['apparent']}, and of {selected['corrected']} after correction by "
-    f"{n_resamples} bootstrap samples that repeat the choice too ([optimism](#stress-optimism)).",
+    f"{held} ([optimism](#stress-optimism)).",
 )
 
 # %% [markdown]
@@ -551,7 +556,8 @@ with chapter.noting("Multiple imputation"):
     shown[f"imputed (n = {len(table)}), HR (95 % CI)"] = [format_hr(*ratio) for ratio in ratios]
     shown["p, imputed"] = [format_p(p) for p in imputed.p_value]
     shown["variance due to missing values"] = [percent(share) for share in imputed.missing_information]
-chapter.table("imputation", shown, "Multivariable model of distant metastasis, training cohort.")
+if len(shown.columns) > 1:
+    chapter.table("imputation", shown, "Multivariable model of distant metastasis, training cohort.")
 
 # %% [markdown]
 # *How to read it.* Where the two columns differ by much of an interval, leaving patients out was not

@@ -124,7 +124,7 @@ draws = draws.drop(columns=["accepted", "fewest metastases of 120"])
 draws = draws.rename(columns={f"HR {name}": f"HR, {text}" for name, text in COVARIATES.items()})
 draws = draws.rename(columns={f"univariable HR {name}": f"HR alone, {t}" for name, t in COVARIATES.items()})
 shown = {"this draw": draws.loc[place], "median": draws.median()}
-shown |= {f"{share:.0%} quantile": draws.quantile(share) for share in (0.1, 0.9)}
+shown |= {f"{100 * share:.0f} % quantile": draws.quantile(share) for share in (0.1, 0.9)}
 shown = pd.DataFrame(shown).map("{:.4g}".format)
 below = 100 * draws.lt(draws.loc[place]).sum() / draws.notna().sum()
 shown["draws below it"] = below.map("{:.0f} %".format)
@@ -471,12 +471,15 @@ found = {
     for kind, values in profiles.items()
 } | {"chance": 1 / len(centers)}
 site = pd.DataFrame(
-    {"intensities": found.keys(), "centre named correctly": map("{:.0%}".format, found.values())}
+    {
+        "intensities": found.keys(),
+        "centre named correctly": [f"{100 * share:.0f} %" for share in found.values()],
+    }
 )
 chapter.table("site", site, "How often deciles of intensity name the centre.")
 chapter.takeaway(
     5,
-    f"Deciles of raw intensities name the centre in {found['raw']:.0%} of patients "
+    f"Deciles of raw intensities name the centre in {100 * found['raw']:.0f} % of patients "
     "([centres](#datasheet-centres)).",
 )
 

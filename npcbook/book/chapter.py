@@ -288,12 +288,14 @@ class Chapter:
         name : str
             File name without suffix; also what a page links to.
         table : pandas.DataFrame
-            The table as it is to be read; its index is not shown.
+            The table as it is to be read; its index is not shown. Of one without a row nothing is shown.
         caption : str
             One sentence; the label of the data is added to it.
         label : str, optional
             Origin of this table's data where it is not the chapter's.
         """
+        if table.empty:
+            return
         label = label or self.label
         cells = table.select_dtypes(exclude="number").to_numpy().ravel()
         caption = self._with_key(caption, [*map(str, table.columns), *cells])

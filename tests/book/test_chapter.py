@@ -71,6 +71,14 @@ def test_figures_and_tables_carry_the_label(chapter, displayed):
     assert chapter.read("05_cox_models/shown")["caption"].tolist() == ["A straight line.", "A table."]
 
 
+@pytest.mark.parametrize("columns", [[], ["model", "p"]])
+def test_of_a_table_without_a_row_nothing_is_shown_or_kept(chapter, displayed, columns):
+    before = len(displayed)
+    chapter.table("t", pd.DataFrame(columns=columns), "A table.")
+    assert len(displayed) == before
+    assert not (chapter.folder / "tables" / "t.csv").exists()
+
+
 def test_recording_an_unknown_number_or_track_is_an_error(chapter):
     with pytest.raises(ValueError, match=r"table4\.training\.c_index\.nonesuch"):
         chapter.record("table4.training.c_index.nonesuch", 0.5)
