@@ -97,6 +97,7 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=words).reset_index().fillna("–")
 
 
+# %%
 NAMES = {"paper": "As printed, other seeds", "null": "Nothing planted"}
 for scenario, name in NAMES.items():
     rows, said = found[found["scenario"] == scenario], "mean (lowest to highest) over the cohorts"
