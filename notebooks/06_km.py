@@ -73,7 +73,7 @@ training = patients[patients["cohort"] == "training"]
 MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
 OWN = [name for name in scores_recommended if name not in MODELS]  # one's own: nothing is searched for these
 LABELS, ALL = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}, [*MODELS, *OWN]
-MAIN = next(model for model in ("dl_combined", *MODELS) if model in MODELS)  # what takeaways speak of
+MAIN = next(model for model in ("dl_combined", *ALL) if model in ALL)  # what takeaways speak of
 SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
 COHORTS = [name for name in COHORTS if (patients["cohort"] == name).any()]
 JUDGED = judged_cohort(patients)  # validation, or training where validation has no metastasis

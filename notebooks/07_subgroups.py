@@ -61,6 +61,7 @@ from npcbook.words import (
     SUPPLIED,
     TRACKS,
     format_hr,
+    format_number,
     format_p,
     or_dash,
 )
@@ -422,7 +423,7 @@ held = " and ".join(f"{counts[1]} {track}" for track, counts in below.items())
 chapter.takeaway(
     2,
     f"Subgroups in {JUDGED} that are significant once their number is allowed for: {held}. The fewest "
-    f"metastases in one: {events.min()} ([numbers](#subgroups-numbers)).",
+    f"metastases in one: {format_number(events.min(), 0)} ([numbers](#subgroups-numbers)).",
 )
 
 # %% [markdown]

@@ -65,6 +65,7 @@ CHANGED = "changed"  # id of the display that holds what a branch changes
 ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 LINK = re.compile(r" ?\(\[[^]]*\]\([^)]*\)\)|\*\*")  # a reference in brackets, or marks of bold type
+LACKING = re.compile(rf"(?<!\w){MISSING}(?!\w)")  # not of a range, nor of a name
 FILE_DPI = 300
 CJK_FONTS = ("CJK", "Droid Sans Fallback", "WenQuanYi", "SimHei", "Microsoft YaHei", "PingFang", "Heiti")
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
@@ -430,7 +431,13 @@ class Chapter:
         display(Markdown(without_html(text)))
 
     def takeaway(self, position: int, text: str) -> None:
-        """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`."""
+        """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`.
+
+        A bullet after the first is left out if a dash stands in it for a number that could not be had.
+        """
+        if position > 1 and LACKING.search(text):
+            self.takeaways.pop(position, None)
+            return
         self.takeaways[position] = without_html(" ".join(text.split()))
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)

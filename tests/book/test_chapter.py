@@ -101,6 +101,15 @@ def test_takeaways_stand_in_order_and_sentences_where_they_are_said(chapter, dis
     assert texts[-2:] == ["- 120 patients.\n- C is 0.79.", "*How to read it.* 0.5 is chance."]
 
 
+def test_a_bullet_without_its_number_is_left_out_unless_it_is_the_first(chapter):
+    chapter.takeaway(1, "**The ratio is –**.")
+    chapter.takeaway(2, "It goes from 0.2–0.9 (Kaplan–Meier).")
+    chapter.takeaway(2, "The best of – cut-offs.")
+    chapter.takeaway(3, "The C-index is –, here 3.")
+    chapter.takeaway(4, "It goes from 0.2–0.9 (Kaplan–Meier), or <0.01–>1000.")
+    assert sorted(chapter.takeaways) == [1, 4]
+
+
 def test_source_is_shown_whole(displayed):
     show_source(format_ci)
     text = displayed[0].data

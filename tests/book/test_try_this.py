@@ -281,6 +281,7 @@ def test_a_box_suggests_values_that_may_be_and_each_has_its_promise(chapter):
 
 
 @pytest.mark.book
+@pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # seaborn's, of Matplotlib 3.11
 @pytest.mark.parametrize(
     ("chapter", "name", "value"),
     [pytest.param(*i, marks=pytest.mark.nightly if promise(*i) in NIGHTLY else ()) for i in ITEMS],
