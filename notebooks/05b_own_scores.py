@@ -140,12 +140,14 @@ judged = COHORTS[-1]
 for place, name in enumerate(OWN[:4], start=1):
     row = next(row for row in rows if (row["score"], row["cohort"]) == (name, judged))
     more = next((row[column] for column in row if column.startswith("beside")), MISSING)
+    more = f"; what it knows beside the clinical model, as hazard ratio per SD and its p: {more}" * (
+        more != MISSING
+    )
     bold = "**" if place == 1 else ""
     chapter.takeaway(
         place,
         f"{bold}{name}, {SUPPLIED}, ranks the {row['patients']} {judged} patients with a C-index of "
-        f"{row.get('C-index (95 % CI)', MISSING)}; what it knows beside the clinical model, as hazard ratio "
-        f"per SD and its p: {more}{bold} ([result](#own-scores)).",
+        f"{row.get('C-index (95 % CI)', MISSING)}{more}{bold} ([result](#own-scores)).",
     )
 
 # %%

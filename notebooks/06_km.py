@@ -249,7 +249,7 @@ def picture(outcome, track):
     chapter.figure(f"{outcome.lower()}_overview_{track.replace(' ', '_')}", fig, alt)
 
 
-for track in TRACKS[::-1]:
+for track in TRACKS[::-1] if MODELS else [RECOMMENDED]:
     picture("DMFS", track)
 
 # %% [markdown]
@@ -345,7 +345,7 @@ def show_ratios(outcome, track):
     keys = [key for key in compared[track] if key[2] == outcome]
     shown = pd.DataFrame([ratio_row(track, *key, compared[track][key]) for key in keys])
     name = {PUBLISHED: "hazard_ratios", RECOMMENDED: "hazard_ratios_recommended"}[track]
-    shown = shown.reindex(columns=[c for c in columns if c in shown] or ["model"]).fillna(MISSING)
+    shown = shown.reindex(columns=[c for c in columns if c in shown]).fillna(MISSING)
     caption = f"{outcome}, high against low risk, scores and cut-offs {track}."
     chapter.table(name + f"_{outcome.lower()}" * (outcome != "DMFS"), shown, caption)
 
@@ -418,7 +418,7 @@ if "OS" in ENDPOINTS:
     picture("OS", RECOMMENDED)
 
 # %% tags=["hide-output"]
-if "OS" in ENDPOINTS:
+if "OS" in ENDPOINTS and MODELS:
     picture("OS", PUBLISHED)
 died = patients["os_event"] == 1
 chapter.say(
@@ -495,12 +495,12 @@ def plot_search(cut, ax):
 
 
 # %% tags=["hide-output"]
-fig, axes = small_multiples(max(len(cuts), 1), columns=2, width=7.0, panel_height=1.8)
-for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
-    plot_search(cut, ax)
-    ax.set_title(LABELS[model], loc="left", fontsize=10)
-alt = "Standardised log-rank statistic of every cut-off tried, one panel a model; the largest is ringed."
-chapter.figure("cutoffs", fig, alt)
+if cuts:
+    fig, axes = small_multiples(len(cuts), columns=2, width=7.0, panel_height=1.8)
+    for ax, (model, cut) in zip(axes, cuts.items(), strict=False):
+        plot_search(cut, ax)
+        ax.set_title(LABELS[model], loc="left", fontsize=10)
+    chapter.figure("cutoffs", fig, "Log-rank statistic of each cut-off tried, by model; the largest ringed.")
 
 # %% [markdown]
 # *How to read it.* From left to right fewer patients are called high risk; the height is how well the two
@@ -518,8 +518,8 @@ for model, cut in cuts.items():
     row |= {"naive p": format_p(cut.p_naive), "corrected p": format_p(cut.p_corrected, cut.p_floor)}
     rows.append(row)
     chapter.record(f"text.cutoff.{model}", cut.value)
-rows += [{"model": LABELS[model]} for model in MODELS if model not in cuts]
-chapter.table("cutoffs_shown", pd.DataFrame(rows).fillna(MISSING), "Cut-offs found in the training cohort.")
+rows = pd.DataFrame([*rows, *({"model": LABELS[model]} for model in MODELS if model not in cuts)])
+chapter.table("cutoffs_shown", rows.fillna(MISSING), "Cut-offs found in the training cohort.")
 
 # %%
 tried = naive = corrected = MISSING

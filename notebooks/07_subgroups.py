@@ -66,7 +66,7 @@ from npcbook.words import (
     or_dash,
 )
 
-# %% tags=["parameters"] needs="dmfs covariates"
+# %% tags=["parameters"] needs="dmfs covariates subgroups"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 model = "dl_combined"  # one of MODELS or SCORES; whose risk groups; paper: DL score of the combined sequences

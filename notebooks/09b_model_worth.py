@@ -55,7 +55,7 @@ from npcbook.words import (
     format_p,
 )
 
-# %% tags=["parameters"] needs="dmfs metastases covariates"
+# %% tags=["parameters"] needs="dmfs metastases models"
 cohort_folder = "data/cohorts/synthetic-laptop"
 run_folder = "data/runs/laptop-synthetic"
 horizon_months = 60  # 1 to last follow-up, months; by when risks are predicted, as the paper's 5-year figures

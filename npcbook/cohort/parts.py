@@ -19,6 +19,8 @@ NEEDS = {
     "dmfs": "distant metastases in training patients (dmfs_months, dm_event)",
     "metastases": "at least {fewest_events} distant metastases in training patients",
     "covariates": "a covariate (age, sex, ...) that differs between training patients, or a score (--score)",
+    "models": "a covariate (age, sex, ...) or images with contours, to fit a model with",
+    "subgroups": "a covariate (age, sex, ...) to divide patients by",
     "images": "MR images",
     "contours": "contours of tumour and nodes on the images of at least {fewest} training patients",
     "tested": "contours on the CET1W images of training and of validation patients, with metastases in both",
@@ -171,11 +173,11 @@ def _met(patients: pd.DataFrame, given: dict, both: pd.DataFrame, learnt: list[s
     if events["training"] > 0:
         yield "dmfs"
     if events["training"] >= FEWEST_EVENTS:
-        yield from ("metastases", "covariates")[: 1 + bool(learnt)]  # networks rank patients, too
+        yield from ("metastases", "covariates", "models") if learnt else ("metastases",)
     if events.min() > 0 and both["cet1w"].min() > 1 and "cet1w" in learnt:
         yield "tested"
     if (code_covariates(patients)[training].nunique() > 1).any():
-        yield "covariates"
+        yield from ("covariates", "models", "subgroups")
     if learnt:
         yield "contours"
     if ((patients["n_stage"] == "N1") & (patients["ccnd_mg_m2"] > 0)).any():

@@ -41,15 +41,17 @@ def test_nothing_is_wrong_with_what_hospitals_have(cohorts, name):
     assert parts.has <= set(NEEDS)
 
 
+FITTED = ("covariates", "models", "subgroups")
 WITHOUT = {
-    "registry": {"metastases", "dmfs", "covariates"},
-    "t2n0": {"dmfs", "metastases", "covariates"},
-    "no-chemotherapy": {"dmfs", "metastases", "covariates"},
-    "two-events": {"dmfs", "covariates", "dose"},
+    "registry": {"metastases", "dmfs", *FITTED},
+    "t2n0": {"dmfs", "metastases", *FITTED},
+    "no-chemotherapy": {"dmfs", "metastases", *FITTED},
+    "two-events": {"dmfs", *FITTED, "dose"},
     "validation-only": {"dose"},
-    "os-only": {"covariates", "dose"},
+    "os-only": {*FITTED, "dose"},
     "least": {"dmfs", "metastases"},
-    "chinese": {"dmfs", "metastases", "covariates", "dose"},
+    "score-alone": {"dmfs", "metastases", "covariates"},
+    "chinese": {"dmfs", "metastases", *FITTED, "dose"},
 }
 
 
