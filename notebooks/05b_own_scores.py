@@ -140,15 +140,14 @@ judged = COHORTS[-1]
 for place, name in enumerate(OWN[:4], start=1):
     row = next(row for row in rows if (row["score"], row["cohort"]) == (name, judged))
     more = next((row[column] for column in row if column.startswith("beside")), MISSING)
-    more = f"; what it knows beside the clinical model, as hazard ratio per SD and its p: {more}" * (
-        more != MISSING
-    )
-    bold = "**" if place == 1 else ""
-    chapter.takeaway(
-        place,
-        f"{bold}{name}, {SUPPLIED}, ranks the {row['patients']} {judged} patients with a C-index of "
-        f"{row.get('C-index (95 % CI)', MISSING)}{more}{bold} ([result](#own-scores)).",
-    )
+    more = f"; what it knows beside the clinical model, as hazard ratio per SD and its p: {more}"
+    ranks = f"ranks the {row['patients']} {judged} patients with a C-index of "
+    told = f"{name}, {SUPPLIED}, {ranks}{row.get('C-index (95 % CI)', MISSING)}"
+    told, bold = told + more * (MISSING not in more.split()), "**" if place == 1 else ""
+    chapter.takeaway(place, f"{bold}{told}{bold} ([result](#own-scores)).")
+    if place == 1:
+        link = "[chapter 05b](notebooks/05b_own_scores.ipynb)"
+        chapter.front_page(f"**A score of one's own.** {told} ({link}).", position=4)
 
 # %%
 for (name, cohort), (_, c, _) in looked.items():

@@ -374,7 +374,6 @@ if len(MODELS) > 1 and os_p and None not in os_p:
 
 # %%
 honest = {c: or_dash(results_recommended.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHORTS}
-metastases = training[EVENT].sum()
 seen = results.get((MAIN, "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
 chapter.takeaway(
     1,
@@ -387,10 +386,11 @@ chapter.takeaway(
     f"With the searched cut-off and the published score {apart[PUBLISHED]} are, in the same patients: hazard "
     f"ratio {hr_of[JUDGED]} ([hazard ratios](#km-hazard-ratios)).",
 )
-chapter.say(
-    f"*What is being seen in training.* A published score was fitted to these very outcomes: its high-risk "
-    f"group holds {seen} of the {metastases} metastases."
-)
+if seen != MISSING:
+    chapter.say(
+        f"*What is being seen in training.* A published score was fitted to these very outcomes: its "
+        f"high-risk group holds {seen} of the {training[EVENT].sum()} metastases."
+    )
 
 # %%
 chapter.takeaway(

@@ -7,9 +7,9 @@ cohort, and T, N and rENE. Groups are cut at the training median of the scores. 
 against its truth: for the dose, the planted probabilities of the very patients compared; for hazard ratio and
 C-index, the value of that score, and cut, in a large population.
 
-    python benchmarks/studies/coverage.py --cohorts 600 --seed 9000
+    python benchmarks/studies/coverage.py --cohorts 300 --seed 9000
 
-takes about an hour on two idle cores, and writes data/studies/coverage.csv. How limits are found was
+takes about half an hour on two idle cores, and writes data/studies/coverage.csv. How limits are found was
 chosen with seeds 1000 to 1199, 5000 to 5199 and 7000 to 7199; what the book shows comes from others.
 """
 

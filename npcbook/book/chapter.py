@@ -486,12 +486,14 @@ class Chapter:
         Parameters
         ----------
         text : str
-            One sentence that can be read by itself; it may link to targets of the chapter.
+            One sentence that can be read by itself; it may link to targets of the chapter. It is left out
+            if a dash stands in it for a number that could not be had.
         position : int
             Its place among the sentences of all chapters (equal places: by chapter); a later sentence of
             this chapter for the same place replaces the earlier.
         """
-        self._hand_over(f"sentence {position}", without_html(" ".join(text.split())))
+        if not LACKING.search(text):
+            self._hand_over(f"sentence {position}", without_html(" ".join(text.split())))
 
     def front_figure(self, name: str, text: str) -> None:
         """Hand one of the chapter's figures to the front page, with the sentence to stand below it."""
