@@ -282,8 +282,8 @@ if chapter.is_synthetic:
     of_whom = "simulated patients"
     seen = ", though settings were chosen [in sight of their values](notebooks/09c_other_cohorts.ipynb)"
 marks = f"Marks: {of_whom}, none of whom a model was fitted on{seen}. " if len(front) else ""
-caption = f"""*Bars: the paper's intervals, from print. {marks}The grey line is chance. All {len(rows)} printed
-numbers are in the [ledger](notebooks/10_ledger.ipynb).*"""
+caption = f"""*Bars: the paper's intervals, from print. {marks}The grey line is chance. All {len(rows)}
+printed numbers are in the [ledger](notebooks/10_ledger.ipynb).*"""
 chapter.front_figure("front", caption)
 
 # %% [markdown]
