@@ -260,7 +260,7 @@ def all_scores(table):
 
 
 models, scores = all_scores(patients)
-chapter.write("scores", scores.dropna(axis=1, how="all").reset_index())
+chapter.write("scores", scores.reset_index())
 
 
 # %%
@@ -512,8 +512,7 @@ for name, design in inputs(recommended).items():
         scores_recommended.loc[training.index, name] = unseen(design)
 given = chapter.run_folder / "own_scores.csv"  # one's own, as supplied: chapter 05b
 own = read_scores(cohort_folder, [given] if given.exists() else []).reindex(patients.index)
-handed = scores_recommended.dropna(axis=1, how="all").join(own)
-chapter.write("scores_recommended", handed.reset_index())
+chapter.write("scores_recommended", scores_recommended.join(own).reset_index())
 found_recommended, tests_recommended = assess(scores_recommended, "recommended")
 
 # %% [markdown]

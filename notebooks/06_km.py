@@ -70,8 +70,9 @@ scores, scores_recommended = (
     for name in ("scores", "scores_recommended")
 )
 training = patients[patients["cohort"] == "training"]
-MODELS = [model for model in dict.fromkeys([*MODELS, *scores]) if model in scores]
-OWN = [name for name in scores_recommended if name not in MODELS]  # one's own: nothing is searched for these
+OWN = [name for name in scores_recommended if name not in scores]  # one's own: nothing is searched for these
+fitted = scores.dropna(axis=1, how="all") if OWN else scores  # which lead where no model could be fitted
+MODELS = [model for model in dict.fromkeys([*MODELS, *fitted]) if model in fitted]
 LABELS, ALL = LABELS | {name: f"{name} ({SUPPLIED})" for name in OWN}, [*MODELS, *OWN]
 MAIN = next(model for model in ("dl_combined", *ALL) if model in ALL)  # what takeaways speak of
 SCORE = "the DL score" if MAIN == "dl_combined" else LABELS[MAIN]
@@ -632,8 +633,6 @@ for model in MODELS:
     if groups_crossed[model].notna().equals(scores_recommended.loc[groups_crossed.index, model].notna()):
         crossed[model] = high_against_low(groups_crossed, "training", model, "DMFS")["hr"]
 best = {(m, c): result["hr"] for (m, c, outcome), result in results.items() if outcome == "DMFS"}
-
-# %%
 rows = []
 for model in ALL:
     rows.append({
