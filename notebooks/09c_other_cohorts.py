@@ -100,9 +100,9 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
 # %%
 NAMES = {"paper": "As printed, other seeds", "null": "Nothing planted"}
 for scenario, name in NAMES.items():
-    rows, said = found[found["scenario"] == scenario], "mean (lowest to highest) over the cohorts"
-    chapter.table(scenario, table_of(rows[tracked]), f"{name}: {said}.")
-    seen = rows[~tracked & ~of_model].assign(track="")
+    mine, said = found["scenario"] == scenario, "mean (lowest to highest) over the cohorts"
+    chapter.table(scenario, table_of(found[mine & tracked]), f"{name}: {said}.")
+    seen = found[mine & ~tracked & ~of_model].assign(track="")
     chapter.table(
         f"{scenario}_ceiling", table_of(seen), f"{name}, overlap and what could be reached: {said}."
     )

@@ -4,6 +4,7 @@ import argparse
 import errno
 import hashlib
 import inspect
+import io
 import logging
 import math
 import os
@@ -641,7 +642,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise Interrupted
 
     os.environ["PYTHONUTF8"] = "1"  # for whatever is started from here
-    sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal without the letters of a name
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     before = signal.signal(signal.SIGTERM, stop)
     try:
         if any("" in (value if isinstance(value, list) else [value]) for value in vars(given).values()):
