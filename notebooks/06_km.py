@@ -39,7 +39,7 @@ from scipy.stats import norm
 from npcbook.book import open_chapter, plot_kaplan_meier, plot_panels, show_source, small_multiples
 from npcbook.cohort import judged_cohort, read_truth
 from npcbook.paper import lookup
-from npcbook.statistics import fit_cox_or_firth, optimal_cutpoint, split_statistics
+from npcbook.statistics import fit_cox_or_firth, fit_firth_cox, optimal_cutpoint, split_statistics
 from npcbook.words import COHORTS, ENDPOINTS, LABELS, MISSING, MODELS, SUPPLIED, TRACKS, or_dash
 
 # %% tags=["parameters"] needs="dmfs covariates"
@@ -107,13 +107,12 @@ chapter.table("events", events, "Events in each cohort.")
 # group is too small to be compared further. It claims nothing about where risk becomes high. Scores of one's
 # own ([05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for training).
 #
-# **The comparison.** {term}`Hazard ratios <hazard ratio>` of high against low risk are from a {term}`Cox
-# model` with {term}`Efron`'s ties and Wald limits; where a risk group has no events, a Wald limit means
-# nothing, and ratio and limits are from {term}`Firth's penalty` and the profile of its likelihood, marked †
-# ([chapter 05](05_cox_models.ipynb) shows the function). Curves are
-# {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. All of this assumes that censoring
-# tells nothing about the risk of metastasis, and one hazard ratio assumes
-# {term}`proportional hazards`, tested in the table below.
+# **The comparison.** As published, {term}`hazard ratios <hazard ratio>` of high against low risk are from a
+# {term}`Cox model` with {term}`Efron`'s ties and Wald limits ([chapter 05](05_cox_models.ipynb)). As
+# recommended, and where a risk group has no events, they are from {term}`Firth's penalty` and the profile of
+# its likelihood (†), whose limits mean something in a group with one event. Curves are
+# {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. Censoring must tell nothing about
+# metastasis; one ratio assumes {term}`proportional hazards`, tested in the table below.
 #
 # lifelines and scikit-survival have no such search. The statistic at every cut, from the library's own
 # source, given the patients' log-rank scores in the order of their risk and the number of patients at or
@@ -176,8 +175,9 @@ GROUPS = {PUBLISHED: groups, RECOMMENDED: groups_recommended}
 from npcbook.statistics import logrank
 
 
-def high_against_low(table, cohort, model, outcome):
+def high_against_low(track, cohort, model, outcome):
     """Return hazard ratio and log-rank test (None if there is none) and events of high against low risk."""
+    table = GROUPS[track]
     rows = patients[(patients["cohort"] == cohort) & table[model].reindex(patients.index).notna()]
     time, event = (rows[column] for column in ENDPOINTS[outcome])
     group, where = table.loc[rows.index, model], f"{LABELS[model]}, {cohort}, {outcome}"
@@ -186,8 +186,9 @@ def high_against_low(table, cohort, model, outcome):
     result = {"fit": None, "hr": None, "test": None}
     result["events"] = {name: (int(part.sum()), len(part)) for name, part in parts.items()}
     with chapter.noting(f"HR: {where}"):
-        result["fit"] = fit_cox_or_firth(time, event, high.astype(float).to_frame("high"))
-        result["hr"] = result["fit"]["high"]
+        data = time, event, high.astype(float).to_frame("high")
+        result["fit"] = fit_cox_or_firth(*data)
+        result["hr"] = (fit_firth_cox(*data) if track == RECOMMENDED else result["fit"])["high"]
         with chapter.noting(f"log-rank: {where}"):
             result["test"] = logrank(time, event, high)
     return result
@@ -207,7 +208,7 @@ compared = {}
 for track, table in GROUPS.items():
     known = [model for model in ALL if table[model].notna().any()]
     keys = [(model, cohort, outcome) for outcome in ENDPOINTS for model in known for cohort in COHORTS]
-    compared[track] = {(m, c, o): high_against_low(table, c, m, o) for m, c, o in keys}
+    compared[track] = {(m, c, o): high_against_low(track, c, m, o) for m, c, o in keys}
     for (model, cohort, outcome), result in compared[track].items():
         if outcome == "DMFS" and model in MODELS:
             record_hr(cohort, model, result, track)
@@ -331,7 +332,7 @@ def ratio_row(track, model, cohort, outcome, result):
         row["planted"] = format_number(mean["high"] / mean["low"] if len(mean) == 2 else None)
     if outcome == "DMFS" and cohort == "training" and track == PUBLISHED:
         row["corrected p"] = format_p(cuts[model].p_corrected, cuts[model].p_floor)
-    if result["hr"] and result["hr"].method == "Cox":
+    if result["fit"] and result["fit"].method == "Cox":
         row["proportional hazards p"] = format_p(result["fit"].ph_p_value[0])
     return row
 
@@ -359,8 +360,8 @@ for outcome, track in list(product(ENDPOINTS, TRACKS[::-1]))[1:]:
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
-# interval to match, whatever its p-value. Ratios marked † come from a group without any event; their size
-# then mostly tells the number of patients and is no measure of effect. The step from the training to the
+# interval to match, whatever its p-value. A published ratio with † comes from a group without any event: its
+# size mostly tells the number of patients and is no measure of effect. The step from the training to the
 # validation row of a model is what it loses on new patients. The log-rank tests are not corrected for their
 # number; the models are variants of one another, so that they tend to be significant together. A small
 # p-value of proportional hazards says that the ratio changes over time, and is an average.
@@ -397,7 +398,7 @@ if seen != MISSING:
 chapter.takeaway(
     3,
     f"In training the ratio is {hr_of['training']} as published, without meaning for new patients, since "
-    "score and cut-off were fitted to these outcomes († marks a group without events), and "
+    "score and cut-off were fitted to these outcomes, and "
     f"{honest['training']} out of fold ([hazard ratios](#km-hazard-ratios)).",
 )
 chapter.takeaway(

@@ -414,7 +414,7 @@ chapter.takeaway(
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
 # chapter 03, from readings of what pictures show. Hazard ratios have the limits of [chapter
-# 05](05_cox_models.ipynb), Wald's or the profile's. By `python benchmarks/studies/coverage.py`:
+# 06](06_km.ipynb): Firth's as recommended, Wald's as published. By `python benchmarks/studies/coverage.py`:
 
 # %% tags=["planted", "hide-output"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv")).drop(columns=["version", "command"])

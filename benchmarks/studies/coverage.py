@@ -7,7 +7,7 @@ cohort, and T, N and rENE. Groups are cut at the training median of the scores. 
 against its truth: for the dose, the planted probabilities of the very patients compared; for hazard ratio and
 C-index, the value of that score, and cut, in a large population.
 
-    python benchmarks/studies/coverage.py --cohorts 300 --seed 9000
+    python benchmarks/studies/coverage.py --cohorts 300 --seed 13000
 
 takes about half an hour on two idle cores, and writes data/studies/coverage.csv. How limits are found was
 chosen with seeds 1000 to 1199, 5000 to 5199 and 7000 to 7199; what the book shows comes from others.
@@ -27,6 +27,7 @@ from joblib import Parallel, delayed
 from npcbook.imaging.heads import fit_scaling
 from npcbook.statistics import (
     fit_cox_or_firth,
+    fit_firth_cox,
     fit_ridge_cox,
     harrell_c,
     optimal_cutpoint,
@@ -47,7 +48,7 @@ HORIZON = 60
 #: More than 160 mg/m² less radiotherapy alone, five-year DMFS.
 DOSE = "dose effect, high risk, points"
 RECOMMENDED, PUBLISHED = "recommended", "as published"
-BOOKS = "the book's"  # Wald's limits, or the profile likelihood's where Wald's fail
+BOOKS = "the book's"  # Firth's as recommended, Wald's as published
 spec = partial(specification, exact_counts=False)  # cohorts that are drawn, as intervals suppose
 
 
@@ -84,9 +85,9 @@ def learn(table: pd.DataFrame, features: np.ndarray, rng: np.random.Generator):
     return whole, models[1:], apparent, recommended
 
 
-def hazard_ratio(table: pd.DataFrame, high: np.ndarray) -> Estimate:
-    """Return the log hazard ratio of high against low risk, with limits as chapter 05 takes them."""
-    fit = fit_cox_or_firth(table["dmfs_months"], table["dm_event"], high.astype(float))[0]
+def hazard_ratio(table: pd.DataFrame, high: np.ndarray, fit=fit_firth_cox) -> Estimate:
+    """Return the log hazard ratio of high against low risk, with limits as chapter 06 takes them."""
+    fit = fit(table["dmfs_months"], table["dm_event"], high.astype(float))[0]
     return Estimate(*np.log([fit.hr, fit.hr_low, fit.hr_high]))
 
 
@@ -155,7 +156,8 @@ def published_rows(table: pd.DataFrame, apparent: np.ndarray, everybody: tuple, 
     risk = whole.risk(features[0])
     rows = [
         ("hazard ratio, high against low risk", "training", PUBLISHED, BOOKS,
-         hazard_ratio(seen, apparent[training] > cut), hazard_ratio(population[0], risk > cut).value),
+         hazard_ratio(seen, apparent[training] > cut, fit_cox_or_firth),
+         hazard_ratio(population[0], risk > cut).value),
         ("C-index", "training", PUBLISHED, "Wald",
          wald(concordance(seen, apparent[training])), concordance(population[0], risk).c),
     ]  # fmt: skip
@@ -222,7 +224,7 @@ def main() -> None:
     """Draw the cohorts, hold the intervals against the truth, write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=9000, help="of the first cohort; the others follow on")
+    parser.add_argument("--seed", type=int, default=13000, help="of the first cohort; the others follow on")
     parser.add_argument("--bootstraps", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=project_path("data/studies/coverage.csv"))

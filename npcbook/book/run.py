@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,12 +20,12 @@ import papermill
 import yaml
 
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
+from npcbook.book.kernels import Kernel, Kernels
 from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
 from npcbook.book.parameters import OWN_SCORES, check_names, check_values, read_declared
 from npcbook.cohort import Parts, check_cohort, image_path, read_parts
 from npcbook.imaging import read_volume
 from npcbook.store import (
-    PARENT,
     atomic_path,
     check_kept,
     claim,
@@ -164,7 +165,7 @@ def check_parameters(
         check_values(each, parameters, cohort_folder, scores)
 
 
-def execute(name: str, parameters: dict, run_folder: Path) -> None:
+def execute(name: str, parameters: dict, run_folder: Path, kernel: Kernel) -> None:
     """Execute one chapter into the run's ``notebooks`` folder.
 
     Parameters
@@ -175,6 +176,8 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
         Values for its parameters cell; all must be declared there.
     run_folder : pathlib.Path
         The run.
+    kernel : Kernel
+        A started one, which has run nothing yet.
 
     Raises
     ------
@@ -185,8 +188,6 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(target)
-    # The kernel ends with this process, however that ends.
-    os.environ[PARENT] = str(os.getpid())
     try:
         papermill.execute_notebook(
             notebook_path(name),
@@ -195,8 +196,7 @@ def execute(name: str, parameters: dict, run_folder: Path) -> None:
             cwd=project_path("."),
             progress_bar=False,
             stderr_file=sys.stderr,
-            # The kernel talks to this process only; its notes on sockets are noise here.
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            km=kernel,
         )
     except (papermill.PapermillExecutionError, RuntimeError) as error:
         said = f"{name} failed, {_what_failed(error)}\n  half-executed notebook: {partial}"
@@ -501,7 +501,7 @@ def run_chapters(
     check_parameters(parameters, cohort_folder, scores.partition("\n")[0].split(","))
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
-    with locked(cohort_folder, reading=True), locked(run_folder):
+    with locked(cohort_folder, reading=True), locked(run_folder), closing(Kernels()) as kernels:
         claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder, scored=bool(scores)) if any(plan.needs for plan in plans) else None
@@ -521,7 +521,8 @@ def run_chapters(
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             done += [plan.name] if why else []
             if why and not dry:
-                seconds = _run_one(plan, own, state, run_folder, manifest, lacking)
+                kernel = kernels.take(another=number < len(plans))
+                seconds = _run_one(plan, own, state, run_folder, manifest, lacking, kernel)
                 say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
     return done
 
@@ -547,7 +548,13 @@ def _as_parameter(folder: Path) -> str:
 
 
 def _run_one(
-    plan: ChapterPlan, parameters: dict, state: dict, run_folder: Path, manifest: Manifest, lacking: str
+    plan: ChapterPlan,
+    parameters: dict,
+    state: dict,
+    run_folder: Path,
+    manifest: Manifest,
+    lacking: str,
+    kernel: AbstractContextManager[Kernel],
 ) -> float:
     for name in plan.reads:
         # A chapter that has not run says so itself, in words of what is missing.
@@ -563,7 +570,8 @@ def _run_one(
         write_absent(plan.name, lacking, run_folder)
     else:
         remove(run_folder / plan.name / ABSENT)
-        execute(plan.name, parameters, run_folder)
+        with kernel as started:
+            execute(plan.name, parameters, run_folder, started)
     stamp(run_folder / plan.name, fingerprint(state))
     entry = {
         "state": state,

@@ -151,7 +151,7 @@ def store_prediction(
     plane_mm : float or None
         As given to `stack_on_grid`.
     """
-    keep(target, _on_image, probability, preprocessed, plane_mm, read=read_volume, write=write_mask)
+    keep(target, _on_image, probability, preprocessed, plane_mm, read=Path, write=write_mask)
 
 
 def _on_image(probability: np.ndarray, preprocessed: Path, plane_mm: float | None) -> Volume:

@@ -205,7 +205,9 @@ def fit_staged_head(
         fitted.append(search.best_estimator_)
         again = cross_val_predict(fitted[-1], scaled, label, cv=folds, method="predict_proba")
         read.append(again[:, 1])
-    weights = np.array([model.coef_[0] for model in fitted]).reshape(len(fitted), scaled.shape[1]).T
+    # In the order in which a file holds them: some processors add up a transposed one otherwise.
+    weights = np.array([model.coef_[0] for model in fitted]).reshape(len(fitted), scaled.shape[1])
+    weights = np.ascontiguousarray(weights.T)
     intercept = np.array([model.intercept_[0] for model in fitted])
     readings, places = np.column_stack([*read, scaled[:, measured]]), np.arange(scaled.shape[1])[measured]
     scale = np.repeat((STAGE_SCALE, 1.0), (len(fitted), len(places)))

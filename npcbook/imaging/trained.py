@@ -62,4 +62,4 @@ def predict_labels(network: UNet3d, images: torch.Tensor, *, device: str = "cpu"
     network.eval()
     parts = images.split(network.settings.at_once)
     parts = (part.to(device).contiguous(memory_format=torch.channels_last_3d) for part in parts)
-    return torch.cat([network(part).argmax(dim=1) for part in parts]).to(torch.uint8).cpu().numpy()
+    return torch.cat([network(part).max(dim=1).indices for part in parts]).to(torch.uint8).cpu().numpy()

@@ -146,6 +146,15 @@ def test_a_region_grows_by_its_radius():
     assert grown.shape == region.shape
 
 
+@pytest.mark.parametrize("grid", [(16, 12, 9), (1, 4, 4), (2, 3, 16)])
+def test_a_region_grows_as_pooling_grows_it_at_every_edge(grid):
+    region = (torch.rand(3, 1, *grid, generator=torch.Generator().manual_seed(0)) > 0.9).float()
+    for radius in ((0, 1, 1), (1, 3, 3), (2, 5, 5)):
+        box = [2 * reach + 1 for reach in radius]
+        pooled = torch.nn.functional.max_pool3d(region, box, stride=1, padding=radius)
+        torch.testing.assert_close(dilate(region, radius), pooled, rtol=0, atol=0)
+
+
 def test_the_head_gives_a_probability():
     head = PrognosisHead(12)
     pooled = torch.randn(5, 12)

@@ -1,0 +1,75 @@
+"""Kernels that have loaded what every chapter loads by the time its turn comes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+
+from npcbook.store import PARENT, code_fingerprint, imported_modules, project_path
+
+#: What a kernel runs before its first cell: the library's imports, which take most of a short chapter's time.
+LOADED = "from npcbook.book import in_short"
+# The kernel talks to this process only; its notes on sockets are noise here, and so is a history.
+OPTIONS = (
+    "IPKernelApp.log_level=CRITICAL",
+    "HistoryManager.hist_file=:memory:",
+    f"IPKernelApp.exec_lines={LOADED}",
+)
+
+
+class Kernel(AsyncKernelManager):
+    """A kernel, and whoever talks to it."""
+
+    listener = None
+
+    def client(self, **options):
+        """Return a new client, whose channels are closed when the kernel ends."""
+        self.listener = super().client(**options)
+        return self.listener
+
+    def end(self) -> None:
+        """Stop the kernel, dead or alive, and let go of its channels."""
+        if self.has_kernel:
+            run_sync(self.shutdown_kernel)()
+        if self.listener is not None:
+            self.listener.stop_channels()
+
+
+@dataclass
+class Kernels:
+    """Gives each chapter a kernel, and has another one loading while the chapter runs."""
+
+    waiting: Kernel | None = None
+    code: str = ""
+
+    @contextmanager
+    def take(self, *, another: bool) -> Iterator[Kernel]:
+        """Give a kernel for one chapter, to be ended afterwards; have `another` loading meanwhile, or none."""
+        kernel, self.waiting = self._begun(), None
+        try:
+            if another:
+                self._begun()
+            yield kernel
+        finally:
+            kernel.end()
+
+    def _begun(self) -> Kernel:
+        """Return the kernel that is waiting, unless it loaded other code than there is now, or a new one."""
+        code = code_fingerprint(*imported_modules(LOADED))
+        if self.waiting is None or code != self.code:
+            self.close()
+            # The kernel ends with this process, however that ends.
+            os.environ[PARENT] = str(os.getpid())
+            self.waiting, self.code = Kernel(kernel_name="python3"), code
+            arguments = [f"--{option}" for option in OPTIONS]
+            run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=arguments)
+        return self.waiting
+
+    def close(self) -> None:
+        """Stop the kernel that is waiting."""
+        if self.waiting is not None:
+            self.waiting.end()
+            self.waiting = None
