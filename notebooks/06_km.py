@@ -175,9 +175,8 @@ GROUPS = {PUBLISHED: groups, RECOMMENDED: groups_recommended}
 from npcbook.statistics import logrank
 
 
-def high_against_low(track, cohort, model, outcome):
+def high_against_low(table, cohort, model, outcome, fit=fit_firth_cox):
     """Return hazard ratio and log-rank test (None if there is none) and events of high against low risk."""
-    table = GROUPS[track]
     rows = patients[(patients["cohort"] == cohort) & table[model].reindex(patients.index).notna()]
     time, event = (rows[column] for column in ENDPOINTS[outcome])
     group, where = table.loc[rows.index, model], f"{LABELS[model]}, {cohort}, {outcome}"
@@ -188,7 +187,7 @@ def high_against_low(track, cohort, model, outcome):
     with chapter.noting(f"HR: {where}"):
         data = time, event, high.astype(float).to_frame("high")
         result["fit"] = fit_cox_or_firth(*data)
-        result["hr"] = (fit_firth_cox(*data) if track == RECOMMENDED else result["fit"])["high"]
+        result["hr"] = fit(*data)["high"]
         with chapter.noting(f"log-rank: {where}"):
             result["test"] = logrank(time, event, high)
     return result
@@ -204,11 +203,11 @@ def record_hr(cohort, model, result, track):
 
 
 # %%
-compared = {}
+compared, FITS = {}, {PUBLISHED: fit_cox_or_firth, RECOMMENDED: fit_firth_cox}
 for track, table in GROUPS.items():
     known = [model for model in ALL if table[model].notna().any()]
     keys = [(model, cohort, outcome) for outcome in ENDPOINTS for model in known for cohort in COHORTS]
-    compared[track] = {(m, c, o): high_against_low(track, c, m, o) for m, c, o in keys}
+    compared[track] = {(m, c, o): high_against_low(table, c, m, o, FITS[track]) for m, c, o in keys}
     for (model, cohort, outcome), result in compared[track].items():
         if outcome == "DMFS" and model in MODELS:
             record_hr(cohort, model, result, track)
@@ -678,8 +677,8 @@ chapter.say(
 # *What agreement means.* Ratios of this kind depend on the score, on the cut and on the share of patients
 # above it, so that agreement would be a coincidence of three things. What carries over is how a ratio changes
 # from the patients in whom the cut was chosen to those in whom it was not. A searched cut is expected to lose
-# in new patients, so a printed ratio that is nearly the same in both calls for an explanation. [Chapter
-# 09](09_stress_tests.ipynb) shows how large a training ratio becomes by search alone.
+# in new patients. A printed ratio nearly the same in both has a plain explanation, which print leaves open:
+# the cut was searched in both. [Chapter 09](09_stress_tests.ipynb) shows what search alone does to a ratio.
 #
 # ```{admonition} Try this
 # :class: tip

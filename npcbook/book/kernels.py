@@ -1,7 +1,7 @@
 """Kernels that have loaded what every chapter loads by the time its turn comes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,11 +46,11 @@ class Kernels:
     code: str = ""
 
     @contextmanager
-    def take(self, *, another: bool) -> Iterator[Kernel]:
-        """Give a kernel for one chapter, to be ended afterwards; have `another` loading meanwhile, or none."""
+    def take(self, later: Sequence) -> Iterator[Kernel]:
+        """Give a kernel for one chapter, ended after it; if others come `later`, the next one is loading."""
         kernel, self.waiting = self._begun(), None
         try:
-            if another:
+            if later:
                 self._begun()
             yield kernel
         finally:

@@ -521,9 +521,8 @@ def run_chapters(
             say(f"[{number}/{len(plans)}] {plan.name}: {said}")
             done += [plan.name] if why else []
             if why and not dry:
-                kernel = kernels.take(another=number < len(plans))
-                seconds = _run_one(plan, own, state, run_folder, manifest, lacking, kernel)
-                say(f"[{number}/{len(plans)}] {plan.name}: {seconds:.0f} s")
+                took = _run_one(plan, own, state, run_folder, manifest, lacking, kernels.take(plans[number:]))
+                say(f"[{number}/{len(plans)}] {plan.name}: {took:.0f} s")
     return done
 
 

@@ -242,7 +242,7 @@ def pool_region(features: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
 
 def dilate(region: torch.Tensor, radius: tuple[int, int, int]) -> torch.Tensor:
     """Return a region, shape (N, 1, Z, Y, X), grown by a box of `radius` (z, y, x) voxels each way."""
-    # Axis by axis, the largest of the region and itself moved: 70 times as fast as pooling boxes of 5 x 11 x 11.
+    # Axis by axis the largest of it and itself moved: 70 times as fast as pooling over 5 x 11 x 11 voxels.
     for axis, reach in enumerate(radius, start=2):
         size, grown = region.shape[axis], region.clone()
         for shift in range(1, min(reach + 1, size)):

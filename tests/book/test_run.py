@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import pytest
 
 from npcbook import store
 from npcbook.book import branches, chapter, notebooks, run as book
+from npcbook.book.kernels import Kernels
 from npcbook.book.parameters import WrongParameter
 
 ROOT = Path(__file__).parents[2]
@@ -431,3 +433,36 @@ def test_the_space_that_copies_take_is_told_by_the_voxels_of_some_images(tmp_pat
     monkeypatch.setattr(book.shutil, "disk_usage", lambda folder: SimpleNamespace(free=7e9))
     said = book.disk_space(tmp_path, SimpleNamespace(sequences=("t1w", "t2w")))
     assert said.startswith("8 images: prepared copies take about 19.2 GB of the 7 GB that are free")
+
+
+def ended(kernel):
+    return not kernel.has_kernel or kernel.provisioner.process.poll() is not None
+
+
+def test_a_kernel_loads_while_the_chapter_before_it_runs(project):
+    with closing(Kernels()) as kernels:
+        with kernels.take(["02_second"]) as first:
+            process, following = first.provisioner.process, kernels.waiting
+            assert following.provisioner.process.poll() is None
+        assert process.poll() is not None
+        with kernels.take([]) as second:
+            assert second is following
+            assert kernels.waiting is None
+            client = second.blocking_client()
+            client.start_channels()
+            client.wait_for_ready(timeout=120)
+            # What has been loaded leaves no name behind that a chapter might lean on unknowingly.
+            said = client.execute_interactive("import sys; print('npcbook.book.chapter' in sys.modules)")
+            assert said["content"]["status"] == "ok"
+            client.stop_channels()
+    assert ended(second)
+
+
+def test_a_kernel_that_loaded_other_code_is_not_used(project, monkeypatch):
+    with closing(Kernels()) as kernels, kernels.take(["later"]):
+        stale = kernels.waiting
+        process = stale.provisioner.process
+        monkeypatch.setattr("npcbook.book.kernels.code_fingerprint", lambda *modules: "edited meanwhile")
+        with kernels.take([]) as kernel:
+            assert kernel is not stale
+            assert process.poll() is not None
