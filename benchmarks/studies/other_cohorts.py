@@ -92,7 +92,8 @@ def main() -> None:
     asked = [(seed, "paper") for seed in arguments.seeds] + [(seed, "null") for seed in arguments.null]
     for seed, scenario in sorted(asked, key=lambda one: (one[0], one[1] == "null")):
         known = pd.DataFrame(columns=["scenario", "seed", "profile"])
-        known = pd.read_csv(TABLE) if TABLE.exists() else known
+        # "null" is a scenario here, and no missing value.
+        known = pd.read_csv(TABLE, keep_default_na=False) if TABLE.exists() else known
         wanted = f"scenario == {scenario!r} and seed == {seed} and profile == {arguments.profile!r}"
         if len(known.query(wanted)):
             continue
