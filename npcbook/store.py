@@ -376,6 +376,13 @@ class StrictYaml(yaml.SafeLoader):
         return node
 
 
+# YAML would take 010 for eight and 1:30 for ninety.
+DECIMAL = re.compile(r"[+-]?\d+")
+StrictYaml.add_constructor(
+    "tag:yaml.org,2002:int", lambda _, node: (int if DECIMAL.fullmatch(node.value) else str)(node.value)
+)
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike, *, mode: int = 0o666):
     """Give a temporary path to write to, and rename it to `path` when the block ends without an error.

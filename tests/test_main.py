@@ -62,6 +62,9 @@ def test_a_number_with_an_exponent_is_a_number(nothing_runs, tmp_path):
         ("1e999", "1e999"),
         ("a=b", "a=b"),
         ("true", True),
+        ("-2", -2),
+        ("010", 10),
+        ("1:30", "1:30"),
     ],
 )
 def test_values_are_taken_as_they_are_written(value, meant):
