@@ -63,7 +63,8 @@ def existing_folder(name: str, below: str | Path) -> Path:
         folder = project_path(Path(below) / name)
     if not folder.is_dir():
         kind = {"cohorts": "cohort", "runs": "run", "branches": "branch"}[Path(below).name]
-        raise FileNotFoundError(f"There is no {kind} {folder}: give its folder, or a name below {below}.")
+        said = f"give its folder, or a name below {below}" + ", or simulate one" * (kind == "cohort")
+        raise FileNotFoundError(f"There is no {kind} {folder}: {said}.")
     return folder
 
 
@@ -138,6 +139,8 @@ def check_sizes(profile: str, patients: object, grid: object) -> None:
 
 def read_overrides(items: list[str]) -> dict:
     """Return the parameters that ``-p NAME=VALUE`` gives."""
+    from npcbook.store import StrictYaml
+
     overrides = {}
     for item in items:
         name, equals, value = item.partition("=")
@@ -145,7 +148,7 @@ def read_overrides(items: list[str]) -> dict:
             raise ValueError(f"The parameter {item!r} has no value or no name: write -p NAME=VALUE.")
         remedy = "write -p NAME=VALUE, and quotes around a text."
         with yaml_errors(f"The value of the parameter {item!r} cannot be read", remedy):
-            overrides[name] = as_number(yaml.safe_load(value))
+            overrides[name] = as_number(yaml.load(value, StrictYaml))
     return overrides
 
 
@@ -202,23 +205,38 @@ def run_book(arguments: argparse.Namespace) -> int:
     parameters = read_settings(arguments.profile) | overrides
     book.sync_notebooks()
     book.check_parameters(parameters)
+    book.select_chapters(arguments.chapters)
     cohort_folder = find_cohort(arguments)
     run_folder = project_path("data/runs") / run_name(arguments.profile, cohort_folder)
-    with locked(cohort_folder, reading=True), locked(run_folder):
-        # Whatever comes first into a run, the mark does before.
-        claim(run_folder, "npcbook.book")
-        if arguments.cohort and not check_once(cohort_folder, run_folder):
-            return 3
-        scores = read_scores(cohort_folder, arguments.score)
-    for line in scores.attrs.get("said", ()):
-        say(f"own score {line}")
-    book.check_parameters(parameters, cohort_folder, list(scores))
-    given = {} if arguments.dry_run else overrides
-    run_folder, settings = choose_branch(run_folder, arguments.branch, given)
-    parameters = parameters | settings | overrides
-    given = {"parameters": parameters, "scores": "" if scores.empty else scores.to_csv()}
-    with locked(cohort_folder, reading=True), locked(run_folder):
-        return make_book(arguments, {"run_folder": run_folder, "cohort_folder": cohort_folder}, given, start)
+    with begun_or_gone(run_folder):
+        with locked(cohort_folder, reading=True), locked(run_folder):
+            # Whatever comes first into a run, the mark does before.
+            claim(run_folder, "npcbook.book")
+            if arguments.cohort and not check_once(cohort_folder, run_folder):
+                return 3
+            scores = read_scores(cohort_folder, arguments.score)
+        for line in scores.attrs.get("said", ()):
+            say(f"own score {line}")
+        book.check_parameters(parameters, cohort_folder, list(scores))
+        changed = {} if arguments.dry_run else overrides
+        run_folder, settings = choose_branch(run_folder, arguments.branch, changed)
+        given = {"parameters": parameters | settings | overrides}
+        given["scores"] = "" if scores.empty else scores.to_csv()
+        with locked(cohort_folder, reading=True), locked(run_folder):
+            folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
+            return make_book(arguments, folders, given, start)
+
+
+@contextmanager
+def begun_or_gone(run_folder: Path):
+    """Remove a run that was not there before if it was refused, or only tried: no chapter may begin in it."""
+    is_new = not run_folder.exists()
+    try:
+        yield
+    finally:
+        # Before the first chapter, a run is given its record.
+        if is_new and run_folder.exists() and not (run_folder / "manifest.json").exists():
+            remove_own(run_folder)
 
 
 #: With more images than this a training takes minutes: some pages are built before it.
@@ -288,10 +306,11 @@ def say(line: str) -> None:
 
 def find_cohort(arguments: argparse.Namespace) -> Path:
     """Return the folder of the cohort to run on, writing the synthetic one if none is named."""
-    if arguments.cohort is None:
-        say("synthetic cohort ...")
-        return write_synthetic(arguments.profile, "paper")
-    return existing_folder(arguments.cohort, "data/cohorts")
+    if arguments.cohort or arguments.dry_run:
+        name = arguments.cohort or synthetic_name("paper", arguments.profile, None)
+        return existing_folder(name, "data/cohorts")
+    say("synthetic cohort ...")
+    return write_synthetic(arguments.profile, "paper")
 
 
 def check_once(cohort_folder: Path, run_folder: Path) -> bool:
@@ -378,6 +397,25 @@ def what_runs(folder: Path) -> list[str]:
     return [*parts.reading(), f"can run: {', '.join(runs)}", *left]
 
 
+@contextmanager
+def alone_in(folder: str, *, again: bool = True):
+    """Have a user's folder alone; unless others may wait to write `again`, nothing else is left beside it."""
+    from npcbook.store import locked
+
+    out = Path(folder).resolve()
+    made = [place for place in out.parents if not place.exists()]
+    try:
+        with locked(out):
+            try:
+                yield out
+            finally:
+                if os.name != "nt" and not (again and out.exists()):  # Windows keeps what is open
+                    out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+    finally:
+        for place in (folder for folder in made if folder.is_dir() and not any(folder.iterdir())):
+            place.rmdir()
+
+
 def import_table(arguments: argparse.Namespace) -> int:
     """Make a cohort's table of a hospital's own.
 
@@ -386,10 +424,8 @@ def import_table(arguments: argparse.Namespace) -> int:
     joined by their ids. Nothing is repaired in silence: what was changed stands in COHORT/import.md.
     """
     from npcbook.cohort import import_table
-    from npcbook.store import locked
 
-    out = Path(arguments.out).resolve()
-    with locked(out):
+    with alone_in(arguments.out) as out:
         status, lines = import_table(arguments.files, out, map_file=arguments.map)
     print(*lines, sep="\n")
     return status
@@ -406,10 +442,9 @@ def import_images(arguments: argparse.Namespace) -> int:
     contact sheet with every patient's outlines.
     """
     from npcbook.cohort.importing.images import import_images
-    from npcbook.store import locked
 
-    asked, out = {"dry_run": arguments.dry_run, "map_file": arguments.map}, Path(arguments.out).resolve()
-    with locked(out):
+    asked = {"dry_run": arguments.dry_run, "map_file": arguments.map}
+    with alone_in(arguments.out) as out:
         status, lines = import_images(arguments.source, out, **asked)
     print(*lines, sep="\n")
     return status
@@ -432,22 +467,17 @@ def predict_patient(arguments: argparse.Namespace) -> int:
     from npcbook.imaging import check_empty, check_mask_format, predict, read_model, write_prediction
     from npcbook.store import locked
 
-    out = Path(arguments.out).resolve()
     try:
-        with locked(run_folder, reading=True), locked(out):
-            try:
-                check_empty(out)
-                series = {name: not Path(path).is_file() for name, path in files.items()}
-                check_mask_format(arguments.mask_format, series)
-                check_model(run_folder)
-                model = read_model(run_folder)
-                prediction = predict(model, files)
-                write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
-            finally:
-                # Beside a user's own files nothing is left lying.
-                out.with_name(f".{out.name[:200]}.lock").unlink(missing_ok=True)
+        with locked(run_folder, reading=True), alone_in(arguments.out, again=False) as out:
+            check_empty(out)
+            series = {name: not Path(path).is_file() for name, path in files.items()}
+            check_mask_format(arguments.mask_format, series)
+            check_model(run_folder)
+            model = read_model(run_folder)
+            prediction = predict(model, files)
+            write_prediction(out, prediction, model, files, mask_format=arguments.mask_format)
     except PermissionError:
-        check_empty(out)  # who waited for another is refused by what is there then
+        check_empty(Path(arguments.out).resolve())  # who waited is refused by what is there then
         raise
     print(prediction.scores.to_string(index=False, na_rep="", float_format="{:.6g}".format))
     print(*prediction.reading, *prediction.notes, sep="\n")
@@ -506,7 +536,6 @@ def remove_own(path: Path) -> bool:
     except filelock.Timeout:
         say(f"kept {path}: another process uses it")
         return False
-    say(f"removed {path}")
     return True
 
 
@@ -633,21 +662,35 @@ OPTIONS = (
 )
 
 
+def speak_utf8(arguments: list[str] | None) -> None:
+    """Let all that is started from here take names of files for UTF-8, as what they were given by did.
+
+    A process that was told another encoding, such as ASCII, cannot even open them: it begins again.
+    """
+    told, os.environ["PYTHONUTF8"] = os.environ.get("PYTHONUTF8"), "1"
+    if arguments is None and told != "1" and sys.getfilesystemencoding() != "utf-8":
+        # What is shown stays in the terminal's own encoding.
+        os.environ["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    speak_utf8(arguments)
     given = parser().parse_args(arguments)
-    from npcbook.store import Interrupted, check_root, cluster
+    from npcbook.store import Interrupted, check_names, check_root, cluster
 
     def stop(number: int, frame: object) -> None:
         raise Interrupted
 
-    os.environ["PYTHONUTF8"] = "1"  # for whatever is started from here
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a name
         sys.stdout.reconfigure(errors="backslashreplace")
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        if any("" in (value if isinstance(value, list) else [value]) for value in vars(given).values()):
+        values = [value if isinstance(value, list) else [value] for value in vars(given).values()]
+        if any("" in value for value in values):
             raise ValueError("An argument is empty: give a name or a value, or leave the option out.")
+        check_names(text for value in [*values, [os.getcwd()]] for text in value if isinstance(text, str))
         check_root(make=given.command in ("book", "simulate", "import"))
         with cluster(getattr(given, "cluster", None)):
             return given.act(given)
@@ -659,6 +702,10 @@ def main(arguments: list[str] | None = None) -> int:
         return explain(error)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+#: Errors that what was given causes.
+OF_INPUT = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
 def explain(error: Exception) -> int:
@@ -686,10 +733,11 @@ def explain(error: Exception) -> int:
     said = str(error)
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        said = f"{error.object[error.start : error.end]!r} is not {error.encoding}: rename what is called so."
     full = getattr(error, "errno", None) == errno.ENOSPC
     print(f"{said}{'; make room, and run the same command again: it continues' * full}", file=sys.stderr)
-    ours = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
-    return 2 if isinstance(error, ours) else 1
+    return 2 if isinstance(error, OF_INPUT) else 1
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -32,6 +32,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import psutil
+import yaml
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -319,6 +320,13 @@ def read_outside_text(path: str | os.PathLike, limit: str) -> str:
     return text
 
 
+def check_names(names: Iterable[str | os.PathLike]) -> None:
+    """Raise ValueError for a name whose bytes are not UTF-8: neither ITK nor a text file can take it."""
+    for name in map(os.fspath, names):
+        if re.search("[\ud800-\udfff]", name):
+            raise ValueError(f"The name {name!r} holds bytes that are not UTF-8: rename what is called so.")
+
+
 def check_regular(path: Path) -> None:
     """Raise if there is no such file, or if it is a folder, a pipe or a device, not to be read whole."""
     try:
@@ -335,13 +343,44 @@ def read_json(path: str | os.PathLike) -> dict:
     """Read a description (JSON) that someone else wrote, or raise as `read_outside_text` does."""
     text = read_outside_text(path, "bytes of a description")
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ValueError(f"{path} is not valid JSON: {reason}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {type(content).__name__}, and an object {{…}} is needed.")
     return content
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict:
+    """Return an object of names and values; of a name that stands twice, the last would count in silence."""
+    if twice := [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]:
+        raise ValueError(f"{twice[0]!r} stands twice in it")
+    return dict(pairs)
+
+
+class StrictYaml(yaml.SafeLoader):
+    """YAML in which a name stands once, and no reference stands for what may be more than memory holds."""
+
+    def compose_node(self, parent, index):  # noqa: D102 (see `yaml.composer`)
+        if self.check_event(yaml.AliasEvent):
+            said = "a reference (*) stands here: write out what it means, or put quotes around a text"
+            raise yaml.MarkedYAMLError(problem=said, problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor):  # noqa: D102
+        node = super().compose_mapping_node(anchor)
+        names = Counter(str(key.value) for key, _ in node.value)
+        for key in (key for key, _ in node.value if names[str(key.value)] > 1):
+            raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+        return node
+
+
+# YAML would take 010 for eight and 1:30 for ninety.
+DECIMAL = re.compile(r"[+-]?\d+")
+StrictYaml.add_constructor(
+    "tag:yaml.org,2002:int", lambda _, node: (int if DECIMAL.fullmatch(node.value) else str)(node.value)
+)
 
 
 @contextmanager
@@ -636,7 +675,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 #: Characters without a meaning in text: NUL and the other controls but tab, line feed and carriage return.
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 #: What counts by its value where a chapter's function names it.
 VALUES = (bool, int, float, str, tuple, list, dict, Path, np.ndarray, pd.DataFrame, pd.Series)
 #: How a result is read and written, by the suffix of its file.

@@ -62,6 +62,9 @@ def test_a_number_with_an_exponent_is_a_number(nothing_runs, tmp_path):
         ("1e999", "1e999"),
         ("a=b", "a=b"),
         ("true", True),
+        ("-2", -2),
+        ("010", 10),
+        ("1:30", "1:30"),
     ],
 )
 def test_values_are_taken_as_they_are_written(value, meant):
@@ -77,6 +80,7 @@ def test_values_are_taken_as_they_are_written(value, meant):
         (["-p", "epochs"], ("'epochs'", "write -p NAME=VALUE")),
         (["-p", "=5"], ("'=5'", "write -p NAME=VALUE")),
         (["-p", "grid=[8, 32"], ("'grid=[8, 32'", "write -p NAME=VALUE")),
+        (["-p", "x=[&a [1, 1], *a]"], ("a reference (*) stands here", "write -p NAME=VALUE")),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_refused_in_one_line(nothing_runs, capsys, given, words):
@@ -94,6 +98,7 @@ def test_a_parameter_that_cannot_be_read_is_refused_in_one_line(nothing_runs, ca
         ("", ("lacks patients and grid", "my.yml")),
         ("patients: 60\ngrid: [8, 32\nepochs: 5\n", ("not valid YAML (line", "my.yml")),
         ("- patients\n- grid\n", ("NAME: VALUE", "my.yml")),
+        ("patients: 60\npatients: 30\ngrid: [8, 32, 32]\n", ("'patients' stands twice", "my.yml")),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, text, words):
@@ -211,6 +216,75 @@ def test_a_run_is_its_own_from_the_first_page_to_the_last(apart, tmp_path, monke
         ask("afterwards")()
         other.stdin.close()
     assert found["afterwards"] == ["free", "free"]
+
+
+@pytest.fixture
+def a_table(apart):
+    """A cohort of thirty patients, of whom a table is all that there is."""
+    folder = apart / "cohorts" / "table"
+    folder.mkdir()
+    (folder / "dataset_description.json").write_text('{"Name": "t", "synthetic": false}')
+    rows = ["patient_id\tdmfs_months\tdm_event", *(f"{n}\t{10 + n}\t{n % 2}" for n in range(30))]
+    (folder / "participants.tsv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (["--score", "absent.csv:risk"], 2),
+        (["--score", "names.csv:name"], 2),
+        (["--chapters", "99"], 2),
+        (["--branch", "none"], 2),
+        (["--dry-run"], 0),
+        ([], 3),
+    ],
+)
+def test_of_a_run_that_is_refused_or_only_tried_nothing_is_left(
+    apart, a_table, tmp_path, monkeypatch, given, status
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.csv").write_text("patient_id,name\n0,a\n1,b\n")
+    if status == 3:
+        (a_table / "participants.tsv").write_text("patient_id\tdmfs_months\tdm_event\n1\t-5\t1\n")
+    before = sorted(path for path in apart.rglob("[!.]*"))
+    assert main(["book", "--profile", "smoke", "--cohort", "table", *given]) == status
+    assert sorted(path for path in apart.rglob("[!.]*")) == before
+
+
+def test_a_dry_run_writes_no_synthetic_cohort(apart, capsys):
+    assert main(["book", "--profile", "smoke", "--dry-run"]) == 2
+    assert "or simulate one" in capsys.readouterr().err
+    assert names(apart / "cohorts") == ["made"]
+
+
+@pytest.mark.parametrize("what", [["table", "absent.csv"], ["images", "absent"]])
+def test_of_an_import_that_is_refused_nothing_is_left(apart, tmp_path, monkeypatch, what):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["import", *what, "--out", "new/cohort"]) == 2
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_names_in_another_script_are_read_where_the_computer_s_encoding_is_ascii(apart, a_table):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    own = a_table.rename(a_table.with_name("\u75c5\u4f8b"))
+    command = [sys.executable, "-m", "npcbook", "check", own]
+    done = subprocess.run(command, env=os.environ | ascii_only, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"cohorts/\\u75c5\\u4f8b\n" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as text")
+@pytest.mark.parametrize("what", [["check", "x\udce9"], ["import", "images", "scans", "--out", "new"]])
+def test_a_name_that_is_no_text_is_refused_in_one_sentence(apart, tmp_path, monkeypatch, capsys, what):
+    (tmp_path / "here" / "scans" / "1").mkdir(parents=True)
+    (tmp_path / "here" / "scans" / "1" / "T1_\udce9.nii.gz").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(what) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not UTF-8: rename" in line
+    assert names(tmp_path / "here") == ["scans"]
 
 
 @pytest.mark.parametrize("root", ["", " ", "theirs"])

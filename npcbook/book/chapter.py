@@ -27,28 +27,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from npcbook.book.branches import (
-    changed_parameters,
-    check_same_cohort,
-    describe_branch,
-    open_branch,
-    stored_run,
-)
+from npcbook import words
+from npcbook.book import branches
 from npcbook.book.parameters import check_chapter
 from npcbook.book.tables import show
 from npcbook.cohort import read_description
 from npcbook.paper.comparison import compare, read_run_values
 from npcbook.paper.printed import check_id
 from npcbook.store import FORMATS, atomic_path, claim, is_refusal, keep, project_path, remove
-from npcbook.words import (
-    MISSING,
-    PRINT_LABEL,
-    SOURCES,
-    SYNTHETIC_LABEL,
-    as_cell,
-    hospital_codes,
-    without_html,
-)
 
 # Without dates and versions in the files, the same data give the same bytes.
 FIGURE_METADATA = {
@@ -65,7 +51,7 @@ CHANGED = "changed"  # id of the display that holds what a branch changes
 ABSENT = "absent.txt"  # why a chapter has nothing to say of a cohort, where it has not
 KEPT = "kept"  # folder of what a chapter keeps for itself, to be faster the next time
 LINK = re.compile(r" ?\(\[[^]]*\]\([^)]*\)\)|\*\*")  # a reference in brackets, or marks of bold type
-LACKING = re.compile(rf"(?<!\w){MISSING}(?!\w)")  # not of a range, nor of a name
+LACKING = re.compile(rf"(?<!\w){words.MISSING}(?!\w)")  # not of a range, nor of a name
 FILE_DPI = 300
 CJK_FONTS = ("CJK", "Droid Sans Fallback", "WenQuanYi", "SimHei", "Microsoft YaHei", "PingFang", "Heiti")
 SCREEN_DPI = 150  # enough for screens of high density and for print, at a quarter of the file's weight
@@ -92,7 +78,7 @@ def describe_cohort(cohort_folder: str | os.PathLike) -> dict:
 
 def source_label(cohort: dict) -> str:
     """Return the words that all figures and tables made from a cohort carry (see `describe_cohort`)."""
-    return SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
+    return words.SYNTHETIC_LABEL if cohort["synthetic"] else f"Cohort: {cohort['name']}"
 
 
 def use_fonts() -> None:
@@ -203,7 +189,7 @@ class Chapter:
     @property
     def is_synthetic(self) -> bool:
         """Whether the data of this run are simulated."""
-        return self.label == SYNTHETIC_LABEL
+        return self.label == words.SYNTHETIC_LABEL
 
     @property
     def folder(self) -> Path:
@@ -261,7 +247,7 @@ class Chapter:
 
     def name_hospitals(self, names: Iterable[str]) -> dict[str, str]:
         """Return what each hospital is called from here on (`hospital_codes`); pages show the key."""
-        codes = hospital_codes(names)
+        codes = words.hospital_codes(names)
         key = {code: name for name, code in codes.items() if code != name}
         with atomic_path(self.folder / HOSPITALS) as temporary:
             temporary.write_text(json.dumps(key, ensure_ascii=False), "utf-8")
@@ -271,15 +257,15 @@ class Chapter:
         """Return a caption with the names of the hospitals whose codes stand in some texts."""
         path = next(self.run_folder.glob(f"*/{HOSPITALS}"), None)
         key = json.loads(path.read_text("utf-8")) if path else {}
-        words = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
-        named = ", ".join(f"{code} {name}" for code, name in key.items() if code in words)
+        standing = {word for text in texts for word in re.findall(r"\w+", str(text))} if key else set()
+        named = ", ".join(f"{code} {name}" for code, name in key.items() if code in standing)
         return f"{caption} Hospitals: {named}." if named else caption
 
     def _list(self, kind: str, name: str, caption: str, label: str) -> None:
-        """Add to the list of what the chapter shows, from which `npcbook.book.results` collects."""
+        """List what is shown, from which `npcbook.book.results` collects; without a caption, no longer."""
         row = {"kind": kind, "name": name, "caption": caption, "label": label}
-        self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row]
-        self.write("shown", pd.DataFrame(self.shown))
+        self.shown = [r for r in self.shown if (r["kind"], r["name"]) != (kind, name)] + [row] * bool(caption)
+        self.write("shown", pd.DataFrame(self.shown, columns=[*row]))
 
     def table(self, name: str, table: pd.DataFrame, caption: str, *, label: str | None = None) -> None:
         """Save a table for the reader as CSV and show it, captioned and labelled.
@@ -289,19 +275,23 @@ class Chapter:
         name : str
             File name without suffix; also what a page links to.
         table : pandas.DataFrame
-            The table as it is to be read; its index is not shown. Of one without a row nothing is shown.
+            The table as it is to be read; its index is not shown. Of one without a row nothing is shown, and
+            an earlier one of that name is forgotten.
         caption : str
             One sentence; the label of the data is added to it.
         label : str, optional
             Origin of this table's data where it is not the chapter's.
         """
         if table.empty:
+            if (earlier := self.folder / "tables" / f"{name}.csv").exists():
+                self._list("table", name, "", "")
+                remove(earlier)
             return
         label = label or self.label
         cells = table.select_dtypes(exclude="number").to_numpy().ravel()
         caption = self._with_key(caption, [*map(str, table.columns), *cells])
         # What a chapter reads again stays as it is; what a reader opens in a spreadsheet holds no formula.
-        self.write(f"tables/{name}", table.rename(columns=as_cell).map(as_cell))
+        self.write(f"tables/{name}", table.rename(columns=words.as_cell).map(words.as_cell))
         self._list("table", name, caption, label)
         display(show(table, caption=caption, label=label, name=f"{self.name}/{name}"))
         self._compare_table(name, caption)
@@ -370,8 +360,8 @@ class Chapter:
         ValueError
             If the track or the id is unknown.
         """
-        if track not in SOURCES:
-            raise ValueError(f"track is {track!r}; it must be one of {', '.join(SOURCES)}.")
+        if track not in words.SOURCES:
+            raise ValueError(f"track is {track!r}; it must be one of {', '.join(words.SOURCES)}.")
         check_id(published_id)
         row = {"id": published_id, "track": track, "value": value}
         row |= {"low": low, "high": high, "p_value": p_value}
@@ -382,7 +372,7 @@ class Chapter:
     @cached_property
     def _stored(self) -> dict[str, pd.DataFrame]:
         """Recorded values and takeaways of the stored run, where this is a branch of one."""
-        run = stored_run(self.run_folder)
+        run = branches.stored_run(self.run_folder)
         paths = {name: run / self.name / name for name in ("values.csv", TAKEAWAYS)} if run else {}
         return {name: FORMATS[".csv"][0](path) for name, path in paths.items() if path.exists()}
 
@@ -394,13 +384,13 @@ class Chapter:
         before = stored[(stored["id"] == row["id"]) & (stored["track"] == row["track"])]
         rows = [compare(pd.DataFrame(values), "") for values in (before, [row])]
         column = next(name for name in rows[1].columns if name.startswith(row["track"]))
-        texts = [table[column].iloc[0] if len(table) else MISSING for table in rows]
+        texts = [table[column].iloc[0] if len(table) else words.MISSING for table in rows]
         about = {"what": rows[1]["what"][0], "printed": rows[1]["printed"][0], "track": row["track"]}
         self._compare((row["id"], row["track"]), about, *texts)
 
     def _compare_table(self, name: str, caption: str) -> None:
         """Say of a table how many of its rows the stored run has not, if any."""
-        run, place = stored_run(self.run_folder), f"{self.name}/tables/{name}.csv"
+        run, place = branches.stored_run(self.run_folder), f"{self.name}/tables/{name}.csv"
         if run and (run / place).exists():
             texts = [(r / place).read_text("utf-8").splitlines()[1:] for r in (run, self.run_folder)]
             before, here = (f"{len(rows)} rows" for rows in texts)
@@ -428,7 +418,7 @@ class Chapter:
 
     def say(self, text: str) -> None:
         """Show a sentence with numbers (Markdown) where it was computed: in JupyterLab and on the page."""
-        display(Markdown(without_html(text)))
+        display(Markdown(words.without_html(text)))
 
     def takeaway(self, position: int, text: str) -> None:
         """Put a bullet (Markdown) into *In short*, where `in_short` made place, in order of `position`.
@@ -436,9 +426,10 @@ class Chapter:
         A bullet after the first is left out if a dash stands in it for a number that could not be had.
         """
         if position > 1 and LACKING.search(text):
-            self.takeaways.pop(position, None)
-            return
-        self.takeaways[position] = without_html(" ".join(text.split()))
+            if self.takeaways.pop(position, None) is None:
+                return
+        else:
+            self.takeaways[position] = words.without_html(" ".join(text.split()))
         bullets = "\n".join(f"- {self.takeaways[number]}" for number in sorted(self.takeaways))
         update_display(Markdown(bullets), display_id=IN_SHORT)
         said = pd.DataFrame(self.takeaways.items(), columns=["position", "text"])
@@ -446,7 +437,10 @@ class Chapter:
         if TAKEAWAYS in self._stored:
             stored = self._stored[TAKEAWAYS]
             before = stored.loc[stored["position"] == position, "text"]
-            texts = [LINK.sub("", text) for text in (*before, MISSING, self.takeaways[position])]
+            texts = [
+                LINK.sub("", text)
+                for text in (*before, words.MISSING, self.takeaways.get(position, words.MISSING))
+            ]
             self._compare(position, {"what": f"In short, {position}"}, texts[0], texts[-1])
 
     @contextmanager
@@ -467,9 +461,8 @@ class Chapter:
 
     def not_estimable(self) -> None:
         """Show which estimates the data did not allow, and why; nothing if there are none."""
-        if self.notes:
-            reasons = pd.DataFrame(self.notes.items(), columns=["estimate", "why there is none"])
-            self.table("not_estimable", reasons, "Estimates that the data do not allow.")
+        reasons = pd.DataFrame(self.notes.items(), columns=["estimate", "why there is none"])
+        self.table("not_estimable", reasons, "Estimates that the data do not allow.")
 
     def methods(self, text: str) -> None:
         """Hand a paragraph on what was done, with this run's settings, to the methods of the results.
@@ -487,13 +480,13 @@ class Chapter:
         ----------
         text : str
             One sentence that can be read by itself; it may link to targets of the chapter. It is left out
-            if a dash stands in it for a number that could not be had.
+            if a dash stands in it for a number that could not be had, and so is an earlier one for its place.
         position : int
             Its place among the sentences of all chapters (equal places: by chapter); a later sentence of
             this chapter for the same place replaces the earlier.
         """
-        if not LACKING.search(text):
-            self._hand_over(f"sentence {position}", without_html(" ".join(text.split())))
+        said = None if LACKING.search(text) else words.without_html(" ".join(text.split()))
+        self._hand_over(f"sentence {position}", said)
 
     def front_figure(self, name: str, text: str) -> None:
         """Hand one of the chapter's figures to the front page, with the sentence to stand below it."""
@@ -501,7 +494,9 @@ class Chapter:
         self._hand_over("figure", {"file": f"{self.name}/{name}", "alt": alt, "text": " ".join(text.split())})
 
     def _hand_over(self, key: str, content) -> None:
+        """Keep what the front page shows in one place; None takes away what stood there before."""
         self.front |= {"label": self.label, key: content}
+        self.front = {place: kept for place, kept in self.front.items() if kept is not None}
         with atomic_path(self.folder / FRONT) as temporary:
             temporary.write_text(json.dumps(self.front, indent=1) + "\n", "utf-8")
 
@@ -540,17 +535,17 @@ def open_chapter(
         If a parameter is unknown, a value is not what the chapter declares, or the run is another cohort's.
     """
     use_fonts()
-    label = PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
+    label = words.PRINT_LABEL if cohort_folder is None else source_label(describe_cohort(cohort_folder))
     folder, variables = project_path(run_folder), sys._getframe(1).f_globals
     given = check_chapter(name, variables, cohort_folder)
     if "cohort_folder" in given:  # else the chapter brings patients of its own
-        check_same_cohort(folder, given["cohort_folder"])
-    if changes := changed_parameters(folder, name, given):
-        folder = open_branch(folder, name, changes)
+        branches.check_same_cohort(folder, given["cohort_folder"])
+    if changes := branches.changed_parameters(folder, name, given):
+        folder = branches.open_branch(folder, name, changes)
     chapter = Chapter(name, folder, label)
-    if said := describe_branch(folder, name):
+    if said := branches.describe_branch(folder, name):
         display(Markdown(said))
-    if stored_run(folder):
+    if branches.stored_run(folder):
         display(Markdown("*So far no table, recorded number or takeaway differs.*"), display_id=CHANGED)
     claim(chapter.run_folder, "npcbook.book")
     chapter.folder.mkdir(exist_ok=True)

@@ -21,19 +21,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from matplotlib.transforms import Transform, offset_copy
 from numpy.typing import ArrayLike
 
+from npcbook import words
 from npcbook.imaging.volumes import Volume
 from npcbook.statistics import survival
-from npcbook.words import (
-    BLUE,
-    LABELS,
-    MASK_COLOURS,
-    STRONG,
-    STYLES,
-    format_estimate,
-    format_hr,
-    format_p,
-    style_of,
-)
 
 MIN_AT_RISK = 10  # where fewer patients are at risk a curve is thin and has no band
 SMALL = 8  # points; the smallest text that can be read when a six-inch figure is 400 pixels wide
@@ -82,7 +72,7 @@ def _split(time, event, group, order: Sequence[str] | None = None) -> dict[str, 
     time, event, group = np.asarray(time, float), np.asarray(event), np.asarray(group)
     present = pd.unique(group).tolist()
     if order is None:
-        known = [name for name in STYLES if name in present]
+        known = [name for name in words.STYLES if name in present]
         order = known + sorted((name for name in present if name not in known), key=str)
     if not set(order) & set(present):
         raise ValueError(f"group holds {present}, none of them in order {order}: name them.")
@@ -110,7 +100,7 @@ def _draw_curve(ax: Axes, time, event, line: Mapping) -> None:
 
 def _line_of(key: str, position: int) -> dict:
     """Return how the line of a group or model is drawn (see `style_of`)."""
-    color, line = style_of(key, position)
+    color, line = words.style_of(key, position)
     return {"color": color, "linestyle": line, "linewidth": 1.8}
 
 
@@ -119,7 +109,7 @@ def _legend_entry(time, event, name: str, horizon_months: float, endpoint: str) 
     text = "not followed to the horizon"
     if np.max(time) >= horizon_months:
         text = f"{endpoint} at {horizon_months:g} months {survival.rate_at(time, event, horizon_months):1%} %"
-    return f"{LABELS.get(name, name)} (n = {len(time)}): {text}"
+    return f"{words.LABELS.get(name, name)} (n = {len(time)}): {text}"
 
 
 def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray, *, small: bool = False) -> Transform:
@@ -147,7 +137,7 @@ def _draw_numbers(ax: Axes, parts: Mapping, ticks: np.ndarray, *, small: bool = 
             ax.plot([-0.15, -0.065], [0, 0], **line)
             row += 1
             continue
-        write(row, LABELS.get(name, name), table["at_risk"], weight="bold")
+        write(row, words.LABELS.get(name, name), table["at_risk"], weight="bold")
         write(row + 1, "events", table["events"], color="0.3")
         write(row + 2, "censored", table["censored"], color="0.3")
         row += 3.3
@@ -163,9 +153,9 @@ def _comparison_text(parts: Mapping, hr, cut=None) -> str:
         group = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts.values()])
         # A group that has left before the first event can be drawn, and not be tested.
         with suppress(ValueError):
-            lines.append(f"log-rank p {format_p(survival.logrank(time, event, group).p_value)}")
+            lines.append(f"log-rank p {words.format_p(survival.logrank(time, event, group).p_value)}")
     if cut is not None:
-        lines.append(f"p corrected for the optimised cut-off {format_p(cut.p_corrected, cut.p_floor)}")
+        lines.append(f"p corrected for the optimised cut-off {words.format_p(cut.p_corrected, cut.p_floor)}")
     return "\n".join(lines)
 
 
@@ -303,7 +293,7 @@ def plot_panels(
             continue
         _draw_panel(ax, split[title], data[3], horizon_months, lowest)
         lines = {name: _line_of(name, i) for i, name in enumerate(split[title])} | lines
-    named = [Line2D([], [], label=LABELS.get(name, name), **line) for name, line in lines.items()]
+    named = [Line2D([], [], label=words.LABELS.get(name, name), **line) for name, line in lines.items()]
     note = f"Below each panel: numbers at risk; {_reading_note(lowest)}"
     # Anchored in the figure's own frame: that of a file is another.
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0)}
@@ -342,8 +332,8 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes) -
     """
     ax.plot([0, 1], [0, 1], **REFERENCE)
     for position, (key, curve) in enumerate(curves.items()):
-        area = format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
-        label = f"{LABELS.get(key, key)}: {area}"
+        area = words.format_estimate(curve.auc, curve.low, min(curve.high, 1.0))
+        label = f"{words.LABELS.get(key, key)}: {area}"
         ax.plot(curve.fpr, curve.tpr, label=label, **_line_of(key, position))
     first = next(iter(curves.values()))
     title = f"AUC (95 % CI) at {horizon_months:g} months\n{first.n_cases} cases, {first.n_controls} controls"
@@ -355,8 +345,8 @@ def plot_roc(curves: Mapping[str, object], *, horizon_months: float, ax: Axes) -
 
 def _draw_risks(ax: Axes, part: pd.DataFrame, key: str, position: int) -> None:
     """Draw one series of a calibration plot."""
-    color = STYLES[key][0] if key in STYLES else STRONG[position % len(STRONG)]
-    name = f"{LABELS.get(key, key)} (n = {part['n_patients'].sum()})"
+    color = words.STYLES[key][0] if key in words.STYLES else words.STRONG[position % len(words.STRONG)]
+    name = f"{words.LABELS.get(key, key)} (n = {part['n_patients'].sum()})"
     errors = np.clip([part["observed"] - part["low"], part["high"] - part["observed"]], 0, None)
     # Where points share a place they show through one another: none is moved along an axis of numbers.
     drawn = ax.errorbar(
@@ -483,7 +473,7 @@ def _title_subgroup(ax: Axes, y: float, name: str, part: pd.DataFrame, va: str) 
     _write_left(ax, y, name, va=va, fontsize=SMALL + 1, weight="bold")
     p_interaction = part["p_interaction"].dropna() if "p_interaction" in part else []
     if len(p_interaction):
-        _write_right(ax, y, f"interaction p {format_p(p_interaction.iloc[0])}", style="italic")
+        _write_right(ax, y, f"interaction p {words.format_p(p_interaction.iloc[0])}", style="italic")
 
 
 def _write_left(ax: Axes, y: float, text: str, **style) -> None:
@@ -500,15 +490,15 @@ def _draw_row(ax: Axes, y: float, row: Mapping, limits: tuple[float, float]) -> 
     if not np.isfinite([row["hr"], row["hr_low"]]).all():
         _write_right(ax, y, "no estimate")
         return
-    _write_right(ax, y, format_hr(row["hr"], row["hr_low"], row["hr_high"]))
+    _write_right(ax, y, words.format_hr(row["hr"], row["hr_low"], row["hr_high"]))
     shown = np.clip([row["hr_low"], row["hr_high"]], *limits)
-    ax.plot(shown, [y, y], color=BLUE, linewidth=1.6, solid_capstyle="butt")
+    ax.plot(shown, [y, y], color=words.BLUE, linewidth=1.6, solid_capstyle="butt")
     if limits[0] <= row["hr"] <= limits[1]:
-        ax.plot(row["hr"], y, marker="s", color=BLUE, markersize=5.5)
+        ax.plot(row["hr"], y, marker="s", color=words.BLUE, markersize=5.5)
     if row["hr_low"] < limits[0]:
-        ax.plot(limits[0], y, marker="<", color=BLUE, markersize=6, clip_on=False)
+        ax.plot(limits[0], y, marker="<", color=words.BLUE, markersize=6, clip_on=False)
     if row["hr_high"] > limits[1]:
-        ax.plot(limits[1], y, marker=">", color=BLUE, markersize=6, clip_on=False)
+        ax.plot(limits[1], y, marker=">", color=words.BLUE, markersize=6, clip_on=False)
 
 
 def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, bottom: float) -> Axes:
@@ -529,7 +519,7 @@ def _finish_forest(ax: Axes, ticks: list[float], names: list[str], limits, botto
 
 
 TUMOUR, NODE = 1, 2
-CONTOUR_STYLES = {TUMOUR: (MASK_COLOURS["tumour"], "-"), NODE: (MASK_COLOURS["nodes"], "--")}
+CONTOUR_STYLES = {TUMOUR: (words.MASK_COLOURS["tumour"], "-"), NODE: (words.MASK_COLOURS["nodes"], "--")}
 
 
 def widest_slice(volume: Volume, label: int = TUMOUR) -> int:

@@ -101,11 +101,6 @@ class Declared:
         """Whether the name of a score of one's own will do, too."""
         return "or SCORES" in self._rule
 
-    @property
-    def is_checked(self) -> bool:
-        """Whether more than the type is declared."""
-        return bool(self.limits or self.choices or self.entries)
-
     def known(self) -> dict[str, "Declared"]:
         """Return the entries that a dictionary may have: those declared, and fields of the settings named."""
         found = FIELDS.search(self.said)

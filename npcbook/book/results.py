@@ -13,19 +13,10 @@ import pandas as pd
 from openpyxl import Workbook
 from openpyxl.styles import Font
 
+from npcbook import store
 from npcbook.book.branches import link
 from npcbook.book.chapter import FIGURE_METADATA, source_label
 from npcbook.book.run import plan_chapters
-from npcbook.store import (
-    FORMATS,
-    files_fingerprint,
-    fingerprint,
-    is_kept,
-    replace_path,
-    stamp,
-    unfinished_prefix,
-    write_record,
-)
 from npcbook.words import SYNTHETIC_LABEL
 
 #: Columns that name something: read as text, because a number has no leading zeros.
@@ -94,11 +85,13 @@ def write_results(run_folder: Path) -> Path:
     sources = [path for item in shown for path in item.sources(run_folder)]
     sources += [*run_folder.glob("*/shown.csv"), *run_folder.glob("*/methods.txt")]
     record = json.loads((run_folder / "manifest.json").read_text("utf-8"))
-    key = fingerprint(files_fingerprint(sources, relative_to=run_folder), write_results, README, record)
-    if is_kept(target, key):
+    key = store.fingerprint(
+        store.files_fingerprint(sources, relative_to=run_folder), write_results, README, record
+    )
+    if store.is_kept(target, key):
         return target
     label = source_label(record["cohort"])
-    with tempfile.TemporaryDirectory(dir=run_folder, prefix=unfinished_prefix()) as temporary:
+    with tempfile.TemporaryDirectory(dir=run_folder, prefix=store.unfinished_prefix()) as temporary:
         folder = Path(temporary) / "results"
         copy_files(shown, run_folder, folder)
         write_workbook(folder / "tables.xlsx", [item for item in shown if item.kind == "table"], run_folder)
@@ -106,11 +99,11 @@ def write_results(run_folder: Path) -> Path:
         said = {"label": label, "run": run_folder.name, "cohort": record["cohort"]["name"]}
         (folder / "README.txt").write_text(README.format(**said, column=SOURCE_COLUMN), "utf-8")
         record["files"] = [describe(item, folder) for item in shown]
-        write_record(folder / "manifest.json", record)
+        store.write_record(folder / "manifest.json", record)
         if target.exists():  # what is open in another program stays whole where it is
-            replace_path(target, folder.with_name("earlier"))
-        replace_path(folder, target)
-    stamp(target, key)
+            store.replace_path(target, folder.with_name("earlier"))
+        store.replace_path(folder, target)
+    store.stamp(target, key)
     return target
 
 
@@ -144,7 +137,7 @@ def write_workbook(path: Path, tables: list[Shown], run_folder: Path) -> None:
         sheet = workbook.create_sheet(f"{number:03d} {item.name}"[:31])
         contents.append([sheet.title, item.chapter, item.caption, item.label])
         contents.cell(contents.max_row, 1).hyperlink = f"#'{sheet.title}'!A1"
-        table = FORMATS[".csv"][0](*item.sources(run_folder), dtype=IDENTIFIERS)
+        table = store.FORMATS[".csv"][0](*item.sources(run_folder), dtype=IDENTIFIERS)
         rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
         for line in ([item.caption], [item.label], [], list(table.columns), *rows):
             sheet.append(line)

@@ -19,32 +19,13 @@ import nbformat
 import papermill
 import yaml
 
+from npcbook import store
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
 from npcbook.book.kernels import Kernel, Kernels
 from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
 from npcbook.book.parameters import OWN_SCORES, check_names, check_values, read_declared
 from npcbook.cohort import Parts, check_cohort, image_path, read_parts
 from npcbook.imaging import read_volume
-from npcbook.store import (
-    atomic_path,
-    check_kept,
-    claim,
-    code_fingerprint,
-    files_fingerprint,
-    fingerprint,
-    imported_modules,
-    keep,
-    locked,
-    package_versions,
-    project_path,
-    read_outside_text,
-    read_record,
-    remove,
-    replace_path,
-    root_folder,
-    stamp,
-    write_record,
-)
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
@@ -87,7 +68,7 @@ def plan_chapters() -> list[ChapterPlan]:
     What a chapter reads is found in its script: every text ``NN_name/…`` names a chapter's result, and one
     that asks for all recorded values reads every chapter that records any. Nothing is listed by hand.
     """
-    paths = sorted(project_path("notebooks").glob("[0-9][0-9]*_*.py"))
+    paths = sorted(store.project_path("notebooks").glob("[0-9][0-9]*_*.py"))
     scripts = {path.stem: path.read_text("utf-8") for path in paths}
     reads = {name: _read_by(name, scripts) for name in scripts}
     sorter, ready, plans = graphlib.TopologicalSorter(reads), [], []
@@ -137,12 +118,12 @@ def read_profile(name: str) -> dict:
     FileNotFoundError
         If there is no such profile; the message lists those there are.
     """
-    folder = project_path("notebooks/profiles")
+    folder = store.project_path("notebooks/profiles")
     path = Path(name) if name.endswith((".yml", ".yaml")) else folder / f"{name}.yml"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
         raise FileNotFoundError(f"There is no profile {name!r}: choose one of {known}, or give a YAML file.")
-    return yaml.safe_load(read_outside_text(path, "bytes of a description")) or {}
+    return yaml.load(store.read_outside_text(path, "bytes of a description"), store.StrictYaml) or {}
 
 
 def check_parameters(
@@ -187,13 +168,13 @@ def execute(name: str, parameters: dict, run_folder: Path, kernel: Kernel) -> No
     target = executed_notebook(name, run_folder)
     partial = target.with_suffix(".partial.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
-    remove(target)
+    store.remove(target)
     try:
         papermill.execute_notebook(
             notebook_path(name),
             partial,
             parameters=parameters,
-            cwd=project_path("."),
+            cwd=store.project_path("."),
             progress_bar=False,
             stderr_file=sys.stderr,
             km=kernel,
@@ -201,8 +182,8 @@ def execute(name: str, parameters: dict, run_folder: Path, kernel: Kernel) -> No
     except (papermill.PapermillExecutionError, RuntimeError) as error:
         said = f"{name} failed, {_what_failed(error)}\n  half-executed notebook: {partial}"
         raise ChapterFailed(said) from error
-    replace_path(partial, target)
-    stamp(target, name)
+    store.replace_path(partial, target)
+    store.stamp(target, name)
 
 
 def _what_failed(error: RuntimeError | papermill.PapermillExecutionError) -> str:
@@ -231,7 +212,7 @@ def write_absent(name: str, lacking: str, run_folder: Path) -> None:
     folder = run_folder / name
     for path in folder.glob("*") if folder.exists() else ():
         if path.name != KEPT:
-            remove(path)
+            store.remove(path)
     sentence = f"This chapter needs what the cohort does not have: {lacking}."
     script = jupytext.read(notebook_source(name))
     title, texts = script.cells[0].source.partition("\n")[0], [cell.source for cell in script.cells]
@@ -243,9 +224,9 @@ def write_absent(name: str, lacking: str, run_folder: Path) -> None:
         (folder / ABSENT, sentence),
         (executed_notebook(name, run_folder), nbformat.writes(script)),
     ):
-        with atomic_path(path) as temporary:
+        with store.atomic_path(path) as temporary:
             temporary.write_text(f"{text}\n", "utf-8")
-    stamp(executed_notebook(name, run_folder), name)
+    store.stamp(executed_notebook(name, run_folder), name)
 
 
 def executed_notebook(name: str, run_folder: Path) -> Path:
@@ -261,11 +242,11 @@ class Manifest:
 
     def read(self) -> dict:
         """Return the record; an empty one if there is none, or it is not what was written."""
-        return {"chapters": {}} | read_record(self.path)
+        return {"chapters": {}} | store.read_record(self.path)
 
     def update(self, **entries) -> None:
         """Merge entries into the record and write it whole."""
-        write_record(self.path, self.read() | entries)
+        store.write_record(self.path, self.read() | entries)
 
     def update_chapter(self, name: str, entry: dict | None) -> None:
         """Set, or with None remove, one chapter's entry."""
@@ -275,7 +256,7 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Return the versions that a run's numbers depend on."""
-    return package_versions() | {"python": platform.python_version(), "platform": platform.platform()}
+    return store.package_versions() | {"python": platform.python_version(), "platform": platform.platform()}
 
 
 def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset()) -> str:
@@ -286,15 +267,15 @@ def left_behind(run_folder: Path, name: str, *, without: set[str] = frozenset())
         for path in _files_below(folder)
         if path.suffix != ".key" and path.relative_to(folder).parts[0] not in {KEPT} | without
     ]
-    return files_fingerprint(files, relative_to=run_folder)
+    return store.files_fingerprint(files, relative_to=run_folder)
 
 
 def cohort_fingerprint(cohort_folder: Path, run_folder: Path | None = None) -> str:
     """Return a fingerprint of every file of a cohort; with a run, read once while no file is touched."""
     if run_folder is None:
-        return files_fingerprint(_files_below(cohort_folder), relative_to=cohort_folder)
+        return store.files_fingerprint(_files_below(cohort_folder), relative_to=cohort_folder)
     seen = os.fspath(cohort_folder), listing(cohort_folder)
-    return keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
+    return store.keep(run_folder / "cohort.json", _fingerprint_of, *seen)["fingerprint"]
 
 
 def _fingerprint_of(cohort_folder: str, listed: list) -> dict[str, str]:
@@ -315,7 +296,7 @@ def _files_below(folder: Path) -> list[Path]:
 def is_in_order(cohort_folder: Path, run_folder: Path) -> bool:
     """Return whether nothing is wrong with a cohort; images are read once while no file is touched."""
     seen = os.fspath(cohort_folder), listing(cohort_folder)
-    return keep(run_folder / "checked.json", _count_problems, *seen)["problems"] == 0
+    return store.keep(run_folder / "checked.json", _count_problems, *seen)["problems"] == 0
 
 
 def _count_problems(cohort_folder: str, listed: list) -> dict[str, int]:
@@ -363,17 +344,17 @@ def chapter_state(
     """
     script = notebook_source(plan.name).read_text("utf-8")
     folders = ["published", "ibsi", *(name for name in ("real", "studies") if f"data/{name}" in script)]
-    references = [p for folder in folders for p in project_path(f"data/{folder}").rglob("*.*")]
+    references = [p for folder in folders for p in store.project_path(f"data/{folder}").rglob("*.*")]
     state = {
-        "its script": fingerprint(script),
-        "its parameters": fingerprint(parameters),
-        "library code": code_fingerprint(*imported_modules(script)),
-        "reference data": files_fingerprint(references, relative_to=project_path(".")),
-        "packages": fingerprint(project_path("requirements.lock"), package_versions()),
+        "its script": store.fingerprint(script),
+        "its parameters": store.fingerprint(parameters),
+        "library code": store.code_fingerprint(*store.imported_modules(script)),
+        "reference data": store.files_fingerprint(references, relative_to=store.project_path(".")),
+        "packages": store.fingerprint(store.project_path("requirements.lock"), store.package_versions()),
         "the cohort": cohort if plan.reads_cohort else "",
     }
     if OWN_SCORES in script:
-        state["own risk scores"] = fingerprint(scores)
+        state["own risk scores"] = store.fingerprint(scores)
     return state | {
         f"what {name} wrote": left_behind(run_folder, name, without=ONLY_SHOWN) for name in plan.reads
     }
@@ -392,10 +373,10 @@ def explain(manifest: Manifest, plan: ChapterPlan, state: dict[str, str], run_fo
 
 def check_chapter(run_folder: Path, name: str) -> dict[str, str]:
     """Return of every file that a chapter left, by its place in the run, whether it is as it was."""
-    executed = check_kept(run_folder / "notebooks" / f"{name}.ipynb")
+    executed = store.check_kept(run_folder / "notebooks" / f"{name}.ipynb")
     said = {f"notebooks/{file}": state for file, state in executed.items()}
     # Before any chapter's folder has a seal, its seal is missing.
-    left = check_kept(run_folder / name)
+    left = store.check_kept(run_folder / name)
     return said | {f"{name}/{file}" if file != f"{name}.key" else file: state for file, state in left.items()}
 
 
@@ -417,7 +398,7 @@ def verify_run(run_folder: Path) -> dict[str, str]:
     dict
         See `npcbook.store.check_kept`; a chapter that has not run is ``missing``.
     """
-    record = read_record(run_folder / "manifest.json")
+    record = store.read_record(run_folder / "manifest.json")
     there = (run_folder / "manifest.json").exists()
     said = {"manifest.json": "ok" if record else "damaged" if there else "missing"}
     for plan in plan_chapters():
@@ -425,7 +406,7 @@ def verify_run(run_folder: Path) -> dict[str, str]:
         said |= check_chapter(run_folder, plan.name) if ran or not record else {plan.name: "missing"}
     for place in ("results", "pages/_build/html"):
         if (run_folder / place).exists() or (run_folder / f"{place}.key").exists():
-            said |= {f"{place}/{file}": state for file, state in check_kept(run_folder / place).items()}
+            said |= {f"{place}/{file}": state for file, state in store.check_kept(run_folder / place).items()}
     return said
 
 
@@ -501,8 +482,8 @@ def run_chapters(
     check_parameters(parameters, cohort_folder, scores.partition("\n")[0].split(","))
     folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
     given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
-    with locked(cohort_folder, reading=True), locked(run_folder), closing(Kernels()) as kernels:
-        claim(run_folder, "npcbook.book")
+    with store.locked(cohort_folder, reading=True), store.locked(run_folder), closing(Kernels()) as kernels:
+        store.claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder, scored=bool(scores)) if any(plan.needs for plan in plans) else None
         cohort = cohort_fingerprint(cohort_folder, run_folder)
@@ -529,9 +510,9 @@ def run_chapters(
 def write_scores(run_folder: Path, scores: str) -> None:
     """Write own risk scores (CSV as text) into a run; without any, remove those of an earlier time."""
     if not scores:
-        remove(run_folder / OWN_SCORES)
+        store.remove(run_folder / OWN_SCORES)
         return
-    with atomic_path(run_folder / OWN_SCORES) as temporary:
+    with store.atomic_path(run_folder / OWN_SCORES) as temporary:
         temporary.write_text(scores, "utf-8")
 
 
@@ -542,7 +523,7 @@ def _announced(why: str, dry: bool) -> str:
 
 def _as_parameter(folder: Path) -> str:
     """Return a folder as chapters are given it: from the project's root where it lies below that."""
-    root = root_folder()
+    root = store.root_folder()
     return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
 
@@ -568,10 +549,10 @@ def _run_one(
     if lacking:
         write_absent(plan.name, lacking, run_folder)
     else:
-        remove(run_folder / plan.name / ABSENT)
+        store.remove(run_folder / plan.name / ABSENT)
         with kernel as started:
             execute(plan.name, parameters, run_folder, started)
-    stamp(run_folder / plan.name, fingerprint(state))
+    store.stamp(run_folder / plan.name, store.fingerprint(state))
     entry = {
         "state": state,
         "parameters": {name: item.default for name, item in read_declared(plan.name).items()} | parameters,

@@ -1,12 +1,14 @@
 """Everything that is wrong with a cohort on disk, at once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from statistics import multimode
 
 import pandas as pd
 
 from npcbook.cohort.reading import image_path, mask_path, read_description
+from npcbook.cohort.scores import SCORES_FILE, read_scores
 from npcbook.cohort.table import PATIENT_ID, Problem, _kept, _read_text, _row, _table_path, _table_problems
 from npcbook.imaging import check_head, normalise, read_geometry, read_volume, without_extremes
 from npcbook.store import project_path, spread
@@ -33,7 +35,7 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
     problems = _description_problems(folder)
     try:
         path = _table_path(folder)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         return [*problems, Problem(None, "", "participants.tsv", str(error))]
     try:
         table = _read_text(path)
@@ -42,6 +44,8 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
         return [*problems, Problem(None, "", path.name, said)]
     eligibility = None if problems else read_description(folder).get("eligibility")
     problems += _table_problems(table, path.name, eligibility)
+    if "patient_id" in table and (said := _refused(folder, read_scores)):
+        problems.append(Problem(None, "", SCORES_FILE, said.removeprefix(f"{SCORES_FILE}: ")))
     if images and "patient_id" in table and any(folder.glob("sub-*")):
         # Other ids name no files.
         wanted = _kept(table, eligibility) & table["patient_id"].str.fullmatch(PATIENT_ID)
@@ -51,11 +55,17 @@ def check_cohort(folder: str | os.PathLike, *, images: bool = True) -> list[Prob
 
 def _description_problems(folder: Path) -> list[Problem]:
     name = "dataset_description.json"
+    said = _refused(folder, read_description)
+    return [Problem(None, "", name, said.removeprefix(f"{name} "))] if said else []
+
+
+def _refused(folder: Path, read: Callable[[Path], object]) -> str:
+    """Return why a part of a cohort cannot be read; empty if it can."""
     try:
-        read_description(folder)
+        read(folder)
     except (FileNotFoundError, ValueError) as error:
-        return [Problem(None, "", name, _from(folder, error).removeprefix(f"{name} "))]
-    return []
+        return _from(folder, error)
+    return ""
 
 
 def _from(folder: Path, error: Exception | str) -> str:

@@ -5,18 +5,19 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from npcbook.cohort.columns import COLUMNS
 from npcbook.cohort.importing.keys import read_key
 from npcbook.cohort.importing.tables import read_tables
-from npcbook.cohort.table import _numbers, _read_text, _table_path
+from npcbook.cohort.table import _numbers, read_ids
 from npcbook.store import project_path, whole
 from npcbook.words import LABELS
 
 #: File of scores in a cohort's folder.
 SCORES_FILE = "scores.csv"
 #: Names that a column of ids may have, and that no score can.
+LARGEST = 1e100  # the squares of larger ones are no numbers
 ID_NAMES = ("patient_id", "participant_id", "id")
 
 
@@ -51,7 +52,7 @@ def read_scores(cohort_folder: str | os.PathLike, given: Sequence[str | os.PathL
     own = project_path(cohort_folder) / SCORES_FILE
     if not given and not own.exists():
         return pd.DataFrame(index=pd.Index([], name="patient_id"))
-    patients = _read_text(_table_path(own.parent))["patient_id"]
+    patients = read_ids(own.parent)
     key = {_plain(name): safe for name, safe in read_key(own.parent).items() if safe in set(patients)}
     known = {_plain(safe): safe for safe in patients} | key
     files = [_read_file(own, known)] if own.exists() else []
@@ -87,10 +88,16 @@ def _read_file(spec: str | os.PathLike, known: dict[str, str]) -> dict[str, tupl
     if len(sources) > 1:
         raise ValueError(f"{file} has {len(sources)} sheets: leave the one with the scores.")
     table, decimal = sources[0].table, sources[0].decimal
+    if f"{wanted} (2)" in table:
+        raise ValueError(f"{file} has several columns {wanted!r}: keep one of them.")
     if wanted and wanted not in table:
         raise ValueError(f"{file} has no column {wanted!r}; it has {', '.join(table)}.")
     matched = _by_patient(table, known, file)
-    columns = [wanted] if wanted else [name for name in matched if name.lower() not in ID_NAMES]
+    columns = [name for name in matched if name == (wanted or name) and name.lower() not in ID_NAMES]
+    if not columns:
+        raise ValueError(
+            f"{file} has no score{f' {wanted!r}' * bool(wanted)} beside its ids: name its column."
+        )
     strangers, people = len(table) - len(matched), len({*known.values()})
     left = f"; {strangers} rows of the file are of nobody in the cohort" if strangers else ""
     found = {name: _as_numbers(matched[name], f"{file}, {name}", decimal) for name in columns}
@@ -118,8 +125,8 @@ def _as_numbers(cells: pd.Series, place: str, decimal: str) -> pd.Series:
     """Return the cells that are filled as numbers; an error for what no model can rank patients by."""
     name, cells = cells.name, cells[cells != ""]
     values = _numbers(cells.str.replace(decimal, "."))
-    bad = cells[~np.isfinite(values)]
-    if name in LABELS or re.search(r'[\\/:|#,"]', name):
+    bad = cells[~(values.abs() < LARGEST)]
+    if name in {*LABELS, *(column.name for column in COLUMNS)} or re.search(r'[\\/:|#,"]', name):
         raise ValueError(f"{place}: a score of one's own cannot have this name: rename the column.")
     if len(bad):
         raise ValueError(f"{place}: {len(bad)} of {len(cells)} values are no finite number: {bad.iloc[0]!r}")

@@ -47,10 +47,12 @@ class Problem:
 
 
 def _table_path(folder: Path) -> Path:
-    for name in ("participants.tsv", "participants.csv"):
-        if (folder / name).exists():
-            return folder / name
-    raise FileNotFoundError(f"There is no participants.tsv or participants.csv in {folder}.")
+    found = [path for end in ("tsv", "csv") if (path := folder / f"participants.{end}").exists()]
+    if len(found) == 2:
+        raise ValueError(f"{folder} holds participants.tsv and participants.csv: keep one of them.")
+    if not found:
+        raise FileNotFoundError(f"There is no participants.tsv or participants.csv in {folder}.")
+    return found[0]
 
 
 def _read_text(path: Path) -> pd.DataFrame:
@@ -65,6 +67,14 @@ def _read_text(path: Path) -> pd.DataFrame:
     for column in {"ldh", "ebv_dna"} & set(table):
         table[column] = table[column].replace("", "missing")
     return table
+
+
+def read_ids(folder: Path) -> pd.Series:
+    """Return the `patient_id` of each row of a cohort's table; errors as of `read_text_table`."""
+    table = _read_text(path := _table_path(folder))
+    if "patient_id" not in table:
+        raise ValueError(f"{path} has no column patient_id: add it, or give another folder.")
+    return table["patient_id"]
 
 
 def read_text_table(path: Path, separator: str) -> pd.DataFrame:
@@ -275,9 +285,9 @@ def _bad_ids(table: pd.DataFrame) -> _Found:
     if "patient_id" not in table:
         return
     ids = table["patient_id"]
+    first = {name: _row(i) for i, name in reversed([*ids.items()])}
     for i in ids.index[ids.duplicated() & (ids != "")]:
-        first = _row(ids.index[ids == ids[i]][0])
-        yield i, "patient_id", f"{ids[i]!r} stands in row {first} already."
+        yield i, "patient_id", f"{ids[i]!r} stands in row {first[ids[i]]} already."
     for i in ids.index[~ids.str.fullmatch(PATIENT_ID) & (ids != "")]:
         shown = repr(ids[i]) if len(ids[i]) <= LONGEST_ID else f"{ids[i][:10]!r}…, {len(ids[i])} letters,"
         said = f"has other than letters and digits, or more than {LONGEST_ID}: rename it, or let"

@@ -21,6 +21,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from npcbook.imaging import volumes
 from npcbook.imaging.dicom import Series, find_series, is_dicom, read_series, the_series, write_segmentation
 from npcbook.imaging.features import extract_features, features_table
 from npcbook.imaging.grids import fit_grid, plane_field, restore_grid
@@ -30,17 +31,6 @@ from npcbook.imaging.novelty import NEAR, intensity_levels, measure_distance
 from npcbook.imaging.preprocessing import preprocess
 from npcbook.imaging.prognosis import load_encoder, pooled_bottleneck
 from npcbook.imaging.trained import load_network
-from npcbook.imaging.volumes import (
-    Volume,
-    from_sitk,
-    orient,
-    read_geometry,
-    read_spacing,
-    read_volume,
-    rounded,
-    write_mask,
-    write_segments,
-)
 from npcbook.store import FORMATS, atomic_path, fingerprint, replace_path, unfinished_prefix
 from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, MASK_LABELS, SEQUENCES, TRACKS
 
@@ -101,8 +91,8 @@ class SequenceResult:
         The DICOM series that the image came from.
     """
 
-    volume: Volume
-    given: Volume
+    volume: volumes.Volume
+    given: volumes.Volume
     features: pd.Series
     novelty: tuple[str, ...] = ()
     series: Series | None = None
@@ -201,8 +191,8 @@ def _relative(paths: Mapping[str, Path], folder: Path) -> dict[str, str]:
 
 
 def _common_geometry(paths: Sequence[Path]) -> dict:
-    orientations, extents = zip(*map(read_geometry, paths), strict=True)
-    spacings = list(map(read_spacing, paths))
+    orientations, extents = zip(*map(volumes.read_geometry, paths), strict=True)
+    spacings = list(map(volumes.read_spacing, paths))
     ends = {"": extents, "spacing_": spacings}
     found = {"orientation": min(multimode(orientations))}
     for name, sizes in ends.items():
@@ -344,17 +334,17 @@ def _reading(scores: pd.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _read_given(path: Path) -> tuple[Volume, Series | None]:
+def _read_given(path: Path) -> tuple[volumes.Volume, Series | None]:
     """Return an image as it was given, and its DICOM series if it is one."""
     if path.is_dir():
         series = the_series(path)
     elif path.is_file() and is_dicom(path):
         series = next(iter(find_series([path])), None)
     else:
-        return read_volume(path), None
+        return volumes.read_volume(path), None
     if series is None:
         raise ValueError("it is no DICOM image.")
-    volume = from_sitk(read_series(series))
+    volume = volumes.from_sitk(read_series(series))
     if not np.isfinite(volume.image).all():
         raise ValueError("it has voxels that are not finite numbers.")
     return volume, series
@@ -364,9 +354,9 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     seen, trained = model.about["input"], model.about["geometry"][sequence]
     try:
         given, series = _read_given(path)
-        turned = orient(given, trained["orientation"])
+        turned = volumes.orient(given, trained["orientation"])
         # Rounded, because the model's own patients were.
-        volume = rounded(preprocess(turned, order=seen["order"]))
+        volume = volumes.rounded(preprocess(turned, order=seen["order"]))
     # SimpleITK raises RuntimeError for whatever it cannot do.
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
@@ -381,13 +371,13 @@ def _predict_sequence(model: Model, sequence: str, path: Path) -> SequenceResult
     if encoder := model.encoders.get(sequence):
         found = replace(found, bottleneck=pooled_bottleneck(encoder, pixels[None]))
     volume = restore_grid(found.probability[0], volume, field_mm=field)
-    back = orient(volume, given.orientation)
+    back = volumes.orient(volume, given.orientation)
     features = features_table(found).iloc[0].add_prefix(f"{sequence}/")
     return SequenceResult(volume, replace(given, mask=back.mask), features, novelty, series)
 
 
 def _novelty(
-    model: Model, sequence: str, turned: Volume, pixels: np.ndarray, measured: pd.Series
+    model: Model, sequence: str, turned: volumes.Volume, pixels: np.ndarray, measured: pd.Series
 ) -> tuple[str, ...]:
     """Return in what an image differs from those that the networks learnt from, in sentences."""
     shown, trained = DISPLAY_NAMES[sequence], model.about["geometry"][sequence]
@@ -531,11 +521,11 @@ def check_mask_format(mask_format: str, series: Mapping[str, object | None]) -> 
 def _write_labels(path: Path, result: SequenceResult) -> None:
     labels = [name for label, name in MASK_LABELS.items() if label]
     if path.name.endswith(".seg.nrrd"):
-        write_segments(path, result.given, labels, list(MASK_COLOURS.values()))
+        volumes.write_segments(path, result.given, labels, list(MASK_COLOURS.values()))
     elif path.suffix == ".dcm":
         write_segmentation(path, result.given.mask, result.series, labels, maker=f"npcbook. {NOTICE}")
     else:
-        write_mask(path, result.given)
+        volumes.write_mask(path, result.given)
 
 
 def check_empty(folder: Path) -> None:
@@ -544,7 +534,7 @@ def check_empty(folder: Path) -> None:
         raise FileExistsError(f"{folder} is there already, and not empty: name a folder that does not exist.")
 
 
-def _volumes(given: Volume) -> dict[str, float]:
+def _volumes(given: volumes.Volume) -> dict[str, float]:
     ml = float(np.prod(given.spacing)) / 1000
     return {name: float((given.mask == label).sum()) * ml for label, name in MASK_LABELS.items() if label}
 
@@ -574,7 +564,7 @@ def plot_check(prediction: Prediction, model: Model) -> Figure:
     return fig
 
 
-def _draw_slice(ax: Axes, volume: Volume, shown: int, toward: str) -> None:
+def _draw_slice(ax: Axes, volume: volumes.Volume, shown: int, toward: str) -> None:
     """Draw a slice with its outlines; `toward` is the patient's side that x runs to."""
     aspect = volume.spacing[1] / volume.spacing[2]
     ax.imshow(volume.image[shown], cmap="gray", vmin=-2, vmax=3, aspect=aspect)

@@ -124,7 +124,10 @@ def read_volume(image_path: str | os.PathLike, mask_path: str | os.PathLike | No
         return volume
     labels = _read(mask_path)
     _check_same_voxels(volume, from_sitk(labels), image_path, mask_path)
-    return replace(volume, mask=_as_labels(sitk.GetArrayFromImage(labels), mask_path))
+    mask = _as_labels(sitk.GetArrayFromImage(labels), mask_path)
+    if mask.all():
+        raise ValueError(f"{mask_path} has no voxel of background (0): contour again.")
+    return replace(volume, mask=mask)
 
 
 def _read(path: str | os.PathLike) -> sitk.Image:

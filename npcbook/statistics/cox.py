@@ -15,15 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from npcbook.statistics.data import (
-    Z95,
-    RiskSets,
-    check_survival,
-    event_strata,
-    read_covariates,
-    read_design,
-    survival_before,
-)
+from npcbook.statistics import data
 from npcbook.statistics.likelihood import Likelihood, profile_limits
 from npcbook.statistics.printing import Ratios
 
@@ -116,7 +108,7 @@ class CoxFit(Ratios):
         """
         if isinstance(covariates, pd.DataFrame):
             covariates = covariates.reindex(columns=list(self.names))
-        values, _ = read_covariates(covariates)
+        values, _ = data.read_covariates(covariates)
         if values.shape[1] != len(self.names):
             raise ValueError(f"covariates have {values.shape[1]} columns; give {list(self.names)}, in order.")
         return values @ self.coef
@@ -129,7 +121,7 @@ class _Problem:
     names: tuple[str, ...]
     scale: np.ndarray
     scaled: np.ndarray
-    sets: list[RiskSets]
+    sets: list[data.RiskSets]
     time: np.ndarray
     event: np.ndarray
 
@@ -152,15 +144,15 @@ class _PartialLikelihood(Likelihood):
 def _read(time, event, covariates, ties="efron", strata=None, weights=None) -> _Problem:
     """Check the data and arrange them."""
     _check_choice("ties", ties, TIES)
-    time, event, values, names = read_design(time, event, covariates)
-    weights = check_survival(time, event, weights=np.ones(len(time)) if weights is None else weights)[2]
+    time, event, values, names = data.read_design(time, event, covariates)
+    weights = data.check_survival(time, event, weights=np.ones(len(time)) if weights is None else weights)[2]
     if weights.min() <= 0:
         raise ValueError(f"weights go down to {weights.min():g}; all must be above 0: drop such patients.")
     # Centred and scaled columns keep sums of exponentials and of squares well conditioned.
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / scale
-    rows = event_strata(event, strata)
-    sets = [RiskSets(time[r], event[r], scaled[r], weights[r], ties) for r in rows]
+    rows = data.event_strata(event, strata)
+    sets = [data.RiskSets(time[r], event[r], scaled[r], weights[r], ties) for r in rows]
     return _Problem(names, scale, scaled, sets, time, event)
 
 
@@ -169,7 +161,7 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
 
-def _evaluate(strata: list[RiskSets], beta: np.ndarray):
+def _evaluate(strata: list[data.RiskSets], beta: np.ndarray):
     parts = [stratum.evaluate(beta) for stratum in strata]
     return tuple(sum(part[k] for part in parts) for k in range(3))
 
@@ -303,7 +295,7 @@ def _wald(problem: _Problem, beta, information, *, robust: bool) -> dict[str, np
     coef, covariance = beta / scale, inverse / np.outer(scale, scale)
     se = np.sqrt(np.diag(covariance))
     used = robust_se if robust else se
-    low, high = coef - Z95 * used, coef + Z95 * used
+    low, high = coef - data.Z95 * used, coef + data.Z95 * used
     return {
         "coef": coef,
         "se": se,
@@ -349,7 +341,7 @@ def _zph(problem: _Problem, beta, information) -> dict[str, np.ndarray | float]:
     p = len(beta)
     score, cross, square = np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
     # All strata together, without weights. Centring time changes nothing but rounding.
-    scales = [-survival_before(problem.time, problem.event, s.step_time) for s in problem.sets]
+    scales = [-data.survival_before(problem.time, problem.event, s.step_time) for s in problem.sets]
     centre = np.average(np.concatenate(scales))
     for s, scale in zip(problem.sets, scales, strict=True):
         g, (_, _, mean, spread) = scale - centre, s.moments(beta)
@@ -386,13 +378,13 @@ def univariable_cox(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) ->
     ValueError
         For bad input.
     """
-    values, names = read_covariates(covariates)
-    time, event, _ = check_survival(time, event, covariates=values[:, 0])
+    values, names = data.read_covariates(covariates)
+    time, event, _ = data.check_survival(time, event, covariates=values[:, 0])
     if (constant := np.flatnonzero(np.ptp(values, axis=0) == 0)).size:
         what = f"{len(constant)} covariate(s) are constant, the first '{names[constant[0]]}'"
         raise ValueError(f"{what}: leave them out.")
     scale = values.std(axis=0)
-    sets = RiskSets(time, event, (values - values.mean(axis=0)) / scale)
+    sets = data.RiskSets(time, event, (values - values.mean(axis=0)) / scale)
     beta, information, converged = _maximise_columns(sets)
     coef, se = beta / scale, 1 / np.sqrt(information) / scale
     with np.errstate(over="ignore"):
@@ -407,7 +399,7 @@ def univariable_cox(time: ArrayLike, event: ArrayLike, covariates: ArrayLike) ->
     return pd.DataFrame(table | {"converged": converged}, index=list(names))
 
 
-def _maximise_columns(sets: RiskSets, max_iterations: int = 40):
+def _maximise_columns(sets: data.RiskSets, max_iterations: int = 40):
     """Return estimate, information and convergence of one model per column."""
     x = sets.covariates
     accepted = beta = step = np.zeros(x.shape[1])

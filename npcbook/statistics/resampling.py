@@ -10,14 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from npcbook.statistics import cutpoint
 from npcbook.statistics.concordance import harrell_c
-from npcbook.statistics.cutpoint import (
-    candidate_cuts,
-    logrank_scores,
-    optimal_cutpoint,
-    permutation_p,
-    permuted_maxima,
-)
 from npcbook.statistics.data import check_survival
 from npcbook.statistics.lasso import select_features
 from npcbook.statistics.survival import logrank
@@ -375,13 +369,13 @@ def cutpoint_under_no_effect(
         If input is unusable.
     """
     time, event = check_survival(time, event)
-    _, below = candidate_cuts(np.arange(len(time)), min_fraction)
-    maxima = permuted_maxima(logrank_scores(time, event), below, permutations, rng)
+    _, below = cutpoint.candidate_cuts(np.arange(len(time)), min_fraction)
+    maxima = cutpoint.permuted_maxima(cutpoint.logrank_scores(time, event), below, permutations, rng)
     rows = []
     for _ in range(n_repeats):
         risk = rng.normal(size=len(time))
-        cut = optimal_cutpoint(time, event, risk, min_fraction)
-        p_corrected = permutation_p(maxima, cut.statistic)
+        cut = cutpoint.optimal_cutpoint(time, event, risk, min_fraction)
+        p_corrected = cutpoint.permutation_p(maxima, cut.statistic)
         test = logrank(time, event, risk > cut.value)
         better, worse = np.sort(test.observed / test.expected)
         rows.append((cut.p_naive, p_corrected, worse / better if better > 0 else np.inf))

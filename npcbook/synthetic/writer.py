@@ -13,23 +13,9 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from npcbook import __version__
+from npcbook import __version__, store
 from npcbook.cohort import data_dictionary, image_path, mask_path, read_truth
 from npcbook.imaging.volumes import Volume, to_sitk
-from npcbook.store import (
-    MARK,
-    atomic_path,
-    claim,
-    files_fingerprint,
-    fingerprint,
-    is_own,
-    locked,
-    project_path,
-    remove,
-    replace_path,
-    spread,
-    unfinished_prefix,
-)
 from npcbook.synthetic import phantom
 from npcbook.synthetic.patients import DEFAULT_SEED, SMALL_COHORT, TRAINING, simulate_table, specification
 from npcbook.words import MASK_LABELS, SEQUENCES
@@ -89,14 +75,14 @@ def write_cohort(
     The BIDS validator (1.15) finds no error in the folder. It warns that voxel sizes differ between patients,
     which is meant, since each hospital has its own, and that there is one author only.
     """
-    folder = project_path(folder)
+    folder = store.project_path(folder)
     spec = specification(scenario, exact_counts=seed == DEFAULT_SEED, **_sizes(patients))
     generator = {"scenario": scenario, "seed": seed, "grid": list(grid), "specification": asdict(spec)}
-    generator["fingerprint"] = fingerprint(generator, data_dictionary(), _code())
-    with locked(folder, reading=True):
+    generator["fingerprint"] = store.fingerprint(generator, data_dictionary(), _code())
+    with store.locked(folder, reading=True):
         if not force and _is_there(folder, generator["fingerprint"], patients):
             return folder
-    with locked(folder):
+    with store.locked(folder):
         # Another process may have written it meanwhile.
         if force or not _is_there(folder, generator["fingerprint"], patients):
             _write(folder, spec, generator, force=force, workers=workers)
@@ -116,7 +102,7 @@ def _write(folder: Path, spec, generator: dict, *, force: bool, workers: int) ->
 
 def _is_there(folder: Path, key: str, patients: int) -> bool:
     """Return whether a folder holds the whole cohort of that fingerprint."""
-    stored = _stored(folder) if is_own(folder) else {}
+    stored = _stored(folder) if store.is_own(folder) else {}
     same = stored.get("Complete") and stored["Generator"]["fingerprint"] == key
     return bool(same) and len(list(folder.glob("sub-*"))) == patients
 
@@ -141,7 +127,7 @@ def _code() -> str:
     """
     here = Path(__file__).parent
     files = (path for path in here.iterdir() if path.suffix in (".py", ".csv", ".yml", ".txt"))
-    return files_fingerprint(files, relative_to=here)
+    return store.files_fingerprint(files, relative_to=here)
 
 
 def _stored(folder: Path) -> dict:
@@ -155,20 +141,20 @@ def _stored(folder: Path) -> dict:
 
 def _make_room(folder: Path, key: str, *, force: bool) -> None:
     """Empty the folder unless what is there belongs to the same cohort; refuse to touch anything else."""
-    claim(folder, "npcbook.synthetic")
-    if not is_own(folder):
+    store.claim(folder, "npcbook.synthetic")
+    if not store.is_own(folder):
         _move_unmarked(folder)
-        claim(folder, "npcbook.synthetic")
+        store.claim(folder, "npcbook.synthetic")
     if force or _stored(folder).get("Generator", {}).get("fingerprint") != key:
         # The mark stays: an interrupted removal is still known as npcbook's.
         for path in folder.iterdir():
-            if path.name != MARK:
-                remove(path)
+            if path.name != store.MARK:
+                store.remove(path)
 
 
 def _move_unmarked(folder: Path) -> None:
     """Move aside what a version without marks may have made; what says nothing of that kind is refused."""
-    made = {maker.get("Description") for maker in _stored(folder).get("GeneratedBy", ())}
+    made = str(_stored(folder).get("GeneratedBy"))
     if "npcbook.synthetic" not in made or folder.is_symlink():
         raise FileExistsError(
             f"{folder} is not empty and holds no synthetic cohort that npcbook marked as its own: give "
@@ -176,7 +162,7 @@ def _move_unmarked(folder: Path) -> None:
         )
     names = (folder.with_name(f"{folder.name}-unmarked{number}") for number in range(1, 1000))
     aside = next(name for name in names if not name.exists())
-    replace_path(folder, aside)
+    store.replace_path(folder, aside)
     sys.stderr.write(
         f"{folder} bears no mark of npcbook: moved to {aside}, remove it if you do not need it\n"
     )
@@ -198,7 +184,7 @@ def _write_images(folder: Path, traits: dict, generator: dict, workers: int) -> 
     """Write the images of all patients whose folder is not there yet."""
     missing = [(folder, *job, generator) for job in traits.items() if not (folder / f"sub-{job[0]}").exists()]
     said = f"simulating patients of {folder.name}"
-    for _ in spread(_write_patient, missing, description=said, n_jobs=workers):
+    for _ in store.spread(_write_patient, missing, description=said, n_jobs=workers):
         pass
 
 
@@ -206,7 +192,7 @@ def _write_patient(folder: Path, patient_id: str, traits: phantom.Traits, genera
     """Write one patient's images and contours; the patient's folder appears last, and whole."""
     rng, protocols = _patient_rng(generator["seed"], patient_id), _protocols(generator["scenario"])
     volumes = phantom.render_patient(traits, generator["grid"], rng, protocols=protocols)
-    partial = Path(tempfile.mkdtemp(prefix=unfinished_prefix(), dir=folder))
+    partial = Path(tempfile.mkdtemp(prefix=store.unfinished_prefix(), dir=folder))
     for sequence in SEQUENCES:
         volume, protocol = volumes[sequence], protocols[traits.center][sequence]
         path = image_path(partial, patient_id, sequence)
@@ -216,10 +202,10 @@ def _write_patient(folder: Path, patient_id: str, traits: phantom.Traits, genera
         _write_json(path.with_name(path.name.replace(".nii.gz", ".json")), _sidecar(protocol))
     for part in (Path("derivatives") / "masks" / f"sub-{patient_id}", Path(f"sub-{patient_id}")):
         target = folder / part
-        remove(target)
+        store.remove(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        replace_path(partial / part, target)
-    remove(partial)
+        store.replace_path(partial / part, target)
+    store.remove(partial)
 
 
 def rebuild_anatomy(folder: str | os.PathLike, patient_ids: Sequence[str]) -> dict[str, phantom.Anatomy]:
@@ -281,7 +267,7 @@ def render_again(folder: str | os.PathLike, patient_id: str, **latents: float) -
 
 def _planted(folder: str | os.PathLike) -> tuple[dict, dict, dict[str, phantom.Traits]]:
     """Return how a cohort was made, its protocols, and the traits of its patients."""
-    folder, truth = project_path(folder), read_truth(folder)
+    folder, truth = store.project_path(folder), read_truth(folder)
     if truth is None:
         raise FileNotFoundError(f"{folder} has no truth.csv: only a synthetic cohort has a planted anatomy.")
     generator = _stored(folder)["Generator"]
@@ -308,7 +294,7 @@ def _sidecar(protocol: phantom.Protocol) -> dict:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
+    with store.atomic_path(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
@@ -331,7 +317,7 @@ def _write_description(folder: Path, generator: dict, *, complete: bool) -> None
     masks = {"Name": "Contours of the synthetic cohort", **common, "DatasetType": "derivative"}
     labels = "".join(f"{index}\t{name}\n" for index, name in MASK_LABELS.items())
     _write_text(folder / "README", Path(__file__).with_name("cohort_readme.txt").read_text("utf-8"))
-    _write_text(folder / ".bidsignore", f"truth.csv\n{MARK}\n")
+    _write_text(folder / ".bidsignore", f"truth.csv\n{store.MARK}\n")
     _write_text(folder / "derivatives" / "masks" / "dseg.tsv", f"index\tname\n{labels}")
     _write_json(folder / "derivatives" / "masks" / "dataset_description.json", masks)
     name = f"Synthetic stage II nasopharyngeal carcinoma, scenario {generator['scenario']}"

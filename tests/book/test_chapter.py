@@ -171,6 +171,26 @@ def test_the_front_page_takes_sentences_by_place_under_the_label_of_their_data(
     assert PRINT_LABEL not in front_page(chapter.run_folder)
 
 
+def test_what_has_lost_its_number_is_shown_no_longer(chapter, displayed):
+    chapter.front_page("The ratio is 2.", position=3)
+    chapter.takeaway(1, "First.")
+    chapter.takeaway(2, "The ratio is 2.")
+    with chapter.noting("a ratio"):
+        raise ValueError("no events")
+    chapter.not_estimable()
+    # The same cells once more, with other parameters.
+    chapter.front_page("The ratio is \u2013.", position=3)
+    chapter.takeaway(2, "The ratio is \u2013.")
+    with chapter.noting("a ratio"):
+        pass
+    chapter.not_estimable()
+    assert json.loads((chapter.folder / "front.json").read_text()) == {"label": SYNTHETIC_LABEL}
+    assert displayed[-1].data == "- First."
+    assert list(chapter.read("05_cox_models/takeaways")["text"]) == ["First."]
+    assert not (chapter.folder / "tables" / "not_estimable.csv").exists()
+    assert chapter.read("05_cox_models/shown").empty
+
+
 def test_a_figure_on_the_front_page_says_what_it_shows_and_of_whom(chapter, displayed, monkeypatch):
     chapter.figure("dots", plt.figure(), "Dots.")
     chapter.front_figure("dots", "A *sentence*.")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 
 import numpy as np
 import pandas as pd
@@ -482,3 +483,39 @@ def test_covariates_are_named_with_or_without_spaces_and_unknown_ones_refused():
     assert covariate_names("t2, rene_g1,female,") == ["t2", "rene_g1", "female"]
     with pytest.raises(ValueError, match="smoking: no such covariate; there are age, female"):
         covariate_names("t2,smoking")
+
+
+def test_of_two_tables_neither_is_taken(table_only):
+    (table_only / "participants.csv").write_text("patient_id,age\n1,50\n")
+    (problem,) = check_cohort(table_only)
+    assert "keep one of them" in str(problem)
+    with pytest.raises(ValueError, match="keep one of them"):
+        read_cohort(table_only)
+
+
+def test_many_rows_of_one_patient_are_listed_at_once(table_only):
+    path = table_only / "participants.tsv"
+    header, row = path.read_text().splitlines()[:2]
+    path.write_text("\n".join([header, *[row] * 20_000]) + "\n")
+    start = time.process_time()
+    assert sum("stands in row 2 already" in str(problem) for problem in check_cohort(table_only)) == 19_999
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"Name": "x", "synthetic": false, "synthetic": true}', "'synthetic' stands twice"),
+        ('{"Name": "x\\ud800", "synthetic": false}', 'a "Name" that is not a line'),
+    ],
+)
+def test_a_description_says_each_thing_once_and_in_letters(table_only, text, said):
+    (table_only / "dataset_description.json").write_text(text)
+    assert said in str(check_cohort(table_only)[0])
+
+
+def test_contours_that_cover_everything_are_refused(folder):
+    mask = next(folder.glob("derivatives/masks/sub-*/anat/*_T1w_dseg.nii.gz"))
+    picture = sitk.ReadImage(mask)
+    sitk.WriteImage(picture * 0 + 1, mask)
+    assert "no voxel of background" in " ".join(map(str, check_cohort(folder)))

@@ -928,3 +928,42 @@ def test_names_in_english_chinese_and_of_tg263_are_understood(guess, words):
 def test_whose_a_file_is_is_told_from_its_path(paths, patients):
     pattern = guess_patient(paths)
     assert {split_path(path, pattern)[0] for path in paths} == patients
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("spacing:\n", "spacing: 333\n", "spacing is '333': write [z, y, x]"),
+        ("spacing:\n", "spacing: [nan, 1, 1]\n", "write [z, y, x]"),
+        ("spacing:\n", "spacing: [inf, 1, 1]\n", "write [z, y, x]"),
+        ("orientation: LPS", "orientation: [L, P, S]", "write three of L or R"),
+        ("spacing:\n", "spcing: [1, 1, 1]\n", "there is no 'spcing' (did you mean spacing?)"),
+        ("spacing:\n", "spacing: [0.02, 0.02, 0.02]\n", "on a spacing of (0.02, 0.02, 0.02) mm has"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_told_in_a_sentence(patients, tmp_path, capsys, old, new, said):
+    source, out = tmp_path / "source", tmp_path / "cohort"
+    source.mkdir()
+    sitk.WriteImage(patients[0].images["t1w"], source / "P1_t1w.nii.gz")
+    command = ["import", "images", str(source), "--out", str(out)]
+    assert main(command) == 0
+    text = (out / "map.yml").read_text("utf-8").replace("resample: false", "resample: true")
+    (out / "map.yml").write_text(text.replace(old, new), "utf-8")
+    capsys.readouterr()
+    assert main(command) in (2, 3)
+    assert said in "".join(capsys.readouterr())
+    assert not list(out.glob("sub-*"))
+
+
+@pytest.mark.parametrize("table", ["ID\tage\n1\t50\n", "patient_id\tage\n1\t50\t3\n"])
+def test_images_are_not_put_to_a_table_that_tells_no_patients(patients, tmp_path, capsys, table):
+    source, out = tmp_path / "source", tmp_path / "cohort"
+    source.mkdir()
+    sitk.WriteImage(patients[0].images["t1w"], source / "P1_t1w.nii.gz")
+    command = ["import", "images", str(source), "--out", str(out)]
+    assert main(command) == 0
+    (out / "participants.tsv").write_text(table)
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "participants.tsv" in line
+    assert not (out / "images.tsv").exists()

@@ -6,9 +6,11 @@ import re
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from npcbook.__main__ import main
 from npcbook.cohort.importing.dates import read_dates
@@ -570,3 +572,95 @@ def test_names_of_columns_are_compared_without_units_and_words_that_say_little()
     assert read_name("随访时间(月)")[1] == "months"
     assert "age" in read_name("Age at diagnosis")[0]
     assert read_name("OS_days") == (["osdays", "osdays", "os", "os"], "days")
+
+
+PLAIN = "ID,Hospital,Age,Sex,LDH,Start,Last,Dead\n" + "".join(
+    f"{100 + n},{'EW'[n % 2]},{40 + n},{'MF'[n % 2]},{200 + n},2010-01-0{n + 1},2015-03-0{n + 1},{n % 2}\n"
+    for n in range(6)
+)
+
+
+@pytest.fixture
+def mapped(tmp_path, monkeypatch):
+    """Return what writes a map that can be followed, but for what is changed in it, and imports by it."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(PLAIN)
+    table = {
+        "name": "ours",
+        "files": {"t.csv": {"id": "ID"}},
+        "columns": {"center": {"from": "Hospital"}, "ldh": {"from": "LDH", "above": "203"}},
+        "times": {
+            "zero": "Start",
+            "last": "Last",
+            "death": {"event": "Dead", "levels": {"1": "1", "0": "0"}},
+        },
+    }
+
+    def run(change=None):
+        text = (
+            yaml.safe_dump({"table": table}) if change is None else change(yaml.safe_dump({"table": table}))
+        )
+        Path("c").mkdir(exist_ok=True)
+        Path("c/map.yml").write_text(text)
+        return import_table(["t.csv"], Path("c").resolve(), today=TODAY)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("above: '203'", "above: abc", "no number, nor the name of a column"),
+        ("above: '203'", "above: [1, 2]", "no number, nor the name of a column"),
+        ("above: '203'", "above: {E: abc, W: 1}", "no number, nor the name of a column"),
+        ("name: ours", "name: {a: b}", "name is {'a': 'b'}; it must be one word"),
+        ("name: ours", "licence: [x]", "licence is \\['x'\\]; it must be one word"),
+        ("name: ours", "dates: {Start: YMD}", "must be one of day-first, month-first"),
+        ("name: ours", "also: {patient_id: Hospital}", "a column of the cohort's own"),
+        ("name: ours", "name: a\n  name: b", "is not valid YAML \\('name' stands twice\\)"),
+        ("name: ours", "name: &a [x, x]\n  source: [*a, *a]", "a reference \\(\\*\\) stands here"),
+    ],
+)
+def test_a_map_that_cannot_be_meant_is_refused_and_nothing_is_written(mapped, old, new, said):
+    with pytest.raises(ValueError, match=said):
+        mapped(lambda text: text.replace(old, new))
+    assert [path.name for path in Path("c").iterdir()] == ["map.yml"]
+    assert not Path("c.key.csv").exists()
+
+
+def test_a_limit_for_each_hospital_needs_hospitals(mapped):
+    def change(text):
+        text = text.replace("    center:\n      from: Hospital\n", "")
+        return text.replace("above: '203'", "above: {E: 1, W: 1}")
+
+    with pytest.raises(ValueError, match="needs a column center"):
+        mapped(change)
+
+
+def test_the_one_value_of_a_column_is_one_of_its_words(mapped):
+    status, lines = mapped(
+        lambda text: text.replace("  columns:\n", "  columns:\n    cohort: {value: train}\n")
+    )
+    assert status == 3
+    assert "Write one of training, validation" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("participants.tsv", lambda text: text.replace("patient_id", "ID"), "one row for each patient_id"),
+        ("participants.tsv", lambda text: text + text.splitlines()[1] + "\n", "one row for each patient_id"),
+        ("participants.tsv", lambda text: f"{text}{'x	' * 40}\n", "row 8 has 41 cells"),
+        ("dataset_description.json", lambda text: "{", "not valid JSON"),
+    ],
+)
+def test_what_an_earlier_import_wrote_and_somebody_damaged_is_named_before_the_key_is_written(
+    mapped, name, change, said
+):
+    assert mapped()[0] == 0
+    path, key = Path("c") / name, Path("c.key.csv")
+    path.write_text(change(path.read_text()))
+    key.write_text(key.read_text() + "P9,gone\n")
+    with pytest.raises(ValueError, match=said):
+        mapped()
+    assert "P9,gone" in key.read_text()

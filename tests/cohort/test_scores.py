@@ -130,3 +130,30 @@ def test_scores_stay_with_the_run_that_was_given_them(cohort, tmp_path):
     assert (tmp_path / book.OWN_SCORES).exists()
     book.write_scores(tmp_path, "" if scores.empty else scores.to_csv())
     assert not (tmp_path / book.OWN_SCORES).exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "spec", "said"),
+    [
+        ({}, "a.csv:id", "no score 'id' beside its ids"),
+        ({"risk": ""}, "b.csv", "no score beside its ids"),
+        ({"age": range(N)}, "a.csv:age", "cannot have this name"),
+        ({"risk": [1e308, *range(N - 1)]}, "a.csv:risk", "no finite number"),
+        ({"twice": range(N)}, "a.csv:risk", "several columns 'risk'"),
+    ],
+)
+def test_what_is_no_score_is_refused_in_a_line(cohort, tmp_path, monkeypatch, columns, spec, said):
+    monkeypatch.chdir(tmp_path)
+    table(**columns).rename(columns={"twice": "risk"}).to_csv("a.csv", index=False)
+    table().iloc[:, :1].to_csv("b.csv", index=False)
+    with pytest.raises(ValueError, match=said) as refused:
+        read_scores(cohort, [spec])
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_scores_that_the_book_would_refuse_are_a_problem_of_their_cohort(cohort, capsys):
+    table(risk="x").to_csv(cohort / "scores.csv", index=False)
+    assert main(["check", str(cohort)]) == 3
+    assert "scores.csv: risk: 12 of 12 values are no finite number" in capsys.readouterr().out.replace(
+        ", ", ": "
+    )

@@ -205,3 +205,13 @@ def test_real_patients_have_no_planted_anatomy(tmp_path):
     (tmp_path / "dataset_description.json").write_text('{"Name": "Ours", "synthetic": false}')
     with pytest.raises(FileNotFoundError, match=r"no truth\.csv"):
         rebuild_anatomy(tmp_path, ["P1"])
+
+
+@pytest.mark.parametrize("maker", ["x", None, [5]])
+def test_a_folder_whose_description_says_something_else_is_left_as_it_is(tmp_path, maker):
+    (tmp_path / "theirs").mkdir()
+    path = tmp_path / "theirs" / "dataset_description.json"
+    path.write_text(json.dumps({"GeneratedBy": maker}))
+    with pytest.raises(FileExistsError, match="no synthetic cohort that npcbook marked"):
+        write_cohort(tmp_path / "theirs", patients=30, grid=(6, 24, 24), workers=1)
+    assert json.loads(path.read_text()) == {"GeneratedBy": maker}

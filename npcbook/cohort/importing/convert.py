@@ -154,13 +154,14 @@ def exclude(conversion: Conversion) -> None:
 def convert_column(conversion: Conversion, column: Column) -> pd.Series:
     """Return one column of the cohort as the map says."""
     spec, name = conversion.section["columns"][column.name], column.name
+    allowed = list(dictionary()["columns"].get(name, {}).get("levels", {}))
+    place = f"columns, {name}"
     if "value" in spec:
-        return pd.Series(spec["value"], index=conversion.joined.table.index)
+        text = pd.Series(spec["value"], index=conversion.joined.table.index, name="the map")
+        return conversion.levels(text, {}, allowed, place) if column.levels else text
     text, levels = conversion.text(spec["from"]), spec.get("levels") or {}
     if column.is_number:
         return _number(conversion, column, spec, levels)
-    allowed = list(dictionary()["columns"].get(name, {}).get("levels", {}))
-    place = f"columns, {name}"
     if "above" in spec:
         words = conversion.levels(text.where(text.isin(levels), ""), levels, allowed, place)
         return words.where(text.isin(levels), _class(conversion, spec, name, levels))

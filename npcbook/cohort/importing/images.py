@@ -28,7 +28,7 @@ from npcbook.cohort.importing.rules import (
 from npcbook.cohort.importing.series import FLAT, Item, find_items, read_image
 from npcbook.cohort.importing.sheet import write_page, write_row
 from npcbook.cohort.reading import image_path, mask_path
-from npcbook.store import atomic_path, spread
+from npcbook.store import atomic_path, check_limit, spread
 from npcbook.words import SEQUENCES
 
 LOG = "images.tsv"
@@ -147,11 +147,11 @@ def _convert_patient(items: list[Item], rules: Rules, patient_id: str, out: Path
         records.append(record)
         try:
             picture = patient.picture(image)
+            mask, about = patient.draw(image, picture, sequence)
+            picture, mask, turned = _turn(picture, mask, rules)
         except ValueError as error:
             record["problem"] = f"{'series' if image.series else 'file'} {image.kind!r} {error}"
             continue
-        mask, about = patient.draw(image, picture, sequence)
-        picture, mask, turned = _turn(picture, mask, rules)
         about["done"] = "; ".join([*said, *turned, *about["done"]])
         record |= about | {"size": contours.grid_words(picture), "problem": "; ".join(about["problem"])}
         records[-1] = record
@@ -273,6 +273,7 @@ def _resample(picture: sitk.Image, spacing: tuple[float, float, float], how: int
     """Return an image with voxels of another size (z, y, x) over the same field."""
     old, new = np.array(picture.GetSpacing()), np.array(spacing[::-1])
     size = np.maximum(np.rint(old * picture.GetSize() / new), 1).astype(int).tolist()
+    check_limit("voxels", int(np.prod(size, dtype=float)), f"on a spacing of {spacing} mm")
     origin = np.reshape(picture.GetDirection(), (3, 3)) @ ((new - old) / 2) + picture.GetOrigin()
     place = size, sitk.Transform(), how, origin.tolist(), new.tolist(), picture.GetDirection()
     return sitk.Resample(picture, *place)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from npcbook.store import atomic_path, read_outside_text, whole
+from npcbook.store import StrictYaml, atomic_path, read_outside_text, whole
 
 TOP = """\
 # How the hospital's own words and files become a cohort: one section for each import command. What the
@@ -15,11 +15,15 @@ TOP = """\
 """
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(StrictYaml):
     """Reads scalars as text, and 1.0 as 1, as the cells of tables are read."""
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> str:
-        return whole(super().construct_scalar(node))
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        if isinstance(node, yaml.ScalarNode):
+            return whole(node.value)
+        if isinstance(node, yaml.MappingNode):
+            return {whole(str(key.value)): self.construct_object(value) for key, value in node.value}
+        return [self.construct_object(item) for item in node.value]
 
 
 def read_section(path: Path, name: str) -> dict | None:
@@ -52,8 +56,8 @@ def read_section(path: Path, name: str) -> dict | None:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise ValueError(
-            f"{path}{place} is not valid YAML: correct it (a text with a colon or # needs quotes), or delete "
-            f"the file to begin anew."
+            f"{path}{place} is not valid YAML ({getattr(error, 'problem', None) or 'too deep'}): correct it "
+            "(a text with a colon or # needs quotes), or delete the file to begin anew."
         ) from error
     section = sections.get(name) if isinstance(sections, dict) else sections
     if section is not None and not isinstance(section, dict):

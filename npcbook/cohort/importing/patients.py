@@ -8,7 +8,7 @@ import pandas as pd
 from npcbook.cohort.importing.keys import alike, read_key
 from npcbook.cohort.importing.rules import IGNORE, Rules, people
 from npcbook.cohort.importing.series import Item
-from npcbook.cohort.table import NOT_GIVEN, _read_text, _table_path
+from npcbook.cohort.table import NOT_GIVEN, _table_path, read_ids
 from npcbook.store import atomic_path
 
 FACTS = ("scanner", "field_t", "sex", "age")
@@ -20,7 +20,7 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
     """Return the cohort's id of each of the hospital's, and what to say of those without one."""
     given, known = list(dict.fromkeys(item.patient for item in items)), read_key(out)
     try:
-        table = _read_text(_table_path(out))["patient_id"]
+        table = read_ids(out)
     except FileNotFoundError:
         table = None
     known |= {patient: patient for patient in (table if table is not None else ()) if patient not in known}

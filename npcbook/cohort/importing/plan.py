@@ -7,6 +7,7 @@ import pandas as pd
 
 from npcbook.cohort.columns import COLUMNS
 from npcbook.cohort.importing.convert import DMFS, OS, POLICIES
+from npcbook.cohort.importing.dates import ORDERS
 from npcbook.cohort.importing.values import IN_MONTHS, dictionary
 
 KEYS = {
@@ -17,6 +18,8 @@ KEYS = {
     "last": "when unit".split(),
     "event": "when unit event levels".split(),
 }
+#: Keys that hold a text, and nothing below it.
+TEXTS = {"name", "source", "licence", "reason", "value"}
 #: Keys that hold one word of a few.
 CHOICES = {"ids": ("letters", "new"), "impossible": (*POLICIES, "?"), "eligibility": ("any", "stage II")}
 
@@ -62,6 +65,10 @@ def _shapes(section: dict) -> Iterator[str]:
     for name, entry in nested:
         if not isinstance(entry, dict) or not isinstance(entry.get("levels") or {}, dict):
             yield f"{name} must hold 'key: value', and its levels 'word: meaning'."
+    for entry in (section, *(entry for _, entry in nested), *rules):
+        for key in sorted(TEXTS & {*entry}) if isinstance(entry, dict) else ():
+            if not isinstance(entry[key], str):
+                yield f"{key} is {entry[key]!r}; it must be one word, number or text."
 
 
 def _entries(section: dict, key: str) -> list[tuple[str, object]]:
@@ -78,7 +85,11 @@ def _column_problems(section: dict) -> Iterator[str]:
             yield f"{place}: give either 'from: COLUMN' or 'value: TEXT'."
         if "above" in entry and "above" not in dictionary()["columns"].get(name, {}):
             yield f"{place}: 'above' is for ldh and ebv_dna."
+        if isinstance(entry.get("above"), dict) and "center" not in section["columns"]:
+            yield f"{place}: 'above' for each hospital needs a column center."
         yield from _unit_problems(entry, place)
+    for name in {"participant_id", *(c.name for c in COLUMNS)} & {*dict(_entries(section, "also"))}:
+        yield f"also: {name} is a column of the cohort's own: write it under columns or times."
 
 
 def _unit_problems(entry: dict, place: str) -> Iterator[str]:
@@ -89,6 +100,9 @@ def _unit_problems(entry: dict, place: str) -> Iterator[str]:
 def _time_problems(section: dict) -> Iterator[str]:
     times = dict(_entries(section, "times"))
     yield from _unknown_keys(times, KEYS["times"], "times")
+    for column, order in _entries(section, "dates"):
+        if order not in (*ORDERS, "?", ""):
+            yield f"dates: {column} is {order!r}; it must be one of {', '.join(ORDERS)}."
     if not {"death", "metastasis"} & set(times):
         yield "times: neither metastasis nor death: write one, 'death: {when: COLUMN, event: COLUMN}'."
     for name in ("last", "metastasis", "death"):
@@ -133,6 +147,11 @@ def _missing_columns(section: dict, table: pd.DataFrame) -> Iterator[str]:
         named += [(f"times, {name}", entry.get("event"))] if isinstance(entry, dict) else []
     named += [("also", column) for _, column in _entries(section, "also")]
     named += [("dates", column) for column, _ in _entries(section, "dates")]
+    for name, entry in _entries(section, "columns"):
+        limit = entry.get("above", "?")
+        limits = limit.values() if isinstance(limit, dict) else {str(limit)} - {"?", *table}
+        if any(pd.isna(pd.to_numeric(str(one), errors="coerce")) for one in limits):
+            yield f"columns, {name}: above is {limit!r}, which is no number, nor the name of a column."
     for place, column in named:
         if column and column != "?" and str(column) not in table:  # a list or lines are no column
             near = get_close_matches(str(column), list(table), 1, cutoff=0.6)

@@ -16,6 +16,7 @@ from npcbook.cohort.importing.mapping import read_section, write_section
 from npcbook.cohort.importing.plan import map_problems
 from npcbook.cohort.importing.tables import Source, read_tables
 from npcbook.cohort.importing.values import counted
+from npcbook.cohort.table import read_text_table
 from npcbook.store import atomic_path, read_json
 
 MOST_IDS = 20
@@ -69,17 +70,17 @@ def import_table(
     if conversion.questions:
         told = list(dict.fromkeys(conversion.questions))
         return 3, [*found, *told, f"Nothing was written: answer {len(told)} question(s) in {path}."]
+    texts = {
+        "map.yml": path.read_text("utf-8"),
+        "participants.json": json.dumps(data_dictionary(), indent=2, ensure_ascii=False) + "\n",
+        "import.md": "\n".join(_record(conversion, participants, sources, found)) + "\n",
+        "dataset_description.json": _description(out, section, files),
+        "participants.tsv": participants.to_csv(sep="\t", index=False, lineterminator="\n"),
+    }
     write_key(out, known | key)
-    _write(
-        out,
-        {
-            "map.yml": path.read_text("utf-8"),
-            "participants.json": json.dumps(data_dictionary(), indent=2, ensure_ascii=False) + "\n",
-            "import.md": "\n".join(_record(conversion, participants, sources, found)) + "\n",
-            "dataset_description.json": _description(out, section, files),
-            "participants.tsv": participants.to_csv(sep="\t", index=False, lineterminator="\n"),
-        },
-    )
+    for name, text in texts.items():
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(text, "utf-8")
     left = (participants["exclusion"] == "").sum()
     return 0, [
         *found,
@@ -87,13 +88,6 @@ def import_table(
         f"{key_path(out)} says whose the ids are: it lies outside the cohort's folder. Keep it where it is "
         f"safe, and never give it away with the cohort.",
     ]
-
-
-def _write(out: Path, texts: dict[str, str]) -> None:
-    """Write files of the cohort, each whole, in their order."""
-    for name, text in texts.items():
-        with atomic_path(out / name) as temporary:
-            temporary.write_text(text, "utf-8")
 
 
 def _joined(path: Path, section: dict, sources: list[Source]):
@@ -118,10 +112,14 @@ def _check_place(out: Path) -> None:
 
 def _keep_scanners(out: Path, participants: pd.DataFrame) -> pd.DataFrame:
     """Return the participants with what images' headers have told of scanners before."""
-    if not (out / "participants.tsv").exists():
+    if not (path := out / "participants.tsv").exists():
         return participants
-    before = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str, keep_default_na=False)
-    before = before.set_index("patient_id").filter(["scanner", "field_t"])
+    before = read_text_table(path, "\t").reindex(columns=["patient_id", "scanner", "field_t"])
+    if not before["patient_id"].is_unique:
+        raise ValueError(
+            f"{path} has not one row for each patient_id, as it was written: restore or remove it."
+        )
+    before = before.set_index("patient_id").dropna(axis="columns", how="all")
     told = before[before.columns.difference(participants.columns)].reindex(participants["patient_id"])
     kept = {name: values.fillna("").to_numpy() for name, values in told.items()}
     return participants.assign(**kept, exclusion=participants["exclusion"])
@@ -184,12 +182,8 @@ def _record(
     for name, values in left.drop(columns=["patient_id", "exclusion"]).items():
         origin = specs.get(name, {}).get("from") or ("map" if name in specs else "times or also")
         lines.append(f"- `{name}` from {origin}: {_in_short(values)}; {(values == '').sum()} not known")
-    lines += [
-        "",
-        "## How cells were read",
-        "",
-        *(f"- {said}" for said in conversion.said or ["as they stand"]),
-    ]
+    lines += ["", "## How cells were read", ""]
+    lines += [f"- {said}" for said in conversion.said or ["as they stand"]]
     done = {"missing": "left empty", "exclude": "their patients left out", "keep": "kept as they are"}
     lines += ["", "## Impossible values" + (f", {done[section['impossible']]}" if found else ""), ""]
     return [*lines, *(f"- {line.removeprefix('impossible: ')}" for line in found or ["none"])]

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from npcbook.cohort.importing.mapping import as_yaml
+from npcbook.cohort.importing.plan import _unknown_keys
 from npcbook.cohort.importing.series import FLAT, Item, guess_series, guess_structure
+from npcbook.imaging.nifti import SIZES_MM
 from npcbook.words import SEQUENCES
 
 #: What a structure may be, and its label in a mask.
@@ -133,11 +137,9 @@ def people(n: int) -> str:
 def _read_spacing(value: object) -> tuple[float, float, float] | None:
     if not value:
         return None
-    try:
-        spacing = tuple(float(size) for size in value)
-    except (TypeError, ValueError):
-        spacing = ()
-    if len(spacing) != 3 or min(spacing) <= 0:
+    given = value if isinstance(value, list) else ()
+    spacing = tuple(float(pd.to_numeric(str(size), errors="coerce")) for size in given)
+    if len(spacing) != 3 or not all(SIZES_MM[0] <= size <= SIZES_MM[1] for size in spacing):
         raise ValueError(f"map.yml, images, spacing is {value!r}: write [z, y, x] in mm, such as [3, 1, 1].")
     return spacing
 
@@ -163,10 +165,11 @@ def read_rules(section: dict, items: list[Item], path: Path) -> Rules:
     problems = [
         f"{name} must hold lines 'name: word'" for name, t in tables.items() if not isinstance(t, dict)
     ]
+    problems += _unknown_keys(section, ["patient", *WORDS, "orientation", "resample", "spacing"], "images")
     if not problems:
         problems = [line for name in WORDS for line in _table_problems(name, tables[name], found[name])]
     turn, resample = section.get("orientation", ""), str(section.get("resample", "false")).lower()
-    if turn and sorted(SIDES.get(side, side) for side in turn) != ["AP", "IS", "LR"]:
+    if turn and sorted(SIDES.get(side, side) for side in str(turn)) != ["AP", "IS", "LR"]:
         problems.append(f"orientation is {turn!r}: write three of L or R, A or P, S or I, such as LPS")
     if resample not in ("true", "false"):
         problems.append(f"resample is {resample!r}: write true or false")

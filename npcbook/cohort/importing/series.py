@@ -7,15 +7,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from npcbook.cohort.importing.contours import (
-    dicom_references,
-    label_maps,
-    read_picture,
-    segment_names,
-    structure_names,
-)
+from npcbook.cohort.importing import contours
 from npcbook.imaging.dicom import Series, find_series, read_series
-from npcbook.store import read_json
+from npcbook.store import check_names, read_json
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 SUFFIX = r"\.(?:nii|nii\.gz|nrrd|seg\.nrrd|mha|mhd)$"
@@ -124,6 +118,7 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     files = [path for path in files if not any(x[0] == "." for x in path.relative_to(source).parts)]
     pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
+    check_names(pictures)
     series = find_series(set(files) - set(pictures))
     if not pictures and not series:
         raise ValueError(
@@ -180,8 +175,10 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
     if series.modality in ("RTSTRUCT", "SEG"):
         kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
         try:
-            names = (structure_names if series.modality == "RTSTRUCT" else segment_names)(path).values()
-            uids, frame = dicom_references(path)
+            names = (contours.structure_names if series.modality == "RTSTRUCT" else contours.segment_names)(
+                path
+            ).values()
+            uids, frame = contours.dicom_references(path)
         # A damaged file raises whatever its bytes happen to mean.
         except Exception as error:
             problem = f"cannot be read: {' '.join(str(error).split())}"
@@ -201,7 +198,7 @@ def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
         structures, problem = {}, ""
         if not channel and (_is_called_mask(kind) or not guess_series(hint)):
             try:
-                found = label_maps(path)
+                found = contours.label_maps(path)
                 named = path.name.endswith(".seg.nrrd") and not all(name.isdigit() for name in found)
                 structures = {name if named else labels.get(name, f"{kind} = {name}"): name for name in found}
             except ValueError as error:
@@ -273,7 +270,7 @@ def read_image(item: Item) -> sitk.Image:
     ValueError
         If it is no single three-dimensional image of finite numbers.
     """
-    picture = read_picture(item.path) if item.series is None else read_series(item.series)
+    picture = contours.read_picture(item.path) if item.series is None else read_series(item.series)
     if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
         picture = picture[:, :, :, 0]
     if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:

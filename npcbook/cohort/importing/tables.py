@@ -167,9 +167,7 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     rows = [[plain(cell) for cell in row] for row in rows if not (row and row[0].startswith("#"))]
     rows = [row for row in rows if any(row)]
     if len(rows) < 2:
-        raise ValueError(
-            f"{name} holds no table: it needs a line of column names and a row for each patient."
-        )
+        raise ValueError(f"{name} holds no table: it needs a line of column names and a row a patient.")
     # A title, or who exported it and when, stands above the column names in few cells.
     filled = [sum(cell != "" for cell in row) for row in rows[:20]]
     top = next(i for i, count in enumerate(filled) if count > 0.6 * max(filled))
