@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from npcbook.cohort.importing.contours import (
+    as_3d,
     dicom_references,
     label_maps,
     read_picture,
@@ -36,6 +37,8 @@ PATIENT_PATTERNS = (
 HEADER = "PatientID"
 #: What is guessed of a series of one slice: to be ignored.
 FLAT = "localizer"
+#: What is put behind the name of a series after contrast that does not say so; and headers without an agent.
+AFTER, NONE = " (after contrast)", ("", "none", "no", "n", "无")
 
 #: What names say, tried in this order; they are compared word by word (`_words`).
 IGNORED_SERIES = (
@@ -136,8 +139,8 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     patient = patient or guess_patient(inside)
     # Beside DICOM series, files may hold contours; whose they are stands in their paths alone.
     pattern = guess_patient(inside[: len(pictures)]) if pictures and patient == HEADER else patient
-    items = _file_items(source, pictures, pattern)
-    return [*items, *(_series_item(source, one, patient) for one in series)], patient
+    items, enhanced = _file_items(source, pictures, pattern), _after_contrast(series)
+    return [*items, *(_series_item(source, one, patient, enhanced) for one in series)], patient
 
 
 def guess_patient(paths: list[str]) -> str:
@@ -171,11 +174,33 @@ def split_path(path: str, pattern: str) -> tuple[str, str]:
     return found, re.sub(rf"(?<![A-Za-z0-9]){re.escape(found)}(?![A-Za-z0-9])", "*", path)
 
 
-def _series_item(source: Path, series: Series, pattern: str) -> Item:
+def _after_contrast(series: list[Series]) -> set[str]:
+    """Return the UIDs of T1 series after contrast that are called as those before it.
+
+    Their headers name an agent, which those of others of the study do not; or none of the study is said to be
+    enhanced by header or name, and they repeat the name of one before them.
+    """
+    found, studies = set(), {}
+    for one in series:
+        studies.setdefault((one.patient_id, one.study), []).append(one)
+    for mine in studies.values():
+        called = {one.uid: guess_series(one.description) for one in mine if not _is_flat(one)}
+        plain = [one for one in mine if called.get(one.uid) == "t1w"]
+        agents = {one.uid: str(one.header.get("ContrastBolusAgent", "")).lower() for one in plain}
+        after = {uid for uid, agent in agents.items() if agent not in NONE}
+        if not after and "cet1w" not in called.values():
+            again = [one for one in plain if one.description == plain[0].description]
+            after = {one.uid for one in again if one.uid != again[0].uid}
+        found |= after if len(after) < len(agents) else set()
+    return found
+
+
+def _series_item(source: Path, series: Series, pattern: str, enhanced: set[str]) -> Item:
     patient = series.patient_id
     if pattern != HEADER:
         patient = split_path(series.files[0].relative_to(source).as_posix(), pattern)[0]
     path, kind, problem, names = series.files[0], series.description, "", {}
+    kind += AFTER * (series.uid in enhanced)
     uids, frame = frozenset(), series.header.get("FrameOfReferenceUID", "")
     if series.modality in ("RTSTRUCT", "SEG"):
         kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
@@ -186,9 +211,13 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
         except Exception as error:
             problem = f"cannot be read: {' '.join(str(error).split())}"
     structures = {name: name for name in names}
-    # A picture of the screen, or one slice of a localizer.
-    flat = len(series.files) * series.header.get("NumberOfFrames", 1) < 2
-    return Item(patient, kind, path, series, structures, FLAT if flat else kind, frame, uids, problem)
+    hint = FLAT if _is_flat(series) else kind
+    return Item(patient, kind, path, series, structures, hint, frame, uids, problem)
+
+
+def _is_flat(series: Series) -> bool:
+    """Return whether it is a picture of the screen, or one slice of a localizer."""
+    return len(series.files) * series.header.get("NumberOfFrames", 1) < 2
 
 
 def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
@@ -260,6 +289,9 @@ def guess_series(name: str) -> str:
 
 def guess_structure(name: str) -> str:
     """Return what a structure's name makes it: ``tumour``, ``node`` or ``ignore``; "" without a clue."""
+    # What is put together is what all parts are; a tumour with its nodes, or with a margin, is neither.
+    if len(parts := {guess_structure(part) for part in name.split("+")} if "+" in name else ()) == 1:
+        return parts.pop()
     if _says(name, IGNORED_STRUCTURE) or _says(name, MARGIN):
         return "ignore"
     return "node" if _says(name, NODE) else "tumour" if _says(name, TUMOUR) else ""
@@ -273,14 +305,9 @@ def read_image(item: Item) -> sitk.Image:
     ValueError
         If it is no single three-dimensional image of finite numbers.
     """
-    picture = read_picture(item.path) if item.series is None else read_series(item.series)
-    if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
-        picture = picture[:, :, :, 0]
-    if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:
-        raise ValueError(
-            f"has {picture.GetDimension()} dimensions and {picture.GetNumberOfComponentsPerPixel()} values a "
-            "voxel: a single three-dimensional image is needed."
-        )
+    picture = as_3d(read_picture(item.path) if item.series is None else read_series(item.series))
+    if (n := picture.GetNumberOfComponentsPerPixel()) != 1:
+        raise ValueError(f"has {n} values a voxel: a single image is needed.")
     array = sitk.GetArrayFromImage(picture)
     if not np.isfinite(array).all():
         raise ValueError("has voxels that are not finite numbers.")
