@@ -12,7 +12,7 @@ import pytest
 
 from npcbook.__main__ import main
 from npcbook.cohort.importing.dates import read_dates
-from npcbook.cohort.importing.guess import read_name
+from npcbook.cohort.importing.guess import read_name, same_words
 from npcbook.cohort.importing.keys import alike, key_path, read_key, safe_ids, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
@@ -427,6 +427,47 @@ def test_sheets_of_the_same_columns_are_hospitals(hospital):
     ]
 
 
+def test_a_sheet_of_one_line_is_a_note_and_no_table(hospital):
+    sheet = pd.DataFrame({"ID": ["x1", "x2"], "OS (months)": [10, 60.5], "Death": [1, 0]})
+    note = pd.DataFrame(columns=["LDH: upper limit 250 U/L"])
+    out, status, _ = hospital({"all.xlsx": {"Data": sheet, "Notes": note}})
+    assert status == 0
+    assert participants(out)[1:] == ["x1|1|training|10|1|", "x2|1|training|60.5|0|"]
+    with pytest.raises(ValueError, match="holds no table"):
+        hospital({"note.xlsx": {"Notes": note}})
+
+
+@pytest.mark.parametrize(
+    ("values", "center"), [(["West", "East"], ["West", "East"]), (["Nasopharynx"] * 2, ["1", "1"])]
+)
+def test_a_site_is_a_hospital_unless_it_is_where_the_tumour_is(hospital, values, center):
+    rows = [f"p{n},{value},{n}0,1" for n, value in enumerate(values, start=1)]
+    out, _, _ = hospital({"x.csv": "\n".join(["id,site,OS months,Death", *rows]).encode()})
+    assert [line.split("|")[1] for line in participants(out)[1:]] == center
+
+
+WORDY = """\
+Hospital No.,Start of RT,Distant mets,Date of distant mets,Date of last contact,Status at last contact,\
+Cumulative DDP,LDH > ULN,WHO histology,Completion of irradiation,DM 2,Total dose
+h1,2010-01-05,Y,2011-01-05,2012-01-05,DOD,160,Yes,WHO III,2010-02-20,1,70
+h2,2010-01-05,N,,2014-01-05,NED,0,No,WHO II,2010-02-20,0,70
+"""
+
+
+def test_names_of_columns_are_known_by_their_words_in_any_order(hospital):
+    out, status, lines = hospital({"x.csv": WORDY.encode()})
+    assert status == 0, lines
+    assert participants(out) == [
+        "patient_id|center|cohort|who_type|ldh|ccnd_mg_m2|dmfs_months|dm_event|os_months|os_event"
+        "|rt_end_months|exclusion",
+        "h1|1|training|III|abnormal|160|11.992|1|23.984|1|1.511|",
+        "h2|1|training|II|normal|0|48|0|48|0|1.511|",
+    ]
+    assert same_words("Date of Distant Mets") == same_words("distant metastasis date")
+    # Neither diabetes nor the dose of radiotherapy is anything of these.
+    assert "#   DM 2: 1 1, 0 1\n  #   Total dose: " in (out / "map.yml").read_text("utf-8")
+
+
 def test_the_command_line_stops_for_the_user_to_look_and_then_converts(tmp_path, capsys):
     (tmp_path / "r.csv").write_bytes(REGISTRY.replace(b"0;;", b"0;0;"))
     command = ["import", "table", str(tmp_path / "r.csv"), "--out", str(tmp_path / "c")]
@@ -555,7 +596,22 @@ def test_ids_of_bids_and_ids_with_decimals_are_those_of_their_images():
                 "Cisplatin weekly": "cisplatin_nedaplatin",
                 "卡铂": "other",
                 "ChemoRT": "unspecified",
+                "unspecified": "unspecified",
             },
+        ),
+        (
+            "cohort",
+            {
+                "Training set": "training",
+                "External test": "validation",
+                "Internal validation cohort": "validation",
+                "Validierung": "validation",
+                "tested": "?",
+            },
+        ),
+        (
+            "ebv_dna",
+            {"negativ": "undetectable", "positiv": "detectable", "nicht nachweisbar": "undetectable"},
         ),
     ],
 )

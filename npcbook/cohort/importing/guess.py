@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pandas as pd
 
@@ -55,6 +56,14 @@ def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", text) if word]
 
 
+@cache
+def same_words(name: str) -> str:
+    """Return the words of a column's name, each as the dictionary writes it, in the order of letters."""
+    words = _words(re.sub(r"[(\[].*?[)\]]", " ", plain(name)).casefold())
+    same = {other: word for word, others in dictionary()["same"].items() for other in others}
+    return " ".join(sorted({same.get(word, word) for word in words} - {""}))
+
+
 @dataclass(frozen=True)
 class _Guess:
     """What is guessed from: the joined table, and the columns that have been taken."""
@@ -64,11 +73,11 @@ class _Guess:
 
     def find(self, names: list[str], fits: Callable[[str], bool] = bool) -> list[str]:
         """Return the columns that one of the names stands for and that fit, the likeliest first."""
-        known = ["".join(_words(name)) for name in map(str.casefold, map(plain, names))]
+        known = [{"".join(_words(plain(name).casefold())), same_words(name)} - {""} for name in names]
         found = []
         for column in filter(fits, self.joined.table):
-            forms, _ = read_name(column)
-            places = [(rank == 3, known.index(form)) for rank, form in enumerate(forms) if form in known]
+            forms = enumerate([*read_name(column)[0], same_words(column)])
+            places = [(rank > 2, n) for rank, form in forms for n, name in enumerate(known) if form in name]
             if places and (self.joined.table[column] != "").any():
                 found.append((*min(places), column))
         return [column for *_, column in sorted(found, key=lambda match: match[:2])]
@@ -102,17 +111,15 @@ class _Guess:
         text = self.joined.table[column]
         if dates and self.holds_dates(column):
             dates = read_dates(text, today=pd.Timestamp.today())
-            years = (
-                f", {dates.values.min():%Y} to {dates.values.max():%Y}" if dates.values.notna().any() else ""
-            )
+            known = dates.values.dropna()
+            years = f", {known.min():%Y} to {known.max():%Y}" if len(known) else ""
             order = f", {dates.order} ({dates.said})".replace(",  ", " ") if dates.said else ""
             return f"{len(self.told(column))} dates{years}{order}"
         numbers = self.numbers(column)
         if self.holds_numbers(column):
             return f"{numbers.count()} numbers, {numbers.min():g} to {numbers.max():g}"
-        return (
-            counted(text, most=6) if text.nunique() <= max(30, len(text) / 20) else f"{text.nunique()} values"
-        )
+        few = text.nunique() <= max(30, len(text) / 20)
+        return counted(text, most=6) if few else f"{text.nunique()} values"
 
 
 def guess_map(sources: list[Source], name: str) -> str:
@@ -166,8 +173,9 @@ def _column(guess: _Guess, column: Column) -> list[str]:
     if number_of := entry.get("number_of"):
         names = dictionary()["columns"][number_of]["names"]
         found = found or guess.find(names, guess.holds_numbers)
-    if name == "center" and TABLE in guess.joined.table:
-        found.append(TABLE)
+    if name == "center":  # a site may be a hospital, or where the tumour is
+        own = set(guess.joined.table) - set(guess.used)
+        found = [column for column in [*found, TABLE] if column in own]
     if not found:
         value = {"center": "1", "cohort": "training"}.get(name)
         return [f"    {name}: {{value: {as_yaml(value)}}}  # no column looks like it"] if value else []
@@ -179,9 +187,8 @@ def _column(guess: _Guess, column: Column) -> list[str]:
     if "above" in entry and guess.holds_numbers(found[0]):
         words = text[guess.numbers(found[0]).isna() & (text != "")].unique()
         levels = {word: guess_level(word, entry["levels"], {}) for word in words}
-        return [
-            f'{start}, above: "?"{f", levels: {as_yaml(levels)}" if levels else ""}}}  {said}; the limit?'
-        ]
+        words = f", levels: {as_yaml(levels)}" if levels else ""
+        return [f'{start}, above: "?"{words}}}  {said}; the limit?']
     if not column.levels:
         levels = {value: guess_level(value, entry.get("levels", {}), {}) for value in text.unique() if value}
         known = {value: level for value, level in levels.items() if level != "?"}
@@ -220,7 +227,7 @@ def _exclude(guess: _Guess) -> tuple[list[str], pd.DataFrame]:
             text = left[column]
             values = [v for v in text.unique() if v and re.fullmatch(entry["words"], v, re.IGNORECASE)]
             out = text.isin(values) if key == "values" else ~text.isin(values)
-            guess.used.append(column)
+            guess.used.extend([column] * bool(values))
             if values and out.any() and not out.all():
                 rule = as_yaml({"reason": entry["reason"], "column": column, key: values})
                 lines.append(f"    - {rule}  # {out.sum()} of {len(text)}: {counted(text[out], 5)}")

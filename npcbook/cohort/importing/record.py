@@ -184,12 +184,8 @@ def _record(
     for name, values in left.drop(columns=["patient_id", "exclusion"]).items():
         origin = specs.get(name, {}).get("from") or ("map" if name in specs else "times or also")
         lines.append(f"- `{name}` from {origin}: {_in_short(values)}; {(values == '').sum()} not known")
-    lines += [
-        "",
-        "## How cells were read",
-        "",
-        *(f"- {said}" for said in conversion.said or ["as they stand"]),
-    ]
+    said = [f"- {said}" for said in conversion.said or ["as they stand"]]
+    lines += ["", "## How cells were read", "", *said]
     done = {"missing": "left empty", "exclude": "their patients left out", "keep": "kept as they are"}
     lines += ["", "## Impossible values" + (f", {done[section['impossible']]}" if found else ""), ""]
     return [*lines, *(f"- {line.removeprefix('impossible: ')}" for line in found or ["none"])]

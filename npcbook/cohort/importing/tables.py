@@ -101,9 +101,8 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
 
         best = from_bytes(data, cp_isolation=ENCODINGS).best()
         if best is None:
-            raise ValueError(
-                f"The characters of {name} are in no encoding that is known here: save it as UTF-8 or .xlsx."
-            ) from None
+            said = f"The characters of {name} are in no encoding that is known here"
+            raise ValueError(f"{said}: save it as UTF-8 or .xlsx.") from None
         text, encoding = str(best), best.encoding
     if "\0" in text:
         raise ValueError(f"{name} is no text: give a table as .xlsx, .csv or .tsv.")
@@ -133,7 +132,7 @@ def _read_workbook(path: Path) -> list[Source]:
         sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets}
     except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
         raise ValueError(f"{path.name} cannot be read as a workbook of Excel: {error}.") from error
-    filled = {name: rows for name, rows in sheets.items() if any(rows)}
+    filled = {name: rows for name, rows in sheets.items() if sum(map(any, rows)) > 1}  # a note is no table
     if not filled:
         raise ValueError(f"{path.name} holds no table.")
     found = []
@@ -167,9 +166,7 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     rows = [[plain(cell) for cell in row] for row in rows if not (row and row[0].startswith("#"))]
     rows = [row for row in rows if any(row)]
     if len(rows) < 2:
-        raise ValueError(
-            f"{name} holds no table: it needs a line of column names and a row for each patient."
-        )
+        raise ValueError(f"{name} holds no table: it needs a line of column names and a row a patient.")
     # A title, or who exported it and when, stands above the column names in few cells.
     filled = [sum(cell != "" for cell in row) for row in rows[:20]]
     top = next(i for i, count in enumerate(filled) if count > 0.6 * max(filled))

@@ -79,8 +79,7 @@ def read_numbers(text: pd.Series, decimal: str) -> Numbers:
     parts = parts.where(bare.str.fullmatch(_CELL), "")
     sign, low, high, plus, tail = (parts[i] for i in range(5))
     tails = tail[low != ""].str.casefold()
-    usual = tails[tails != ""].mode()
-    unit = "" if usual.empty else usual[0]
+    unit = next(iter(tails[tails != ""].mode()), "")
     values = low.map(_number)
     values = values.where(high == "", (values + high.map(_number)) / 2)
     values = values.where(tail.str.casefold().isin(["", unit]) & ~unit.startswith(tuple("0123456789.,/")))
