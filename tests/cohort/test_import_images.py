@@ -858,6 +858,20 @@ def test_an_id_within_the_name_of_a_folder_is_found_where_only_one_patient_can_b
     check(out, [p.one_mask() for p in patients[:2]])
 
 
+def test_series_whose_ids_were_taken_out_are_told_by_their_folders(patients, out, tmp_path):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients]
+    slices = write_dicom(source, wanted)
+    for patient in wanted:
+        write_rtstruct(source / patient.id / "RS.dcm", slices[patient.id, "t1w"], traced(patient))
+    for path in source.rglob("*"):
+        if path.is_file():
+            data = pydicom.dcmread(path)
+            data.PatientID = "ANONYMOUS"
+            data.save_as(path)
+    take(source, out)
+    check(out, wanted, least=0.98)
+
+
 def test_boxes_of_many_sizes_are_said_in_one_line(patients, out, tmp_path, capsys):
     for number, patient in enumerate(patients):
         smaller = Patient(patient.id, patient.images, {"t1w": sitk.Image(patient.masks["t1w"])})
@@ -981,3 +995,15 @@ def test_names_in_english_chinese_and_of_tg263_are_understood(guess, words):
 def test_whose_a_file_is_is_told_from_its_path(paths, patients):
     pattern = guess_patient(paths)
     assert {split_path(path, pattern)[0] for path in paths} == patients
+
+
+def test_a_number_of_the_folder_in_the_names_of_its_files_makes_no_kind_of_its_own():
+    paths = [
+        f"{name}_{n}/{n}_{s}.nrrd" for name, n in (("张三", "0012345"), ("李四", "0012346")) for s in "ab"
+    ]
+    pattern = guess_patient(paths)
+    assert {split_path(path, pattern)[1] for path in paths} == {"*/*_a.nrrd", "*/*_b.nrrd"}
+    # The channel of nnU-Net is no number of a patient.
+    assert split_path("imagesTr/N_0001_0001.nii.gz", guess_patient(["imagesTr/N_0001_0001.nii.gz"]))[1] == (
+        "imagesTr/*_0001.nii.gz"
+    )

@@ -12,23 +12,11 @@ from npcbook.cohort.importing.convert import DMFS, OS
 from npcbook.cohort.importing.dates import is_date_column, read_dates
 from npcbook.cohort.importing.join import ROW, TABLE, Joined, join
 from npcbook.cohort.importing.mapping import as_yaml
-from npcbook.cohort.importing.tables import Source, plain
+from npcbook.cohort.importing.tables import BELOW, Source, plain
 from npcbook.cohort.importing.values import counted, dictionary, guess_level, legend, read_numbers, time_unit
 
 MOST_LEVELS = 60
 EVENTS = ("metastasis", "death")
-HEAD = """\
-# The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
-# patients who are left out needs none. What is impossible in the table is listed by the next run, and nothing
-# is repaired. Also understood:
-#   ids: letters (your own without signs) or new (P001, ...: best where the cohort is given away)
-#   columns: {value: NAME} is one value for all; {from: COLUMN, unit: days}; {from: COLUMN, above: LIMIT} is a
-#     class of numbers by a limit: a number, a column that holds it, or {hospital: number, ...}
-#   exclude: those with one of 'values: [...]', with none of 'except: [...]', or 'below:' or 'above:' a number
-#   times: last: a list is the latest of them; an event without 'event:' has happened where its date is there;
-#     a death without 'when:' was at the end of follow-up
-#   dates: {COLUMN: day-first or month-first}; also: {NAME: COLUMN} takes a column over as it is
-#   licence: and source: say in the cohort's description where the table is from"""
 
 
 def read_name(name: str) -> tuple[list[str], str]:
@@ -59,7 +47,8 @@ def _words(text: str) -> list[str]:
 @cache
 def same_words(name: str) -> str:
     """Return the words of a column's name, each as the dictionary writes it, in the order of letters."""
-    words = _words(re.sub(r"[(\[].*?[)\]]", " ", plain(name)).casefold())
+    text = plain(name).casefold().replace(">", " above ")
+    words = _words(re.sub(r"[(\[].*?[)\]]|\byes ?/ ?no\b|\by ?/ ?n\b", " ", text))
     same = {other: word for word, others in dictionary()["same"].items() for other in others}
     return " ".join(sorted({same.get(word, word) for word in words} - {""}))
 
@@ -76,7 +65,8 @@ class _Guess:
         known = [{"".join(_words(plain(name).casefold())), same_words(name)} - {""} for name in names]
         found = []
         for column in filter(fits, self.joined.table):
-            forms = enumerate([*read_name(column)[0], same_words(column)])
+            last = column.rpartition(BELOW)[2]
+            forms = enumerate([*read_name(column)[0], same_words(column), *read_name(last)[0]])
             places = [(rank > 2, n) for rank, form in forms for n, name in enumerate(known) if form in name]
             if places and (self.joined.table[column] != "").any():
                 found.append((*min(places), column))
@@ -101,7 +91,9 @@ class _Guess:
     def holds_numbers(self, column: str) -> bool:
         """Return whether most of a column are numbers, and more than the codes of a class."""
         numbers = self.numbers(column).dropna()
-        return len(numbers) > 0.5 * len(self.told(column)) and not numbers.isin(range(6)).all()
+        told = self.told(column)
+        coded = numbers.isin(range(6)).all() or told.isin(legend(column)).all()
+        return len(numbers) > 0.5 * len(told) and not coded
 
     def holds_lengths(self, column: str) -> bool:
         return self.holds_numbers(column) and not self.holds_dates(column)
@@ -156,7 +148,8 @@ def guess_map(sources: list[Source], name: str) -> str:
     exclude, left = _exclude(guess)
     guess = _Guess(Joined(left, guess.joined.decimal, guess.joined.said), guess.used)
     columns = [line for c in COLUMNS if c.name not in OS + DMFS for line in _column(guess, c)]
-    lines = [HEAD, "table:", f"  name: {as_yaml(name)}  # as the pages call the cohort", "  files:", *files]
+    head, said = dictionary()["heads"]["table"].rstrip(), f"  name: {as_yaml(name)}"
+    lines = [head, "table:", f"{said}  # as the pages call the cohort", "  files:", *files]
     lines += [f"    # {said}" for said in guess.joined.said]
     lines += ["  ids: letters", "  eligibility: any  # or stage II: the others are left out, as in the paper"]
     lines += ["  exclude:  # the first that applies is the reason in the flow chart", *exclude]
@@ -174,8 +167,8 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         names = dictionary()["columns"][number_of]["names"]
         found = found or guess.find(names, guess.holds_numbers)
     if name == "center":  # a site may be a hospital, or where the tumour is
-        own = set(guess.joined.table) - set(guess.used)
-        found = [column for column in [*found, TABLE] if column in own]
+        own = guess.joined.table.drop(columns=guess.used, errors="ignore")
+        found = [column for column in [*found, TABLE] if column in own and (own[column] != "").mean() > 0.5]
     if not found:
         value = {"center": "1", "cohort": "training"}.get(name)
         return [f"    {name}: {{value: {as_yaml(value)}}}  # no column looks like it"] if value else []
@@ -190,9 +183,11 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         words = f", levels: {as_yaml(levels)}" if levels else ""
         return [f'{start}, above: "?"{words}}}  {said}; the limit?']
     if not column.levels:
-        levels = {value: guess_level(value, entry.get("levels", {}), {}) for value in text.unique() if value}
-        known = {value: level for value, level in levels.items() if level != "?"}
-        explained = f", levels: {as_yaml(known)}" if "levels" in entry and known else ""
+        codes, known = legend(found[0]), {}
+        for value in filter(None, text.unique()):
+            level = guess_level(value, entry.get("levels", {}), codes)
+            known |= {value: level} if level != "?" else {value: codes[value]} if value in codes else {}
+        explained = f", levels: {as_yaml(known)}" if known and ("levels" in entry or codes) else ""
         return [f"{start}{', unit: days' if days and name == 'age' else ''}{explained}}}  {said}"]
     allowed = ", ".join(filter(None, entry["levels"]))
     return [f"    {name}:  # {allowed}{others}", *_levels(found[0], text, entry["levels"], "from")]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from npcbook.cohort.columns import data_dictionary
 from npcbook.cohort.importing.convert import Conversion, convert
+from npcbook.cohort.importing.explain import explain
 from npcbook.cohort.importing.guess import guess_map
 from npcbook.cohort.importing.join import join
 from npcbook.cohort.importing.keys import key_path, read_key, safe_ids, write_key
@@ -51,7 +52,7 @@ def import_table(
         If a file cannot be read, the map does not fit, or the folder holds a cohort that was not imported.
     """
     _check_place(out)
-    sources = read_tables(files)
+    sources = explain(read_tables(files))
     path = Path(map_file) if map_file else out / "map.yml"
     if map_file and not path.is_file():
         raise FileNotFoundError(f"There is no map {path}.")

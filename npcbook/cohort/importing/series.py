@@ -15,6 +15,7 @@ from npcbook.cohort.importing.contours import (
     segment_names,
     structure_names,
 )
+from npcbook.cohort.importing.values import dictionary
 from npcbook.imaging.dicom import Series, find_series, read_series
 from npcbook.store import read_json
 
@@ -39,22 +40,6 @@ HEADER = "PatientID"
 FLAT = "localizer"
 #: What is put behind the name of a series after contrast that does not say so; and headers without an agent.
 AFTER, NONE = " (after contrast)", ("", "none", "no", "n", "无")
-
-#: What names say, tried in this order; they are compared word by word (`_words`).
-IGNORED_SERIES = (
-    r"loc\w*|scout|survey|dwi|adc|diff\w*|dti|tof|swi|perf\w*|dce|sub|subtract\w*|mip|flair|mrs|ct|pet"
-)
-IGNORED_SERIES += r"|mpr|reformat\w*|screen\w*|capture|report|dyn\w*|twist|sag\w*|cor|coronal|[矢冠]状?位?"
-CONTRAST = r"c|\+|ce|gd|gad\w*|post\w*|contrast\w*|enh\w*|km|mdc|dotarem|gadovist|\S*(?:增强|强化)\S*"
-T1 = r"(?:e|ce)?t1(?:wi?)?(?:c|ce|gd)?|vibe|lava|thrive|bravo|mprage|f?spgr"
-ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
-T2 = r"t2(?:wi?)?|haste|propeller|blade"
-IGNORED_STRUCTURE = r"p?ctv\w*|ptv\w*|pgtv\w*|itv\w*|ring|z|avoid\w*|dose\w*"
-MARGIN = r"\d+ ?(?:mm|cm)|\+"
-NODE = r"gtv ?(?:n(?!x|p|a)\w{0,3}|r?p?ln\w*|rpn\w*)|n[dlr]?\d?|r?p?lns?\d?|nod(?:e|es|al)\d*|lymph\w*"
-NODE += r"|\S*淋巴\S*"
-TUMOUR = r"gtv ?(?:p|nx|np|t|nas|prim)\w*|gtv\d?|nx|npc?|tumou?rs?\d*|primary|lesions?\d*|nasopharyn\w*"
-TUMOUR += r"|\S*(?:原发|肿瘤|鼻咽|病灶)\S*"
 
 
 # Each is itself alone, so that what was read of it can be kept.
@@ -129,12 +114,12 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     series = find_series(set(files) - set(pictures))
     if not pictures and not series:
-        raise ValueError(
-            f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}: give the folder "
-            "with the images."
-        )
+        said = f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}"
+        raise ValueError(f"{said}: give the folder with the images.")
     if series and not patient:
-        patient = HEADER if all(one.patient_id for one in series) else ""
+        ids, studies = {one.patient_id for one in series}, {one.study for one in series}
+        # One id for many is what is left where ids were taken out.
+        patient = HEADER if "" not in ids and (len(ids) > 1 or len(studies) < 3) else ""
     inside = [path.relative_to(source).as_posix() for path in [*pictures, *(one.files[0] for one in series)]]
     patient = patient or guess_patient(inside)
     # Beside DICOM series, files may hold contours; whose they are stands in their paths alone.
@@ -156,10 +141,8 @@ def guess_patient(paths: list[str]) -> str:
             ids, kinds = (len(set(part)) for part in zip(*pairs, strict=True))
             best[pattern] = words, ids + kinds, -ids
     if not best:
-        raise ValueError(
-            "Whose the files are cannot be told from their paths: put each patient's files into a folder "
-            "named by the id, or begin each file's name with the id and an underscore."
-        )
+        said = "put each patient's files into a folder named by the id, or begin their names with it and _"
+        raise ValueError(f"Whose the files are cannot be told from their paths: {said}.")
     return min(best, key=best.get)
 
 
@@ -171,7 +154,10 @@ def split_path(path: str, pattern: str) -> tuple[str, str]:
         found = ""
     if not found:
         raise ValueError(f"{path} does not match the pattern {pattern!r} (patient in map.yml): correct it.")
-    return found, re.sub(rf"(?<![A-Za-z0-9]){re.escape(found)}(?![A-Za-z0-9])", "*", path)
+    # A folder may be called by name and number, and a file in it by the number alone.
+    for part in [found, *re.findall(r"[A-Za-z]*\d{5,}", found)]:
+        path = re.sub(rf"(?<![A-Za-z0-9]){re.escape(part)}(?![A-Za-z0-9])", "*", path)
+    return found, path
 
 
 def _after_contrast(series: list[Series]) -> set[str]:
@@ -272,18 +258,18 @@ def _words(name: str) -> str:
     return f" {' '.join(re.sub(r'[^0-9a-z+一-鿿]', ' ', apart).split())} "
 
 
-def _says(name: str, pattern: str) -> bool:
-    return bool(re.search(rf"(?<= )(?:{pattern})(?= )", _words(name)))
+def _says(name: str, meaning: str) -> bool:
+    return bool(re.search(rf"(?<= )(?:{dictionary()['pictures'][meaning]})(?= )", _words(name)))
 
 
 def guess_series(name: str) -> str:
     """Return what an image's name makes it: ``t1w``, ``t2w``, ``cet1w``, ``ignore``, or "" without a clue."""
-    if _says(name, IGNORED_SERIES):
+    if _says(name, "other series"):
         return "ignore"
-    if _says(name, T2):
+    if _says(name, "t2"):
         return "t2w"
-    if _says(name, T1):
-        return "cet1w" if _says(name, CONTRAST) or _says(name, ENHANCED) else "t1w"
+    if _says(name, "t1"):
+        return "cet1w" if _says(name, "contrast") or _says(name, "enhanced") else "t1w"
     return ""
 
 
@@ -292,9 +278,9 @@ def guess_structure(name: str) -> str:
     # What is put together is what all parts are; a tumour with its nodes, or with a margin, is neither.
     if len(parts := {guess_structure(part) for part in name.split("+")} if "+" in name else ()) == 1:
         return parts.pop()
-    if _says(name, IGNORED_STRUCTURE) or _says(name, MARGIN):
+    if _says(name, "other structure") or _says(name, "margin"):
         return "ignore"
-    return "node" if _says(name, NODE) else "tumour" if _says(name, TUMOUR) else ""
+    return "node" if _says(name, "node") else "tumour" if _says(name, "tumour") else ""
 
 
 def read_image(item: Item) -> sitk.Image:

@@ -108,9 +108,11 @@ def time_unit(text: str) -> str:
 
 def legend(name: str) -> dict[str, str]:
     """Return the codes that a column's name explains: ``Sex (1=male, 2=female)``, ``性别(1男2女)``."""
-    pairs = re.findall(r"(\w+)(?:\.0+)?\s*[=:]\s*([^\s,;、)\]/]+)", plain(name))
+    # A comma may stand within a word: it ends where the next code begins.
+    word = r"([^;、)\]/|=:]+?)(?=\s*(?:[;、)\]/|]|,?\s*\w+(?:\.0+)?\s*[=:]|$))"
+    pairs = re.findall(rf"(\w+)(?:\.0+)?\s*[=:]\s*{word}", plain(name))
     bare = re.findall(r"(\d)(?:\.0+)?([一-鿿]+)", plain(name))
-    return {code: word.casefold() for code, word in pairs or bare * (len(bare) > 1)}
+    return dict(pairs or bare * (len(bare) > 1))
 
 
 def guess_level(value: str, patterns: dict[str, str], codes: dict[str, str]) -> str:
