@@ -20,7 +20,7 @@ TAGS = (
     "SOPClassUID Modality SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesDescription "
     "ProtocolName SequenceName SeriesNumber StudyDate SeriesTime PatientID PatientName PatientSex PatientAge "
     "PatientBirthDate Manufacturer ManufacturerModelName MagneticFieldStrength InstanceNumber NumberOfFrames "
-    f"ImagePositionPatient ImageOrientationPatient StructureSetLabel {SHARED}"
+    f"ImagePositionPatient ImageOrientationPatient StructureSetLabel ContrastBolusAgent {SHARED}"
 ).split()
 #: Slices may lie this far from where equal steps would put them, in parts of a step.
 UNEVEN = 0.02

@@ -158,6 +158,9 @@ def write_series(folder, picture, uids, *, patient, description, number, **more)
     return written
 
 
+write_series_of = write_series
+
+
 def write_dicom(folder, patients, **descriptions):
     """Write all sequences of all patients; return the slices by patient and sequence."""
     written = {}
@@ -165,7 +168,7 @@ def write_dicom(folder, patients, **descriptions):
         uids = {"study": generate_uid(), "frame": generate_uid()}
         for number, (sequence, description) in enumerate((DESCRIPTIONS | descriptions).items(), start=3):
             place, said = folder / patient.id / sequence, {"description": description, "number": number}
-            written[patient.id, sequence] = write_series(
+            written[patient.id, sequence] = write_series_of(
                 place, patient.images[sequence], uids, patient=patient.id, **said
             )
     return written
@@ -648,6 +651,29 @@ def test_pictures_of_the_screen_never_take_the_place_of_a_series(patients, out, 
     check(out, wanted, without=SEQUENCES)
 
 
+@pytest.mark.parametrize("told", ["by the agent", "by the order"])
+def test_a_series_that_is_only_repeated_after_contrast_is_told_from_the_first(
+    patients, out, tmp_path, monkeypatch, told
+):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients]
+    same, number = DESCRIPTIONS["t1w"], iter(range(100))
+
+    def with_agent(folder, *given, description, **more):
+        enhanced, order = folder.name == "cet1w", next(number)
+        if told == "by the agent":
+            # Exported in no order, and a second scan before contrast.
+            more |= {"number": 50 - order, "ContrastBolusAgent": "Gadovist" if enhanced else "NONE"}
+        return write_series(folder, *given, description=same if enhanced else description, **more)
+
+    monkeypatch.setitem(globals(), "write_series_of", with_agent)
+    slices = write_dicom(source, wanted)
+    for patient in wanted:
+        write_rtstruct(source / patient.id / "RS.dcm", slices[patient.id, "t1w"], traced(patient))
+    take(source, out)
+    check(out, wanted, least=0.98)
+    assert f"{same} (after contrast): cet1w  # 3 patients" in (out / "map.yml").read_text("utf-8")
+
+
 def test_contours_of_another_frame_of_reference_are_said_and_not_used(patients, out, tmp_path, capsys):
     source, patient = tmp_path / "export", patients[0].one_mask()
     write_dicom(source, [patient])
@@ -817,6 +843,47 @@ def test_ids_that_the_table_lacks_are_said_and_left_out(patients, out, tmp_path,
     assert [path.name for path in out.glob("sub-*")] == [f"sub-{patients[0].id}"]
 
 
+def test_an_id_within_the_name_of_a_folder_is_found_where_only_one_patient_can_be_meant(
+    patients, out, tmp_path, capsys
+):
+    one, two, three = (p.id for p in patients)
+    names = {f"Zhang San_{one} MR": 0, f"{two[:3]}-{two[3:]} baseline": 1, f"{three} a": 2, f"{three} b": 2}
+    for name, number in (names | {f"{one}{two}": 0, f"x{three}": 2}).items():
+        write_slicer(tmp_path / "x" / name, patients[number])
+    take(tmp_path / "x", out)
+    said = capsys.readouterr().out
+    assert "found by the id within a longer name: 2 patients" in said
+    assert "left out: 4 patients of the images" in said
+    assert sorted(path.name for path in out.glob("sub-*")) == [f"sub-{one}", f"sub-{two}"]
+    check(out, [p.one_mask() for p in patients[:2]])
+
+
+def test_series_whose_ids_were_taken_out_are_told_by_their_folders(patients, out, tmp_path):
+    source, wanted = tmp_path / "export", [p.one_mask() for p in patients]
+    slices = write_dicom(source, wanted)
+    for patient in wanted:
+        write_rtstruct(source / patient.id / "RS.dcm", slices[patient.id, "t1w"], traced(patient))
+    for path in source.rglob("*"):
+        if path.is_file():
+            data = pydicom.dcmread(path)
+            data.PatientID = "ANONYMOUS"
+            data.save_as(path)
+    take(source, out)
+    check(out, wanted, least=0.98)
+
+
+def test_boxes_of_many_sizes_are_said_in_one_line(patients, out, tmp_path, capsys):
+    for number, patient in enumerate(patients):
+        smaller = Patient(patient.id, patient.images, {"t1w": sitk.Image(patient.masks["t1w"])})
+        smaller.masks["t1w"][number, 2, 2] = 1
+        write_slicer(tmp_path / "x" / patient.id, smaller)
+    take(tmp_path / "x", out)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "pasted from a box" in line]
+    assert len(lines) == 2
+    assert all("9 images" in line for line in lines)
+    assert (out / "images.tsv").read_text("utf-8").count("pasted from a box of ") == 18
+
+
 def test_images_that_were_not_imported_are_never_written_over(patients, out, tmp_path, capsys):
     (tmp_path / "x").mkdir()
     sitk.WriteImage(patients[0].images["t1w"], tmp_path / "x" / f"{patients[0].id}_T1.nii.gz")
@@ -896,8 +963,8 @@ STRUCTURES = {
     "tumour": "GTVp|GTVnx|GTV|GTV_P|GTVp_CE|GTV-T|GTVp_MR|Tumor|primary tumour"
     "|原发灶|鼻咽肿瘤|NPC|tumor_1|gtv nx",
     "node": "GTVn|GTVnd|GTV_N|GTV_n_L|GTV-N|GTVln_R|LN|Nodes|lymph node"
-    "|左颈淋巴结|GTVn_II_L|GTVrpn|RLN|RPLN|GTV node|N1",
-    "ignore": "PTV|CTV1|PGTVnx|PTVnx|GTVnx+5mm|ring 5mm|CTVnd",
+    "|左颈淋巴结|GTVn_II_L|GTVrpn|RLN|RPLN|GTV node|N1|GTVrpn+nd",
+    "ignore": "PTV|CTV1|PGTVnx|PTVnx|GTVnx+5mm|ring 5mm|CTVnd|GTV+5|GTVp+n|GTVnx+nd",
     "": "Brainstem|SpinalCord|Parotid_L|BODY|左腮腺|Larynx|Nerve_Optic_L|Neck|nose",
 }
 
@@ -967,3 +1034,15 @@ def test_images_are_not_put_to_a_table_that_tells_no_patients(patients, tmp_path
     (line,) = capsys.readouterr().err.splitlines()
     assert "participants.tsv" in line
     assert not (out / "images.tsv").exists()
+
+
+def test_a_number_of_the_folder_in_the_names_of_its_files_makes_no_kind_of_its_own():
+    paths = [
+        f"{name}_{n}/{n}_{s}.nrrd" for name, n in (("张三", "0012345"), ("李四", "0012346")) for s in "ab"
+    ]
+    pattern = guess_patient(paths)
+    assert {split_path(path, pattern)[1] for path in paths} == {"*/*_a.nrrd", "*/*_b.nrrd"}
+    # The channel of nnU-Net is no number of a patient.
+    assert split_path("imagesTr/N_0001_0001.nii.gz", guess_patient(["imagesTr/N_0001_0001.nii.gz"]))[1] == (
+        "imagesTr/*_0001.nii.gz"
+    )

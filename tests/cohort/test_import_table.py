@@ -1,5 +1,6 @@
 """Tables as hospitals have them become exactly the participants that were meant, or say why they cannot."""
 
+import io
 import json
 import os
 import re
@@ -8,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
 
 from npcbook.__main__ import main
 from npcbook.cohort.importing.dates import read_dates
-from npcbook.cohort.importing.guess import read_name
+from npcbook.cohort.importing.guess import read_name, same_words
 from npcbook.cohort.importing.keys import alike, key_path, read_key, safe_ids, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
@@ -429,6 +431,164 @@ def test_sheets_of_the_same_columns_are_hospitals(hospital):
     ]
 
 
+def test_a_sheet_of_one_line_is_a_note_and_no_table(hospital):
+    sheet = pd.DataFrame({"ID": ["x1", "x2"], "OS (months)": [10, 60.5], "Death": [1, 0]})
+    note = pd.DataFrame(columns=["LDH: upper limit 250 U/L"])
+    out, status, _ = hospital({"all.xlsx": {"Data": sheet, "Notes": note}})
+    assert status == 0
+    assert participants(out)[1:] == ["x1|1|training|10|1|", "x2|1|training|60.5|0|"]
+    with pytest.raises(ValueError, match="holds no table"):
+        hospital({"note.xlsx": {"Notes": note}})
+
+
+@pytest.mark.parametrize(
+    ("values", "center"), [(["West", "East"], ["West", "East"]), (["Nasopharynx"] * 2, ["1", "1"])]
+)
+def test_a_site_is_a_hospital_unless_it_is_where_the_tumour_is(hospital, values, center):
+    rows = [f"p{n},{value},{n}0,1" for n, value in enumerate(values, start=1)]
+    out, _, _ = hospital({"x.csv": "\n".join(["id,site,OS months,Death", *rows]).encode()})
+    assert [line.split("|")[1] for line in participants(out)[1:]] == center
+
+
+WORDY = """\
+Hospital No.,Start of RT,Distant mets,Date of distant mets,Date of last contact,Status at last contact,\
+Cumulative DDP,LDH > ULN,WHO histology,Completion of irradiation,DM 2,Total dose
+h1,2010-01-05,Y,2011-01-05,2012-01-05,DOD,160,Yes,WHO III,2010-02-20,1,70
+h2,2010-01-05,N,,2014-01-05,NED,0,No,WHO II,2010-02-20,0,70
+"""
+
+
+def test_names_of_columns_are_known_by_their_words_in_any_order(hospital):
+    out, status, lines = hospital({"x.csv": WORDY.encode()})
+    assert status == 0, lines
+    assert participants(out) == [
+        "patient_id|center|cohort|who_type|ldh|ccnd_mg_m2|dmfs_months|dm_event|os_months|os_event"
+        "|rt_end_months|exclusion",
+        "h1|1|training|III|abnormal|160|11.992|1|23.984|1|1.511|",
+        "h2|1|training|II|normal|0|48|0|48|0|1.511|",
+    ]
+    assert same_words("Date of Distant Mets") == same_words("distant metastasis date")
+    # Neither diabetes nor the dose of radiotherapy is anything of these.
+    assert "#   DM 2: 1 1, 0 1\n  #   Total dose: " in (out / "map.yml").read_text("utf-8")
+
+
+def sheet_of(rows, merged=()):
+    """Return a workbook of one sheet with cells that reach over several, as bytes."""
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.save(file)
+    return file.getvalue()
+
+
+GROUPS = [
+    ["Record No.", "Baseline", None, "LDH", None, "Distant metastasis", None, "Death", None, "Last visit"],
+    [None, "Sex", "RT start", "Value", "Limit", "Yes/No", "Date", "Yes/No", "Date", None],
+    ["r1", "M", "2010-01-05", 300, 250, "Yes", "2011-01-05", "Yes", "2012-01-05", "2012-01-05"],
+    ["r2", "F", "2010-01-05", 200, 250, "No", None, "No", None, "2014-01-05"],
+]
+MERGED = ["A1:A2", "B1:C1", "D1:E1", "F1:G1", "H1:I1", "J1:J2"]
+
+
+@pytest.mark.parametrize("form", ["ids below", "ids above", "a title above", "few groups", "text"])
+def test_names_in_two_lines_with_cells_that_reach_over_several_are_put_together(hospital, form):
+    rows, merged, name = [list(row) for row in GROUPS], MERGED, "x.xlsx"
+    if form == "ids below":
+        rows[0][0], rows[1][0] = None, "Record No."
+        rows[0][9], rows[1][9] = None, "Last visit"
+        merged = [cells for cells in MERGED if cells[0] not in "AJ"]
+    if form == "a title above":
+        rows, merged = [["Exported 2020-01-01"], *rows], []
+    if form == "few groups":  # the second line holds most names
+        rows[0] = ["Record No.", *[None] * 4, "Distant metastasis", None, "Death", None, "Last visit"]
+        rows[1][3:5], merged = ["LDH", "LDH limit"], []
+    if form == "text":
+        name = "x.csv"
+    text = "\n".join(",".join("" if cell is None else str(cell) for cell in row) for row in rows).encode()
+    above = 'above: "?"}  # 2 numbers, 200 to 300; the limit?'
+    out, status, lines = hospital(
+        {name: text if form == "text" else sheet_of(rows, merged)}, [(above, "above: 250}")]
+    )
+    assert status == 0, lines
+    assert participants(out) == [
+        "patient_id|center|cohort|sex|ldh|dmfs_months|dm_event|os_months|os_event|ldh_u_l|exclusion",
+        "r1|1|training|male|abnormal|11.992|1|23.984|1|300|",
+        "r2|1|training|female|normal|48|0|48|0|200|",
+    ]
+
+
+REDCAP = b"""\
+record_id,dag,sex,histo,ldh_c,ebv_c,rt_dt,dm_yn,dm_dt,vit,last_dt
+1,1,1,2,0,9,2010-01-05,1,2011-01-05,2,2012-01-05
+2,2,2,3,1,0,2010-01-05,0,,0,2014-01-05
+"""
+CODEBOOK = b"""\
+"Variable / Field Name","Form Name","Field Type","Field Label","Choices, Calculations, OR Slider Labels"
+record_id,demo,text,"Record ID",
+dag,demo,dropdown,Hospital,"1, West | 2, East"
+sex,demo,radio,Sex,"1, Male | 2, Female"
+histo,demo,radio,"<b>WHO type</b>","2, Nonkeratinizing, differentiated | 3, Nonkeratinizing, undifferentiated"
+ldh_c,lab,radio,LDH,"0, Normal | 1, Above ULN"
+ebv_c,lab,radio,EBV DNA,"0, Not detected | 1, Detected | 9, Not tested"
+rt_dt,tx,text,"Date of RT start",
+dm_yn,fu,yesno,"Distant metastasis (yes/no)","1, Yes | 0, No"
+dm_dt,fu,text,"Date of distant metastasis",
+vit,fu,radio,"Vital status","0, Alive | 1, Dead of disease | 2, Dead (other cause)"
+last_dt,fu,text,"Date of last contact or death",
+"""
+OWN = {
+    b'"Variable / Field Name"': b"Variable",
+    b'"Field Label"': b"Description",
+    b'"Choices, Calculations, OR Slider Labels"': b"Values",
+    b", ": b"=",
+    b" | ": b"; ",
+    b"keratinizing=": b"keratinizing, ",
+}
+
+
+@pytest.mark.parametrize("of_redcap", [True, False])
+def test_a_data_dictionary_explains_names_and_codes_of_the_tables_beside_it(hospital, of_redcap):
+    codebook = CODEBOOK
+    for old, new in {} if of_redcap else OWN.items():
+        codebook = codebook.replace(old, new)
+    out, status, lines = hospital({"codebook.csv": codebook, "data.csv": REDCAP})
+    assert status == 0, lines
+    assert participants(out) == [
+        "patient_id|center|cohort|sex|who_type|ldh|ebv_dna|dmfs_months|dm_event|os_months|os_event|exclusion",
+        "1|West|training|male|II|normal||11.992|1|23.984|1|",
+        "2|East|training|female|III|abnormal|undetectable|48|0|48|0|",
+    ]
+    assert "called as a data dictionary says" in (out / "import.md").read_text("utf-8")
+
+
+def test_a_table_that_explains_no_other_is_no_data_dictionary(hospital):
+    table = b"id,Field,Description,OS months,Death\na,3.0,x,10,1\nb,1.5,y,20,0\n"
+    out, status, _ = hospital({"x.csv": table})
+    assert status == 0
+    assert len(participants(out)) == 3
+
+
+def test_a_first_failure_is_a_metastasis_where_it_is_distant(hospital):
+    table = b"""\
+Chart #,Start of treatment,First failure,Date of first failure,Last known alive,Disease status
+a,2010-01-05,none,,2014-01-05,NED
+b,2010-01-05,distant + local,2011-01-05,2012-01-05,DOD
+c,2010-01-05,locoregional,2011-01-05,2014-01-05,LTFU
+"""
+    out, status, lines = hospital({"x.csv": table})
+    assert status == 3
+    assert "impossible: date of metastasis, though First failure denies it: 1 (c)" in lines
+    _, status, _ = hospital({"x.csv": table}, [('impossible: "?"', "impossible: keep")])
+    assert status == 0
+    assert [line.split("|")[3:7] for line in participants(out)[1:]] == [
+        ["48", "0", "48", "0"],
+        ["11.992", "1", "23.984", "1"],
+        ["48", "0", "48", "0"],
+    ]
+
+
 def test_the_command_line_stops_for_the_user_to_look_and_then_converts(tmp_path, capsys):
     (tmp_path / "r.csv").write_bytes(REGISTRY.replace(b"0;;", b"0;0;"))
     command = ["import", "table", str(tmp_path / "r.csv"), "--out", str(tmp_path / "c")]
@@ -557,7 +717,22 @@ def test_ids_of_bids_and_ids_with_decimals_are_those_of_their_images():
                 "Cisplatin weekly": "cisplatin_nedaplatin",
                 "卡铂": "other",
                 "ChemoRT": "unspecified",
+                "unspecified": "unspecified",
             },
+        ),
+        (
+            "cohort",
+            {
+                "Training set": "training",
+                "External test": "validation",
+                "Internal validation cohort": "validation",
+                "Validierung": "validation",
+                "tested": "?",
+            },
+        ),
+        (
+            "ebv_dna",
+            {"negativ": "undetectable", "positiv": "detectable", "nicht nachweisbar": "undetectable"},
         ),
     ],
 )

@@ -223,7 +223,7 @@ def label_maps(path: Path) -> dict[str, tuple[sitk.Image, int]]:
     layers = [picture]
     if (n := picture.GetNumberOfComponentsPerPixel()) > 1:
         layers = [sitk.VectorIndexSelectionCast(picture, i) for i in range(n)]
-    layers = [_as_3d(layer) for layer in layers]
+    layers = [as_3d(layer) for layer in layers]
     if stems := [key[:-5] for key in picture.GetMetaDataKeys() if re.fullmatch(r"Segment\d+_Name", key)]:
         return dict(_segment(picture, stem, layers) for stem in sorted(stems))
     values = np.unique(sitk.GetArrayViewFromImage(layers[0]))
@@ -246,12 +246,12 @@ def _segment(picture: sitk.Image, stem: str, layers: list[sitk.Image]) -> tuple[
     return picture.GetMetaData(f"{stem}_Name").strip(), (layer, value)
 
 
-def _as_3d(picture: sitk.Image) -> sitk.Image:
+def as_3d(picture: sitk.Image) -> sitk.Image:
     """Return an image without a fourth axis of length one."""
     if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
         return picture[:, :, :, 0]
     if picture.GetDimension() != 3:
-        raise ValueError(f"has {picture.GetDimension()} dimensions; an image has three.")
+        raise ValueError(f"has {picture.GetDimension()} dimensions: a single image of three is needed.")
     return picture
 
 

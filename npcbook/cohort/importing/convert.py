@@ -71,9 +71,7 @@ class Conversion:
     def zero(self) -> pd.Series:
         """The date from which each patient's times count."""
         if not (column := self.section["times"].get("zero", "")):
-            raise ValueError(
-                "times: dates need 'zero', the column of the date from which months are counted."
-            )
+            raise ValueError("times: dates need 'zero', the column of the date from which months count.")
         return self.dates(column, *OS, *DMFS)
 
     @property

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pandas as pd
 
@@ -11,23 +12,11 @@ from npcbook.cohort.importing.convert import DMFS, OS
 from npcbook.cohort.importing.dates import is_date_column, read_dates
 from npcbook.cohort.importing.join import ROW, TABLE, Joined, join
 from npcbook.cohort.importing.mapping import as_yaml
-from npcbook.cohort.importing.tables import Source, plain
+from npcbook.cohort.importing.tables import BELOW, Source, plain
 from npcbook.cohort.importing.values import counted, dictionary, guess_level, legend, read_numbers, time_unit
 
 MOST_LEVELS = 60
 EVENTS = ("metastasis", "death")
-HEAD = """\
-# The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
-# patients who are left out needs none. What is impossible in the table is listed by the next run, and nothing
-# is repaired. Also understood:
-#   ids: letters (your own without signs) or new (P001, ...: best where the cohort is given away)
-#   columns: {value: NAME} is one value for all; {from: COLUMN, unit: days}; {from: COLUMN, above: LIMIT} is a
-#     class of numbers by a limit: a number, a column that holds it, or {hospital: number, ...}
-#   exclude: those with one of 'values: [...]', with none of 'except: [...]', or 'below:' or 'above:' a number
-#   times: last: a list is the latest of them; an event without 'event:' has happened where its date is there;
-#     a death without 'when:' was at the end of follow-up
-#   dates: {COLUMN: day-first or month-first}; also: {NAME: COLUMN} takes a column over as it is
-#   licence: and source: say in the cohort's description where the table is from"""
 
 
 def read_name(name: str) -> tuple[list[str], str]:
@@ -55,6 +44,15 @@ def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", text) if word]
 
 
+@cache
+def same_words(name: str) -> str:
+    """Return the words of a column's name, each as the dictionary writes it, in the order of letters."""
+    text = plain(name).casefold().replace(">", " above ")
+    words = _words(re.sub(r"[(\[].*?[)\]]|\byes ?/ ?no\b|\by ?/ ?n\b", " ", text))
+    same = {other: word for word, others in dictionary()["same"].items() for other in others}
+    return " ".join(sorted({same.get(word, word) for word in words} - {""}))
+
+
 @dataclass(frozen=True)
 class _Guess:
     """What is guessed from: the joined table, and the columns that have been taken."""
@@ -64,11 +62,12 @@ class _Guess:
 
     def find(self, names: list[str], fits: Callable[[str], bool] = bool) -> list[str]:
         """Return the columns that one of the names stands for and that fit, the likeliest first."""
-        known = ["".join(_words(name)) for name in map(str.casefold, map(plain, names))]
+        known = [{"".join(_words(plain(name).casefold())), same_words(name)} - {""} for name in names]
         found = []
         for column in filter(fits, self.joined.table):
-            forms, _ = read_name(column)
-            places = [(rank == 3, known.index(form)) for rank, form in enumerate(forms) if form in known]
+            last = column.rpartition(BELOW)[2]
+            forms = enumerate([*read_name(column)[0], same_words(column), *read_name(last)[0]])
+            places = [(rank > 2, n) for rank, form in forms for n, name in enumerate(known) if form in name]
             if places and (self.joined.table[column] != "").any():
                 found.append((*min(places), column))
         return [column for *_, column in sorted(found, key=lambda match: match[:2])]
@@ -92,7 +91,9 @@ class _Guess:
     def holds_numbers(self, column: str) -> bool:
         """Return whether most of a column are numbers, and more than the codes of a class."""
         numbers = self.numbers(column).dropna()
-        return len(numbers) > 0.5 * len(self.told(column)) and not numbers.isin(range(6)).all()
+        told = self.told(column)
+        coded = numbers.isin(range(6)).all() or told.isin(legend(column)).all()
+        return len(numbers) > 0.5 * len(told) and not coded
 
     def holds_lengths(self, column: str) -> bool:
         return self.holds_numbers(column) and not self.holds_dates(column)
@@ -102,17 +103,15 @@ class _Guess:
         text = self.joined.table[column]
         if dates and self.holds_dates(column):
             dates = read_dates(text, today=pd.Timestamp.today())
-            years = (
-                f", {dates.values.min():%Y} to {dates.values.max():%Y}" if dates.values.notna().any() else ""
-            )
+            known = dates.values.dropna()
+            years = f", {known.min():%Y} to {known.max():%Y}" if len(known) else ""
             order = f", {dates.order} ({dates.said})".replace(",  ", " ") if dates.said else ""
             return f"{len(self.told(column))} dates{years}{order}"
         numbers = self.numbers(column)
         if self.holds_numbers(column):
             return f"{numbers.count()} numbers, {numbers.min():g} to {numbers.max():g}"
-        return (
-            counted(text, most=6) if text.nunique() <= max(30, len(text) / 20) else f"{text.nunique()} values"
-        )
+        few = text.nunique() <= max(30, len(text) / 20)
+        return counted(text, most=6) if few else f"{text.nunique()} values"
 
 
 def guess_map(sources: list[Source], name: str) -> str:
@@ -149,7 +148,8 @@ def guess_map(sources: list[Source], name: str) -> str:
     exclude, left = _exclude(guess)
     guess = _Guess(Joined(left, guess.joined.decimal, guess.joined.said), guess.used)
     columns = [line for c in COLUMNS if c.name not in OS + DMFS for line in _column(guess, c)]
-    lines = [HEAD, "table:", f"  name: {as_yaml(name)}  # as the pages call the cohort", "  files:", *files]
+    head, said = dictionary()["heads"]["table"].rstrip(), f"  name: {as_yaml(name)}"
+    lines = [head, "table:", f"{said}  # as the pages call the cohort", "  files:", *files]
     lines += [f"    # {said}" for said in guess.joined.said]
     lines += ["  ids: letters", "  eligibility: any  # or stage II: the others are left out, as in the paper"]
     lines += ["  exclude:  # the first that applies is the reason in the flow chart", *exclude]
@@ -166,8 +166,9 @@ def _column(guess: _Guess, column: Column) -> list[str]:
     if number_of := entry.get("number_of"):
         names = dictionary()["columns"][number_of]["names"]
         found = found or guess.find(names, guess.holds_numbers)
-    if name == "center" and TABLE in guess.joined.table:
-        found.append(TABLE)
+    if name == "center":  # a site may be a hospital, or where the tumour is
+        own = guess.joined.table.drop(columns=guess.used, errors="ignore")
+        found = [column for column in [*found, TABLE] if column in own and (own[column] != "").mean() > 0.5]
     if not found:
         value = {"center": "1", "cohort": "training"}.get(name)
         return [f"    {name}: {{value: {as_yaml(value)}}}  # no column looks like it"] if value else []
@@ -179,13 +180,14 @@ def _column(guess: _Guess, column: Column) -> list[str]:
     if "above" in entry and guess.holds_numbers(found[0]):
         words = text[guess.numbers(found[0]).isna() & (text != "")].unique()
         levels = {word: guess_level(word, entry["levels"], {}) for word in words}
-        return [
-            f'{start}, above: "?"{f", levels: {as_yaml(levels)}" if levels else ""}}}  {said}; the limit?'
-        ]
+        words = f", levels: {as_yaml(levels)}" if levels else ""
+        return [f'{start}, above: "?"{words}}}  {said}; the limit?']
     if not column.levels:
-        levels = {value: guess_level(value, entry.get("levels", {}), {}) for value in text.unique() if value}
-        known = {value: level for value, level in levels.items() if level != "?"}
-        explained = f", levels: {as_yaml(known)}" if "levels" in entry and known else ""
+        codes, known = legend(found[0]), {}
+        for value in filter(None, text.unique()):
+            level = guess_level(value, entry.get("levels", {}), codes)
+            known |= {value: level} if level != "?" else {value: codes[value]} if value in codes else {}
+        explained = f", levels: {as_yaml(known)}" if known and ("levels" in entry or codes) else ""
         return [f"{start}{', unit: days' if days and name == 'age' else ''}{explained}}}  {said}"]
     allowed = ", ".join(filter(None, entry["levels"]))
     return [f"    {name}:  # {allowed}{others}", *_levels(found[0], text, entry["levels"], "from")]
@@ -220,7 +222,7 @@ def _exclude(guess: _Guess) -> tuple[list[str], pd.DataFrame]:
             text = left[column]
             values = [v for v in text.unique() if v and re.fullmatch(entry["words"], v, re.IGNORECASE)]
             out = text.isin(values) if key == "values" else ~text.isin(values)
-            guess.used.append(column)
+            guess.used.extend([column] * bool(values))
             if values and out.any() and not out.all():
                 rule = as_yaml({"reason": entry["reason"], "column": column, key: values})
                 lines.append(f"    - {rule}  # {out.sum()} of {len(text)}: {counted(text[out], 5)}")

@@ -291,6 +291,8 @@ def _write(out: Path, patient_id: str, sequence: str, picture: sitk.Image, mask:
 def _summary(records: list[dict], would: str = "") -> list[str]:
     """Say how many images of each sequence there are, what was done to them, and what was not taken."""
     table, lines = pd.DataFrame(records, columns=list(RECORD)), []
+    # Each size would be a line of its own; the log has them.
+    table["done"] = table["done"].str.replace(r"\d+ × [^;]*(?:voxels|mm)", "…", regex=True)
     for sequence, rows in table[table["size"] != ""].groupby("sequence", sort=False):
         drawn = int((rows["contours"] != "").sum())
         lines.append(f"{sequence}: {len(rows)} images {would}written, {drawn} with contours")

@@ -1,6 +1,8 @@
 """Whose images they are, and what their headers say of the patients."""
 
-from itertools import count
+import re
+from collections import Counter
+from itertools import combinations, count
 from pathlib import Path
 
 import pandas as pd
@@ -26,18 +28,30 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
     known |= {patient: patient for patient in (table if table is not None else ()) if patient not in known}
     others = {alike(name): safe for name, safe in known.items()}
     ids = {name: known.get(name, others.get(alike(name))) for name in given}
-    lacking = [name for name, safe in ids.items() if safe is None]
     if table is None:
         # New ids: those of files and headers may be names.
         taken = set(known.values())
         free = (safe for number in count(1) if (safe := f"P{number:03d}") not in taken)
         return {name: safe or next(free) for name, safe in ids.items()}, []
-    said = []
-    if lacking:
+    said, within = [], {name: _id_within(name, others) for name, safe in ids.items() if safe is None}
+    # Two names that hold the id of one patient may be two patients, or two of his scans.
+    times = Counter([*ids.values(), *within.values()])
+    if longer := {name: safe for name, safe in within.items() if safe and times[safe] == 1}:
+        ids |= longer
+        said.append(f"found by the id within a longer name: {people(len(longer))} ({some(list(longer))})")
+    if lacking := [name for name, safe in ids.items() if safe is None]:
         said.append(f"not in the table, left out: {people(len(lacking))} of the images ({some(lacking)})")
     if without := sorted(set(table) - set(ids.values())):
         said.append(f"without images: {people(len(without))} of the table ({some(without)})")
     return {name: safe for name, safe in ids.items() if safe is not None}, said
+
+
+def _id_within(name: str, known: dict[str, str]) -> str | None:
+    """Return the one patient whose id stands as words of a longer name, such as a folder's."""
+    words = re.findall(r"[0-9A-Za-z]+|[^\W_0-9A-Za-z]+", name)
+    parts = {alike("".join(words[i:j])) for i, j in combinations(range(len(words) + 1), 2)}
+    found = {known[part] for part in parts if part in known}
+    return found.pop() if len(found) == 1 else None
 
 
 def some(names: list[str]) -> str:

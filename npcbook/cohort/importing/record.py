@@ -9,6 +9,7 @@ import pandas as pd
 
 from npcbook.cohort.columns import data_dictionary
 from npcbook.cohort.importing.convert import Conversion, convert
+from npcbook.cohort.importing.explain import explain
 from npcbook.cohort.importing.guess import guess_map
 from npcbook.cohort.importing.join import join
 from npcbook.cohort.importing.keys import key_path, read_key, safe_ids, write_key
@@ -52,7 +53,7 @@ def import_table(
         If a file cannot be read, the map does not fit, or the folder holds a cohort that was not imported.
     """
     _check_place(out)
-    sources = read_tables(files)
+    sources = explain(read_tables(files))
     path = Path(map_file) if map_file else out / "map.yml"
     if map_file and not path.is_file():
         raise FileNotFoundError(f"There is no map {path}.")
@@ -182,8 +183,8 @@ def _record(
     for name, values in left.drop(columns=["patient_id", "exclusion"]).items():
         origin = specs.get(name, {}).get("from") or ("map" if name in specs else "times or also")
         lines.append(f"- `{name}` from {origin}: {_in_short(values)}; {(values == '').sum()} not known")
-    lines += ["", "## How cells were read", ""]
-    lines += [f"- {said}" for said in conversion.said or ["as they stand"]]
+    said = [f"- {said}" for said in conversion.said or ["as they stand"]]
+    lines += ["", "## How cells were read", "", *said]
     done = {"missing": "left empty", "exclude": "their patients left out", "keep": "kept as they are"}
     lines += ["", "## Impossible values" + (f", {done[section['impossible']]}" if found else ""), ""]
     return [*lines, *(f"- {line.removeprefix('impossible: ')}" for line in found or ["none"])]

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from npcbook.cohort.importing import contours
+from npcbook.cohort.importing.values import dictionary
 from npcbook.imaging.dicom import Series, find_series, read_series
 from npcbook.store import check_names, read_json
 
@@ -30,22 +31,8 @@ PATIENT_PATTERNS = (
 HEADER = "PatientID"
 #: What is guessed of a series of one slice: to be ignored.
 FLAT = "localizer"
-
-#: What names say, tried in this order; they are compared word by word (`_words`).
-IGNORED_SERIES = (
-    r"loc\w*|scout|survey|dwi|adc|diff\w*|dti|tof|swi|perf\w*|dce|sub|subtract\w*|mip|flair|mrs|ct|pet"
-)
-IGNORED_SERIES += r"|mpr|reformat\w*|screen\w*|capture|report|dyn\w*|twist|sag\w*|cor|coronal|[矢冠]状?位?"
-CONTRAST = r"c|\+|ce|gd|gad\w*|post\w*|contrast\w*|enh\w*|km|mdc|dotarem|gadovist|\S*(?:增强|强化)\S*"
-T1 = r"(?:e|ce)?t1(?:wi?)?(?:c|ce|gd)?|vibe|lava|thrive|bravo|mprage|f?spgr"
-ENHANCED = r"(?:e|ce)t1\w*|t1(?:wi?)?(?:c|ce|gd)"
-T2 = r"t2(?:wi?)?|haste|propeller|blade"
-IGNORED_STRUCTURE = r"p?ctv\w*|ptv\w*|pgtv\w*|itv\w*|ring|z|avoid\w*|dose\w*"
-MARGIN = r"\d+ ?(?:mm|cm)|\+"
-NODE = r"gtv ?(?:n(?!x|p|a)\w{0,3}|r?p?ln\w*|rpn\w*)|n[dlr]?\d?|r?p?lns?\d?|nod(?:e|es|al)\d*|lymph\w*"
-NODE += r"|\S*淋巴\S*"
-TUMOUR = r"gtv ?(?:p|nx|np|t|nas|prim)\w*|gtv\d?|nx|npc?|tumou?rs?\d*|primary|lesions?\d*|nasopharyn\w*"
-TUMOUR += r"|\S*(?:原发|肿瘤|鼻咽|病灶)\S*"
+#: What is put behind the name of a series after contrast that does not say so; and headers without an agent.
+AFTER, NONE = " (after contrast)", ("", "none", "no", "n", "无")
 
 
 # Each is itself alone, so that what was read of it can be kept.
@@ -121,18 +108,18 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     check_names(pictures)
     series = find_series(set(files) - set(pictures))
     if not pictures and not series:
-        raise ValueError(
-            f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}: give the folder "
-            "with the images."
-        )
+        said = f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}"
+        raise ValueError(f"{said}: give the folder with the images.")
     if series and not patient:
-        patient = HEADER if all(one.patient_id for one in series) else ""
+        ids, studies = {one.patient_id for one in series}, {one.study for one in series}
+        # One id for many is what is left where ids were taken out.
+        patient = HEADER if "" not in ids and (len(ids) > 1 or len(studies) < 3) else ""
     inside = [path.relative_to(source).as_posix() for path in [*pictures, *(one.files[0] for one in series)]]
     patient = patient or guess_patient(inside)
     # Beside DICOM series, files may hold contours; whose they are stands in their paths alone.
     pattern = guess_patient(inside[: len(pictures)]) if pictures and patient == HEADER else patient
-    items = _file_items(source, pictures, pattern)
-    return [*items, *(_series_item(source, one, patient) for one in series)], patient
+    items, enhanced = _file_items(source, pictures, pattern), _after_contrast(series)
+    return [*items, *(_series_item(source, one, patient, enhanced) for one in series)], patient
 
 
 def guess_patient(paths: list[str]) -> str:
@@ -148,10 +135,8 @@ def guess_patient(paths: list[str]) -> str:
             ids, kinds = (len(set(part)) for part in zip(*pairs, strict=True))
             best[pattern] = words, ids + kinds, -ids
     if not best:
-        raise ValueError(
-            "Whose the files are cannot be told from their paths: put each patient's files into a folder "
-            "named by the id, or begin each file's name with the id and an underscore."
-        )
+        said = "put each patient's files into a folder named by the id, or begin their names with it and _"
+        raise ValueError(f"Whose the files are cannot be told from their paths: {said}.")
     return min(best, key=best.get)
 
 
@@ -163,14 +148,39 @@ def split_path(path: str, pattern: str) -> tuple[str, str]:
         found = ""
     if not found:
         raise ValueError(f"{path} does not match the pattern {pattern!r} (patient in map.yml): correct it.")
-    return found, re.sub(rf"(?<![A-Za-z0-9]){re.escape(found)}(?![A-Za-z0-9])", "*", path)
+    # A folder may be called by name and number, and a file in it by the number alone.
+    for part in [found, *re.findall(r"[A-Za-z]*\d{5,}", found)]:
+        path = re.sub(rf"(?<![A-Za-z0-9]){re.escape(part)}(?![A-Za-z0-9])", "*", path)
+    return found, path
 
 
-def _series_item(source: Path, series: Series, pattern: str) -> Item:
+def _after_contrast(series: list[Series]) -> set[str]:
+    """Return the UIDs of T1 series after contrast that are called as those before it.
+
+    Their headers name an agent, which those of others of the study do not; or none of the study is said to be
+    enhanced by header or name, and they repeat the name of one before them.
+    """
+    found, studies = set(), {}
+    for one in series:
+        studies.setdefault((one.patient_id, one.study), []).append(one)
+    for mine in studies.values():
+        called = {one.uid: guess_series(one.description) for one in mine if not _is_flat(one)}
+        plain = [one for one in mine if called.get(one.uid) == "t1w"]
+        agents = {one.uid: str(one.header.get("ContrastBolusAgent", "")).lower() for one in plain}
+        after = {uid for uid, agent in agents.items() if agent not in NONE}
+        if not after and "cet1w" not in called.values():
+            again = [one for one in plain if one.description == plain[0].description]
+            after = {one.uid for one in again if one.uid != again[0].uid}
+        found |= after if len(after) < len(agents) else set()
+    return found
+
+
+def _series_item(source: Path, series: Series, pattern: str, enhanced: set[str]) -> Item:
     patient = series.patient_id
     if pattern != HEADER:
         patient = split_path(series.files[0].relative_to(source).as_posix(), pattern)[0]
     path, kind, problem, names = series.files[0], series.description, "", {}
+    kind += AFTER * (series.uid in enhanced)
     uids, frame = frozenset(), series.header.get("FrameOfReferenceUID", "")
     if series.modality in ("RTSTRUCT", "SEG"):
         kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
@@ -183,9 +193,13 @@ def _series_item(source: Path, series: Series, pattern: str) -> Item:
         except Exception as error:
             problem = f"cannot be read: {' '.join(str(error).split())}"
     structures = {name: name for name in names}
-    # A picture of the screen, or one slice of a localizer.
-    flat = len(series.files) * series.header.get("NumberOfFrames", 1) < 2
-    return Item(patient, kind, path, series, structures, FLAT if flat else kind, frame, uids, problem)
+    hint = FLAT if _is_flat(series) else kind
+    return Item(patient, kind, path, series, structures, hint, frame, uids, problem)
+
+
+def _is_flat(series: Series) -> bool:
+    """Return whether it is a picture of the screen, or one slice of a localizer."""
+    return len(series.files) * series.header.get("NumberOfFrames", 1) < 2
 
 
 def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
@@ -240,26 +254,29 @@ def _words(name: str) -> str:
     return f" {' '.join(re.sub(r'[^0-9a-z+一-鿿]', ' ', apart).split())} "
 
 
-def _says(name: str, pattern: str) -> bool:
-    return bool(re.search(rf"(?<= )(?:{pattern})(?= )", _words(name)))
+def _says(name: str, meaning: str) -> bool:
+    return bool(re.search(rf"(?<= )(?:{dictionary()['pictures'][meaning]})(?= )", _words(name)))
 
 
 def guess_series(name: str) -> str:
     """Return what an image's name makes it: ``t1w``, ``t2w``, ``cet1w``, ``ignore``, or "" without a clue."""
-    if _says(name, IGNORED_SERIES):
+    if _says(name, "other series"):
         return "ignore"
-    if _says(name, T2):
+    if _says(name, "t2"):
         return "t2w"
-    if _says(name, T1):
-        return "cet1w" if _says(name, CONTRAST) or _says(name, ENHANCED) else "t1w"
+    if _says(name, "t1"):
+        return "cet1w" if _says(name, "contrast") or _says(name, "enhanced") else "t1w"
     return ""
 
 
 def guess_structure(name: str) -> str:
     """Return what a structure's name makes it: ``tumour``, ``node`` or ``ignore``; "" without a clue."""
-    if _says(name, IGNORED_STRUCTURE) or _says(name, MARGIN):
+    # What is put together is what all parts are; a tumour with its nodes, or with a margin, is neither.
+    if len(parts := {guess_structure(part) for part in name.split("+")} if "+" in name else ()) == 1:
+        return parts.pop()
+    if _says(name, "other structure") or _says(name, "margin"):
         return "ignore"
-    return "node" if _says(name, NODE) else "tumour" if _says(name, TUMOUR) else ""
+    return "node" if _says(name, "node") else "tumour" if _says(name, "tumour") else ""
 
 
 def read_image(item: Item) -> sitk.Image:
@@ -270,14 +287,11 @@ def read_image(item: Item) -> sitk.Image:
     ValueError
         If it is no single three-dimensional image of finite numbers.
     """
-    picture = contours.read_picture(item.path) if item.series is None else read_series(item.series)
-    if picture.GetDimension() == 4 and picture.GetSize()[3] == 1:
-        picture = picture[:, :, :, 0]
-    if picture.GetDimension() != 3 or picture.GetNumberOfComponentsPerPixel() != 1:
-        raise ValueError(
-            f"has {picture.GetDimension()} dimensions and {picture.GetNumberOfComponentsPerPixel()} values a "
-            "voxel: a single three-dimensional image is needed."
-        )
+    picture = contours.as_3d(
+        contours.read_picture(item.path) if item.series is None else read_series(item.series)
+    )
+    if (n := picture.GetNumberOfComponentsPerPixel()) != 1:
+        raise ValueError(f"has {n} values a voxel: a single image is needed.")
     array = sitk.GetArrayFromImage(picture)
     if not np.isfinite(array).all():
         raise ValueError("has voxels that are not finite numbers.")

@@ -5,6 +5,7 @@ import io
 import unicodedata
 import zipfile
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import openpyxl
@@ -17,6 +18,8 @@ NOT_GIVEN = {
     *"na n/a n.a. nan null . #n/a #na #ref! #value! #div/0! #name? #num! #null! <na> nat".split(),
     "[not available]",
 }
+#: Between the name of a group of columns and that of one of them, where no other has that name.
+BELOW = " | "
 ENCODINGS = ["gb18030", "big5", "shift_jis", "cp1252"]
 
 
@@ -101,9 +104,8 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
 
         best = from_bytes(data, cp_isolation=ENCODINGS).best()
         if best is None:
-            raise ValueError(
-                f"The characters of {name} are in no encoding that is known here: save it as UTF-8 or .xlsx."
-            ) from None
+            said = f"The characters of {name} are in no encoding that is known here"
+            raise ValueError(f"{said}: save it as UTF-8 or .xlsx.") from None
         text, encoding = str(best), best.encoding
     if "\0" in text:
         raise ValueError(f"{name} is no text: give a table as .xlsx, .csv or .tsv.")
@@ -133,7 +135,7 @@ def _read_workbook(path: Path) -> list[Source]:
         sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets}
     except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
         raise ValueError(f"{path.name} cannot be read as a workbook of Excel: {error}.") from error
-    filled = {name: rows for name, rows in sheets.items() if any(rows)}
+    filled = {name: rows for name, rows in sheets.items() if sum(map(any, rows)) > 1}  # a note is no table
     if not filled:
         raise ValueError(f"{path.name} holds no table.")
     found = []
@@ -174,8 +176,9 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     width = max(map(len, rows))
     for what, found in (("rows", len(rows)), ("columns", width), ("cells", len(rows) * width)):
         check_limit(what, found, name)
-    names = _unique([*map(whole, rows[top]), *[""] * (width - len(rows[top]))])
-    cells = [[*row, *[""] * (width - len(row))] for row in rows[top + 1 :]]
+    rows = [[*row, *[""] * (width - len(row))] for row in rows]
+    names, end = _names(rows, top)
+    names, cells = _unique([*map(whole, names)]), rows[end:]
     table = pd.DataFrame(cells, columns=names, dtype=str)
     # A header may stand again below, and under it what its columns are called elsewhere.
     again = table.apply(lambda column: (column == column.name) | column.str.startswith("CDE_ID:"))
@@ -187,6 +190,21 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     written = f"decimals after a {'comma' if decimal == ',' else 'point'}"
     said = f"{said}; {len(table)} rows, {table.shape[1]} columns, {written}{above}"
     return Source(name, table.map(whole, decimal=decimal).reset_index(drop=True), decimal, said)
+
+
+def _names(rows: list[list[str]], top: int) -> tuple[list[str], int]:
+    """Return the column names and the row behind them; groups of columns may have names above theirs."""
+    here, below = rows[top], [*rows, [""]][top + 1]
+    upper, lower, end = rows[top - 1] if top else [], here, top + 1
+    # Under a cell that reaches over two lines the second is empty, and names stand below those of groups.
+    if "" in here and not below[0] and all(map(max, here, below)):
+        upper, lower, end = here, below, top + 2
+    elif sum(map(bool, upper)) < 2:
+        return here, end
+    groups = accumulate(upper, lambda before, new: new or before)
+    joint = [" " if lower.count(name) > 1 else BELOW for name in lower]
+    pairs = zip(groups, joint, lower, strict=True)
+    return [f"{group}{with_}{name}" if group and name else group or name for group, with_, name in pairs], end
 
 
 def _unique(names: list[str]) -> list[str]:

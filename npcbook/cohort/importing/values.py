@@ -79,8 +79,7 @@ def read_numbers(text: pd.Series, decimal: str) -> Numbers:
     parts = parts.where(bare.str.fullmatch(_CELL), "")
     sign, low, high, plus, tail = (parts[i] for i in range(5))
     tails = tail[low != ""].str.casefold()
-    usual = tails[tails != ""].mode()
-    unit = "" if usual.empty else usual[0]
+    unit = next(iter(tails[tails != ""].mode()), "")
     values = low.map(_number)
     values = values.where(high == "", (values + high.map(_number)) / 2)
     values = values.where(tail.str.casefold().isin(["", unit]) & ~unit.startswith(tuple("0123456789.,/")))
@@ -109,9 +108,11 @@ def time_unit(text: str) -> str:
 
 def legend(name: str) -> dict[str, str]:
     """Return the codes that a column's name explains: ``Sex (1=male, 2=female)``, ``性别(1男2女)``."""
-    pairs = re.findall(r"(\w+)(?:\.0+)?\s*[=:]\s*([^\s,;、)\]/]+)", plain(name))
+    # A comma may stand within a word: it ends where the next code begins.
+    word = r"([^;、)\]/|=:]+?)(?=\s*(?:[;、)\]/|]|,?\s*\w+(?:\.0+)?\s*[=:]|$))"
+    pairs = re.findall(rf"(\w+)(?:\.0+)?\s*[=:]\s*{word}", plain(name))
     bare = re.findall(r"(\d)(?:\.0+)?([一-鿿]+)", plain(name))
-    return {code: word.casefold() for code, word in pairs or bare * (len(bare) > 1)}
+    return dict(pairs or bare * (len(bare) > 1))
 
 
 def guess_level(value: str, patterns: dict[str, str], codes: dict[str, str]) -> str:
