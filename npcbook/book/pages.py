@@ -17,6 +17,7 @@ import yaml
 
 from npcbook.book.branches import link
 from npcbook.book.chapter import FRONT, source_label
+from npcbook.book.parameters import INJECTED
 from npcbook.book.results import SUFFIXES, list_shown, write_results
 from npcbook.book.run import plan_chapters
 from npcbook.store import PARENT, files_fingerprint, is_kept, project_path, remove, stamp
@@ -287,7 +288,9 @@ def fold_code(notebook: nbformat.NotebookNode) -> None:
     """Fold the code of an executed chapter away, but for its parameters: the page reads without it."""
     for cell in notebook.cells:
         tags = cell.metadata.setdefault("tags", [])
-        if cell.cell_type == "code" and not {"parameters", "hide-input"} & set(tags):
+        if "injected-parameters" in tags:  # beside the defaults, which are another cohort's
+            cell.source = cell.source.replace(INJECTED, "# Given in this run:", 1)
+        elif cell.cell_type == "code" and not {"parameters", "hide-input"} & set(tags):
             is_place = cell.source.rstrip().endswith("in_short()")
             tags.append("remove-input" if is_place else "hide-input")
 

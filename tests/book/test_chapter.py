@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from npcbook.book.chapter import in_short, open_chapter, show_source, use_fonts
-from npcbook.book.pages import finish_pages, front_page, split_outputs, without_planted
+from npcbook.book.pages import finish_pages, fold_code, front_page, join_code, split_outputs, without_planted
 from npcbook.book.run import write_absent
 from npcbook.book.tables import show
 from npcbook.words import PRINT_LABEL, SYNTHETIC_LABEL, format_ci
@@ -307,3 +307,22 @@ def test_a_chapter_without_its_part_leaves_a_page_of_one_sentence_with_its_targe
     assert chapter.find("06_km/groups") is None
     with pytest.raises(FileNotFoundError, match="run 07_subgroups first"):
         chapter.find("07_subgroups/x")
+
+
+def test_a_page_shows_what_a_run_was_given_beside_the_defaults():
+    sources = {
+        "parameters": "seed = 1  # 0 or more",
+        "injected-parameters": "# Parameters\nseed = 2\n",
+        "": "seed",
+    }
+    cells = [
+        nbformat.v4.new_code_cell(source, metadata={"tags": [tag] if tag else []})
+        for tag, source in sources.items()
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    join_code(notebook)
+    fold_code(notebook)
+    defaults, given, code = notebook.cells
+    assert (defaults.source, given.source) == (sources["parameters"], "# Given in this run:\nseed = 2\n")
+    folded = ["hide-input" in cell.metadata["tags"] for cell in (defaults, given, code)]
+    assert folded == [False, False, True]
