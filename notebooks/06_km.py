@@ -108,11 +108,10 @@ chapter.table("events", events, "Events in each cohort.")
 # own ([05b](05b_own_scores.ipynb)), *as supplied*, are cut so too (in all patients if none is for training).
 #
 # **The comparison.** As published, {term}`hazard ratios <hazard ratio>` of high against low risk are from a
-# {term}`Cox model` with {term}`Efron`'s ties and Wald limits ([chapter 05](05_cox_models.ipynb)). As
-# recommended, and where a risk group has no events, they are from {term}`Firth's penalty` and the profile of
-# its likelihood (†), whose limits mean something in a group with one event. Curves are
-# {term}`Kaplan–Meier <Kaplan–Meier curve>` estimates with log–log limits. Censoring must tell nothing about
-# metastasis; one ratio assumes {term}`proportional hazards`, tested in the table below.
+# {term}`Cox model` with {term}`Efron`'s ties and Wald's limits, or the profile's where these fail. As
+# recommended, and where a risk group has no events, they have {term}`Firth's penalty`, {term}`Breslow`'s ties
+# and profile limits (†), which mean something in a group with one event. Kaplan–Meier curves have log–log
+# limits. Censoring must tell nothing of metastasis; one ratio assumes {term}`proportional hazards`.
 #
 # lifelines and scikit-survival have no such search. The statistic at every cut, from the library's own
 # source, given the patients' log-rank scores in the order of their risk and the number of patients at or
@@ -124,7 +123,8 @@ chapter.methods(
     "Risk groups. Risk groups were formed at the cut-off with the largest standardised log-rank statistic in "
     f"the training cohort, with at least {min_fraction:g} of the patients on either side; its p-value was "
     f"corrected for the search by {permutations} permutations. The recommended groups were formed at the "
-    "training median of scores that were out of fold in the training cohort."
+    "training median of scores out of fold in the training cohort; hazard ratios between these groups have "
+    "Firth's penalty (Breslow's ties) and profile likelihood limits."
 )
 
 # %% [markdown]
@@ -359,11 +359,11 @@ for outcome, track in list(product(ENDPOINTS, TRACKS[::-1]))[1:]:
 
 # %% [markdown]
 # *How to read it.* An event counts where it happened: a ratio from a group with a handful of events has an
-# interval to match, whatever its p-value. A published ratio with † comes from a group without any event: its
-# size mostly tells the number of patients and is no measure of effect. The step from the training to the
-# validation row of a model is what it loses on new patients. The log-rank tests are not corrected for their
-# number; the models are variants of one another, so that they tend to be significant together. A small
-# p-value of proportional hazards says that the ratio changes over time, and is an average.
+# interval to match, whatever its p-value. A ratio from a group without any event mostly tells the number of
+# patients; published, only such a one has †. The step from the training to the validation row of a model is
+# what it loses on new patients. The log-rank tests are not corrected for number; the models are variants
+# of one another, and tend to be significant together. A small p-value of proportional hazards says that the
+# ratio changes over time, and is an average.
 
 # %%
 tests = {key: result["test"] for key, result in results.items()}
@@ -374,7 +374,8 @@ if len(MODELS) > 1 and os_p and None not in os_p:
     chapter.record("text.both.km_os_p", max(os_p))
 
 # %%
-honest = {c: or_dash(results_recommended.get((MAIN, c, "DMFS"), {}).get("hr")) for c in COHORTS}
+ours = {c: results_recommended.get((MAIN, c, "DMFS"), {}).get("hr") for c in COHORTS}
+honest = {cohort: or_dash(ratio).removesuffix(" †") for cohort, ratio in ours.items()}
 seen = results.get((MAIN, "training", "DMFS"), {}).get("events", {"high": (MISSING,)})["high"][0]
 chapter.takeaway(
     1,
@@ -647,8 +648,8 @@ for model in ALL:
 chapter.table("recommended", pd.DataFrame(rows), "Hazard ratios (DMFS) by how the cut-off was chosen.")
 
 # %% [markdown]
-# *How to read it.* The first two columns differ by the search for the cut-off, by scoring patients whom the
-# model has seen and, for DL and DC, by head and features: not by the search alone
+# *How to read it.* The first two columns differ by the search for the cut-off, by Firth's penalty, by scoring
+# patients whom the model has seen and, for DL and DC, by head and features: not by the search alone
 # ([chapter 05](#cox-recommended) parts the steps). A median divides differently from a cut that puts few
 # patients at high risk, so its ratio may differ without any {term}`optimism`. Better than any cut-off is the
 # score as it is: a cut treats a patient just above it like the worst, and one just below like the best.

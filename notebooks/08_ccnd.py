@@ -413,8 +413,8 @@ chapter.takeaway(
 # ### How often do such intervals hold the truth?
 #
 # One cohort cannot tell; simulated ones can. They have tables and no pictures: a score is learnt as in
-# chapter 03, from readings of what pictures show. Hazard ratios have the limits of [chapter
-# 06](06_km.ipynb): Firth's as recommended, Wald's as published. By `python benchmarks/studies/coverage.py`:
+# chapter 03, from readings of what pictures show. Hazard ratios have [chapter 06](06_km.ipynb)'s limits:
+# Firth's, or as published Wald's or the profile's. By `python benchmarks/studies/coverage.py`:
 
 # %% tags=["planted", "hide-output"]
 coverage = pd.read_csv(project_path("data/studies/coverage.csv")).drop(columns=["version", "command"])

@@ -733,7 +733,7 @@ def explain(error: Exception) -> int:
     said = str(error)
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+    if isinstance(error, UnicodeEncodeError):
         said = f"{error.object[error.start : error.end]!r} is not {error.encoding}: rename what is called so."
     full = getattr(error, "errno", None) == errno.ENOSPC
     print(f"{said}{'; make room, and run the same command again: it continues' * full}", file=sys.stderr)

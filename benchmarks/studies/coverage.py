@@ -48,7 +48,7 @@ HORIZON = 60
 #: More than 160 mg/m² less radiotherapy alone, five-year DMFS.
 DOSE = "dose effect, high risk, points"
 RECOMMENDED, PUBLISHED = "recommended", "as published"
-BOOKS = "the book's"  # Firth's as recommended, Wald's as published
+BOOKS = "the book's"  # Firth's as recommended; as published Wald's, or the profile's where these fail
 spec = partial(specification, exact_counts=False)  # cohorts that are drawn, as intervals suppose
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_event_loop, run_sync
 
-from npcbook.store import PARENT, code_fingerprint, imported_modules, project_path
+from npcbook.store import PARENT, project_path
 
 #: What a kernel runs before its first cell: the library's imports, which take most of a short chapter's time.
-LOADED = "from npcbook.book import in_short"
+LOADED = "from npcbook.book import in_short; del in_short"
 # The kernel talks to this process only; its notes on sockets are noise here, and so is a history.
 OPTIONS = (
     "IPKernelApp.log_level=CRITICAL",
@@ -30,10 +30,12 @@ class Kernel(AsyncKernelManager):
         self.listener = super().client(**options)
         return self.listener
 
-    def end(self) -> None:
-        """Stop the kernel, dead or alive, and let go of its channels."""
+    def end(self, *, now: bool = False) -> None:
+        """Stop the kernel, dead or alive, at once if it has run nothing, and let go of its channels."""
+        if now and self.has_kernel:
+            run_sync(self.provisioner.kill)()  # interrupted first, as below, it would print where it was
         if self.has_kernel:
-            run_sync(self.shutdown_kernel)()
+            run_sync(self.shutdown_kernel)(now=now)
         if self.listener is not None:
             self.listener.stop_channels()
 
@@ -43,7 +45,6 @@ class Kernels:
     """Gives each chapter a kernel, and has another one loading while the chapter runs."""
 
     waiting: Kernel | None = None
-    code: str = ""
 
     @contextmanager
     def take(self, later: Sequence) -> Iterator[Kernel]:
@@ -57,13 +58,12 @@ class Kernels:
             kernel.end()
 
     def _begun(self) -> Kernel:
-        """Return the kernel that is waiting, unless it loaded other code than there is now, or a new one."""
-        code = code_fingerprint(*imported_modules(LOADED))
-        if self.waiting is None or code != self.code:
-            self.close()
+        """Return the kernel that is waiting, or a new one if there is none, or the system has stopped it."""
+        ensure_event_loop(prefer_selector_loop=True)  # on Windows the one that papermill needs
+        if self.waiting is None or not run_sync(self.waiting.is_alive)():
             # The kernel ends with this process, however that ends.
             os.environ[PARENT] = str(os.getpid())
-            self.waiting, self.code = Kernel(kernel_name="python3"), code
+            self.waiting = Kernel(kernel_name="python3")
             arguments = [f"--{option}" for option in OPTIONS]
             run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=arguments)
         return self.waiting
@@ -71,5 +71,5 @@ class Kernels:
     def close(self) -> None:
         """Stop the kernel that is waiting."""
         if self.waiting is not None:
-            self.waiting.end()
+            self.waiting.end(now=True)
             self.waiting = None

@@ -441,7 +441,7 @@ def _build(source: Path, *options: str) -> subprocess.CompletedProcess:
     # Sphinx's own notion of what changed has missed changes of the theme's options before.
     remove(source / "_build")
     command = [sys.executable, "-c", BUILD, "build", str(source), *options]
-    environment = os.environ | {PARENT: str(os.getpid())}
+    environment = os.environ | {PARENT: str(os.getpid()), "PYTHONIOENCODING": "utf-8"}
     result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     (source / "build.log").write_text(result.stdout + result.stderr, "utf-8")
     return result

@@ -178,6 +178,7 @@ def execute(name: str, parameters: dict, run_folder: Path, kernel: Kernel) -> No
             progress_bar=False,
             stderr_file=sys.stderr,
             km=kernel,
+            start_timeout=600,  # it may be loading the library for the first time, from a slow disk
         )
     except (papermill.PapermillExecutionError, RuntimeError) as error:
         said = f"{name} failed, {_what_failed(error)}\n  half-executed notebook: {partial}"

@@ -16,8 +16,8 @@ from npcbook.words import LABELS
 
 #: File of scores in a cohort's folder.
 SCORES_FILE = "scores.csv"
-#: Names that a column of ids may have, and that no score can.
 LARGEST = 1e100  # the squares of larger ones are no numbers
+#: Names that a column of ids may have, and that no score can.
 ID_NAMES = ("patient_id", "participant_id", "id")
 
 

@@ -453,18 +453,17 @@ def test_a_kernel_loads_while_the_chapter_before_it_runs(project):
             client = second.blocking_client()
             client.start_channels()
             client.wait_for_ready(timeout=120)
-            # What has been loaded leaves no name behind that a chapter might lean on unknowingly.
-            said = client.execute_interactive("import sys; print('npcbook.book.chapter' in sys.modules)")
-            assert said["content"]["status"] == "ok"
+            # What is loaded leaves no name behind that a chapter might lean on unknowingly.
+            asked, said = "'npcbook.book.chapter' in sys.modules, 'in_short' in globals()", []
+            client.execute_interactive(f"import sys; print({asked})", output_hook=said.append)
+            assert [text for each in said if (text := each["content"].get("text"))] == ["True False\n"]
             client.stop_channels()
     assert ended(second)
 
 
-def test_a_kernel_that_loaded_other_code_is_not_used(project, monkeypatch):
+def test_a_kernel_that_the_system_stopped_is_not_handed_out(project):
     with closing(Kernels()) as kernels, kernels.take(["later"]):
-        stale = kernels.waiting
-        process = stale.provisioner.process
-        monkeypatch.setattr("npcbook.book.kernels.code_fingerprint", lambda *modules: "edited meanwhile")
+        kernels.waiting.provisioner.process.kill()
+        kernels.waiting.provisioner.process.wait()
         with kernels.take([]) as kernel:
-            assert kernel is not stale
-            assert process.poll() is not None
+            assert kernel.provisioner.process.poll() is None

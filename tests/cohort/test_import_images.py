@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from npcbook.__main__ import main
 from npcbook.cohort.importing.contours import fill_contours, place_labels, rasterise
+from npcbook.cohort.importing.patients import _id_within
 from npcbook.cohort.importing.series import guess_patient, guess_series, guess_structure, split_path
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.imaging.dicom import read_series, the_series
@@ -856,6 +857,11 @@ def test_an_id_within_the_name_of_a_folder_is_found_where_only_one_patient_can_b
     assert "left out: 4 patients of the images" in said
     assert sorted(path.name for path in out.glob("sub-*")) == [f"sub-{one}", f"sub-{two}"]
     check(out, [p.one_mask() for p in patients[:2]])
+
+
+@pytest.mark.parametrize("name", ["Li Si_2", "20190301 scan 2", "T1_0002"])
+def test_a_short_id_is_not_found_within_a_name(name):
+    assert _id_within(name, {"2": "2"}) is None
 
 
 def test_series_whose_ids_were_taken_out_are_told_by_their_folders(patients, out, tmp_path):

@@ -20,6 +20,7 @@ from npcbook.cohort.importing.guess import read_name, same_words
 from npcbook.cohort.importing.keys import alike, key_path, read_key, safe_ids, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
+from npcbook.cohort.importing.tables import _names
 from npcbook.cohort.importing.values import dictionary, guess_level, legend, read_numbers
 
 TODAY = pd.Timestamp(2024, 6, 30)
@@ -839,3 +840,24 @@ def test_what_an_earlier_import_wrote_and_somebody_damaged_is_named_before_the_k
     with pytest.raises(ValueError, match=said):
         mapped()
     assert "P9,gone" in key.read_text()
+
+
+@pytest.mark.parametrize(
+    ("word", "level"),
+    [
+        ("locoregional", "0"),
+        ("neck node failure only", "0"),
+        ("Liver mets and nodal", "?"),
+        ("bone, neck node", "?"),
+        ("regional + lung", "?"),
+    ],
+)
+def test_a_failure_is_no_metastasis_only_where_all_of_it_is_near(word, level):
+    assert guess_level(word, dictionary()["times"]["metastasis"]["levels"], {}) == level
+
+
+def test_patients_and_dates_are_no_names_of_columns():
+    patient = [["Comment", "Age", "Sex", ""], ["", "45", "M", "x"]]
+    assert _names(patient, 0) == (patient[0], 1)
+    dated = [["2020-01-01", "Report", "", ""], ["id", "Age", "Sex", "X"]]
+    assert _names(dated, 1) == (dated[1], 2)

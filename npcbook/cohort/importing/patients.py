@@ -47,10 +47,11 @@ def cohort_ids(out: Path, items: list[Item]) -> tuple[dict[str, str], list[str]]
 
 
 def _id_within(name: str, known: dict[str, str]) -> str | None:
-    """Return the one patient whose id stands as words of a longer name, such as a folder's."""
+    """Return the one patient whose id, of four signs or more, stands as words of a longer name."""
     words = re.findall(r"[0-9A-Za-z]+|[^\W_0-9A-Za-z]+", name)
     parts = {alike("".join(words[i:j])) for i, j in combinations(range(len(words) + 1), 2)}
-    found = {known[part] for part in parts if part in known}
+    # "2" in "T1_2" is a second scan.
+    found = {known[part] for part in parts if len(part) >= 4 and part in known}
     return found.pop() if len(found) == 1 else None
 
 

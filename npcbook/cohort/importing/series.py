@@ -32,7 +32,7 @@ HEADER = "PatientID"
 #: What is guessed of a series of one slice: to be ignored.
 FLAT = "localizer"
 #: What is put behind the name of a series after contrast that does not say so; and headers without an agent.
-AFTER, NONE = " (after contrast)", ("", "none", "no", "n", "无")
+AFTER, NONE = " (after contrast)", ("", "none", "no", "n", "n/a", "na", "0", "no contrast", "unknown", "无")
 
 
 # Each is itself alone, so that what was read of it can be kept.
@@ -158,7 +158,7 @@ def _after_contrast(series: list[Series]) -> set[str]:
     """Return the UIDs of T1 series after contrast that are called as those before it.
 
     Their headers name an agent, which those of others of the study do not; or none of the study is said to be
-    enhanced by header or name, and they repeat the name of one before them.
+    enhanced by header or name, and they repeat name and plane of one before them.
     """
     found, studies = set(), {}
     for one in series:
@@ -169,7 +169,12 @@ def _after_contrast(series: list[Series]) -> set[str]:
         agents = {one.uid: str(one.header.get("ContrastBolusAgent", "")).lower() for one in plain}
         after = {uid for uid, agent in agents.items() if agent not in NONE}
         if not after and "cet1w" not in called.values():
-            again = [one for one in plain if one.description == plain[0].description]
+            turns = [one.header.get("ImageOrientationPatient", ()) for one in plain]
+            again = [
+                one
+                for one, turn in zip(plain, turns, strict=True)
+                if one.description == plain[0].description and np.allclose(turn, turns[0], atol=0.1)
+            ]
             after = {one.uid for one in again if one.uid != again[0].uid}
         found |= after if len(after) < len(agents) else set()
     return found

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 import zipfile
 from dataclasses import dataclass
@@ -192,12 +193,17 @@ def _source(name: str, rows: list[list[str]], said: str, comma: bool) -> Source:
     return Source(name, table.map(whole, decimal=decimal).reset_index(drop=True), decimal, said)
 
 
+#: A cell of a line that names no columns: a number, a date, a time.
+VALUE = re.compile(r"[-+]?\d[\d.,:/ -]*")
+
+
 def _names(rows: list[list[str]], top: int) -> tuple[list[str], int]:
     """Return the column names and the row behind them; groups of columns may have names above theirs."""
     here, below = rows[top], [*rows, [""]][top + 1]
     upper, lower, end = rows[top - 1] if top else [], here, top + 1
+    upper, below = ([] if any(map(VALUE.fullmatch, line)) else line for line in (upper, below))
     # Under a cell that reaches over two lines the second is empty, and names stand below those of groups.
-    if "" in here and not below[0] and all(map(max, here, below)):
+    if "" in here and below and not below[0] and all(map(max, here, below)):
         upper, lower, end = here, below, top + 2
     elif sum(map(bool, upper)) < 2:
         return here, end
