@@ -60,7 +60,9 @@ class Kernels:
     def _begun(self) -> Kernel:
         """Return the kernel that is waiting, or a new one if there is none, or the system has stopped it."""
         ensure_event_loop(prefer_selector_loop=True)  # on Windows the one that papermill needs
-        if self.waiting is None or not run_sync(self.waiting.is_alive)():
+        if self.waiting is not None and not run_sync(self.waiting.is_alive)():
+            self.close()
+        if self.waiting is None:
             # The kernel ends with this process, however that ends.
             os.environ[PARENT] = str(os.getpid())
             self.waiting = Kernel(kernel_name="python3")
