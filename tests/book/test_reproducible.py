@@ -21,7 +21,7 @@ def tables(run_folder):
     return {str(path.relative_to(run_folder)): path.read_bytes() for path in paths}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.book
 def test_a_run_killed_twice_in_another_environment_ends_with_the_tables_of_one_that_was_not(
     request, tmp_path

@@ -400,7 +400,7 @@ def test_a_cohort_is_read_again_only_when_a_file_is_touched(tmp_path, monkeypatc
     (cohort / "sub-1").mkdir(parents=True)
     (cohort / "sub-1" / "image.nii.gz").write_bytes(b"voxels")
     monkeypatch.setattr(book, "check_cohort", lambda folder: read.append("check") or [])
-    prints = book.files_fingerprint
+    prints = book.store.files_fingerprint
     monkeypatch.setattr(
         book.store, "files_fingerprint", lambda *a, **o: read.append("print") or prints(*a, **o)
     )
