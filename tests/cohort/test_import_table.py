@@ -856,6 +856,16 @@ def test_a_failure_is_no_metastasis_only_where_all_of_it_is_near(word, level):
     assert guess_level(word, dictionary()["times"]["metastasis"]["levels"], {}) == level
 
 
+def test_the_date_of_any_failure_is_none_of_a_metastasis(hospital):
+    table = b"""\
+Chart #,Start of treatment,Distant metastasis,Date of first failure,Last known alive
+a,2010-01-05,no,,2014-01-05
+b,2010-01-05,yes,2011-01-05,2012-01-05
+"""
+    with pytest.raises(ValueError, match="metastasis: 'when' must name the column"):
+        hospital({"x.csv": table})
+
+
 def test_patients_and_dates_are_no_names_of_columns():
     patient = [["Comment", "Age", "Sex", ""], ["", "45", "M", "x"]]
     assert _names(patient, 0) == (patient[0], 1)

@@ -252,6 +252,10 @@ def _times(guess: _Guess) -> list[str]:
     return lines
 
 
+def _of_any(column: str) -> bool:
+    return bool(re.search(r"^(?!.*(dist|metas)).*(failure|recurrence)", column.casefold()))
+
+
 def _event(guess: _Guess, event: str, entry: dict, times: list[str], has_last: bool) -> list[str]:
     """Return the lines for an event: its time, and the words that say whether it happened."""
 
@@ -259,6 +263,8 @@ def _event(guess: _Guess, event: str, entry: dict, times: list[str], has_last: b
         return not guess.holds_dates(column) and not guess.holds_lengths(column)
 
     codes, lines = guess.find(entry["event"], holds_words), [f"    {event}:"]
+    # The date of any failure is that of a metastasis only where the kind of failure stands beside it.
+    times = [column for column in times if not _of_any(column) or any(map(_of_any, codes[:1]))]
     if not times and not codes:
         return []
     if times:
