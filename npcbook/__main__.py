@@ -678,7 +678,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     speak_utf8(arguments)
     given = parser().parse_args(arguments)
-    from npcbook.store import Interrupted, check_names, check_root, cluster
+    from npcbook.store import Interrupted, check_file_names, check_root, cluster
 
     def stop(number: int, frame: object) -> None:
         raise Interrupted
@@ -687,10 +687,10 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        values = [value if isinstance(value, list) else [value] for value in vars(given).values()]
-        if any("" in value for value in values):
+        values = [v for value in vars(given).values() for v in (value if type(value) is list else [value])]
+        if "" in values:
             raise ValueError("An argument is empty: give a name or a value, or leave the option out.")
-        check_names(text for value in [*values, [os.getcwd()]] for text in value if isinstance(text, str))
+        check_file_names([*(value for value in values if isinstance(value, str)), os.getcwd()])
         check_root(make=given.command in ("book", "simulate", "import"))
         with cluster(getattr(given, "cluster", None)):
             return given.act(given)

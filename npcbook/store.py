@@ -320,7 +320,7 @@ def read_outside_text(path: str | os.PathLike, limit: str) -> str:
     return text
 
 
-def check_names(names: Iterable[str | os.PathLike]) -> None:
+def check_file_names(names: Iterable[str | os.PathLike]) -> None:
     """Raise ValueError for a name whose bytes are not UTF-8: neither ITK nor a text file can take it."""
     for name in map(os.fspath, names):
         if re.search("[\ud800-\udfff]", name):

@@ -13,11 +13,11 @@ from npcbook.store import PARENT, project_path
 #: What a kernel runs before its first cell: the library's imports, which take most of a short chapter's time.
 LOADED = "from npcbook.book import in_short; del in_short"
 # The kernel talks to this process only; its notes on sockets are noise here, and so is a history.
-OPTIONS = (
-    "IPKernelApp.log_level=CRITICAL",
-    "HistoryManager.hist_file=:memory:",
-    f"IPKernelApp.exec_lines={LOADED}",
-)
+OPTIONS = [
+    "--IPKernelApp.log_level=CRITICAL",
+    "--HistoryManager.hist_file=:memory:",
+    f"--IPKernelApp.exec_lines={LOADED}",
+]
 
 
 class Kernel(AsyncKernelManager):
@@ -66,8 +66,7 @@ class Kernels:
             # The kernel ends with this process, however that ends.
             os.environ[PARENT] = str(os.getpid())
             self.waiting = Kernel(kernel_name="python3")
-            arguments = [f"--{option}" for option in OPTIONS]
-            run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=arguments)
+            run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=[*OPTIONS])
         return self.waiting
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from npcbook.imaging.volumes import check_place, itk_errors
-from npcbook.store import check_limit, check_names, spread
+from npcbook.store import check_file_names, check_limit, spread
 
 #: In what the slices of one image agree, beside their direction.
 SHARED = "Rows Columns ImageType EchoTime PixelSpacing PhotometricInterpretation BitsAllocated "
@@ -85,7 +85,7 @@ def find_series(files: Iterable[Path]) -> list[Series]:
         Files of other kinds, such as reports, are left out.
     """
     files = sorted(path for path in files if path.name.upper() != "DICOMDIR")
-    check_names(files)
+    check_file_names(files)
     alike = {_call(path) for path in files if is_dicom(path)}
     files = [path for path in files if _call(path) in alike]
     jobs, size = [(path,) for path in files], {"n_jobs": -1 if len(files) > 2000 else 1, "batch_size": 200}

@@ -17,6 +17,18 @@ from npcbook.cohort.importing.values import counted, dictionary, guess_level, le
 
 MOST_LEVELS = 60
 EVENTS = ("metastasis", "death")
+HEAD = """\
+# The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
+# patients who are left out needs none. What is impossible in the table is listed by the next run, and nothing
+# is repaired. Also understood:
+#   ids: letters (your own without signs) or new (P001, ...: best where the cohort is given away)
+#   columns: {value: NAME} is one value for all; {from: COLUMN, unit: days}; {from: COLUMN, above: LIMIT} is a
+#     class of numbers by a limit: a number, a column that holds it, or {hospital: number, ...}
+#   exclude: those with one of 'values: [...]', with none of 'except: [...]', or 'below:' or 'above:' a number
+#   times: last: a list is the latest of them; an event without 'event:' has happened where its date is there;
+#     a death without 'when:' was at the end of follow-up
+#   dates: {COLUMN: day-first or month-first}; also: {NAME: COLUMN} takes a column over as it is
+#   licence: and source: say in the cohort's description where the table is from"""
 
 
 def read_name(name: str) -> tuple[list[str], str]:
@@ -148,8 +160,7 @@ def guess_map(sources: list[Source], name: str) -> str:
     exclude, left = _exclude(guess)
     guess = _Guess(Joined(left, guess.joined.decimal, guess.joined.said), guess.used)
     columns = [line for c in COLUMNS if c.name not in OS + DMFS for line in _column(guess, c)]
-    head, said = dictionary()["heads"]["table"].rstrip(), f"  name: {as_yaml(name)}"
-    lines = [head, "table:", f"{said}  # as the pages call the cohort", "  files:", *files]
+    lines = [HEAD, "table:", f"  name: {as_yaml(name)}  # as the pages call the cohort", "  files:", *files]
     lines += [f"    # {said}" for said in guess.joined.said]
     lines += ["  ids: letters", "  eligibility: any  # or stage II: the others are left out, as in the paper"]
     lines += ["  exclude:  # the first that applies is the reason in the flow chart", *exclude]

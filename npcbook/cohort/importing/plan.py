@@ -34,7 +34,7 @@ def map_problems(section: dict, table: pd.DataFrame) -> list[str]:
     table : pandas.DataFrame
         The joined table.
     """
-    found = [*_unknown_keys(section, KEYS[""], "table"), *_shapes(section)]
+    found = [*unknown_keys(section, KEYS[""], "table"), *_shapes(section)]
     if not found:
         found += [*_column_problems(section), *_time_problems(section), *_rule_problems(section)]
         found += _missing_columns(section, table)
@@ -44,7 +44,8 @@ def map_problems(section: dict, table: pd.DataFrame) -> list[str]:
     return found
 
 
-def _unknown_keys(entry: dict, allowed: list[str], place: str) -> Iterator[str]:
+def unknown_keys(entry: dict, allowed: list[str], place: str) -> Iterator[str]:
+    """Yield a sentence for each key of a map's entry that is not allowed, with the nearest that is."""
     for key in entry:
         if key not in allowed:
             near = get_close_matches(key, allowed, 1)
@@ -77,10 +78,10 @@ def _entries(section: dict, key: str) -> list[tuple[str, object]]:
 
 def _column_problems(section: dict) -> Iterator[str]:
     names = [column.name for column in COLUMNS if column.name not in ("patient_id", *OS, *DMFS)]
-    yield from _unknown_keys(dict(_entries(section, "columns")), names, "columns")
+    yield from unknown_keys(dict(_entries(section, "columns")), names, "columns")
     for name, entry in _entries(section, "columns"):
         place = f"columns, {name}"
-        yield from _unknown_keys(entry, KEYS["columns"], place)
+        yield from unknown_keys(entry, KEYS["columns"], place)
         if ("from" in entry) == ("value" in entry):
             yield f"{place}: give either 'from: COLUMN' or 'value: TEXT'."
         if "above" in entry and "above" not in dictionary()["columns"].get(name, {}):
@@ -99,7 +100,7 @@ def _unit_problems(entry: dict, place: str) -> Iterator[str]:
 
 def _time_problems(section: dict) -> Iterator[str]:
     times = dict(_entries(section, "times"))
-    yield from _unknown_keys(times, KEYS["times"], "times")
+    yield from unknown_keys(times, KEYS["times"], "times")
     for column, order in _entries(section, "dates"):
         if order not in (*ORDERS, "?", ""):
             yield f"dates: {column} is {order!r}; it must be one of {', '.join(ORDERS)}."
@@ -109,7 +110,7 @@ def _time_problems(section: dict) -> Iterator[str]:
         entry = times.get(name)
         if not isinstance(entry, dict):
             continue
-        yield from _unknown_keys(entry, KEYS["last" if name == "last" else "event"], f"times, {name}")
+        yield from unknown_keys(entry, KEYS["last" if name == "last" else "event"], f"times, {name}")
         yield from _unit_problems(entry, f"times, {name}")
         if entry.get("when", "?" if name != "death" else "-") in ("?", ""):
             yield f"times, {name}: 'when' must name the column of its date or length, or take {name} out."
@@ -124,7 +125,7 @@ def _time_problems(section: dict) -> Iterator[str]:
 def _rule_problems(section: dict) -> Iterator[str]:
     for rule in section.get("exclude") or []:
         place = f"exclude, {rule.get('reason') or rule.get('column')}"
-        yield from _unknown_keys(rule, KEYS["exclude"], place)
+        yield from unknown_keys(rule, KEYS["exclude"], place)
         if not rule.get("reason") or not rule.get("column") or not set(rule) & set(KEYS["exclude"][2:]):
             yield f"{place}: give reason, column, and values, except, below or above."
         for key in {"values", "except"} & set(rule):

@@ -8,9 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from npcbook.cohort.importing.mapping import as_yaml
-from npcbook.cohort.importing.plan import _unknown_keys
+from npcbook.cohort.importing.plan import unknown_keys
 from npcbook.cohort.importing.series import FLAT, Item, guess_series, guess_structure
-from npcbook.cohort.importing.values import dictionary
 from npcbook.imaging.nifti import SIZES_MM
 from npcbook.words import SEQUENCES
 
@@ -23,6 +22,28 @@ WORDS = {
     "contours": (*SEQUENCES, ALL, IGNORE),
     "structures": (*LABELS, IGNORE),
 }
+TEXT = """\
+# Images: what the series, files and structures are that were found. Correct what stands behind a colon.
+images:
+  # Whose a file is: PatientID (of DICOM headers), or a pattern whose first group finds the id in its path.
+  patient: {patient}
+  # {words[series]}. Of several that a patient has for one sequence, that with contours of
+  # its own is taken, then the first of this list, then the earliest study and in it the last series.
+  series:
+{series}
+  # Sets of contours: {words[contours]}; all means all images of the same place.
+  contours:
+{contours}
+  # {words[structures]}.
+  structures:
+{structures}
+  # Sides of the patient that x, y and z run to; axes are turned and swapped, voxels stay as they are.
+  orientation: {orientation}
+  # With true, contours on other voxels than their image are resampled (nearest neighbour), and images to
+  # spacing: [z, y, x] in mm, if that is given (linearly).
+  resample: {resample}
+  spacing: {spacing}
+"""
 
 
 @dataclass(frozen=True)
@@ -104,9 +125,7 @@ def rules_text(rules: Rules, items: list[Item]) -> str:
     words = {name: ", ".join(allowed) for name, allowed in WORDS.items()}
     other = {"orientation": rules.orientation, "resample": str(rules.resample).lower()}
     spacing = as_yaml(list(rules.spacing)) if rules.spacing else ""
-    text = dictionary()["heads"]["images"].format(
-        words=words, patient=as_yaml(rules.patient), spacing=spacing, **other, **tables
-    )
+    text = TEXT.format(words=words, patient=as_yaml(rules.patient), spacing=spacing, **other, **tables)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
@@ -146,7 +165,7 @@ def read_rules(section: dict, items: list[Item], path: Path) -> Rules:
     problems = [
         f"{name} must hold lines 'name: word'" for name, t in tables.items() if not isinstance(t, dict)
     ]
-    problems += _unknown_keys(section, ["patient", *WORDS, "orientation", "resample", "spacing"], "images")
+    problems += unknown_keys(section, ["patient", *WORDS, "orientation", "resample", "spacing"], "images")
     if not problems:
         problems = [line for name in WORDS for line in _table_problems(name, tables[name], found[name])]
     turn, resample = section.get("orientation", ""), str(section.get("resample", "false")).lower()

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from npcbook.cohort.importing import contours
 from npcbook.cohort.importing.values import dictionary
 from npcbook.imaging.dicom import Series, find_series, read_series
-from npcbook.store import check_names, read_json
+from npcbook.store import check_file_names, read_json
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 SUFFIX = r"\.(?:nii|nii\.gz|nrrd|seg\.nrrd|mha|mhd)$"
@@ -105,7 +105,7 @@ def find_items(source: Path, patient: str = "") -> tuple[list[Item], str]:
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     files = [path for path in files if not any(x[0] == "." for x in path.relative_to(source).parts)]
     pictures = [path for path in files if path.name.lower().endswith(SUFFIXES)]
-    check_names(pictures)
+    check_file_names(pictures)
     series = find_series(set(files) - set(pictures))
     if not pictures and not series:
         said = f"{source} holds no DICOM series and no file that ends in {', '.join(SUFFIXES)}"
@@ -190,9 +190,8 @@ def _series_item(source: Path, series: Series, pattern: str, enhanced: set[str])
     if series.modality in ("RTSTRUCT", "SEG"):
         kind = kind if series.modality in kind.upper() else f"{series.modality} {kind}"
         try:
-            names = (contours.structure_names if series.modality == "RTSTRUCT" else contours.segment_names)(
-                path
-            ).values()
+            is_outlines = series.modality == "RTSTRUCT"
+            names = (contours.structure_names(path) if is_outlines else contours.segment_names(path)).values()
             uids, frame = contours.dicom_references(path)
         # A damaged file raises whatever its bytes happen to mean.
         except Exception as error:

@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from npcbook.cohort.importing.values import dictionary
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.imaging import Volume, read_volume
 from npcbook.store import atomic_path
@@ -16,6 +15,13 @@ from npcbook.words import DISPLAY_NAMES, MASK_COLOURS, SEQUENCES
 TILE = 220
 COLUMNS = [(sequence, label, name) for sequence in SEQUENCES for label, name in enumerate(MASK_COLOURS, 1)]
 PLACE = Path("derivatives") / "contact_sheet"
+TOP = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Contact sheet</title>
+<style>body{font:14px sans-serif;margin:1em}img{max-width:100%;display:block}
+section{border-top:1px solid #999}input[type=text]{width:60%}@media print{section{break-inside:avoid}}</style>
+<h1>Contact sheet</h1><p>For each sequence: the slice where the tumour is largest, and that where the nodes
+are. Orange, tumour; blue, nodes; an image without contours shows its middle slice. Tick what you have seen to
+be right, note what is not, and print the page to keep it.</p>
+"""
 END = "<p>Seen by: ____________________ Date: ____________</p></html>\n"
 
 
@@ -35,7 +41,7 @@ def write_page(folder: Path, records: list[dict]) -> Path:
     records : list of dict
         One an image: ``patient_id``, ``sequence``, ``series``, ``structures``, ``done``, ``problem``.
     """
-    parts = [dictionary()["heads"]["sheet"]]
+    parts = [TOP]
     for patient in sorted({record["patient_id"] for record in records}):
         mine = [record for record in records if record["patient_id"] == patient]
         said = "<br>".join(html.escape(_line(record)) for record in mine)
