@@ -25,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from training_throughput import matrix_rate, operations
+from torch.utils.flop_counter import FlopCounterMode
 
 from npcbook.imaging import (
     NetworkSettings,
     PrognosisSettings,
     TrainingSettings,
+    UNet3d,
     load_network,
     train_on_metastasis,
     train_segmentation,
@@ -50,6 +51,27 @@ def draw_patients(n: int, grid: tuple[int, int, int]) -> tuple[np.ndarray, np.nd
         label[away < 0.35], label[away < 0.15] = 1, 2
         image += label
     return images, labels
+
+
+def operations(settings: NetworkSettings) -> int:
+    """Return the floating-point operations of training on one volume, forward and backward."""
+    with (counter := FlopCounterMode(display=False)):
+        UNet3d(settings)(torch.randn(1, 1, *settings.grid)).mean().backward()
+    return counter.get_total_flops()
+
+
+def matrix_rate(device: str, *, size: int, repeats: int = 20) -> float:
+    """Return the operations per second (CPU time, on a CPU) of a large product in training's precision."""
+    a = torch.randn(size, size, device=device, dtype=torch.float32 if device == "cpu" else torch.bfloat16)
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    for number in range(repeats + 3):
+        if number == 3:  # the first ones warm up
+            wait()
+            start = clock()
+        a @ a
+    wait()
+    return 2 * size**3 * repeats / (clock() - start)
 
 
 def agreement(images, labels, network: NetworkSettings, options: TrainingSettings, folder: Path) -> dict:

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 import torch
+from gpu import matrix_rate, operations
 from lightning_fabric import Fabric
-from torch.utils.flop_counter import FlopCounterMode
 
 from npcbook.imaging.grids import fit_grid, plane_field
 from npcbook.imaging.network import NetworkSettings, UNet3d
@@ -100,28 +100,6 @@ def measure(settings: NetworkSettings, options: TrainingSettings, n: int, rounds
                 seconds, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
                 rows.append({"way": name, "rate": n / seconds, "cpu_ms": 1e3 * cpu / n})
     return pd.DataFrame(rows[len(ways) :])  # the first round warms up
-
-
-def operations(settings: NetworkSettings) -> int:
-    """Return the floating-point operations of training on one volume, forward and backward."""
-    network, _ = new_network(settings)
-    with (counter := FlopCounterMode(display=False)):
-        network(torch.randn(1, 1, *settings.grid)).mean().backward()
-    return counter.get_total_flops()
-
-
-def matrix_rate(device: str, *, size: int, repeats: int = 20) -> float:
-    """Return the operations per second (CPU time, on a CPU) of a large product in training's precision."""
-    a = torch.randn(size, size, device=device, dtype=torch.float32 if device == "cpu" else torch.bfloat16)
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    for number in range(repeats + 3):
-        if number == 3:  # the first ones warm up
-            wait()
-            start = clock()
-        a @ a
-    wait()
-    return 2 * size**3 * repeats / (clock() - start)
 
 
 def main() -> None:

@@ -164,7 +164,7 @@ def as_number(value: object) -> object:
     return number if unquoted else value
 
 
-def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, force: bool = False) -> Path:
+def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, **asked: bool) -> Path:
     """Write the synthetic cohort that a profile asks for, unless it is there, and return its folder."""
     from npcbook.book.run import SIMULATION_SETTINGS
     from npcbook.synthetic.patients import DEFAULT_SEED
@@ -185,7 +185,7 @@ def write_synthetic(profile: str, scenario: str, *, seed: int | None = None, for
         seed=DEFAULT_SEED if seed is None else seed,
         patients=settings["patients"],
         grid=tuple(settings["grid"]),
-        force=force,
+        **asked,
     )
 
 
@@ -306,11 +306,11 @@ def say(line: str) -> None:
 
 def find_cohort(arguments: argparse.Namespace) -> Path:
     """Return the folder of the cohort to run on, writing the synthetic one if none is named."""
-    if arguments.cohort or arguments.dry_run:
-        name = arguments.cohort or synthetic_name("paper", arguments.profile, None)
-        return existing_folder(name, "data/cohorts")
-    say("synthetic cohort ...")
-    return write_synthetic(arguments.profile, "paper")
+    if arguments.cohort:
+        return existing_folder(arguments.cohort, "data/cohorts")
+    if not arguments.dry_run:
+        say("synthetic cohort ...")
+    return write_synthetic(arguments.profile, "paper", dry=arguments.dry_run)
 
 
 def check_once(cohort_folder: Path, run_folder: Path) -> bool:

@@ -370,8 +370,12 @@ class StrictYaml(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor):  # noqa: D102
         node = super().compose_mapping_node(anchor)
-        names = Counter(str(key.value) for key, _ in node.value)
-        for key in (key for key, _ in node.value if names[str(key.value)] > 1):
+        # As they will be, not as they are written: 1 and 1.0 are one name, and so are yes and true.
+        keys = [
+            (key, self.construct_object(key)) for key, _ in node.value if isinstance(key, yaml.ScalarNode)
+        ]
+        names = Counter(name for _, name in keys)
+        for key in (key for key, name in keys if names[name] > 1):
             raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
         return node
 
@@ -774,7 +778,7 @@ def check_kept(path: str | os.PathLike) -> dict[str, str]:
     """
     path = Path(path)
     stored, found = read_record(_stamp(path)).get("files"), _contents(path)
-    if stored is None:
+    if not isinstance(stored, dict):
         return {_stamp(path).name: "damaged" if _stamp(path).exists() else "missing"}
     said = {name: "ok" if found.get(name) == digest else "damaged" for name, digest in stored.items()}
     said |= dict.fromkeys(stored.keys() - found.keys(), "missing")

@@ -30,6 +30,7 @@ def write_profile(path: Path, patients: int) -> None:
     """Write the paper's profile with fewer patients and one epoch."""
     profile = yaml.safe_load((ROOT / "notebooks/profiles/paper.yml").read_text("utf-8"))
     profile |= {"patients": patients, "epochs": 1, "resamples": 4, "n_bootstraps": 20, "permutations": 200}
+    profile |= {name: min(patients, profile[name]) for name in ("stability_patients", "probed_patients")}
     profile["outcome_training"] |= {"epochs": 1}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(profile), "utf-8")

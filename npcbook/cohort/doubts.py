@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import binary_fill_holes
 
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path
-from npcbook.imaging import Volume, read_geometry, read_volume, without_extremes
+from npcbook.imaging import Volume, head_mask, read_geometry, read_volume, without_extremes
 from npcbook.store import LIMITS, project_path
 from npcbook.words import SEQUENCES
 
@@ -44,7 +45,7 @@ def find_doubts(folder: str | os.PathLike, *, images: bool = True) -> list[Probl
     list of Problem
         Tables to import, times in years, folders that belong to no patient, images of other names, fields of
         another size, copies, stray voxels, labels that look exchanged, images of few grey levels, contours of
-        few voxels. What cannot be read is left to `check_cohort`.
+        few voxels or outside the head. What cannot be read is left to `check_cohort`.
     """
     folder = project_path(folder)
     found = list(_tables_to_import(folder))
@@ -201,9 +202,19 @@ def _contour_doubts(volume: Volume) -> Iterator[tuple[str, str]]:
     if levels < FEWEST_LEVELS < len(inside) / 4:  # fewer voxels may well be alike
         said = f"has {levels} grey level(s) within the contours: is it a mask, or an export of few bits?"
         yield "image", said
+    if (share := _within_head(volume)) < 0.5:
+        yield "mask", f"lies outside the head, with {1 - share:.0%} of its voxels: do contours fit the image?"
     if _looks_exchanged(volume):
         said = "label 1 (tumour) lies further from the middle than label 2 (node): are they exchanged?"
         yield "mask", said
+
+
+def _within_head(volume: Volume) -> float:
+    """Return the share of what is contoured that lies within the outline of the head, slice by slice."""
+    if not volume.mask.any() or np.ptp(volume.image) == 0:
+        return 1.0
+    head = np.array([binary_fill_holes(section) for section in head_mask(without_extremes(volume).image)])
+    return float(head[volume.mask > 0].mean())
 
 
 def _looks_exchanged(volume: Volume) -> bool:

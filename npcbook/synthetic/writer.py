@@ -32,6 +32,7 @@ def write_cohort(
     seed: int = DEFAULT_SEED,
     workers: int = -1,
     force: bool = False,
+    dry: bool = False,
 ) -> Path:
     """Write a synthetic cohort in the layout of a user's own: table, images, contours, and the truth.
 
@@ -55,6 +56,8 @@ def write_cohort(
         Processes; one per core if not given. The files do not depend on it.
     force : bool
         Write everything again even if nothing has changed.
+    dry : bool
+        Write nothing.
 
     Returns
     -------
@@ -67,6 +70,8 @@ def write_cohort(
         If the scenario is unknown, or there are fewer than 30 patients.
     FileExistsError
         If the folder holds anything but a cohort that bears npcbook's mark; nothing is touched then.
+    FileNotFoundError
+        If the cohort would have to be written, and `dry` forbids it.
 
     Notes
     -----
@@ -82,6 +87,9 @@ def write_cohort(
     with store.locked(folder, reading=True):
         if not force and _is_there(folder, generator["fingerprint"], patients):
             return folder
+    if dry:
+        said = "is not there as it would be written today: run without --dry-run, or simulate one first"
+        raise FileNotFoundError(f"The synthetic cohort {folder.name} {said}.")
     with store.locked(folder):
         # Another process may have written it meanwhile.
         if force or not _is_there(folder, generator["fingerprint"], patients):

@@ -115,6 +115,19 @@ def test_exchanged_labels_are_told(folder):
     assert len(in_short(find_doubts(folder))) <= 3
 
 
+@pytest.mark.parametrize("move", [0, 1])
+def test_contours_beside_the_head_are_told(folder, move):
+    def into_the_corner(labels):
+        moved = np.zeros_like(labels)
+        moved[:, :4, :4] = 1
+        return moved if move else labels
+
+    # Voxels of some patients are looked at, those of the first always.
+    alter_image(mask_path(folder, ids(folder)[0], "t1w"), into_the_corner)
+    found = [line for line in messages(folder) if "lies outside the head, with 100%" in line]
+    assert len(found) == move
+
+
 def test_a_copy_of_another_sequence_or_patient_is_told(folder):
     first, second = ids(folder)[:2]
     shutil.copy(image_path(folder, first, "t1w"), image_path(folder, first, "cet1w"))

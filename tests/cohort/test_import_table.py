@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -20,7 +21,7 @@ from npcbook.cohort.importing.guess import read_name, same_words
 from npcbook.cohort.importing.keys import alike, key_path, read_key, safe_ids, write_key
 from npcbook.cohort.importing.mapping import read_section, replace_section, write_section
 from npcbook.cohort.importing.record import import_table
-from npcbook.cohort.importing.tables import _names
+from npcbook.cohort.importing.tables import _names, read_tables
 from npcbook.cohort.importing.values import dictionary, guess_level, legend, read_numbers
 
 TODAY = pd.Timestamp(2024, 6, 30)
@@ -484,6 +485,31 @@ def sheet_of(rows, merged=()):
     return file.getvalue()
 
 
+def test_a_formula_without_its_result_is_refused(hospital):
+    rows = [["ID", "Months", "Metastasis"], *([f"p{n}", f"=10+{n}", "no"] for n in range(4))]
+    with pytest.raises(
+        ValueError, match=r"Cell B2 of x\.xlsx holds a formula whose result the file does not"
+    ):
+        hospital({"x.xlsx": sheet_of(rows)})
+
+
+def test_a_formula_whose_result_is_stored_or_an_empty_text_is_read(tmp_path):
+    path, rows = tmp_path / "x.xlsx", [["ID", "A", "B"], ["p1", 1, 2], ["p2", 1, 2]]
+    path.write_bytes(sheet_of(rows))
+    kept = {b'<c r="B2" t="n"><v>1</v></c>': b'<c r="B2"><f>0+1</f><v>1</v></c>'}
+    kept |= {b'<c r="C2" t="n"><v>2</v></c>': b'<c r="C2" t="str"><f>IF(0,1,"")</f><v></v></c>'}
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in parts.items():
+            for before, after in kept.items() if "worksheets" in name else ():
+                assert before in data
+                data = data.replace(before, after)
+            new.writestr(name, data)
+    (source,) = read_tables([path])
+    assert source.table.to_numpy().tolist() == [["p1", "1", ""], ["p2", "1", "2"]]
+
+
 GROUPS = [
     ["Record No.", "Baseline", None, "LDH", None, "Distant metastasis", None, "Death", None, "Last visit"],
     [None, "Sex", "RT start", "Value", "Limit", "Yes/No", "Date", "Yes/No", "Date", None],
@@ -794,6 +820,7 @@ def mapped(tmp_path, monkeypatch):
         ("name: ours", "dates: {Start: YMD}", "must be one of day-first, month-first"),
         ("name: ours", "also: {patient_id: Hospital}", "a column of the cohort's own"),
         ("name: ours", "name: a\n  name: b", "is not valid YAML \\('name' stands twice\\)"),
+        ("above: '203'", "above: {1: 2, 1.0: 3}", "is not valid YAML \\('1(.0)?' stands twice\\)"),
         ("name: ours", "name: &a [x, x]\n  source: [*a, *a]", "a reference \\(\\*\\) stands here"),
     ],
 )

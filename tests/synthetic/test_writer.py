@@ -69,6 +69,9 @@ def test_an_unchanged_cohort_is_left_alone_and_a_changed_one_is_written_again(wr
     stamp = image.stat().st_mtime_ns
     write_cohort(folder, patients=36, grid=GRID, workers=1)
     assert image.stat().st_mtime_ns == stamp
+    with pytest.raises(FileNotFoundError, match="not there as it would be written today"):
+        write_cohort(folder, patients=36, grid=(6, 26, 26), workers=1, dry=True)
+    write_cohort(folder, patients=36, grid=GRID, workers=1, dry=True)
     write_cohort(folder, patients=36, grid=(6, 26, 26), workers=1)
     assert check_cohort(folder) == []
     assert read_cohort(folder).read_volume("C1P0001", "t1w").image.shape == (6, 26, 26)

@@ -125,12 +125,25 @@ def _separator(text: str) -> str:
     return max("\t;,|", key=fits)
 
 
+#: A cell with a formula and nothing beside it; a result that is an empty text has a type.
+NOT_COMPUTED = re.compile(
+    rb'<c r="(\w+)"(?![^>]*\bt="str")[^>]*>\s*<f\b[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
+)
+
+
 def _read_workbook(path: Path) -> list[Source]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
-        # A tenth or so of what a sheet unpacks to is text.
-        check_limit("bytes of a table", unpacked // 8, path)
+            # A tenth or so of what a sheet unpacks to is text.
+            check_limit("bytes of a table", unpacked // 8, path)
+            sheets = [part for part in archive.namelist() if part.startswith("xl/worksheets/")]
+            blank = next(
+                (cell for part in sheets for cell in NOT_COMPUTED.finditer(archive.read(part))), None
+            )
+        if blank:
+            said = f"Cell {blank[1].decode()} of {path.name} holds a formula whose result the file does not"
+            raise ValueError(f"{said}: open it in a spreadsheet program, save it there, and give it again.")
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets}
