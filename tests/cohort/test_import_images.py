@@ -407,6 +407,24 @@ def test_bids_comes_back(patients, out, tmp_path):
     check(out, patients)
 
 
+def test_what_dcm2niix_notes_beside_an_image_is_used(patients, out, tmp_path):
+    names = {"t1w": "AX T1 FSE", "t2w": "AX T2 FSE", "cet1w": "AX T1 FSE +C"}
+    note = {"Manufacturer": "Philips", "ManufacturersModelName": "Ingenia", "MagneticFieldStrength": 3}
+    for patient in patients:
+        folder = tmp_path / "nifti" / patient.id
+        folder.mkdir(parents=True)
+        order = list(names.items())[:: -1 if patient is patients[1] else 1]  # as they were scanned
+        for number, (sequence, said) in enumerate(order):
+            sitk.WriteImage(patient.images[sequence], str(folder / f"scan_{number}.nii.gz"))
+            (folder / f"scan_{number}.json").write_text(json.dumps(note | {"SeriesDescription": said}))
+    (tmp_path / "nifti" / patients[2].id / "scan_1.json").write_text("[no object")
+    take(tmp_path / "nifti", out, [("'*/scan_1.nii.gz': ignore", "'*/scan_1.nii.gz': t2w")])
+    table = pd.read_csv(out / "participants.tsv", sep="\t", dtype=str)
+    assert table["scanner"].tolist() == ["Philips Ingenia"] * 3
+    assert table["field_t"].tolist() == ["3"] * 3
+    check(out, patients, without=SEQUENCES)
+
+
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_plain_files_that_run_other_ways_come_back(patients, out, tmp_path, suffix):
     source = tmp_path / "export"

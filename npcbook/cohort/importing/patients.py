@@ -70,17 +70,20 @@ def header_facts(items: list[Item], ids: dict[str, str], rules: Rules) -> dict[s
     facts = {safe: {} for safe in ids.values()}
     for item in items:
         used = not item.is_contours and rules.series[item.kind] != IGNORE and item.patient in ids
-        if used and item.series is not None:
+        if used:
             mine = facts[ids[item.patient]]
-            for name, value in zip(FACTS, _facts(item.series.header), strict=True):
+            for name, value in zip(FACTS, _facts(item.header), strict=True):
                 if value:
                     mine.setdefault(name, value)
     return facts
 
 
 def _facts(header: dict) -> tuple[str, str, str, str]:
-    field = float(header.get("MagneticFieldStrength") or 0)
-    words = f"{header.get('Manufacturer', '')} {header.get('ManufacturerModelName', '')}".split()
+    field = pd.to_numeric(str(header.get("MagneticFieldStrength", "")), errors="coerce")
+    field = field if field > 0 else 0.0
+    # BIDS calls the model by another name than DICOM does.
+    names = ("Manufacturer", "ManufacturerModelName", "ManufacturersModelName")
+    words = " ".join(str(header.get(name, "")) for name in names).split()
     sex = {"M": "male", "F": "female"}.get(str(header.get("PatientSex", "")).upper(), "")
     tesla = field / 10000 if field > 100 else field  # some write gauss
     return " ".join(dict.fromkeys(words)), f"{tesla:g}" if field else "", sex, _age(header)

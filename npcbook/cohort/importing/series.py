@@ -46,7 +46,7 @@ class Item:
         The hospital's id.
     kind : str
         What ``map.yml`` lists it by: the description of a DICOM series, or the path of a file with ``*`` for
-        the patient.
+        the patient (and its description, where the path tells no sequence).
     path : path
         Its file; of a series, the first.
     series : Series or None
@@ -55,6 +55,8 @@ class Item:
         Of contours: the name in ``map.yml`` and that in the file; empty for an image.
     hint : str
         Words to guess from.
+    header : dict
+        What a DICOM header, or a JSON file of the image's name beside it, says of scanner and patient.
     frame : str
         Frame of reference; for contours, that of the image they were drawn on; "" where it is not told.
     drawn_on : frozenset of str
@@ -69,6 +71,7 @@ class Item:
     series: Series | None = None
     structures: dict[str, str] = field(default_factory=dict)
     hint: str = ""
+    header: dict = field(default_factory=dict)
     frame: str = ""
     drawn_on: frozenset[str] = frozenset()
     problem: str = ""
@@ -198,7 +201,7 @@ def _series_item(source: Path, series: Series, pattern: str, enhanced: set[str])
             problem = f"cannot be read: {' '.join(str(error).split())}"
     structures = {name: name for name in names}
     hint = FLAT if _is_flat(series) else kind
-    return Item(patient, kind, path, series, structures, hint, frame, uids, problem)
+    return Item(patient, kind, path, series, structures, hint, series.header, frame, uids, problem)
 
 
 def _is_flat(series: Series) -> bool:
@@ -211,8 +214,12 @@ def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
     items = []
     for path in paths:
         patient, kind = split_path(path.relative_to(source).as_posix(), pattern)
+        header = _sidecar(path)
         channel = re.search(r"_(\d{4})" + SUFFIX, kind) if "images" in kind else None
         hint = f"{kind} {channels.get(channel.group(1), '') if channel else ''}".strip()
+        if not guess_series(hint) and (said := header.get("SeriesDescription")):
+            # Numbered files of two patients need not be of one series.
+            kind = hint = f"{kind} ({said})"
         structures, problem = {}, ""
         if not channel and (_is_called_mask(kind) or not guess_series(hint)):
             try:
@@ -221,8 +228,16 @@ def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
                 structures = {name if named else labels.get(name, f"{kind} = {name}"): name for name in found}
             except ValueError as error:
                 problem = str(error) if _is_called_mask(kind) else ""
-        items.append(Item(patient, kind, path, None, structures, hint, problem=problem))
+        items.append(Item(patient, kind, path, None, structures, hint, header, problem=problem))
     return items
+
+
+def _sidecar(path: Path) -> dict:
+    """Return what the JSON file beside an image says, as BIDS has it and dcm2niix writes it."""
+    try:
+        return read_json(path.with_name(re.sub(SUFFIX, ".json", path.name, flags=re.IGNORECASE)))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _is_called_mask(kind: str) -> bool:
