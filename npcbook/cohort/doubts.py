@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import SimpleITK as sitk
 from scipy.ndimage import binary_fill_holes
 
 from npcbook.cohort.reading import image_path, mask_path
 from npcbook.cohort.table import PATIENT_ID, Problem, _read_text, _row, _table_path
-from npcbook.imaging import Volume, head_mask, read_geometry, read_volume, without_extremes
+from npcbook.imaging import Volume, read_geometry, read_volume, without_extremes
 from npcbook.store import LIMITS, project_path
 from npcbook.words import SEQUENCES
 
@@ -213,7 +214,10 @@ def _within_head(volume: Volume) -> float:
     """Return the share of what is contoured that lies within the outline of the head, slice by slice."""
     if not volume.mask.any() or np.ptp(volume.image) == 0:
         return 1.0
-    head = np.array([binary_fill_holes(section) for section in head_mask(without_extremes(volume).image)])
+    # Otsu's threshold may part fat from muscle where the coil is near; the triangle's parts air from both.
+    picture = sitk.GetImageFromArray(without_extremes(volume).image)
+    signal = sitk.GetArrayFromImage(sitk.TriangleThreshold(picture, 0, 1))
+    head = np.array([binary_fill_holes(section) for section in signal])
     return float(head[volume.mask > 0].mean())
 
 

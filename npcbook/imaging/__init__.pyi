@@ -6,7 +6,7 @@ from .attribution import (
     score_function as score_function,
     share_within as share_within,
 )
-from .bias import bias_field as bias_field, head_mask as head_mask
+from .bias import bias_field as bias_field
 from .features import (
     extract_features as extract_features,
     features_table as features_table,
