@@ -288,13 +288,13 @@ def _pairs(time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.nda
 
 def _few_pairs(rank: np.ndarray, used: np.ndarray, risk: np.ndarray, weight: np.ndarray) -> _Pairs:
     """Do the same by looking at each pair of an event and a patient."""
-    outlived, weight = rank > rank[used, None], weight[used]
-    above, below = (outlived & compare(risk[used, None], risk) for compare in (np.greater, np.less))
+    outlived, weight = (rank > rank[used, None]).astype(float), weight[used]
+    signs = np.sign(risk[used, None] - risk) * outlived
     sums = []
-    for pairs in (above.astype(float) - below, outlived.astype(float)):
+    for pairs in (signs, outlived):
         sums.append(weight @ pairs)
         sums[-1][used] += weight * pairs.sum(axis=1)
-    tied = 2 * float(weight @ (outlived.sum(axis=1) - above.sum(axis=1) - below.sum(axis=1)))
+    tied = 2 * float(weight @ (outlived.sum(axis=1) - np.count_nonzero(signs, axis=1)))
     return _Pairs(*sums, tied, int(outlived.sum()))
 
 
@@ -314,10 +314,11 @@ def _sum_of_sign_products(time, event, risk_a, risk_b) -> int:
     patients, so their sum is the Kendall sum of both together less that of either alone.
     """
     rank = _time_rank(time, event)
-    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
     if event.sum() * len(event) <= FEW_PAIRS:
-        signs = (np.sign(level[event, None] - level) for level in (level_a, level_b))
-        return int(np.sum(next(signs) * next(signs), where=rank > rank[event, None]))
+        one, other = (np.sign(risk[event, None] - risk) for risk in (risk_a, risk_b))
+        one *= rank > rank[event, None]
+        return int(np.vdot(one, other))
+    level_a, level_b = (np.unique(risk, return_inverse=True)[1] for risk in (risk_a, risk_b))
     total = 0
     for digit in range(int(rank.max()).bit_length()):
         group = rank >> (digit + 1)
