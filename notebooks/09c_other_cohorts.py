@@ -213,7 +213,7 @@ if n["null"]:
         5,
         f"Where nothing is planted ({several['null']}) the same C-index out of fold in training is "
         f"{format_number(mean_of('null', DL, 'recommended', 'training'))} ([results](#other-cohorts)), where "
-        f"no skill looks like {format_number(mean[OUT])} ([why](#other-cohorts-nothing)).",
+        f"no skill at all comes out at {format_number(mean[OUT])} ([why](#other-cohorts-nothing)).",
     )
 
 # %% [markdown]

@@ -534,16 +534,24 @@ def test_names_in_two_lines_with_cells_that_reach_over_several_are_put_together(
     if form == "text":
         name = "x.csv"
     text = "\n".join(",".join("" if cell is None else str(cell) for cell in row) for row in rows).encode()
-    above = 'above: "?"}  # 2 numbers, 200 to 300; the limit?'
-    out, status, lines = hospital(
-        {name: text if form == "text" else sheet_of(rows, merged)}, [(above, "above: 250}")]
-    )
+    out, status, lines = hospital({name: text if form == "text" else sheet_of(rows, merged)})
     assert status == 0, lines
+    # Which column holds the limits is told by its name.
+    assert re.search(
+        r"above: .*Limit.*}  # 2 numbers, 200 to 300; the limit\?", (out / "map.yml").read_text(), re.I
+    )
     assert participants(out) == [
         "patient_id|center|cohort|sex|ldh|dmfs_months|dm_event|os_months|os_event|ldh_u_l|exclusion",
         "r1|1|training|male|abnormal|11.992|1|23.984|1|300|",
         "r2|1|training|female|normal|48|0|48|0|200|",
     ]
+
+
+def test_a_column_of_0_and_1_is_not_taken_for_limits(hospital):
+    table = "id,LDH (U/L),LDH > ULN flag,LDH lower limit,DM,DMFS months\na,300,1,120,1,10\nb,200,0,120,0,40\n"
+    out, status, _ = hospital({"x.csv": table.encode()}, [('above: "?"', "above: 250")])
+    assert status == 0
+    assert [line.split("|")[3] for line in participants(out)] == ["ldh", "abnormal", "normal"]
 
 
 REDCAP = b"""\

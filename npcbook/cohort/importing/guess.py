@@ -16,6 +16,8 @@ from npcbook.cohort.importing.tables import BELOW, Source, plain
 from npcbook.cohort.importing.values import counted, dictionary, guess_level, legend, read_numbers, time_unit
 
 MOST_LEVELS = 60
+#: In the name of a column that holds upper limits of normal, one a patient or hospital.
+LIMIT = r"(?<![a-z>])uln(?![a-z])|upper|(?<!lower )limit|上限"
 EVENTS = ("metastasis", "death")
 HEAD = """\
 # The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
@@ -192,7 +194,7 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         words = text[guess.numbers(found[0]).isna() & (text != "")].unique()
         levels = {word: guess_level(word, entry["levels"], {}) for word in words}
         words = f", levels: {as_yaml(levels)}" if levels else ""
-        return [f'{start}, above: "?"{words}}}  {said}; the limit?']
+        return [f"{start}, above: {_limits(guess, name[:3])}{words}}}  {said}; the limit?"]
     if not column.levels:
         codes, known = legend(found[0]), {}
         for value in filter(None, text.unique()):
@@ -202,6 +204,14 @@ def _column(guess: _Guess, column: Column) -> list[str]:
         return [f"{start}{', unit: days' if days and name == 'age' else ''}{explained}}}  {said}"]
     allowed = ", ".join(filter(None, entry["levels"]))
     return [f"    {name}:  # {allowed}{others}", *_levels(found[0], text, entry["levels"], "from")]
+
+
+def _limits(guess: _Guess, word: str) -> str:
+    """Return the column of upper limits whose name has a word, as the map has it; "?" if there is none."""
+    named = [c for c in guess.joined.table if re.search(word, c, re.I) and re.search(LIMIT, c, re.I)]
+    numbers = [c for c in named if c not in guess.used and guess.holds_numbers(c)]
+    # One of 0 and 1 says who is above it.
+    return next((as_yaml(c) for c in numbers if guess.numbers(c).min() > 1), '"?"')
 
 
 def _levels(column: str, text: pd.Series, patterns: dict[str, str], key: str) -> list[str]:
