@@ -399,8 +399,8 @@ chapter.takeaway(5, text)
 # ### Other seeds
 #
 # The recommended head deals patients into random folds, to read the stage and to choose its penalty. Fitted
-# again with other seeds, on the same features of the same patients (`benchmarks/studies/network_seeds.py`
-# trains the networks again as well):
+# again with other seeds, on the same features of the same patients (with a `seed` among the settings of
+# `training` in chapter 02 the networks are trained again as well):
 
 # %%
 again = []
