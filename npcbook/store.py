@@ -20,7 +20,7 @@ import time
 import traceback
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache, partial
@@ -359,6 +359,9 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict:
     return dict(pairs)
 
 
+PLAIN = ("bool", "float", "int", "null", "str", "timestamp")
+
+
 class StrictYaml(yaml.SafeLoader):
     """YAML in which a name stands once, and no reference stands for what may be more than memory holds."""
 
@@ -368,14 +371,23 @@ class StrictYaml(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=said, problem_mark=self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
+    def construct_object(self, node, deep=False):  # noqa: D102
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, KeyError) as error:  # 2020-13-45 is no date
+            said = f"{node.value!r} cannot be read"
+            raise yaml.MarkedYAMLError(problem=said, problem_mark=node.start_mark) from error
+
+    def _as_read(self, key: yaml.Node) -> Hashable:
+        plain = isinstance(key, yaml.ScalarNode) and key.tag.rpartition(":")[2] in PLAIN
+        return self.construct_object(key) if plain else str(key.value)
+
     def compose_mapping_node(self, anchor):  # noqa: D102
         node = super().compose_mapping_node(anchor)
-        # As they will be, not as they are written: 1 and 1.0 are one name, and so are yes and true.
-        keys = [
-            (key, self.construct_object(key)) for key, _ in node.value if isinstance(key, yaml.ScalarNode)
-        ]
-        names = Counter(name for _, name in keys)
-        for key in (key for key, name in keys if names[name] > 1):
+        # Nor names that are read alike: 1 and 1.0 are one, and so are yes and true.
+        keys = [(key, str(key.value), self._as_read(key)) for key, _ in node.value]
+        names = Counter(name for _, written, read in keys for name in {written, read})
+        for key in (key for key, *forms in keys if max(map(names.get, forms)) > 1):
             raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
         return node
 

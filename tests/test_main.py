@@ -99,6 +99,10 @@ def test_a_parameter_that_cannot_be_read_is_refused_in_one_line(nothing_runs, ca
         ("patients: 60\ngrid: [8, 32\nepochs: 5\n", ("not valid YAML (line", "my.yml")),
         ("- patients\n- grid\n", ("NAME: VALUE", "my.yml")),
         ("patients: 60\npatients: 30\ngrid: [8, 32, 32]\n", ("'patients' stands twice", "my.yml")),
+        ("training: {yes: 1, true: 2}\n", ("'yes' stands twice", "line 1")),
+        ("training: {1: 2, 1.0: 3}\n", ("'1' stands twice", "line 1")),
+        ("training: {2020-13-45: 1}\n", ("'2020-13-45' cannot be read", "line 1")),
+        ("training: {!!seq a: 1}\n", ("found unhashable key", "line 1")),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, text, words):
@@ -254,7 +258,7 @@ def test_of_a_run_that_is_refused_or_only_tried_nothing_is_left(
 
 def test_a_dry_run_writes_no_synthetic_cohort(apart, capsys):
     assert main(["book", "--profile", "smoke", "--dry-run"]) == 2
-    assert "or simulate one" in capsys.readouterr().err
+    assert "is not there as it would be written today" in capsys.readouterr().err
     assert names(apart / "cohorts") == ["made"]
 
 

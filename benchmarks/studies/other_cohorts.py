@@ -1,6 +1,6 @@
 """Cohorts that nobody had looked at: the whole chain on other seeds, and on a cohort without any effect.
 
-    python benchmarks/studies/other_cohorts.py --seeds 201 202 203 204 205 --null 201 202 203
+    python benchmarks/studies/other_cohorts.py --seeds 201 202 203 204 205 --null 202 203 204 205
 
 Writes each cohort in full, images included, runs chapters 01 to 05 on it as they stand, and notes what comes
 out. Nothing is chosen here. A cohort takes about a quarter of an hour on two cores; one that is done is not

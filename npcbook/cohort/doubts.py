@@ -24,6 +24,8 @@ OTHER_FIELD = 1.4
 LOOKED_AT = 40
 #: Grey levels, and mm^3 of contours, of which any image and any drawn tumour have more.
 FEWEST_LEVELS, SMALLEST = 5, 50
+#: Share of the head's median signal that air stays below.
+BLACK = 0.25
 #: What images are called, and ends of files that hold none.
 NAMES = "'sub-<patient_id>/anat/sub-<patient_id>_T1w.nii.gz' (of T2 _T2w, with contrast _ce-gadolinium_T1w)"
 ASIDE = (".json", ".tsv", ".csv", ".txt", ".md", ".png", ".bval", ".bvec")
@@ -212,13 +214,16 @@ def _contour_doubts(volume: Volume) -> Iterator[tuple[str, str]]:
 
 def _within_head(volume: Volume) -> float:
     """Return the share of what is contoured that lies within the outline of the head, slice by slice."""
-    if not volume.mask.any() or np.ptp(volume.image) == 0:
+    drawn = (volume.mask > 0).any(axis=(1, 2))
+    image, mask = without_extremes(volume).image[drawn], volume.mask[drawn] > 0
+    if not drawn.any() or np.ptp(image) == 0:
         return 1.0
     # Otsu's threshold may part fat from muscle where the coil is near; the triangle's parts air from both.
-    picture = sitk.GetImageFromArray(without_extremes(volume).image)
-    signal = sitk.GetArrayFromImage(sitk.TriangleThreshold(picture, 0, 1))
+    signal = sitk.GetArrayFromImage(sitk.TriangleThreshold(sitk.GetImageFromArray(image), 0, 1))
     head = np.array([binary_fill_holes(section) for section in signal])
-    return float(head[volume.mask > 0].mean())
+    # An image that is cut within the head has no air: what is dark there is less bright, not black.
+    inside, within = (np.median(image[where]) - min(image.min(), 0) for where in (mask, head))
+    return float(head[mask].mean()) if inside < BLACK * within else 1.0
 
 
 def _looks_exchanged(volume: Volume) -> bool:

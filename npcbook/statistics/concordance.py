@@ -212,7 +212,8 @@ def compare_c(
         raise ValueError(f"time has {n} patients; comparing two indices takes at least 4.")
     (c_a, c_b), ((var_a, covariance), (_, var_b)) = (x.tolist() for x in _kang(time, event, risk_a, risk_b))
     variance = var_a + var_b - 2 * covariance
-    if variance <= 1e-14 * (var_a + var_b):
+    # Of few pairs, the unbiased estimates of the two variances may themselves be negative.
+    if variance <= 1e-14 * (abs(var_a) + abs(var_b)):
         raise ValueError(
             "risk_a and risk_b give a difference in C without positive variance: they order the comparable "
             "pairs alike, or there are too few of these; compare scores that differ, on more events."

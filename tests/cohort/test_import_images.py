@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from npcbook.__main__ import main
 from npcbook.cohort.importing.contours import fill_contours, place_labels, rasterise
+from npcbook.cohort.importing.mapping import read_section
 from npcbook.cohort.importing.patients import _id_within
 from npcbook.cohort.importing.series import guess_patient, guess_series, guess_structure, split_path
 from npcbook.cohort.reading import image_path, mask_path
@@ -410,6 +411,7 @@ def test_bids_comes_back(patients, out, tmp_path):
 def test_what_dcm2niix_notes_beside_an_image_is_used(patients, out, tmp_path):
     names = {"t1w": "AX T1 FSE", "t2w": "AX T2 FSE", "cet1w": "AX T1 FSE +C"}
     note = {"Manufacturer": "Philips", "ManufacturersModelName": "Ingenia", "MagneticFieldStrength": 3}
+    note |= {"PatientBirthDate": None, "ImageType": ["ORIGINAL"], "StationName": float("inf")}
     for patient in patients:
         folder = tmp_path / "nifti" / patient.id
         folder.mkdir(parents=True)
@@ -423,6 +425,20 @@ def test_what_dcm2niix_notes_beside_an_image_is_used(patients, out, tmp_path):
     assert table["scanner"].tolist() == ["Philips Ingenia"] * 3
     assert table["field_t"].tolist() == ["3"] * 3
     check(out, patients, without=SEQUENCES)
+
+
+def test_a_note_tells_contrast_that_the_name_does_not_and_makes_no_image_of_a_mask(patients, out, tmp_path):
+    for patient in patients:
+        folder = tmp_path / "nifti" / patient.id
+        folder.mkdir(parents=True)
+        sitk.WriteImage(patient.images["cet1w"], str(folder / "t1_5.nii.gz"))
+        (folder / "t1_5.json").write_text(json.dumps({"SeriesDescription": "AX T1 FSE +C"}))
+        sitk.WriteImage(patient.masks["cet1w"], str(folder / "lesion.nii.gz"))
+        (folder / "lesion.json").write_text(json.dumps({"SeriesDescription": "AX T1 FSE +C"}))
+    assert main(["import", "images", str(tmp_path / "nifti"), "--out", str(out)]) == 0
+    rules = read_section(out / "map.yml", "images")
+    assert rules["series"] == {"*/t1_5.nii.gz (AX T1 FSE +C)": "cet1w"}
+    assert set(rules["structures"]) == {"*/lesion.nii.gz = 1", "*/lesion.nii.gz = 2"}
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])

@@ -488,26 +488,65 @@ def sheet_of(rows, merged=()):
 def test_a_formula_without_its_result_is_refused(hospital):
     rows = [["ID", "Months", "Metastasis"], *([f"p{n}", f"=10+{n}", "no"] for n in range(4))]
     with pytest.raises(
-        ValueError, match=r"Cell B2 of x\.xlsx holds a formula whose result the file does not"
+        ValueError, match=r"x\.xlsx holds a formula whose result is not stored \(cell B2 of sheet1\)"
     ):
         hospital({"x.xlsx": sheet_of(rows)})
 
 
-def test_a_formula_whose_result_is_stored_or_an_empty_text_is_read(tmp_path):
-    path, rows = tmp_path / "x.xlsx", [["ID", "A", "B"], ["p1", 1, 2], ["p2", 1, 2]]
-    path.write_bytes(sheet_of(rows))
-    kept = {b'<c r="B2" t="n"><v>1</v></c>': b'<c r="B2"><f>0+1</f><v>1</v></c>'}
-    kept |= {b'<c r="C2" t="n"><v>2</v></c>': b'<c r="C2" t="str"><f>IF(0,1,"")</f><v></v></c>'}
+COMPUTED = {b'fullCalcOnLoad="1"': b""}
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (b'<c r="B2"><f>0+1</f><v>1</v></c>', "1"),
+        (b'<c r="B2" t="str"><f>IF(0,1,"")</f><v></v></c>', ""),
+        (b'<c r="B2" t="str"><f>IF(0,1,"")</f><v/></c>', ""),
+        (b'<c r="B2" t="str"><f>10+1</f></c>', None),  # as R's openxlsx writes it
+        (b'<c s="1" r="B2"><f>10+1</f></c>', None),
+        (b'<c r="B2"><f t="shared" si="0"/></c>', None),
+        (b'<c r="B2"><f>10+1</f><v> </v></c>', None),
+    ],
+)
+def test_whether_a_formula_has_a_result_is_told_for_all_who_write_them(tmp_path, cell, said):
+    path = workbook_with(tmp_path, COMPUTED | {b'<c r="B2" t="n"><v>1</v></c>': cell})
+    if said is None:
+        with pytest.raises(ValueError, match="result is not stored"):
+            read_tables([path])
+        return
+    (source,) = read_tables([path])
+    assert source.table.to_numpy().tolist() == [["p1", said, "2"], ["p2", "1", "2"]]
+
+
+def test_a_result_of_0_that_nothing_has_computed_is_no_result(tmp_path):
+    # XlsxWriter leaves it to the next reader to compute everything.
+    cell = {b'<c r="B2" t="n"><v>1</v></c>': b'<c r="B2"><f>10+1</f><v>0</v></c>'}
+    with pytest.raises(ValueError, match="result is not stored"):
+        read_tables([workbook_with(tmp_path, cell)])
+
+
+def test_a_damaged_workbook_is_one_sentence(tmp_path):
+    path = workbook_with(tmp_path, {})
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("xl/worksheets/sheet1.xml").header_offset + 80
+    path.write_bytes((data := path.read_bytes())[:start] + b"\0" * 20 + data[start + 20 :])
+    with pytest.raises(ValueError, match="cannot be read as a workbook"):
+        read_tables([path])
+
+
+def workbook_with(folder, changes):
+    """Write two patients with two numbers each, and what is between them as another program has it."""
+    path = folder / "x.xlsx"
+    path.write_bytes(sheet_of([["ID", "A", "B"], ["p1", 1, 2], ["p2", 1, 2]]))
     with zipfile.ZipFile(path) as old:
         parts = {name: old.read(name) for name in old.namelist()}
-    with zipfile.ZipFile(path, "w") as new:
+    for before, after in changes.items():
+        assert sum(before in data for data in parts.values()) == 1
+        parts = {name: data.replace(before, after) for name, data in parts.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name, data in parts.items():
-            for before, after in kept.items() if "worksheets" in name else ():
-                assert before in data
-                data = data.replace(before, after)
             new.writestr(name, data)
-    (source,) = read_tables([path])
-    assert source.table.to_numpy().tolist() == [["p1", "1", ""], ["p2", "1", "2"]]
+    return path
 
 
 GROUPS = [
@@ -547,9 +586,23 @@ def test_names_in_two_lines_with_cells_that_reach_over_several_are_put_together(
     ]
 
 
-def test_a_column_of_0_and_1_is_not_taken_for_limits(hospital):
-    table = "id,LDH (U/L),LDH > ULN flag,LDH lower limit,DM,DMFS months\na,300,1,120,1,10\nb,200,0,120,0,40\n"
-    out, status, _ = hospital({"x.csv": table.encode()}, [('above: "?"', "above: 250")])
+@pytest.mark.parametrize(
+    ("name", "cells", "taken"),
+    [
+        ("LDH_upper_limit", (250, 240), True),
+        ("LDH ULN (U/L)", (250, 240), True),
+        ("LDH_lower_limit", (120, 110), False),
+        ("LDH limit (lower)", (120, 110), False),
+        ("LDH_ULN_ratio", (12, 14), False),
+        ("LDH/ULN", (12, 14), False),
+        ("LDH > ULN", (1, 0), False),
+        ("LDH limits", ("120-250", "110-240"), False),
+    ],
+)
+def test_only_a_column_of_upper_limits_is_taken_for_them(hospital, name, cells, taken):
+    table = f"id,LDH,{name},DM,DMFS months\na,300,{cells[0]},1,10\nb,200,{cells[1]},0,40\n"
+    question = [] if taken else [('above: "?"', "above: 250")]
+    out, status, _ = hospital({"x.csv": table.encode()}, question)
     assert status == 0
     assert [line.split("|")[3] for line in participants(out)] == ["ldh", "abnormal", "normal"]
 

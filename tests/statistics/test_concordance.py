@@ -223,3 +223,10 @@ def test_limits_for_few_events_are_on_the_log_odds_and_near_the_usual_ones_with_
     assert 0 < wide.low < few.c < wide.high < 1
     perfect = harrell_c([1, 2, 3], [1, 1, 1], [3, 2, 1]).for_few_events()
     assert np.isnan([perfect.low, perfect.high]).all()
+
+
+def test_scores_that_order_few_patients_alike_are_refused_whatever_the_sign_of_their_variance():
+    # Its unbiased estimate is negative for each of the two here, and 0 for their difference.
+    time, event, risk = [5, 7, 8, 1, 2, 7], [1, 0, 0, 1, 0, 0], np.array([3, 1, 1, 2, 2, 0])
+    with pytest.raises(ValueError, match="without positive variance"):
+        compare_c(time, event, risk, 2 * risk + 1)

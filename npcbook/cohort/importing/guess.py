@@ -16,8 +16,8 @@ from npcbook.cohort.importing.tables import BELOW, Source, plain
 from npcbook.cohort.importing.values import counted, dictionary, guess_level, legend, read_numbers, time_unit
 
 MOST_LEVELS = 60
-#: In the name of a column that holds upper limits of normal, one a patient or hospital.
-LIMIT = r"(?<![a-z>])uln(?![a-z])|upper|(?<!lower )limit|上限"
+#: In the name of a column of upper limits of normal, one a patient or hospital; and of what is none.
+LIMIT, NO_LIMIT = r"\buln\b|upper|limit|上限", r"low|inf[ée]r|unter|下限|ratio|fold|above|>|date|[/×x] ?uln"
 EVENTS = ("metastasis", "death")
 HEAD = """\
 # The table's words. "?" asks you: write the answer in its place, or nothing for "not known". A question about
@@ -207,11 +207,18 @@ def _column(guess: _Guess, column: Column) -> list[str]:
 
 
 def _limits(guess: _Guess, word: str) -> str:
-    """Return the column of upper limits whose name has a word, as the map has it; "?" if there is none."""
-    named = [c for c in guess.joined.table if re.search(word, c, re.I) and re.search(LIMIT, c, re.I)]
-    numbers = [c for c in named if c not in guess.used and guess.holds_numbers(c)]
-    # One of 0 and 1 says who is above it.
-    return next((as_yaml(c) for c in numbers if guess.numbers(c).min() > 1), '"?"')
+    """Return the one column of upper limits of what has that word, as the map has it; else a question."""
+    named = {column: column.casefold().replace("_", " ") for column in guess.joined.table}
+    named = [c for c, name in named.items() if re.search(word, name) and re.search(LIMIT, name)]
+    named = [
+        c for c in named if c not in guess.used and not re.search(NO_LIMIT, c.casefold().replace("_", " "))
+    ]
+    # Neither ranges nor dates nor times above a limit.
+    found = [
+        c for c in named if guess.told(c).str.fullmatch(r"\d{2,4}([.,]\d+)?").all() and len(guess.told(c))
+    ]
+    guess.used.extend(found if len(found) == 1 else [])
+    return as_yaml(found[0]) if len(found) == 1 else '"?"'
 
 
 def _levels(column: str, text: pd.Series, patterns: dict[str, str], key: str) -> list[str]:

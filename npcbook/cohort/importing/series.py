@@ -214,12 +214,8 @@ def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
     items = []
     for path in paths:
         patient, kind = split_path(path.relative_to(source).as_posix(), pattern)
-        header = _sidecar(path)
         channel = re.search(r"_(\d{4})" + SUFFIX, kind) if "images" in kind else None
         hint = f"{kind} {channels.get(channel.group(1), '') if channel else ''}".strip()
-        if not guess_series(hint) and (said := header.get("SeriesDescription")):
-            # Numbered files of two patients need not be of one series.
-            kind = hint = f"{kind} ({said})"
         structures, problem = {}, ""
         if not channel and (_is_called_mask(kind) or not guess_series(hint)):
             try:
@@ -228,16 +224,28 @@ def _file_items(source: Path, paths: list[Path], pattern: str) -> list[Item]:
                 structures = {name if named else labels.get(name, f"{kind} = {name}"): name for name in found}
             except ValueError as error:
                 problem = str(error) if _is_called_mask(kind) else ""
+        header = {} if structures or problem else _sidecar(path)
+        said = str(header.get("SeriesDescription", ""))
+        guessed = guess_series(hint)
+        if (said and not guessed) or (guessed == "t1w" and guess_series(said) == "cet1w"):
+            # Numbered files of two patients need not be of one series.
+            kind = hint = f"{kind} ({said})"
         items.append(Item(patient, kind, path, None, structures, hint, header, problem=problem))
     return items
 
 
 def _sidecar(path: Path) -> dict:
-    """Return what the JSON file beside an image says, as BIDS has it and dcm2niix writes it."""
+    """Return words and numbers of the JSON file beside an image, as BIDS has it and dcm2niix writes it."""
     try:
-        return read_json(path.with_name(re.sub(SUFFIX, ".json", path.name, flags=re.IGNORECASE)))
+        said = read_json(path.with_name(re.sub(SUFFIX, ".json", path.name, flags=re.IGNORECASE)))
     except (FileNotFoundError, ValueError):
         return {}
+    # Infinity and NaN are no JSON, and read as such.
+    return {
+        name: x
+        for name, x in said.items()
+        if isinstance(x, str) or (isinstance(x, int | float) and x - x == 0)
+    }
 
 
 def _is_called_mask(kind: str) -> bool:

@@ -125,30 +125,43 @@ def _separator(text: str) -> str:
     return max("\t;,|", key=fits)
 
 
-#: A cell with a formula and nothing beside it; a result that is an empty text has a type.
-NOT_COMPUTED = re.compile(
-    rb'<c r="(\w+)"(?![^>]*\bt="str")[^>]*>\s*<f\b[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
+#: A cell with a formula: what its tag says, whether a result follows, and the result.
+FORMULA = re.compile(
+    rb"<(?:\w+:)?c\b([^<>]*+)>\s*+<(?:\w+:)?f\b[^<>]*+>(?:[^<]*+</(?:\w+:)?f>)?\s*+(<(?:\w+:)?v\b[^<>]*+>)?([^<]*+)"
 )
+
+
+def _not_computed(archive: zipfile.ZipFile) -> str:
+    """Return where a workbook has a formula without its result, in words; "" if nowhere."""
+    parts = {name: archive.read(name) for name in archive.namelist() if name == "xl/workbook.xml"}
+    # Programs that write formulas without computing them leave that, and 0 for results, to the next reader.
+    later = any(re.search(rb'fullCalcOnLoad="(?:1|true)"', part) for part in parts.values())
+    for name in archive.namelist():
+        sheet = archive.read(name) if name.startswith("xl/worksheets/") else b""
+        for tag, value, result in (cell.groups() for cell in FORMULA.finditer(sheet)):
+            empty_text = value is not None and b't="str"' in tag
+            if later or not (result.strip() or empty_text):
+                place = re.search(rb'\br="(\w+)"', tag)
+                return f"cell {place[1].decode() if place else ''} of {Path(name).stem}"
+    return ""
 
 
 def _read_workbook(path: Path) -> list[Source]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
-            # A tenth or so of what a sheet unpacks to is text.
-            check_limit("bytes of a table", unpacked // 8, path)
-            sheets = [part for part in archive.namelist() if part.startswith("xl/worksheets/")]
-            blank = next(
-                (cell for part in sheets for cell in NOT_COMPUTED.finditer(archive.read(part))), None
-            )
-        if blank:
-            said = f"Cell {blank[1].decode()} of {path.name} holds a formula whose result the file does not"
-            raise ValueError(f"{said}: open it in a spreadsheet program, save it there, and give it again.")
+        # A tenth or so of what a sheet unpacks to is text.
+        check_limit("bytes of a table", unpacked // 8, path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            blank = _not_computed(archive)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets}
+        sheets = {sheet.title: _rows(sheet, path) for sheet in book.worksheets if not blank}
     except Exception as error:  # a zip file that is no workbook fails in any of five libraries' ways
         raise ValueError(f"{path.name} cannot be read as a workbook of Excel: {error}.") from error
+    if blank:
+        said = f"{path.name} holds a formula whose result is not stored ({blank})"
+        raise ValueError(f"{said}: open it in a spreadsheet program, save it there, and give it again.")
     filled = {name: rows for name, rows in sheets.items() if sum(map(any, rows)) > 1}  # a note is no table
     if not filled:
         raise ValueError(f"{path.name} holds no table.")
