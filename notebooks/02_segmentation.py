@@ -471,7 +471,7 @@ summary.columns = [*names, "Volume error, median (%)"]
 chapter.table("structures", summary, "Agreement of predicted and drawn masks, mean ± standard deviation.")
 
 # %%
-palette = sns.color_palette("colorblind", 3)
+palette = sns.color_palette("colorblind", len(SEQUENCES))
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True, layout="constrained")
 for ax, structure in zip(axes, STRUCTURES, strict=True):
     part = dice[dice["structure"] == structure].assign(Sequence=lambda df: df["sequence"].map(DISPLAY_NAMES))

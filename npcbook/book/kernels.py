@@ -1,9 +1,11 @@
 """Kernels that have loaded what every chapter loads by the time its turn comes."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
@@ -18,12 +20,22 @@ OPTIONS = [
     "--HistoryManager.hist_file=:memory:",
     f"--IPKernelApp.exec_lines={LOADED}",
 ]
+#: Letters of a path at which a socket may lie, less what is put behind it.
+LONGEST = 95
 
 
 class Kernel(AsyncKernelManager):
-    """A kernel, and whoever talks to it."""
+    """A kernel, and whoever talks to it, through files of their own: a free port may be taken meanwhile."""
 
     listener = None
+
+    def __init__(self):
+        super().__init__(kernel_name="python3")
+        self.place = tempfile.TemporaryDirectory(prefix="npcbook-", ignore_cleanup_errors=True)
+        connection = Path(self.place.name) / "kernel.json"
+        # Windows has no such files, and elsewhere their paths must be short.
+        if os.name != "nt" and len(str(connection)) < LONGEST:
+            self.transport, self.connection_file = "ipc", str(connection)
 
     def client(self, **options):
         """Return a new client, whose channels are closed when the kernel ends."""
@@ -38,6 +50,7 @@ class Kernel(AsyncKernelManager):
             run_sync(self.shutdown_kernel)(now=now)
         if self.listener is not None:
             self.listener.stop_channels()
+        self.place.cleanup()
 
 
 @dataclass
@@ -65,7 +78,7 @@ class Kernels:
         if self.waiting is None:
             # The kernel ends with this process, however that ends.
             os.environ[PARENT] = str(os.getpid())
-            self.waiting = Kernel(kernel_name="python3")
+            self.waiting = Kernel()
             run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=[*OPTIONS])
         return self.waiting
 
