@@ -118,7 +118,9 @@ for name in present:
     hospitals[name] = textwrap.fill(f"hospital {', '.join(where)}", 30, break_long_words=False)
 
 # %%
-fig, ax = plt.subplots(figsize=(6, 3.6))
+more = 0.042 * max(text.count("\n") for text in hospitals.values())  # of the height, for lines of hospitals
+fig, ax = plt.subplots(figsize=(6, 3.6 * (1 + more)))
+ax.set_ylim(-more, 1)
 style = {"ha": "center", "fontsize": 9, "bbox": {"boxstyle": "round,pad=0.5", "fc": "white"}}
 arrow = {"arrowstyle": "->"}
 ax.text(0.5, 0.94, f"Read\nn = {len(everyone)}", va="center", **style)

@@ -363,7 +363,8 @@ chance = " and ".join(name for name, found in alone.items() if found.low <= 0.5)
 lowest = min(alone, key=lambda name: alone[name].c, default="none")
 chance = f"Limits of {chance} hold 0.5, chance" if chance else "All limits lie above 0.5, chance"
 if alone:
-    chapter.say(f"""*Single sequences.* As published and out of fold, {lowest} has the lowest C-index,
+    which = "has the lowest C-index," if len(alone) > 1 else "has a C-index of"
+    chapter.say(f"""*Single sequences.* As published and out of fold, {lowest} {which}
 {alone[lowest]}. {chance}.""")
 
 # %%
@@ -376,9 +377,10 @@ text = f"""**The network as published orders patients that it has not learnt fro
 reads the stage and what can be measured of the disease, and knows how long each patient was followed."""
 chapter.takeaway(1, text)
 text = f"""As published, the C-index is {combined["published, apparent"]} in the patients that the network was
-fitted on, and {combined["published, out of fold"]} in the same patients out of fold; of single sequences
-{lowest}'s is the lowest, {format_number(alone[lowest].c) if alone else "–"}
-([apparent and out of fold](#dl-recommended))."""
+fitted on, and {combined["published, out of fold"]} in the same patients out of fold"""
+if len(alone) > 1:
+    text += f"; of single sequences {lowest}'s is the lowest, {format_number(alone[lowest].c)}"
+text += " ([apparent and out of fold](#dl-recommended))."
 chapter.takeaway(2, text)
 text = f"""The recommended training scores are {combined["recommended, apparent"]} if each patient helps to
 fit the head that scores them, and {combined["recommended, out of fold"]} if not: the difference is not skill
@@ -389,10 +391,11 @@ chapter.takeaway(3, text)
 reached = {name: c_values.get((name, JUDGED, "recommended"), np.nan) for name in models}
 best = max(SEQUENCES, key=lambda name: np.nan_to_num(reached[name]))
 gain = format_number(reached["combined"] - reached[best])
-text = f"""The best single sequence in {JUDGED} is {shown[best]}
-({format_number(reached[best])}); all three together differ from it by {gain} (it is the best of three on
-these same patients, which favours it) ([C-indices](#dl-c-index))."""
-chapter.takeaway(5, text)
+text = f"""The best single sequence in {JUDGED} is {shown[best]} ({format_number(reached[best])}); all
+{len(SEQUENCES)} together differ from it by {gain} (it is the best of them on these same patients, which
+favours it) ([C-indices](#dl-c-index))."""
+if len(SEQUENCES) > 1:
+    chapter.takeaway(5, text)
 
 # %% [markdown]
 # (dl-seeds)=
