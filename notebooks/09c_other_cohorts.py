@@ -190,7 +190,7 @@ chapter.takeaway(
 
 # %%
 if n["paper"]:
-    above = [f"{row['above 0 in']} of {row['cohorts']}" for row in order[:2]]
+    above = [row["above 0 in"] for row in order[:2]]
     chapter.takeaway(
         2,
         f"That mean, of {several['paper']}, is {way} % of the way from chance to what all that is visible "
@@ -203,8 +203,8 @@ if n["paper"]:
     )
     chapter.takeaway(
         4,
-        f"The DL score's C-index is above that of radiomics in {above[0]} cohorts, and DC's above that of "
-        f"the clinical model in {above[1]} ([order](#other-cohorts-order)).",
+        f"Of {several['paper']}, the DL score's C-index is above that of radiomics in {above[0]}, and DC's above "
+        f"that of the clinical model in {above[1]} ([order](#other-cohorts-order)).",
     )
 
 # %%
