@@ -203,8 +203,8 @@ if n["paper"]:
     )
     chapter.takeaway(
         4,
-        f"Of {several['paper']}, the DL score's C-index is above that of radiomics in {above[0]}, and DC's above "
-        f"that of the clinical model in {above[1]} ([order](#other-cohorts-order)).",
+        f"Of {several['paper']}, the DL score's C-index is above that of radiomics in {above[0]}, and DC's "
+        f"above that of the clinical model in {above[1]} ([order](#other-cohorts-order)).",
     )
 
 # %%
