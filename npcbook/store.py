@@ -359,6 +359,7 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict:
     return dict(pairs)
 
 
+#: Kinds of plain values that a name in YAML may be read as.
 PLAIN = ("bool", "float", "int", "null", "str", "timestamp")
 
 

@@ -100,7 +100,7 @@ def main() -> None:
         full = learning * more * EPOCHS + rest * (more if name.startswith(BY_PATIENT) else 1)
         total += full
         print(f"{name:24}{entry['seconds']:8.0f} s, learning {learning:6.0f} s -> {full / 3600:9.1f} h")
-    print(f"most memory held: {peak:.1f} GB")
+    print(f"most memory held by what ran now: {peak:.1f} GB")
     print(f"{PATIENTS:,} patients and {EPOCHS} epochs on this computer: {total / 3600:,.0f} hours")
     print(subprocess.run(["du", "-sh", folder], capture_output=True, text=True, check=False).stdout)
 

@@ -209,13 +209,13 @@ def _column(guess: _Guess, column: Column) -> list[str]:
 def _limits(guess: _Guess, word: str) -> str:
     """Return the one column of upper limits of what has that word, as the map has it; else a question."""
     named = {column: column.casefold().replace("_", " ") for column in guess.joined.table}
-    named = [c for c, name in named.items() if re.search(word, name) and re.search(LIMIT, name)]
-    named = [
-        c for c in named if c not in guess.used and not re.search(NO_LIMIT, c.casefold().replace("_", " "))
-    ]
+    named = {
+        column: name for column, name in named.items() if re.search(word, name) and column not in guess.used
+    }
+    found = [c for c, name in named.items() if re.search(LIMIT, name) and not re.search(NO_LIMIT, name)]
     # Neither ranges nor dates nor times above a limit.
     found = [
-        c for c in named if guess.told(c).str.fullmatch(r"\d{2,4}([.,]\d+)?").all() and len(guess.told(c))
+        c for c in found if (told := guess.told(c).str.fullmatch(r"\d{2,4}([.,]\d+)?")).all() and len(told)
     ]
     guess.used.extend(found if len(found) == 1 else [])
     return as_yaml(found[0]) if len(found) == 1 else '"?"'

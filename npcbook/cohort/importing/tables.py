@@ -133,10 +133,11 @@ FORMULA = re.compile(
 
 def _not_computed(archive: zipfile.ZipFile) -> str:
     """Return where a workbook has a formula without its result, in words; "" if nowhere."""
-    parts = {name: archive.read(name) for name in archive.namelist() if name == "xl/workbook.xml"}
+    names = archive.namelist()
+    book = archive.read("xl/workbook.xml") if "xl/workbook.xml" in names else b""
     # Programs that write formulas without computing them leave that, and 0 for results, to the next reader.
-    later = any(re.search(rb'fullCalcOnLoad="(?:1|true)"', part) for part in parts.values())
-    for name in archive.namelist():
+    later = re.search(rb'fullCalcOnLoad="(?:1|true)"', book)
+    for name in names:
         sheet = archive.read(name) if name.startswith("xl/worksheets/") else b""
         for tag, value, result in (cell.groups() for cell in FORMULA.finditer(sheet)):
             empty_text = value is not None and b't="str"' in tag
