@@ -2,7 +2,11 @@
 PYTHON ?= python3
 PROFILE ?= laptop
 RUN := .venv/bin/python
+PIP := $(RUN) -m pip install -q --no-compile --disable-pip-version-check
 READY := .venv/.ready
+# Packages are turned into bytecode when first used, which most of their modules never are. Were it not kept,
+# every process would do so again, and a book starts a hundred.
+unexport PYTHONDONTWRITEBYTECODE
 # A value as one word of the shell, whatever it holds.
 quoted = '$(subst ','\'',$(1))'
 
@@ -48,14 +52,15 @@ clean: $(READY)
 lock: $(READY)
 	$(RUN) tools/lock.py
 
-# pyradiomics is compiled against the numpy that is already there, so it goes in between. Modules are turned
-# into bytecode when first used, which most never are.
+# pyradiomics is compiled against the numpy that is already there, so it goes in between. The pins are complete but
+# for what other systems need besides, which the check finds; so nothing is resolved, and two pips share the work.
 $(READY): requirements.lock pyproject.toml
 	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages
 	[ -x $(RUN) ] || $(call quoted,$(PYTHON)) -m venv .venv
-	@echo "Installing the pinned packages (about two minutes) ..."
-	$(RUN) -m pip install -q --no-compile --disable-pip-version-check $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
-	PYTHONPATH=tools/build_shim $(RUN) -m pip install -q --no-compile --disable-pip-version-check --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
-	$(RUN) -m pip install -q --no-compile --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip install -q --no-compile --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing the pinned packages (about a minute) ..."
+	$(PIP) --no-deps $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
+	PYTHONPATH=tools/build_shim $(PIP) --no-deps --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
+	grep == requirements.lock | xargs -P 2 -n 40 $(PIP) --no-deps
+	$(RUN) -m pip check || $(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
