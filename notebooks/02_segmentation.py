@@ -363,7 +363,7 @@ chapter.figure("training", fig, alt)
 
 
 # %%
-from npcbook.imaging import measure_overlap
+from npcbook.imaging import TORCH_WORKERS, measure_overlap
 
 
 def compare_masks(predicted: Path, contours: Path) -> list[dict]:
@@ -377,8 +377,8 @@ def compare_masks(predicted: Path, contours: Path) -> list[dict]:
 
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
-    # In threads: loading MONAI in processes of their own would take longer than they save.
-    measured = spread(compare_masks, [pair[2:] for pair in masks], prefer="threads")
+    # By the processes that have drawn the masks, where PyTorch and MONAI are loaded.
+    measured = spread(compare_masks, [pair[2:] for pair in masks], **TORCH_WORKERS)
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]
     columns = ["patient_id", "cohort", "center", "sequence", *rows[0]]

@@ -8,6 +8,7 @@ from .attribution import (
 )
 from .bias import bias_field as bias_field
 from .features import (
+    TORCH_WORKERS as TORCH_WORKERS,
     extract_features as extract_features,
     features_table as features_table,
     segment_patients as segment_patients,

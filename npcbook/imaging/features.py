@@ -43,6 +43,8 @@ class Features:
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 #: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
 SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
+#: Options of `spread` for processes of one thread each, which load PyTorch once, whatever is asked of them.
+TORCH_WORKERS = {"initializer": torch.set_num_threads, "initargs": (1,)}
 
 
 @torch.no_grad()
@@ -181,8 +183,7 @@ def segment_patients(
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
     how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
     # Workers of its own: those that have done smaller work are stopped for the memory that a network takes.
-    how |= {"initializer": torch.set_num_threads, "initargs": (1,)}
-    return pd.concat(spread(_segment_some, jobs, **how), ignore_index=True)
+    return pd.concat(spread(_segment_some, jobs, **how, **TORCH_WORKERS), ignore_index=True)
 
 
 @threadpool_limits.wrap(limits=1)

@@ -1,6 +1,8 @@
 """Volumes on a common grid, and back."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,12 +128,17 @@ def stack_on_grid(
         If contours lie on other voxels than their image, or have other labels.
     """
     images, labels = (spacious((len(files), *grid), dtype) for dtype in (np.float32, np.uint8))
-    for number, (image_path, mask_path) in enumerate(files):
-        volume = read_volume(image_path, mask_path)
+
+    def read(number: int) -> None:
+        volume = read_volume(*files[number])
         volume = fit_grid(volume, grid, field_mm=plane_field(volume, plane_mm))
         images[number] = volume.image
         if volume.mask is not None:
             labels[number] = volume.mask
+
+    # What takes time, unpacking and resampling, lets other threads run.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        list(pool.map(read, range(len(files))))
     return images, labels
 
 

@@ -201,7 +201,7 @@ def fit_staged_head(
     fitted, read = [], []
     for label in kept.T.astype(int):
         model, penalties = LogisticRegression(max_iter=300), {"C": STAGING_PENALTIES}
-        search = GridSearchCV(model, penalties, cv=folds, scoring="neg_log_loss").fit(scaled, label)
+        search = GridSearchCV(model, penalties, cv=folds, scoring=_log_likelihood).fit(scaled, label)
         fitted.append(search.best_estimator_)
         again = cross_val_predict(fitted[-1], scaled, label, cv=folds, method="predict_proba")
         read.append(again[:, 1])
@@ -215,6 +215,12 @@ def fit_staged_head(
     return StagedHead(
         scaling, weights, intercept, places, LinearHead(last.coef * scale, last.scaling.scaling), last
     )
+
+
+def _log_likelihood(model, features: np.ndarray, label: np.ndarray) -> float:
+    """Return the mean log likelihood; scikit-learn's "neg_log_loss" is the same, and takes twice all else."""
+    of_truth = model.predict_proba(features)[np.arange(len(label)), label]
+    return np.log(of_truth.clip(np.finfo(float).eps)).mean()
 
 
 @dataclass(frozen=True)

@@ -191,11 +191,9 @@ def _relative(paths: Mapping[str, Path], folder: Path) -> dict[str, str]:
 
 
 def _common_geometry(paths: Sequence[Path]) -> dict:
-    orientations, extents = zip(*map(volumes.read_geometry, paths), strict=True)
-    spacings = list(map(volumes.read_spacing, paths))
-    ends = {"": extents, "spacing_": spacings}
+    orientations, extents, spacings = zip(*map(volumes.read_geometry, paths), strict=True)
     found = {"orientation": min(multimode(orientations))}
-    for name, sizes in ends.items():
+    for name, sizes in (("", extents), ("spacing_", spacings)):
         found |= {
             f"{name}low_mm": np.min(sizes, axis=0).tolist(),
             f"{name}high_mm": np.max(sizes, axis=0).tolist(),

@@ -299,8 +299,8 @@ def write_segments(
     sitk.WriteImage(labels, os.fspath(path), useCompression=True)
 
 
-def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, float]]:
-    """Read from an image's header which way its axes run and how large its field is.
+def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+    """Read from an image's header which way its axes run, how large its field is, and how large a voxel.
 
     Parameters
     ----------
@@ -311,8 +311,8 @@ def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, flo
     -------
     orientation : str
         See `Volume`.
-    extent : tuple of float
-        Size (z, y, x) in mm.
+    extent, spacing : tuple of float
+        Size of the field, and of a voxel, (z, y, x) in mm.
 
     Raises
     ------
@@ -321,13 +321,8 @@ def read_geometry(path: str | os.PathLike) -> tuple[str, tuple[float, float, flo
     """
     reader = _open(path)
     turn = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(reader.GetDirection())
-    sizes = zip(reader.GetSize()[::-1], reader.GetSpacing()[::-1], strict=True)
-    return turn, tuple(n * size for n, size in sizes)
-
-
-def read_spacing(path: str | os.PathLike) -> tuple[float, float, float]:
-    """Read the voxel size (z, y, x) in mm from an image's header (errors as of `read_geometry`)."""
-    return tuple(_open(path).GetSpacing()[::-1])
+    spacing = reader.GetSpacing()[::-1]
+    return turn, tuple(n * mm for n, mm in zip(reader.GetSize()[::-1], spacing, strict=True)), spacing
 
 
 def rounded(volume: Volume) -> Volume:

@@ -311,9 +311,9 @@ def test_contours_that_do_not_fit_their_image_are_refused(preprocessed, change, 
 
 def test_the_geometry_of_a_header_follows_the_axes(tmp_path):
     path, _ = write_head(tmp_path)
-    assert read_geometry(path) == ("LPS", pytest.approx((80.0, 192.0, 192.0)))
+    assert read_geometry(path) == ("LPS", pytest.approx((80.0, 192.0, 192.0)), (10.0, 6.0, 6.0))
     sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(path), "SAR"), path)
-    assert read_geometry(path) == ("SAR", pytest.approx((192.0, 192.0, 80.0)))
+    assert read_geometry(path) == ("SAR", pytest.approx((192.0, 192.0, 80.0)), (6.0, 6.0, 10.0))
 
 
 def test_landmarks_of_a_standard_are_met_whatever_the_scanner_s_scale():

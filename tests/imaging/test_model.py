@@ -521,8 +521,9 @@ def test_a_head_comes_back_as_it_was(tmp_path):
 def test_a_tie_of_orientations_is_decided_the_same_way_every_time(monkeypatch):
     sides = [letters for axes in permutations(("AP", "IS", "LR")) for letters in product(*axes)]
     turns = ["".join(letters) for letters in sides]  # all 48, so that chance cannot pick the first
-    monkeypatch.setattr(predict.volumes, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0)))
-    monkeypatch.setattr(predict.volumes, "read_spacing", lambda path: (5.0, 1.0, 1.0))
+    monkeypatch.setattr(
+        predict.volumes, "read_geometry", lambda path: (path, (40.0, 160.0, 160.0), (5.0, 1.0, 1.0))
+    )
     assert predict._common_geometry(turns)["orientation"] == "AIL"
     assert predict._common_geometry(turns[::-1])["orientation"] == "AIL"
     assert predict._common_geometry([*turns, "RPS"])["orientation"] == "RPS"
