@@ -57,10 +57,10 @@ lock: $(READY)
 $(READY): requirements.lock pyproject.toml
 	PYTHON=$(call quoted,$(PYTHON)) tools/system-packages
 	[ -x $(RUN) ] || $(call quoted,$(PYTHON)) -m venv .venv
-	@echo "Installing the pinned packages (about a minute) ..."
+	@echo "Installing the pinned packages (a minute or more) ..."
 	$(PIP) --no-deps $$(grep -E '^(numpy|setuptools|wheel)==' requirements.lock)
 	PYTHONPATH=tools/build_shim $(PIP) --no-deps --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
 	grep == requirements.lock | xargs -P 2 -n 40 $(PIP) --no-deps
-	$(RUN) -m pip check || $(PIP) -r requirements.lock
+	$(RUN) -m pip check > /dev/null || $(PIP) -r requirements.lock
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@

@@ -377,7 +377,7 @@ def compare_masks(predicted: Path, contours: Path) -> list[dict]:
 
 def measure(masks: list[tuple], patients: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted masks with contours, patient by patient and sequence by sequence."""
-    # By the processes that have drawn the masks, where PyTorch and MONAI are loaded.
+    # As the masks were drawn: by processes that have loaded PyTorch.
     measured = spread(compare_masks, [pair[2:] for pair in masks], **TORCH_WORKERS)
     named = [{"patient_id": patient, "sequence": sequence} for patient, sequence, *_ in masks]
     rows = [name | row for name, many in zip(named, measured, strict=True) for row in many]

@@ -43,8 +43,10 @@ class Features:
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 #: Shells around the tumour whose features are averaged: how far each reaches, in voxels (z, y, x).
 SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
-#: Options of `spread` for processes of one thread each, which load PyTorch once, whatever is asked of them.
-TORCH_WORKERS = {"initializer": torch.set_num_threads, "initargs": (1,)}
+#: Options of `spread` for what needs PyTorch: processes of one thread each, which load it once for all that
+#: is asked of them; or this process alone, where there is a GPU.
+ONE_THREAD = {"initializer": torch.set_num_threads, "initargs": (1,)}
+TORCH_WORKERS = ONE_THREAD if DEVICE == "cpu" else {"n_jobs": 1}
 
 
 @torch.no_grad()
@@ -181,9 +183,9 @@ def segment_patients(
     size = load_network(network_file).network.settings.at_once
     parts = [files[start : start + size] for start in range(0, len(files), size)]
     jobs = [(folder / f"{number}.npz", part, network_file, plane_mm) for number, part in enumerate(parts)]
-    how = {"description": f"segmenting patients, {size} at once", "n_jobs": 1 if DEVICE == "cuda" else -1}
-    # Workers of its own: those that have done smaller work are stopped for the memory that a network takes.
-    return pd.concat(spread(_segment_some, jobs, **how, **TORCH_WORKERS), ignore_index=True)
+    # Not those that have done smaller work: they are stopped for the memory that a network takes.
+    done = spread(_segment_some, jobs, description=f"segmenting patients, {size} at once", **TORCH_WORKERS)
+    return pd.concat(done, ignore_index=True)
 
 
 @threadpool_limits.wrap(limits=1)

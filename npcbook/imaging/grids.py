@@ -1,12 +1,12 @@
 """Volumes on a common grid, and back."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from npcbook.imaging.volumes import Volume, load_volume, read_volume, write_mask
@@ -136,8 +136,9 @@ def stack_on_grid(
         if volume.mask is not None:
             labels[number] = volume.mask
 
-    # What takes time, unpacking and resampling, lets other threads run.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    # What takes time, unpacking and resampling, lets other threads run; where patients are shared out to
+    # processes, each has one.
+    with ThreadPoolExecutor(min(4, torch.get_num_threads())) as pool:
         list(pool.map(read, range(len(files))))
     return images, labels
 

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import check_grad
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
+from npcbook.imaging import heads
 from npcbook.imaging.heads import fit_scaling, fit_softmax_head, fit_staged_head, load_head, save_head
 from npcbook.statistics.concordance import harrell_c
 from npcbook.statistics.resampling import out_of_fold_risk, stratified_folds
@@ -185,6 +188,15 @@ def test_a_staged_head_reads_the_stage_and_what_is_measured(staged):
     assert np.corrcoef(read[:, 2], features[~half, 0])[0, 1] == pytest.approx(1)
     assert harrell_c(time[~half], event[~half], head.risk(features[~half])).c > 0.75
     assert (head.last.coef > 0).all()
+
+
+def test_penalties_are_judged_as_scikit_learn_judges_them(staged):
+    features, labels, *_ = staged
+    model = LogisticRegression().fit(features[:250], labels[:250, 0])
+    for sure in (1, 1e4):  # so sure that a probability is zero
+        model.coef_ = model.coef_ * sure
+        given = model, features[250:], labels[250:, 0]
+        assert heads._log_likelihood(*given) == pytest.approx(get_scorer("neg_log_loss")(*given), rel=1e-12)
 
 
 def test_a_staged_head_beats_a_ridge_on_all_features_where_events_are_few(staged):
