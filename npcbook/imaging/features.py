@@ -45,8 +45,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHELLS = ((0, 1, 1), (1, 3, 3), (2, 5, 5))
 #: Options of `spread` for what needs PyTorch: processes of one thread each, which load it once for all that
 #: is asked of them; or this process alone, where there is a GPU.
-ONE_THREAD = {"initializer": torch.set_num_threads, "initargs": (1,)}
-TORCH_WORKERS = ONE_THREAD if DEVICE == "cpu" else {"n_jobs": 1}
+TORCH_WORKERS = {"initializer": torch.set_num_threads, "initargs": [1]} if DEVICE == "cpu" else {"n_jobs": 1}
 
 
 @torch.no_grad()
