@@ -9,7 +9,7 @@ there is nothing to train a score on, and chapters 03 to 04b are left out. It go
 At the end each chapter's seconds are scaled to 1,072 patients and 500 epochs: training by patients and
 epochs, all else that images take by patients; chapters that draw a set number of patients, probes, resamples
 or permutations (03b, 04b, 06, 08, 11), of which there are fewer here, are left as they are. ``make bench``
-leaves it out, because it takes an hour or so.
+leaves it out, because it takes half an hour or more.
 """
 
 import argparse

@@ -218,7 +218,7 @@ def fit_staged_head(
 
 
 def _log_likelihood(model, features: np.ndarray, label: np.ndarray) -> float:
-    """Return the mean log likelihood; scikit-learn's "neg_log_loss" takes twice all else for it."""
+    """Return the mean log likelihood: scikit-learn's "neg_log_loss", which takes longer than the fits."""
     of_truth = model.predict_proba(features)[np.arange(len(label)), label]
     return np.log(of_truth.clip(np.finfo(float).eps)).mean()
 
