@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
@@ -54,27 +55,49 @@ class Kernel(AsyncKernelManager):
 
 
 @dataclass
-class Kernels:
-    """Gives each chapter a kernel, and has another one loading while the chapter runs."""
+class Lane:
+    """Chapters one after the other in a thread of their own; while one runs, a kernel loads for the next."""
 
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     waiting: Kernel | None = None
+    running: Kernel | None = None
+    ended: bool = False
+
+    def begin(self, work: Callable[[Kernel], None], later: Sequence) -> Future:
+        """Begin one chapter's work; if others come `later`, the next kernel is loading meanwhile."""
+        return self.thread.submit(self._do, work, later)
+
+    def end(self) -> None:
+        """Stop the chapter that runs and the kernel that is waiting; nothing begins any more."""
+        self.ended = True
+        if (kernel := self.running) is not None and kernel.has_kernel:
+            run_sync(kernel.provisioner.kill)()
+        self.thread.submit(self._leave)
+        self.thread.shutdown()
+
+    def _do(self, work: Callable[[Kernel], None], later: Sequence) -> None:
+        with self.take(later) as kernel:
+            work(kernel)
 
     @contextmanager
     def take(self, later: Sequence) -> Iterator[Kernel]:
-        """Give a kernel for one chapter, ended after it; if others come `later`, the next one is loading."""
-        kernel, self.waiting = self._begun(), None
+        """Give a kernel for one chapter, ended after it; if others come `later`, the next is loading."""
+        kernel, self.running, self.waiting = self._begun(), self.waiting, None
         try:
+            if self.ended:
+                raise InterruptedError("the run is over")
             if later:
                 self._begun()
             yield kernel
         finally:
             kernel.end()
+            self.running = None
 
     def _begun(self) -> Kernel:
         """Return the kernel that is waiting, or a new one if there is none, or the system has stopped it."""
         ensure_event_loop(prefer_selector_loop=True)  # on Windows the one that papermill needs
         if self.waiting is not None and not run_sync(self.waiting.is_alive)():
-            self.close()
+            self._drop()
         if self.waiting is None:
             # The kernel ends with this process, however that ends.
             os.environ[PARENT] = str(os.getpid())
@@ -82,8 +105,11 @@ class Kernels:
             run_sync(self.waiting.start_kernel)(cwd=str(project_path(".")), extra_arguments=[*OPTIONS])
         return self.waiting
 
-    def close(self) -> None:
-        """Stop the kernel that is waiting."""
+    def _drop(self) -> None:
         if self.waiting is not None:
             self.waiting.end(now=True)
             self.waiting = None
+
+    def _leave(self) -> None:
+        self._drop()
+        ensure_event_loop().close()  # the thread's own, which ends with it

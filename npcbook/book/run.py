@@ -8,8 +8,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ import yaml
 
 from npcbook import store
 from npcbook.book.chapter import ABSENT, KEPT, describe_cohort
-from npcbook.book.kernels import Kernel, Kernels
+from npcbook.book.kernels import Kernel, Lane
 from npcbook.book.notebooks import notebook_path, notebook_source, sync_notebooks
 from npcbook.book.parameters import OWN_SCORES, check_names, check_values, read_declared
 from npcbook.cohort import Parts, check_cohort, image_path, read_parts
@@ -29,10 +29,12 @@ from npcbook.imaging import read_volume
 
 # Names that simulate takes from a profile; every other name must be a parameter of some chapter.
 SIMULATION_SETTINGS = ("patients", "grid")
+NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
-NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
 ONLY_SHOWN = {"figures", "shown.csv", "takeaways.csv", "methods.txt", "front.json", "site"}
+#: The part of a chapter's turn that is done in a thread.
+Work = Callable[[Kernel], None]
 
 
 class ChapterFailed(RuntimeError):
@@ -174,7 +176,6 @@ def execute(name: str, parameters: dict, run_folder: Path, kernel: Kernel) -> No
             notebook_path(name),
             partial,
             parameters=parameters,
-            cwd=store.project_path("."),
             progress_bar=False,
             stderr_file=sys.stderr,
             km=kernel,
@@ -472,18 +473,18 @@ def run_chapters(
     ValueError
         If a chapter does not exist, or a parameter cannot be what was given (`WrongParameter`).
     ChapterFailed
-        If a chapter stops; later ones are not run.
+        If a chapter stops; so does one that runs beside it, and later ones are not run.
 
     Notes
     -----
-    Another process that runs the same run, or writes the cohort, is waited for.
+    Two chapters run at once where neither reads the other nor goes through images. Another process that runs
+    the same run, or writes the cohort, is waited for.
     """
     sync_notebooks()
     plans = select_chapters(chapters)
     check_parameters(parameters, cohort_folder, scores.partition("\n")[0].split(","))
-    folders = {"run_folder": run_folder, "cohort_folder": cohort_folder}
-    given = parameters | {name: _as_parameter(folder) for name, folder in folders.items()}
-    with store.locked(cohort_folder, reading=True), store.locked(run_folder), closing(Kernels()) as kernels:
+    given = parameters | _as_parameters(run_folder=run_folder, cohort_folder=cohort_folder)
+    with store.locked(cohort_folder, reading=True), store.locked(run_folder):
         store.claim(run_folder, "npcbook.book")
         manifest, done = Manifest(run_folder / "manifest.json"), []
         parts = read_parts(cohort_folder, scored=bool(scores)) if any(plan.needs for plan in plans) else None
@@ -492,20 +493,62 @@ def run_chapters(
             about = describe_cohort(cohort_folder) | {"fingerprint": cohort, "profile": profile}
             manifest.update(versions=versions(), cohort=about)
             write_scores(run_folder, scores)
-        for number, plan in enumerate(plans, start=1):
+
+        def turn(plan: ChapterPlan) -> Iterator[Work]:
             own = {name: given[name] for name in read_declared(plan.name).keys() & given.keys()}
             state = chapter_state(plan, own, run_folder, cohort, scores)
             why = "asked for" if force else explain(manifest, plan, state, run_folder)
             if dry and not why and (later := set(plan.reads) & set(done)):
                 why = f"if these come out otherwise: {', '.join(sorted(later))}"
             lacking = parts.missing(plan.needs) if plan.needs else ""
-            said = f"left out, for want of {lacking}" if lacking else _announced(why, dry)
-            say(f"[{number}/{len(plans)}] {plan.name}: {said}")
-            done += [plan.name] if why else []
+            place = f"[{plans.index(plan) + 1}/{len(plans)}] {plan.name}:"
+            say(f"{place} {_announced(why, lacking, dry)}")
+            done.extend([plan.name] if why else [])
             if why and not dry:
-                took = _run_one(plan, own, state, run_folder, manifest, lacking, kernels.take(plans[number:]))
-                say(f"[{number}/{len(plans)}] {plan.name}: {took:.0f} s")
-    return done
+                took = yield from _run_one(plan, own, state, run_folder, manifest, lacking)
+                say(f"{place} {took:.0f} s")
+
+        _take_turns(plans, turn)
+    return [plan.name for plan in plans if plan.name in done]
+
+
+def _take_turns(plans: list[ChapterPlan], turn: Callable[[ChapterPlan], Iterator[Work]]) -> None:
+    """Give each chapter its turn, after those that it reads: the work of two at once, all else one by one.
+
+    A turn yields its work, if there is any. An error, or the end of the program, ends what runs.
+    """
+    left, running, lanes = plans.copy(), {}, [Lane(), Lane()]
+    free = lanes.copy()
+    try:
+        while left or running:
+            beside = [plan for plan, _, _ in running.values()]
+            plan = next((plan for plan in left if _may_begin(plan, left, beside)), None)
+            if plan and free:
+                left.remove(plan)
+                if work := next(steps := turn(plan), None):
+                    lane = free.pop(0)
+                    running[lane.begin(work, left)] = plan, steps, lane
+                continue
+            # On Windows, waiting without end cannot be interrupted.
+            for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
+                _, steps, lane = running.pop(future)
+                future.result()
+                next(steps, None)
+                free.append(lane)
+    finally:
+        for lane in lanes:
+            lane.end()
+
+
+def _may_begin(plan: ChapterPlan, left: list[ChapterPlan], beside: list[ChapterPlan]) -> bool:
+    """Return whether a chapter's turn has come, while others are left and run beside it.
+
+    One that goes through images runs alone: it uses all cores, and a network whose threads have to wait for
+    one another learns at a quarter of its pace beside anything else.
+    """
+    unfinished = {other.name for other in (*left, *beside)}
+    alone = any("images" in other.needs for other in (plan, *beside))
+    return not unfinished & set(plan.reads) and not (beside and alone)
 
 
 def write_scores(run_folder: Path, scores: str) -> None:
@@ -517,15 +560,20 @@ def write_scores(run_folder: Path, scores: str) -> None:
         temporary.write_text(scores, "utf-8")
 
 
-def _announced(why: str, dry: bool) -> str:
+def _announced(why: str, lacking: str, dry: bool) -> str:
+    if lacking:
+        return f"left out, for want of {lacking}"
     damage = f" ({why})" if why.startswith("changed or removed") else ""
     return f"would run ({why})" if why and dry else f"running ...{damage}" if why else "unchanged"
 
 
-def _as_parameter(folder: Path) -> str:
-    """Return a folder as chapters are given it: from the project's root where it lies below that."""
+def _as_parameters(**folders: Path) -> dict[str, str]:
+    """Return folders as chapters are given them: from the project's root where they lie below that."""
     root = store.root_folder()
-    return os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+    return {
+        name: os.fspath(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+        for name, folder in folders.items()
+    }
 
 
 def _run_one(
@@ -535,8 +583,7 @@ def _run_one(
     run_folder: Path,
     manifest: Manifest,
     lacking: str,
-    kernel: AbstractContextManager[Kernel],
-) -> float:
+) -> Generator[Work, None, float]:
     for name in plan.reads:
         # A chapter that has not run says so itself, in words of what is missing.
         if (run_folder / f"{name}.key").exists() and (wrong := _damages(run_folder, name)):
@@ -551,8 +598,7 @@ def _run_one(
         write_absent(plan.name, lacking, run_folder)
     else:
         store.remove(run_folder / plan.name / ABSENT)
-        with kernel as started:
-            execute(plan.name, parameters, run_folder, started)
+        yield lambda kernel: execute(plan.name, parameters, run_folder, kernel)
     store.stamp(run_folder / plan.name, store.fingerprint(state))
     entry = {
         "state": state,

@@ -6,18 +6,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
+import psutil
 import pytest
 
 from npcbook import store
 from npcbook.book import branches, chapter, notebooks, run as book
-from npcbook.book.kernels import Kernels
+from npcbook.book.kernels import Lane
 from npcbook.book.parameters import WrongParameter
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +114,7 @@ def test_only_what_depends_on_a_change_runs_again(project):
 @pytest.mark.book
 def test_a_failing_chapter_stops_the_run_and_says_where(project):
     edit(project, "02_second", "x + 1", "x + missing_name")
+    edit(project, "03_third", "[7]", "[len(chapter.read('02_second/sums'))]")  # else it runs beside the first
     with pytest.raises(
         book.ChapterFailed, match=r"02_second.*cell In \[\d+\]: NameError: .*missing_name"
     ) as failure:
@@ -401,9 +404,12 @@ def test_a_cohort_is_read_again_only_when_a_file_is_touched(tmp_path, monkeypatc
     (cohort / "sub-1" / "image.nii.gz").write_bytes(b"voxels")
     monkeypatch.setattr(book, "check_cohort", lambda folder: read.append("check") or [])
     prints = book.store.files_fingerprint
-    monkeypatch.setattr(
-        book.store, "files_fingerprint", lambda *a, **o: read.append("print") or prints(*a, **o)
-    )
+
+    def counted(paths, *, relative_to):
+        read.extend(["print"] if relative_to == cohort else [])  # the library's code has one too
+        return prints(paths, relative_to=relative_to)
+
+    monkeypatch.setattr(book.store, "files_fingerprint", counted)
 
     def look():
         return book.is_in_order(cohort, tmp_path / "r"), book.cohort_fingerprint(cohort, tmp_path / "r")
@@ -437,29 +443,86 @@ def test_the_space_that_copies_take_is_told_by_the_voxels_of_some_images(tmp_pat
     assert said.startswith("8 images: prepared copies take about 19.2 GB of the 7 GB that are free")
 
 
+@contextmanager
+def lane():
+    yield (one := Lane())
+    one.end()
+
+
 def test_a_kernel_loads_while_the_chapter_before_it_runs(project):
-    with closing(Kernels()) as kernels:
-        with kernels.take(["02_second"]) as first:
-            process, following = first.provisioner.process, kernels.waiting
-            assert following.provisioner.process.poll() is None
-        assert process.poll() is not None
-        with kernels.take([]) as second:
-            assert second is following
-            assert kernels.waiting is None
-            client = second.blocking_client()
-            client.start_channels()
-            client.wait_for_ready(timeout=120)
-            # What is loaded leaves no name behind that a chapter might lean on unknowingly.
-            asked, said = "'npcbook.book.chapter' in sys.modules, 'in_short' in globals()", []
-            client.execute_interactive(f"import sys; print({asked})", output_hook=said.append)
-            assert [text for each in said if (text := each["content"].get("text"))] == ["True False\n"]
-            client.stop_channels()
-    assert not second.has_kernel
+    found, said = [], []
+
+    def first(kernel):
+        found.extend([kernel, kernel.provisioner.process, one.waiting])
+        assert one.waiting.provisioner.process.poll() is None
+
+    def second(kernel):
+        assert kernel is found[2]
+        assert one.waiting is None
+        client = kernel.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        # What is loaded leaves no name behind that a chapter might lean on unknowingly.
+        asked = "'npcbook.book.chapter' in sys.modules, 'in_short' in globals()"
+        client.execute_interactive(f"import sys; print({asked})", output_hook=said.append)
+        client.stop_channels()
+
+    with lane() as one:
+        one.begin(first, ["02_second"]).result()
+        assert found[1].poll() is not None
+        one.begin(second, []).result()
+    assert [text for each in said if (text := each["content"].get("text"))] == ["True False\n"]
+    assert not found[2].has_kernel
 
 
 def test_a_kernel_that_the_system_stopped_is_not_handed_out(project):
-    with closing(Kernels()) as kernels, kernels.take(["later"]):
-        kernels.waiting.provisioner.process.kill()
-        kernels.waiting.provisioner.process.wait()
-        with kernels.take([]) as kernel:
-            assert kernel.provisioner.process.poll() is None
+    def first(kernel):
+        one.waiting.provisioner.process.kill()
+        one.waiting.provisioner.process.wait()
+
+    alive = []
+    with lane() as one:
+        one.begin(first, ["later"]).result()
+        one.begin(lambda kernel: alive.append(kernel.provisioner.process.poll()), []).result()
+    assert alive == [None]
+
+
+def test_two_chapters_run_at_once_and_one_that_goes_through_images_alone(monkeypatch):
+    def planned(name, reads="", *, images=False):
+        return book.ChapterPlan(name, tuple(reads), needs=("images",) if images else ())
+
+    plans = [planned("1"), planned("2", "1", images=True), planned("3", "1"), planned("4", "2")]
+    plans += [planned("5"), planned("6", "45"), planned("7", "5", images=True)]
+    met, ended, beside = threading.Barrier(2), [], {}
+    monkeypatch.setattr(Lane, "take", contextmanager(lambda self, later: (yield None)))
+
+    def turn(plan):
+        assert set(plan.reads) <= set(ended)
+        running = {name for name in beside if name not in ended}
+        beside[plan.name] = running
+        for name in running:
+            beside[name].add(plan.name)
+        if plan.name != "3":  # whose stored result belongs
+            yield lambda kernel: met.wait(timeout=60) if plan.name in "15" else None
+        ended.append(plan.name)
+
+    book._take_turns(plans, turn)
+    assert sorted(ended) == list("1234567")
+    assert beside["1"] == {"5"}
+    assert beside["2"] == beside["7"] == set()
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("ends", ["fails", "is interrupted"])
+def test_what_ends_one_chapter_ends_the_one_beside_it(project, ends):
+    edit(project, "03_third", "# %%\nchapter.write", "# %%\ntime.sleep(600)\nchapter.write")
+    interrupt = "(time.sleep(3), __import__('os').kill(__import__('os').getppid(), 2))[0]"
+    wrong = "missing_name" if ends == "fails" else interrupt
+    edit(project, "02_second", "x + 1", wrong)
+    with pytest.raises(book.ChapterFailed if ends == "fails" else KeyboardInterrupt):
+        run(project)
+    assert not [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+    assert not (project / "data/runs/r/03_third.key").exists()
+    edit(project, "03_third", "time.sleep(600)\n", "")
+    edit(project, "02_second", wrong, "x + 1")
+    assert run(project)[0] == ["02_second", "03_third"]
