@@ -33,7 +33,7 @@ NEEDS_DECLARED = r'^# %%.*"parameters".* needs="([^"]*)"'
 # A figure changes with the version of the drawing library, and a caption with its wording; what a later
 # chapter computes does not.
 ONLY_SHOWN = {"figures", "shown.csv", "takeaways.csv", "methods.txt", "front.json", "site"}
-#: The part of a chapter's turn that is done in a thread.
+# The part of a chapter's turn that is done in a thread.
 Work = Callable[[Kernel], None]
 
 
