@@ -2,9 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,19 +75,14 @@ class Lane:
         self.thread.shutdown()
 
     def _do(self, work: Callable[[Kernel], None], later: Sequence) -> None:
-        with self.take(later) as kernel:
-            work(kernel)
-
-    @contextmanager
-    def take(self, later: Sequence) -> Iterator[Kernel]:
-        """Give a kernel for one chapter, ended after it; if others come `later`, the next is loading."""
-        kernel, self.running, self.waiting = self._begun(), self.waiting, None
+        kernel = self.running = self._begun()
+        self.waiting = None
         try:
             if self.ended:
                 raise InterruptedError("the run is over")
             if later:
                 self._begun()
-            yield kernel
+            work(kernel)
         finally:
             kernel.end()
             self.running = None
