@@ -14,9 +14,9 @@ import jupytext
 
 ROOT = Path(__file__).parents[1]
 # Lines at most. The library had 6,494 when it moved into its wings. On top came a network trained on for the
-# outcome, cohorts with parts missing, suspicion in reading, locks and seals, branches of a run, and kernels
-# that load ahead; what reads a hospital's own files is counted on its own.
-LIBRARY, IMPORTING, FUNCTION, USUAL, CELL, SCRIPT = 9868, 2205, 40, 25, 20, 700
+# outcome, cohorts with parts missing, suspicion in reading, locks and seals, branches of a run, kernels that
+# load ahead, and chapters side by side; what reads a hospital's own files is counted on its own.
+LIBRARY, IMPORTING, FUNCTION, USUAL, CELL, SCRIPT = 9865, 2205, 40, 25, 20, 700
 NOT_CODE = {
     tokenize.COMMENT,
     tokenize.NL,

@@ -66,13 +66,13 @@ class Lane:
         """Begin one chapter's work; if others come `later`, the next kernel is loading meanwhile."""
         return self.thread.submit(self._do, work, later)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Stop the chapter that runs and the kernel that is waiting; nothing begins any more."""
         self.ended = True
-        if (kernel := self.running) is not None and kernel.has_kernel:
-            run_sync(kernel.provisioner.kill)()
-        self.thread.submit(self._leave)
-        self.thread.shutdown()
+        if self.running and (provisioner := self.running.provisioner):
+            run_sync(provisioner.kill)()
+        with self.thread:
+            self.thread.submit(self._leave).result()
 
     def _do(self, work: Callable[[Kernel], None], later: Sequence) -> None:
         kernel = self.running = self._begun()

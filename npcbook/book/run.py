@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -517,9 +518,8 @@ def _take_turns(plans: list[ChapterPlan], turn: Callable[[ChapterPlan], Iterator
 
     A turn yields its work, if there is any. An error, or the end of the program, ends what runs.
     """
-    left, running, lanes = plans.copy(), {}, [Lane(), Lane()]
-    free = lanes.copy()
-    try:
+    with closing(Lane()) as one, closing(Lane()) as other:
+        left, running, free = plans.copy(), {}, [one, other]
         while left or running:
             beside = [plan for plan, _, _ in running.values()]
             plan = next((plan for plan in left if _may_begin(plan, left, beside)), None)
@@ -535,9 +535,6 @@ def _take_turns(plans: list[ChapterPlan], turn: Callable[[ChapterPlan], Iterator
                 future.result()
                 next(steps, None)
                 free.append(lane)
-    finally:
-        for lane in lanes:
-            lane.end()
 
 
 def _may_begin(plan: ChapterPlan, left: list[ChapterPlan], beside: list[ChapterPlan]) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -443,12 +443,6 @@ def test_the_space_that_copies_take_is_told_by_the_voxels_of_some_images(tmp_pat
     assert said.startswith("8 images: prepared copies take about 19.2 GB of the 7 GB that are free")
 
 
-@contextmanager
-def lane():
-    yield (one := Lane())
-    one.end()
-
-
 def test_a_kernel_loads_while_the_chapter_before_it_runs(project):
     found, said = [], []
 
@@ -467,7 +461,7 @@ def test_a_kernel_loads_while_the_chapter_before_it_runs(project):
         client.execute_interactive(f"import sys; print({asked})", output_hook=said.append)
         client.stop_channels()
 
-    with lane() as one:
+    with closing(Lane()) as one:
         one.begin(first, ["02_second"]).result()
         assert found[1].poll() is not None
         one.begin(second, []).result()
@@ -481,7 +475,7 @@ def test_a_kernel_that_the_system_stopped_is_not_handed_out(project):
         one.waiting.provisioner.process.wait()
 
     alive = []
-    with lane() as one:
+    with closing(Lane()) as one:
         one.begin(first, ["later"]).result()
         one.begin(lambda kernel: alive.append(kernel.provisioner.process.poll()), []).result()
     assert alive == [None]
